@@ -1,0 +1,131 @@
+"""Checks of what users hand over, each raising an `InputError` that names the offending value."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from xpmlp.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["check_choice", "check_features", "check_labels", "check_number"]
+
+
+def check_number(
+    name: str,
+    value: float,
+    *,
+    above: float | None = None,
+    at_least: float | None = None,
+    below: float | None = None,
+    integer: bool = False,
+) -> None:
+    """Raise unless `value` is a finite number (an integer if asked) within the bounds given.
+
+    Raises
+    ------
+    InputError
+        Naming the option, the value and what was expected.
+    """
+    wanted = "an integer" if integer else "a number"
+    bounds = [
+        f"{word} {bound}"
+        for word, bound in (("above", above), ("at least", at_least), ("below", below))
+        if bound is not None
+    ]
+    expected = " and ".join([wanted, *bounds]) if len(bounds) > 1 else " ".join([wanted, *bounds])
+    is_number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+    good = (
+        is_number
+        and math.isfinite(value)
+        and (not integer or value == int(value))
+        and (above is None or value > above)
+        and (at_least is None or value >= at_least)
+        and (below is None or value < below)
+    )
+    if not good:
+        raise InputError(f"{name} is {value!r}, but must be {expected}.")
+
+
+def check_choice(name: str, value: object, choices: Iterable[str]) -> None:
+    """Raise unless `value` is one of `choices`."""
+    known = list(choices)
+    if value not in known:
+        raise InputError(f"{name} is {value!r}, but must be one of: {', '.join(known)}.")
+
+
+def check_features(X: np.ndarray, name: str = "X", feature_names: Sequence[str] | None = None) -> None:
+    """Raise unless `X` is a non-empty numeric matrix of finite values.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d)
+        One example per row.
+    name : str
+        What to call it in the message.
+    feature_names : sequence of str, optional
+        Names of the columns, for the message.
+
+    Raises
+    ------
+    InputError
+        For a wrong rank, no rows or columns, a dtype that is not a real number, or NaN or infinite
+        values (how many, and where the first one stands).
+    """
+    if X.ndim != 2:
+        raise InputError(f"{name} has shape {X.shape}, but must have two dimensions: (examples, features).")
+    if X.shape[0] == 0:
+        raise InputError(f"{name} has no rows: at least one example is needed.")
+    if X.shape[1] == 0:
+        raise InputError(f"{name} has no columns: at least one feature is needed.")
+    if X.dtype.kind not in "fiub":
+        raise InputError(f"{name} has dtype {X.dtype}, but must hold real numbers.")
+    if X.dtype.kind != "f":
+        return
+    bad = ~np.isfinite(X)
+    count = int(np.count_nonzero(bad))
+    if count:
+        row, column = (int(i) for i in np.argwhere(bad)[0])
+        column_name = f"column {column}" if feature_names is None else f"column {feature_names[column]!r}"
+        values = "1 value that is" if count == 1 else f"{count} values that are"
+        raise InputError(
+            f"{name} holds {values} NaN or infinite, the first ({X[row, column]}) at row {row}, {column_name}. "
+            "Remove or impute such values first."
+        )
+
+
+def check_labels(y: np.ndarray, n: int, name: str = "y") -> None:
+    """Raise unless `y` holds `n` labels of at least two classes: integers, booleans, strings or whole floats.
+
+    Raises
+    ------
+    InputError
+        For a wrong rank or length, NaN or infinite values, floats that are no class labels, or one class.
+    """
+    if y.ndim != 1:
+        raise InputError(f"{name} has shape {y.shape}, but must have one dimension: one label per example.")
+    if y.shape[0] != n:
+        raise InputError(f"X has {n} rows but {name} has {y.shape[0]} labels: they must be of the same length.")
+    if y.dtype.kind not in "fiubU":
+        raise InputError(f"{name} has dtype {y.dtype}, but labels must be integers, booleans or strings.")
+    if y.dtype.kind == "f":
+        bad = ~np.isfinite(y)
+        if bad.any():
+            raise InputError(
+                f"{name} holds {int(bad.sum())} NaN or infinite labels, the first at row {int(np.argmax(bad))}."
+            )
+        fractional = y != np.floor(y)
+        if fractional.any():
+            row = int(np.argmax(fractional))
+            raise InputError(
+                f"{name} holds {y[row]} at row {row}, which is no class label: xpmlp classifies here, "
+                "so labels must be integers or strings."
+            )
+    classes = np.unique(y)
+    if classes.size == 1:
+        raise InputError(f"{name} holds one class alone ({classes[0]!r}): at least two are needed to learn from.")
