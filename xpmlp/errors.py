@@ -1,6 +1,13 @@
 """The errors that xpmlp raises on purpose: each says what was wrong, what was expected and what to do."""
 
-__all__ = ["BackendError", "DivergenceError", "InputError", "XpmlpError"]
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from xpmlp.training import Record
+
+__all__ = ["BackendError", "DivergenceError", "InputError", "XpmlpError", "XpmlpWarning"]
 
 
 class XpmlpError(Exception):
@@ -16,4 +23,18 @@ class BackendError(XpmlpError, RuntimeError):
 
 
 class DivergenceError(XpmlpError, ArithmeticError):
-    """A training run whose loss or weights stopped being finite."""
+    """A training run whose loss or weights stopped being finite.
+
+    Attributes
+    ----------
+    record : Record or None
+        What the last good epoch left behind, its weights among it; None if there was none.
+    """
+
+    def __init__(self, message: str, record: Record | None = None) -> None:
+        super().__init__(message)
+        self.record = record
+
+
+class XpmlpWarning(UserWarning):
+    """Something that was taken otherwise than it was given, or that a user should know."""

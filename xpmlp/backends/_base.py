@@ -1,0 +1,167 @@
+"""What every backend offers: arrays on a device in one floating dtype, and ways to move and compile."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+import numpy as np
+from array_api_compat import array_namespace, is_array_api_obj
+
+from xpmlp.checks import check_choice
+from xpmlp.errors import BackendError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from xpmlp.types import Array, Namespace
+
+__all__ = ["Backend", "Status", "not_installed", "unknown_device"]
+
+DTYPES = ("float32", "float64")
+
+Function = TypeVar("Function", bound="Callable[..., Any]")
+
+
+@dataclass(frozen=True)
+class Status:
+    """What `xpmlp info` says of a backend.
+
+    Attributes
+    ----------
+    name, version : str
+        The backend and the version of its library ("" where it is not installed).
+    devices : tuple of str
+        What `device` may be.
+    details : str
+        BLAS or CUDA, threads, the name of the card.
+    problem : str
+        Why it cannot be used here, with what to do; "" where it can.
+    """
+
+    name: str
+    version: str = ""
+    devices: tuple[str, ...] = ()
+    details: str = ""
+    problem: str = ""
+
+
+class Backend(ABC):
+    """An array library, a device of it and a floating dtype: where a network lives and computes.
+
+    Parameters
+    ----------
+    device : str, optional
+        A device of the library, as `Status.devices` names them; the library's first choice by default.
+    dtype : {"float32", "float64"}
+        The floating dtype of every array that the backend makes.
+
+    Attributes
+    ----------
+    name : str
+        As `get_backend` knows it.
+    xp : namespace
+        The library's functions, through array-api-compat.
+    device : object
+        The device, as the library's functions take it.
+    device_name : str
+        The device, as a user writes it.
+    float_dtype : object
+        The dtype, as the library's functions take it.
+    reason : str
+        Why ``get_backend("auto")`` chose it; else "".
+
+    Raises
+    ------
+    BackendError
+        Where the library is missing or cannot compute on that device.
+    """
+
+    name: ClassVar[str]
+    xp: Namespace
+    device: Any
+    device_name: str
+    reason: str = ""
+
+    def __init__(self, device: str | None = None, dtype: str = "float32") -> None:
+        check_choice("dtype", dtype, DTYPES)
+        self.dtype = dtype
+        self._open(device)
+        self.float_dtype = getattr(self.xp, dtype)
+
+    def __repr__(self) -> str:
+        return f"<xpmlp backend {self.name} on {self.device_name} in {self.dtype}>"
+
+    @abstractmethod
+    def _open(self, device: str | None) -> None:
+        """Set `xp`, `device` and `device_name`, or raise a `BackendError`."""
+
+    @classmethod
+    @abstractmethod
+    def status(cls) -> Status:
+        """Say what there is of this backend here; raise a `BackendError` where it cannot be used."""
+
+    def asarray(self, values: Any) -> Array:
+        """Move host values (real numbers of any dtype and shape) to the device, in the floating dtype."""
+        return self._from_host(np.asarray(values, dtype=self.dtype), copy=None)
+
+    def asindex(self, values: Any) -> Array:
+        """Move host integers (row numbers, counters) to the device, as integers."""
+        return self._from_host(np.array(values, dtype=np.int64), copy=None)
+
+    def own(self, values: Any) -> Array:
+        """Copy host values, or an array of this backend, to an array that may be written to."""
+        if self.holds(values):
+            return self.xp.asarray(values, dtype=self.float_dtype, copy=True)
+        return self._from_host(np.asarray(values, dtype=self.dtype), copy=True)
+
+    def holds(self, values: Any) -> bool:
+        """Whether `values` is an array of this backend's library."""
+        return is_array_api_obj(values) and array_namespace(values) is self.xp
+
+    def _from_host(self, values: np.ndarray, *, copy: bool | None) -> Array:
+        return self.xp.asarray(values, device=self.device, copy=copy)
+
+    @abstractmethod
+    def to_numpy(self, x: Array) -> np.ndarray:
+        """Copy an array of this backend to the host, waiting for it to be computed."""
+
+    def split(self, order: np.ndarray, size: int) -> Sequence[Array]:
+        """Move an order of rows to the device at once, and cut it into minibatches of `size`, the last may be smaller."""
+        rows, n = self.asindex(order), order.shape[0]
+        return [rows[start : min(start + size, n)] for start in range(0, n, size)]
+
+    def compile(self, function: Function, *, donate: tuple[int, ...] = ()) -> Function:  # noqa: ARG002 - for subclasses
+        """Make a function of arrays fast, in the library's own way; as it is where it has none.
+
+        Parameters
+        ----------
+        function : callable
+            Takes and gives arrays, and lists and named tuples of them. It uses the array API alone, without
+            synchronising with the host and without deciding anything by the value of an array.
+        donate : tuple of int
+            Positions of the arguments that the caller will not use again.
+        """
+        return function
+
+    def computing(self) -> AbstractContextManager[Any]:
+        """Return the context in which the training loop computes."""
+        return nullcontext()
+
+    def synchronize(self, results: Any) -> None:
+        """Wait until `results`, an array or a nest of them, and all work before them, are computed."""
+
+
+def not_installed(library: str, extras: str) -> BackendError:
+    """Return the error for a library that is not installed, with the extra that installs it."""
+    return BackendError(f"{library} is not installed. Install it with: {extras}")
+
+
+def unknown_device(backend: str, device: str, devices: Sequence[str]) -> BackendError:
+    """Return the error for a device that the backend does not have here."""
+    return BackendError(
+        f"backend {backend} has no device {device!r} here. It has: {', '.join(devices)}. "
+        "See `xpmlp info` for what each backend can use on this machine."
+    )

@@ -1,0 +1,123 @@
+"""CuPy, on an NVIDIA GPU."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from xpmlp.backends._base import Backend, Status, not_installed, unknown_device
+from xpmlp.errors import BackendError
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    import numpy as np
+
+    from xpmlp.types import Array
+
+__all__ = ["CupyBackend"]
+
+EXTRAS = "pip install 'xpmlp[cuda13]' (CUDA 13) or pip install 'xpmlp[cuda12]' (CUDA 12)"
+
+
+class CupyBackend(Backend):
+    """CuPy. Opening it on a device other than the first makes that the current device of the thread, as CuPy asks."""
+
+    name = "cupy"
+
+    def _open(self, device: str | None) -> None:
+        cupy = _library()
+        devices = _devices(cupy)
+        self.device_name = "cuda:0" if device in (None, "cuda") else str(device)
+        if self.device_name not in devices:
+            raise unknown_device(self.name, self.device_name, devices)
+        self.device = cupy.cuda.Device(devices.index(self.device_name))
+        self.device.use()
+        _check_computing(cupy)
+
+        import array_api_compat.cupy  # noqa: PLC0415 - optional; imports CuPy
+
+        self._cupy = cupy
+        self.xp = array_api_compat.cupy
+
+    @classmethod
+    def status(cls) -> Status:
+        """Name CuPy's version, the cards, and the CUDA versions of library and driver."""
+        cupy = _library()
+        devices = _devices(cupy)
+        _check_computing(cupy)
+        cards = []
+        for number in range(len(devices)):
+            properties = cupy.cuda.runtime.getDeviceProperties(number)
+            cards.append(f"{properties['name'].decode()}, {properties['totalGlobalMem'] / 2**30:.0f} GiB")
+        runtime = cupy.cuda.runtime
+        versions = f"CUDA {_version(runtime.runtimeGetVersion())}, driver for {_version(runtime.driverGetVersion())}"
+        return Status(cls.name, cupy.__version__, devices, "; ".join([*cards, versions]))
+
+    def to_numpy(self, x: Array) -> np.ndarray:
+        """Copy to the host, on the current stream, and wait."""
+        copied: np.ndarray = self._cupy.asnumpy(x)
+        return copied
+
+    def synchronize(self, results: Any) -> None:  # noqa: ARG002 - the stream is all there is to wait for
+        """Wait for the current stream."""
+        self._cupy.cuda.get_current_stream().synchronize()
+
+
+def _library() -> ModuleType:
+    try:
+        import cupy  # noqa: PLC0415 - optional
+    except ModuleNotFoundError as error:
+        if error.name == "cupy":
+            raise not_installed("CuPy", EXTRAS) from error
+        raise _libraries_unfit(error) from error
+    except (ImportError, OSError) as error:
+        raise _libraries_unfit(error) from error
+    library: ModuleType = cupy
+    return library
+
+
+def _devices(cupy: ModuleType) -> tuple[str, ...]:
+    runtime = cupy.cuda.runtime
+    try:
+        count = runtime.getDeviceCount()
+    except runtime.CUDARuntimeError as error:
+        driver = runtime.driverGetVersion()
+        if driver and "InsufficientDriver" in str(error):
+            raise _libraries_unfit(
+                f"the driver supports CUDA {_version(driver)}, CuPy was built for {_version(runtime.runtimeGetVersion())}"
+            ) from error
+        raise _no_gpu(error) from error
+    if not count:
+        raise _no_gpu("the driver lists no device")
+    return tuple(f"cuda:{number}" for number in range(count))
+
+
+def _check_computing(cupy: ModuleType) -> None:
+    """Run one elementwise kernel and one product: libraries that load late fail here and not in a training run."""
+    try:
+        ones = cupy.ones((2, 2), dtype=cupy.float32)
+        total = float(cupy.sum(cupy.matmul(ones * 2.0, ones)))
+    except cupy.cuda.memory.OutOfMemoryError as error:
+        raise BackendError(f"the GPU has no memory left for CuPy: {error}. End what else uses the card.") from error
+    except Exception as error:
+        raise _libraries_unfit(error) from error
+    if total != 16.0:
+        raise BackendError(f"the GPU computes wrongly: a product of ones summed to {total} and not to 16.")
+
+
+def _libraries_unfit(cause: object) -> BackendError:
+    return BackendError(
+        f"CuPy is installed, but its CUDA libraries are missing or do not match: {cause}. "
+        f"Install the build for your driver's CUDA version together with its libraries: {EXTRAS}"
+    )
+
+
+def _no_gpu(cause: object) -> BackendError:
+    return BackendError(
+        f"CuPy is installed, but there is no usable NVIDIA GPU or driver: {cause}. "
+        "Check that `nvidia-smi` lists a card, or choose another backend, such as --backend numpy."
+    )
+
+
+def _version(number: int) -> str:
+    return f"{number // 1000}.{number % 1000 // 10}"

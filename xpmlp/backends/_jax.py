@@ -1,0 +1,98 @@
+"""JAX, on whatever its installation finds; functions are compiled by `jax.jit`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xpmlp.backends._base import Backend, Function, Status, not_installed, unknown_device
+from xpmlp.errors import BackendError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import ModuleType
+
+    from xpmlp.types import Array
+
+__all__ = ["JaxBackend"]
+
+
+class JaxBackend(Backend):
+    """JAX. Asking for float64 turns on its 64-bit mode, which holds for the whole process."""
+
+    name = "jax"
+
+    def _open(self, device: str | None) -> None:
+        self._jax = _library()
+        devices = _devices(self._jax)
+        self.device_name = next(iter(devices)) if device is None else device
+        if self.device_name == "cuda":
+            self.device_name = "cuda:0"
+        if self.device_name not in devices:
+            raise unknown_device(self.name, self.device_name, list(devices))
+        self.device = devices[self.device_name]
+        if self.dtype == "float64":
+            self._jax.config.update("jax_enable_x64", True)
+        self.xp = self._jax.numpy
+
+    @classmethod
+    def status(cls) -> Status:
+        """Name JAX's version and devices."""
+        jax = _library()
+        devices = _devices(jax)
+        kinds = dict.fromkeys(device.device_kind for device in devices.values())
+        return Status(cls.name, jax.__version__, tuple(devices), "; ".join(kinds))
+
+    def _from_host(self, values: np.ndarray, *, copy: bool | None) -> Array:
+        if values.dtype == np.int64 and not self._jax.config.jax_enable_x64:
+            values = values.astype(np.int32)  # what JAX would do, with a warning
+        return self._jax.device_put(values, self.device, may_alias=False if copy else None)
+
+    def to_numpy(self, x: Array) -> np.ndarray:
+        """Copy to the host and wait."""
+        return np.array(x)
+
+    def split(self, order: np.ndarray, size: int) -> Sequence[Array]:
+        """Cut on the host and move all pieces in one call: slicing on the device dispatches a program a piece."""
+        pieces = [order[start : start + size].astype(np.int32) for start in range(0, order.shape[0], size)]
+        moved: Sequence[Array] = self._jax.device_put(pieces, self.device)
+        return moved
+
+    def compile(self, function: Function, *, donate: tuple[int, ...] = ()) -> Function:
+        """Compile with `jax.jit`, once per shape, giving the donated arguments' memory to the results."""
+        compiled: Function = self._jax.jit(function, donate_argnums=donate)
+        return compiled
+
+    def synchronize(self, results: Any) -> None:
+        """Wait for the results."""
+        self._jax.block_until_ready(results)
+
+
+def _library() -> ModuleType:
+    try:
+        import jax  # noqa: PLC0415 - optional
+        import jax.numpy  # noqa: PLC0415 - as above
+    except ModuleNotFoundError as error:
+        raise not_installed("JAX", "pip install 'xpmlp[jax]'") from error
+    except (ImportError, OSError, RuntimeError) as error:
+        raise BackendError(f"JAX is installed, but its libraries are missing or do not match: {error}.") from error
+    library: ModuleType = jax
+    return library
+
+
+def _devices(jax: ModuleType) -> dict[str, Any]:
+    """Name the devices as `--device` takes them: cpu, cuda:0, ...; JAX's own first choice first."""
+    try:
+        found = list(jax.devices())
+    except RuntimeError as error:
+        raise BackendError(f"JAX is installed, but finds no usable device: {error}.") from error
+    if found[0].platform != "cpu":
+        found += jax.devices("cpu")[:1]
+    return {_name(device): device for device in found}
+
+
+def _name(device: Any) -> str:
+    if device.platform == "cpu":
+        return "cpu" if device.id == 0 else f"cpu:{device.id}"
+    return f"{'cuda' if device.platform == 'gpu' else device.platform}:{device.id}"

@@ -1,0 +1,47 @@
+"""NumPy, on the CPU."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import array_api_compat.numpy
+import numpy as np
+
+from xpmlp.backends._base import Backend, Status, unknown_device
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+__all__ = ["NumpyBackend"]
+
+
+class NumpyBackend(Backend):
+    """NumPy, on the CPU."""
+
+    name = "numpy"
+    xp = array_api_compat.numpy
+
+    def _open(self, device: str | None) -> None:
+        if device not in (None, "cpu"):
+            raise unknown_device(self.name, device, ["cpu"])
+        self.device = self.device_name = "cpu"
+
+    @classmethod
+    def status(cls) -> Status:
+        """Name NumPy's version, its BLAS and the BLAS's threads."""
+        from threadpoolctl import threadpool_info  # noqa: PLC0415 - 30 ms that only `xpmlp info` needs
+
+        libraries = [
+            f"{info['internal_api']} {info['version']}, {info['num_threads']} threads"
+            for info in threadpool_info()
+            if info["user_api"] == "blas"
+        ]
+        return Status(cls.name, np.__version__, ("cpu",), "; ".join(dict.fromkeys(libraries)) or "BLAS unknown")
+
+    def to_numpy(self, x: np.ndarray) -> np.ndarray:
+        """Return a copy."""
+        return np.array(x)
+
+    def computing(self) -> AbstractContextManager[Any]:
+        """Silence overflow and NaN: the training loop looks for them itself, and says more."""
+        return np.errstate(over="ignore", invalid="ignore")

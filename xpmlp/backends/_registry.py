@@ -1,0 +1,68 @@
+"""Backends by name."""
+
+from __future__ import annotations
+
+from xpmlp.backends._base import Backend, Status
+from xpmlp.backends._cupy import CupyBackend
+from xpmlp.backends._jax import JaxBackend
+from xpmlp.backends._numpy import NumpyBackend
+from xpmlp.backends._strict import StrictBackend
+from xpmlp.backends._torch import TorchBackend
+from xpmlp.checks import check_choice
+from xpmlp.errors import BackendError
+
+__all__ = ["BACKENDS", "get_backend", "statuses"]
+
+BACKENDS: dict[str, type[Backend]] = {
+    backend.name: backend for backend in (NumpyBackend, CupyBackend, TorchBackend, JaxBackend, StrictBackend)
+}
+
+
+def get_backend(name: str = "numpy", device: str | None = None, dtype: str = "float32") -> Backend:
+    """Open an array library on a device.
+
+    Parameters
+    ----------
+    name : str
+        A name from `BACKENDS`, or "auto": CuPy where a GPU is usable, else NumPy; `Backend.reason` says why.
+    device : str, optional
+        One of its devices: "cpu", "cuda:0", "mps", ...; the library's first choice by default.
+    dtype : {"float32", "float64"}
+        The floating dtype of all that is computed.
+
+    Returns
+    -------
+    Backend
+        Tried with a small computation where it is a GPU.
+
+    Raises
+    ------
+    InputError
+        For an unknown name or dtype.
+    BackendError
+        Where the library or the device cannot be used, saying which of these it is: not installed, libraries
+        missing or mismatched, no usable GPU or driver. Another one is never taken in its place.
+    """
+    check_choice("backend", name, [*BACKENDS, "auto"])
+    if name != "auto":
+        return BACKENDS[name](device, dtype)
+    backend: Backend
+    try:
+        backend = CupyBackend(device, dtype)
+        backend.reason = "a GPU is usable"
+    except BackendError as error:
+        backend = NumpyBackend(device, dtype)
+        backend.reason = f"no GPU: {error}"
+    return backend
+
+
+def statuses() -> list[Status]:
+    """Say of each backend what there is of it here, or why it cannot be used."""
+    return [_status(backend) for backend in BACKENDS.values()]
+
+
+def _status(backend: type[Backend]) -> Status:
+    try:
+        return backend.status()
+    except BackendError as error:
+        return Status(backend.name, problem=str(error))

@@ -1,0 +1,101 @@
+"""PyTorch, on the CPU, an NVIDIA GPU or an Apple GPU; without its autograd."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xpmlp.backends._base import Backend, Status, not_installed, unknown_device
+from xpmlp.errors import BackendError
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+    from types import ModuleType
+
+    from xpmlp.types import Array
+
+__all__ = ["TorchBackend"]
+
+
+class TorchBackend(Backend):
+    """PyTorch, on the CPU unless told otherwise."""
+
+    name = "torch"
+
+    def _open(self, device: str | None) -> None:
+        torch = _library()
+        devices = _devices(torch)
+        self.device_name = device or "cpu"
+        if self.device_name == "cuda":
+            self.device_name = "cuda:0"
+        if self.device_name not in devices:
+            raise _missing_device(torch, self.device_name, devices)
+        if self.device_name == "mps" and self.dtype == "float64":
+            raise BackendError("torch's device mps has no float64: use dtype float32 there, or device cpu.")
+        self.device = torch.device(self.device_name)
+
+        import array_api_compat.torch  # noqa: PLC0415 - optional; imports torch
+
+        self._torch = torch
+        self.xp = array_api_compat.torch
+
+    @classmethod
+    def status(cls) -> Status:
+        """Name torch's version, its devices, CUDA and CPU threads."""
+        torch = _library()
+        devices = _devices(torch)
+        details = [
+            f"{torch.get_num_threads()} threads",
+            f"CUDA {torch.version.cuda}" if torch.version.cuda else "no CUDA",
+        ]
+        details += [torch.cuda.get_device_name(name) for name in devices if name.startswith("cuda")]
+        return Status(cls.name, torch.__version__, devices, "; ".join(details))
+
+    def _from_host(self, values: np.ndarray, *, copy: bool | None) -> Array:
+        # A tensor over read-only memory could be written to behind NumPy's back: torch warns, this copies.
+        host = values if values.flags.writeable else values.copy()
+        return self._torch.asarray(host, device=self.device, copy=copy)
+
+    def to_numpy(self, x: Array) -> np.ndarray:
+        """Copy to the host and wait."""
+        return np.array(x.cpu().numpy())
+
+    def computing(self) -> AbstractContextManager[Any]:
+        """Turn autograd off: the backward pass is ours."""
+        context: AbstractContextManager[Any] = self._torch.no_grad()
+        return context
+
+    def synchronize(self, results: Any) -> None:  # noqa: ARG002 - the device is all there is to wait for
+        """Wait for the device."""
+        if self.device.type == "cuda":
+            self._torch.cuda.synchronize(self.device)
+        elif self.device.type == "mps":
+            self._torch.mps.synchronize()
+
+
+def _library() -> ModuleType:
+    try:
+        import torch  # noqa: PLC0415 - optional
+    except ModuleNotFoundError as error:
+        raise not_installed("PyTorch", "pip install 'xpmlp[torch]'") from error
+    except (ImportError, OSError) as error:
+        raise BackendError(f"PyTorch is installed, but its libraries are missing or do not match: {error}.") from error
+    library: ModuleType = torch
+    return library
+
+
+def _devices(torch: ModuleType) -> tuple[str, ...]:
+    cuda = [f"cuda:{number}" for number in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
+    mps = ["mps"] if torch.backends.mps.is_available() else []
+    return ("cpu", *cuda, *mps)
+
+
+def _missing_device(torch: ModuleType, device: str, devices: tuple[str, ...]) -> BackendError:
+    if device.startswith("cuda") and torch.version.cuda is None:
+        return BackendError(
+            f"device {device!r} needs CUDA libraries, but this PyTorch ({torch.__version__}) was built without."
+        )
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        return BackendError(f"device {device!r}: PyTorch finds no usable NVIDIA GPU or driver. Check `nvidia-smi`.")
+    return unknown_device("torch", device, devices)

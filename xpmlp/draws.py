@@ -1,0 +1,28 @@
+"""Random numbers: always drawn on the host, so that one seed means the same draws on every backend."""
+
+import numpy as np
+
+from xpmlp.checks import check_number
+
+__all__ = ["generator"]
+
+STREAMS = ("weights", "order")
+
+
+def generator(seed: int, stream: str) -> np.random.Generator:
+    """Return the generator of one purpose: what one draws does not move what the others draw.
+
+    Parameters
+    ----------
+    seed : int
+        Of the whole run; not negative.
+    stream : {"weights", "order"}
+        What the numbers are for: initial weights, or the order of examples.
+
+    Raises
+    ------
+    InputError
+        For a seed that is no integer or negative.
+    """
+    check_number("seed", seed, at_least=0, integer=True)
+    return np.random.default_rng((int(seed), STREAMS.index(stream)))

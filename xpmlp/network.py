@@ -1,0 +1,255 @@
+"""The network: its forward pass, its backward pass, and nothing else of the calculus anywhere.
+
+Glossary, from the report's symbols to the code's (rows are examples; K rows, d inputs, m outputs)::
+
+    x    a[0]    input              (K, d)        W1, b1   layers[0].W, layers[0].b   (d, d_h), (d_h,)
+    ha   z[0]    pre-activation     (K, d_h)      W2, b2   layers[1].W, layers[1].b   (d_h, m), (m,)
+    hs   a[1]    hidden activation  (K, d_h)
+    oa   z[-1]   logits             (K, m)        delta    dL/dz of the layer at hand
+    os   a[-1]   output             (K, m)        T        targets, one-hot or real   (K, m)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+from xpmlp.activations import get_activation
+from xpmlp.checks import check_choice, check_number
+from xpmlp.errors import InputError
+from xpmlp.losses import get_loss
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from xpmlp.activations import Activation
+    from xpmlp.losses import Loss
+    from xpmlp.types import Array, Namespace
+
+    GradientFunction = Callable[[Sequence["Layer"], Array, Array], tuple[Array, list["Layer"]]]
+
+__all__ = ["MODES", "Layer", "Network", "Trace", "bprop", "fprop", "gradient_function"]
+
+MODES = ("matrix", "loop")
+
+
+class Layer(NamedTuple):
+    """The parameters of one layer, or their gradients."""
+
+    W: Array  # (fan_in, fan_out)
+    b: Array  # (fan_out,)
+
+
+class Trace(NamedTuple):
+    """What the forward pass leaves for the backward pass: one entry per layer, and the input before them."""
+
+    z: list[Array]  # z[l]: pre-activation of layer l
+    a: list[Array]  # a[0]: the input; a[l + 1]: activation of layer l
+
+
+@dataclass(frozen=True)
+class Network:
+    """The architecture: what `fprop` and `bprop` need to know beside the parameters.
+
+    Attributes
+    ----------
+    sizes : tuple of int
+        Units of each layer: inputs, hidden layers, outputs.
+    activations : tuple of Activation
+        One per hidden layer.
+    loss : Loss
+        The output function with its loss.
+    """
+
+    sizes: tuple[int, ...]
+    activations: tuple[Activation, ...]
+    loss: Loss
+
+    @classmethod
+    def build(
+        cls,
+        n_inputs: int,
+        hidden: Sequence[int],
+        n_outputs: int,
+        *,
+        activation: str | Sequence[str] = "relu",
+        loss: str = "softmax",
+    ) -> Network:
+        """Describe a network from plain values.
+
+        Parameters
+        ----------
+        n_inputs, n_outputs : int
+            Features of an example; classes, labels or regression targets.
+        hidden : sequence of int
+            Units of each hidden layer; empty for a linear model.
+        activation : str or sequence of str
+            A name from `ACTIVATIONS` for all hidden layers, or one for each.
+        loss : str
+            A name from `LOSSES`.
+
+        Raises
+        ------
+        InputError
+            For sizes below one, unknown names, or as many activations as there are no hidden layers for.
+        """
+        check_number("the number of inputs", n_inputs, at_least=1, integer=True)
+        check_number("the number of outputs", n_outputs, at_least=1, integer=True)
+        for position, size in enumerate(hidden, start=1):
+            check_number(f"the size of hidden layer {position}", size, at_least=1, integer=True)
+        names = [activation] * len(hidden) if isinstance(activation, str) else list(activation)
+        if len(names) != len(hidden):
+            raise InputError(
+                f"activation names {len(names)} functions ({', '.join(names)}) for {len(hidden)} hidden layers: "
+                "give one for all, or one for each."
+            )
+        if loss == "softmax" and n_outputs == 1:
+            raise InputError("a softmax over one output is always 1: give at least two outputs, or loss 'logistic'.")
+        return cls(
+            sizes=(int(n_inputs), *(int(size) for size in hidden), int(n_outputs)),
+            activations=tuple(get_activation(name) for name in names),
+            loss=get_loss(loss),
+        )
+
+    @property
+    def n_parameters(self) -> int:
+        """The number of scalar parameters: the sum of fan_out (fan_in + 1) over the layers (2.11)."""
+        return sum(fan_out * (fan_in + 1) for fan_in, fan_out in self.shapes)
+
+    @property
+    def shapes(self) -> list[tuple[int, int]]:
+        """The shape of each layer's weights, (fan_in, fan_out)."""
+        return list(zip(self.sizes[:-1], self.sizes[1:], strict=True))
+
+
+def fprop(xp: Namespace, network: Network, layers: Sequence[Layer], X: Array) -> Trace:
+    """Forward pass.
+
+    Parameters
+    ----------
+    xp : namespace
+        The array library that holds `layers` and `X`.
+    network : Network
+        The architecture.
+    layers : sequence of Layer
+        The parameters.
+    X : array of shape (K, d)
+        One example per row.
+
+    Returns
+    -------
+    Trace
+        The pre-activations and activations of every layer (2.1-2.9).
+    """
+    z: list[Array] = []
+    a = [X]
+    functions = [*(activation.function for activation in network.activations), network.loss.output]
+    for layer, function in zip(layers, functions, strict=True):
+        z.append(xp.matmul(a[-1], layer.W) + layer.b)  # (K, fan_out): ha, oa (2.1-2.2, 2.4-2.5)
+        a.append(function(xp, z[-1]))  # (K, fan_out): hs, os (2.3, 2.6)
+    return Trace(z, a)
+
+
+def bprop(
+    xp: Namespace,
+    network: Network,
+    layers: Sequence[Layer],
+    trace: Trace,
+    T: Array,
+    *,
+    scale: Array | float = 1.0,
+    input_gradient: bool = False,
+) -> tuple[list[Layer], Array | None]:
+    """Backward pass.
+
+    Parameters
+    ----------
+    xp, network, layers
+        As for `fprop`.
+    trace : Trace
+        What `fprop` returned.
+    T : array of shape (K, m)
+        Targets, one row per example.
+    scale : float or array of shape (K, 1)
+        What each row's loss counts: ``1 / K`` gives the gradient of the mean, 1 that of the sum.
+    input_gradient : bool
+        Whether to compute dL/dx, which training does not need.
+
+    Returns
+    -------
+    gradients : list of Layer
+        dL/dW and dL/db of each layer.
+    dX : array of shape (K, d), or None
+        dL/dx of each row (2.65-2.67), if asked for.
+    """
+    z, a = trace
+    gradients: list[Layer] = []
+    delta = network.loss.delta(a[-1], T) * scale  # (K, m): dL/d(oa) = os - onehot(y) (2.16-2.28)
+    for i in reversed(range(len(layers))):
+        dW = xp.matmul(a[i].T, delta)  # (fan_in, fan_out): hs (outer) delta (2.29-2.41, 2.52-2.64)
+        db = xp.sum(delta, axis=0)  # (fan_out,)
+        gradients.append(Layer(dW, db))
+        if i > 0:
+            da = xp.matmul(delta, layers[i].W.T)  # (K, fan_in): dL/d(hs) = W2 delta (2.42-2.47)
+            delta = da * network.activations[i - 1].derivative(xp, z[i - 1], a[i])  # dL/d(ha) (2.48-2.51)
+    dX = xp.matmul(delta, layers[0].W.T) if input_gradient else None  # (K, d): W1 dL/d(ha) (2.65-2.67)
+    return gradients[::-1], dX
+
+
+def matrix_gradients(
+    xp: Namespace, network: Network, layers: Sequence[Layer], X: Array, T: Array
+) -> tuple[Array, list[Layer]]:
+    """Return the loss summed over the rows, and the gradients of its mean, all rows at once (3.1.5)."""
+    trace = fprop(xp, network, layers, X)
+    gradients, _ = bprop(xp, network, layers, trace, T, scale=1.0 / X.shape[0])
+    return network.loss.value(xp, trace.z[-1], T), gradients
+
+
+def loop_gradients(
+    row_gradients: GradientFunction, layers: Sequence[Layer], X: Array, T: Array
+) -> tuple[Array, list[Layer]]:
+    """Return what `matrix_gradients` does, row by row and averaged (3.1.4): the specification of it."""
+    n = X.shape[0]
+    loss, total = row_gradients(layers, X[:1, :], T[:1, :])
+    for i in range(1, n):
+        row_loss, row = row_gradients(layers, X[i : i + 1, :], T[i : i + 1, :])
+        loss = loss + row_loss
+        total = [Layer(dW + row_dW, db + row_db) for (dW, db), (row_dW, row_db) in zip(total, row, strict=True)]
+    return loss, [Layer(dW / n, db / n) for dW, db in total]
+
+
+def gradient_function(
+    xp: Namespace,
+    network: Network,
+    mode: str = "matrix",
+    compiler: Callable[[GradientFunction], GradientFunction] | None = None,
+) -> GradientFunction:
+    """Return the function ``(layers, X, T) -> (loss, gradients)`` of one of the two variants.
+
+    Parameters
+    ----------
+    xp : namespace
+        The array library that will hold the arrays.
+    network : Network
+        The architecture.
+    mode : {"matrix", "loop"}
+        All rows in one expression, or row by row with the gradients averaged: the same `fprop` and `bprop`.
+    compiler : callable, optional
+        `Backend.compile`, to make the function fast; the loop compiles its single row.
+
+    Returns
+    -------
+    callable
+        Gives the loss summed over the rows, and a list of `Layer` with the gradients of its mean.
+
+    Raises
+    ------
+    InputError
+        For an unknown mode.
+    """
+    check_choice("mode", mode, MODES)
+    function: GradientFunction = partial(matrix_gradients, xp, network)
+    if compiler is not None:
+        function = compiler(function)
+    return partial(loop_gradients, function) if mode == "loop" else function

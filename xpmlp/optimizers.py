@@ -1,0 +1,220 @@
+"""Update rules: each is an `init` that makes its state and an `update` that takes one step.
+
+Parameters, gradients and state are lists of arrays. An update may write to what it is given and always returns the
+new values: the caller treats what it passed in as used up.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from xpmlp.checks import check_choice, check_number
+from xpmlp.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from xpmlp.types import Array, Namespace
+
+__all__ = ["OPTIMIZERS", "SGD", "Adam", "AdamState", "AdamW", "Optimizer", "SGDState", "build_optimizer"]
+
+
+class Optimizer(Protocol):
+    """What a training step asks of an update rule."""
+
+    def init(self, xp: Namespace, params: Sequence[Array]) -> Any:
+        """Return the state before the first step: a NamedTuple of lists of arrays like `params`."""
+
+    def update(
+        self,
+        xp: Namespace,
+        params: Sequence[Array],
+        gradients: Sequence[Array],
+        state: Any,
+        rate: Array | float,
+        t: Array,
+    ) -> tuple[list[Array], Any]:
+        """Take step number `t` (1 for the first; a 0-d floating array) at a learning rate."""
+
+
+class SGDState(NamedTuple):
+    """The velocity of every parameter; none without momentum."""
+
+    velocity: list[Array]
+
+
+@dataclass(frozen=True)
+class SGD:
+    """Gradient descent on minibatches (2.14-2.15), with momentum (Polyak, 1964) or Nesterov's.
+
+    Attributes
+    ----------
+    momentum : float
+        What is kept of the velocity at each step, in [0, 1).
+    nesterov : bool
+        Whether to step from where the velocity leads (Sutskever et al., 2013).
+    """
+
+    momentum: float = 0.0
+    nesterov: bool = False
+
+    def __post_init__(self) -> None:
+        check_number("momentum", self.momentum, at_least=0, below=1)
+        if self.nesterov and not self.momentum:
+            raise InputError("Nesterov's variant changes nothing at momentum 0: give a momentum, such as 0.9.")
+
+    def init(self, xp: Namespace, params: Sequence[Array]) -> SGDState:
+        """Return velocities of 0."""
+        return SGDState([xp.zeros_like(p) for p in params] if self.momentum else [])
+
+    def update(
+        self,
+        xp: Namespace,  # noqa: ARG002 - every optimiser takes the namespace
+        params: Sequence[Array],
+        gradients: Sequence[Array],
+        state: SGDState,
+        rate: Array | float,
+        t: Array,  # noqa: ARG002 - and the step number
+    ) -> tuple[list[Array], SGDState]:
+        """P <- p - rate g; with momentum v <- momentum v - rate g, then p <- p + v, or p + momentum v - rate g."""
+        if not self.momentum:
+            return [_descend(p, rate * g) for p, g in zip(params, gradients, strict=True)], state
+        moved = [self._move(p, rate * g, v) for p, g, v in zip(params, gradients, state.velocity, strict=True)]
+        return [p for p, _ in moved], SGDState([v for _, v in moved])
+
+    def _move(self, p: Array, step: Array, v: Array) -> tuple[Array, Array]:
+        v *= self.momentum
+        v -= step
+        p += self.momentum * v - step if self.nesterov else v
+        return p, v
+
+
+class AdamState(NamedTuple):
+    """The running means of the gradients and of their squares."""
+
+    m: list[Array]
+    v: list[Array]
+
+
+@dataclass(frozen=True)
+class Adam:
+    """Adam (Kingma & Ba, 2015), in the form that ends their section 2: epsilon beside the uncorrected root.
+
+    Attributes
+    ----------
+    beta_1, beta_2 : float
+        What the running means keep at each step, in [0, 1).
+    epsilon : float
+        Added to the root of the mean square, positive.
+    """
+
+    beta_1: float = 0.9
+    beta_2: float = 0.999
+    epsilon: float = 1e-8
+
+    def __post_init__(self) -> None:
+        check_number("beta_1", self.beta_1, at_least=0, below=1)
+        check_number("beta_2", self.beta_2, at_least=0, below=1)
+        check_number("epsilon", self.epsilon, above=0)
+
+    def init(self, xp: Namespace, params: Sequence[Array]) -> AdamState:
+        """Return means of 0."""
+        return AdamState([xp.zeros_like(p) for p in params], [xp.zeros_like(p) for p in params])
+
+    def update(
+        self,
+        xp: Namespace,
+        params: Sequence[Array],
+        gradients: Sequence[Array],
+        state: AdamState,
+        rate: Array | float,
+        t: Array,
+    ) -> tuple[list[Array], AdamState]:
+        """P <- p - rate sqrt(1 - beta_2^t) / (1 - beta_1^t) * m / (sqrt(v) + epsilon)."""
+        corrected = rate * xp.sqrt(_one_minus_power(xp, self.beta_2, t)) / _one_minus_power(xp, self.beta_1, t)
+        m = [_running_mean(m, g, self.beta_1) for m, g in zip(state.m, gradients, strict=True)]
+        v = [_running_mean(v, g * g, self.beta_2) for v, g in zip(state.v, gradients, strict=True)]
+        steps = (corrected * (m_p / (xp.sqrt(v_p) + self.epsilon)) for m_p, v_p in zip(m, v, strict=True))
+        return [_descend(p, step) for p, step in zip(params, steps, strict=True)], AdamState(m, v)
+
+
+@dataclass(frozen=True)
+class AdamW(Adam):
+    """Adam with decoupled weight decay (Loshchilov & Hutter, 2019), on the weights alone.
+
+    Attributes
+    ----------
+    weight_decay : float
+        Each step first takes ``rate * weight_decay`` of every weight away; biases (1-d arrays) keep theirs.
+    """
+
+    weight_decay: float = 0.01
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_number("weight decay", self.weight_decay, at_least=0)
+
+    def update(
+        self,
+        xp: Namespace,
+        params: Sequence[Array],
+        gradients: Sequence[Array],
+        state: AdamState,
+        rate: Array | float,
+        t: Array,
+    ) -> tuple[list[Array], AdamState]:
+        """P <- p - rate weight_decay p for weights, then Adam's step."""
+        decayed = [_descend(p, rate * self.weight_decay * p) if p.ndim > 1 else p for p in params]
+        return super().update(xp, decayed, gradients, state, rate, t)
+
+
+def _descend(p: Array, step: Array) -> Array:
+    p -= step  # in place where the library can, a new array where it cannot
+    return p
+
+
+def _running_mean(mean: Array, value: Array, kept: float) -> Array:
+    mean *= kept
+    mean += (1.0 - kept) * value
+    return mean
+
+
+def _one_minus_power(xp: Namespace, beta: float, t: Array) -> Array:
+    """1 - beta^t, by expm1: it keeps its digits in float32 while beta^t is close to 1."""
+    return -xp.expm1(t * (math.log(beta) if beta else -math.inf))
+
+
+OPTIMIZERS = ("sgd", "adam", "adamw")
+
+
+def build_optimizer(
+    name: str, *, momentum: float | None = None, nesterov: bool = False, weight_decay: float | None = None
+) -> Optimizer:
+    """Return the update rule called `name`, with its own defaults for what is not given.
+
+    Parameters
+    ----------
+    name : {"sgd", "adam", "adamw"}
+        Which one.
+    momentum, nesterov
+        Options of sgd.
+    weight_decay : float, optional
+        Option of adamw.
+
+    Raises
+    ------
+    InputError
+        For an unknown name, a value out of bounds, or an option that the rule does not have.
+    """
+    check_choice("optimizer", name, OPTIMIZERS)
+    if name != "sgd" and (momentum is not None or nesterov):
+        raise InputError(f"momentum and nesterov are options of optimizer sgd, but the optimizer is {name}.")
+    if name != "adamw" and weight_decay is not None:
+        raise InputError(f"weight decay is an option of optimizer adamw, but the optimizer is {name}: use l2 there.")
+    if name == "sgd":
+        return SGD(momentum or 0.0, nesterov)
+    if name == "adam":
+        return Adam()
+    return AdamW() if weight_decay is None else AdamW(weight_decay=weight_decay)

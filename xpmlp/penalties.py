@@ -1,0 +1,82 @@
+"""The elastic net: L1 and L2 penalties on the weights alone, with one pair of strengths per layer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from xpmlp.checks import check_number
+from xpmlp.errors import InputError
+from xpmlp.network import Layer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from xpmlp.types import Array, Namespace
+
+__all__ = ["ElasticNet"]
+
+
+@dataclass(frozen=True)
+class ElasticNet:
+    """Omega = sum over layers of l1 |W| + l2 |W|^2, added to the mean loss (2.68-2.72).
+
+    Attributes
+    ----------
+    l1, l2 : tuple of float
+        The strengths, one per layer, or none at all; biases are not penalised.
+    """
+
+    l1: tuple[float, ...] = ()
+    l2: tuple[float, ...] = ()
+
+    @classmethod
+    def build(cls, n_layers: int, l1: float | Sequence[float] = 0.0, l2: float | Sequence[float] = 0.0) -> ElasticNet:
+        """Give every layer the same strength, or each its own.
+
+        Raises
+        ------
+        InputError
+            For a negative strength, or as many as there are no layers for.
+        """
+        return cls(_one_per_layer("l1", l1, n_layers), _one_per_layer("l2", l2, n_layers))
+
+    def value(self, xp: Namespace, layers: Sequence[Layer]) -> Array | float:
+        """Return Omega, a 0-d array; the number 0 where every strength is 0."""
+        total: Array | float = 0.0
+        for (W, _), l1, l2 in self._strengths(layers):
+            if l1:
+                total = total + l1 * xp.sum(xp.abs(W))
+            if l2:
+                total = total + l2 * xp.sum(W * W)
+        return total
+
+    def add_gradient(self, xp: Namespace, layers: Sequence[Layer], gradients: Sequence[Layer]) -> list[Layer]:
+        """Return `gradients` with l1 sign(W) + 2 l2 W added to each dW, which may be written to; sign(0) = 0."""
+        return [
+            Layer(_add(xp, dW, W, l1, l2), db)
+            for ((W, _), l1, l2), (dW, db) in zip(self._strengths(layers), gradients, strict=True)
+        ]
+
+    def _strengths(self, layers: Sequence[Layer]) -> Iterator[tuple[Layer, float, float]]:
+        none = (0.0,) * len(layers)
+        return zip(layers, self.l1 or none, self.l2 or none, strict=True)
+
+
+def _add(xp: Namespace, dW: Array, W: Array, l1: float, l2: float) -> Array:
+    if l1:
+        dW += l1 * xp.sign(W)
+    if l2:
+        dW += (2.0 * l2) * W
+    return dW
+
+
+def _one_per_layer(name: str, strength: float | Sequence[float], n_layers: int) -> tuple[float, ...]:
+    strengths = tuple(strength) if not isinstance(strength, int | float) else (strength,) * n_layers
+    if len(strengths) != n_layers:
+        raise InputError(
+            f"{name} gives {len(strengths)} strengths for {n_layers} layers: give one for all, or one for each."
+        )
+    for value in strengths:
+        check_number(name, value, at_least=0)
+    return strengths

@@ -1,0 +1,66 @@
+"""Scores of a network on a set of examples, computed where the examples are."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from xpmlp.network import fprop
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from xpmlp.backends import Backend
+    from xpmlp.network import Layer, Network
+    from xpmlp.types import Array
+
+    Scorer = Callable[[Sequence[Layer], Array, Array], Array]
+
+__all__ = ["ROWS_AT_A_TIME", "Score", "make_scorer", "score_rows", "to_score"]
+
+ROWS_AT_A_TIME = 8192  # bounds the memory that an evaluation takes
+
+
+@dataclass(frozen=True)
+class Score:
+    """How well the weights do on a set of examples.
+
+    Attributes
+    ----------
+    loss : float
+        Mean loss of an example, without penalty: its negative log-likelihood in nats, or half its squared error.
+    accuracy : float
+        Share of the examples predicted rightly, 0 to 1; NaN for real-valued targets.
+    """
+
+    loss: float
+    accuracy: float
+
+
+def make_scorer(backend: Backend, network: Network) -> Scorer:
+    """Build ``score(layers, X, T)``: an array (2,) of the summed loss and the number of right predictions."""
+    xp, loss = backend.xp, network.loss
+
+    def score(layers: Sequence[Layer], X: Array, T: Array) -> Array:
+        logits = fprop(xp, network, layers, X).z[-1]
+        value = loss.value(xp, logits, T)
+        if loss.correct is None:
+            return xp.stack([value, math.nan * value])
+        return xp.stack([value, xp.sum(xp.astype(loss.correct(xp, logits, T), value.dtype))])
+
+    return backend.compile(score)
+
+
+def score_rows(backend: Backend, score: Scorer, layers: Sequence[Layer], X: Array, T: Array) -> Array:
+    """Sum `score` over all rows, `ROWS_AT_A_TIME` of them at a time; nothing is read by the host."""
+    total = backend.asarray([0.0, 0.0])
+    for start in range(0, X.shape[0], ROWS_AT_A_TIME):
+        stop = min(start + ROWS_AT_A_TIME, X.shape[0])
+        total = total + score(layers, X[start:stop, :], T[start:stop, :])
+    return total
+
+
+def to_score(loss_sum: float, correct: float, n: int) -> Score:
+    """Turn the sums over `n` examples into their means."""
+    return Score(loss_sum / n, correct / n)

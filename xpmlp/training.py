@@ -1,0 +1,319 @@
+"""The training loop: a generator that yields one record per epoch, for the command line and estimators alike.
+
+A step takes the parameters and gives them back. It may update them in place and always returns them: what was passed
+in is used up. It never synchronises with the host; the loop does so once an epoch, to read that epoch's sums.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from xpmlp.checks import check_choice, check_number
+from xpmlp.draws import generator
+from xpmlp.errors import DivergenceError, InputError, XpmlpWarning
+from xpmlp.network import MODES, Layer, gradient_function
+from xpmlp.optimizers import Adam
+from xpmlp.penalties import ElasticNet
+from xpmlp.schedules import Constant
+from xpmlp.scoring import Score, make_scorer, score_rows, to_score
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from xpmlp.backends import Backend
+    from xpmlp.network import Network
+    from xpmlp.optimizers import Optimizer
+    from xpmlp.schedules import Schedule
+    from xpmlp.types import Array
+
+    Step = Callable[[list[Layer], "State", Array, Array, Array], tuple[list[Layer], "State"]]
+
+__all__ = ["Recipe", "Record", "State", "make_step", "steps_per_epoch", "train"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train.
+
+    Attributes
+    ----------
+    optimizer : Optimizer
+        The update rule.
+    schedule : Schedule
+        Its learning rate at each step.
+    penalty : ElasticNet
+        On the weights.
+    mode : {"matrix", "loop"}
+        All rows of a minibatch at once, or row by row with the gradients averaged: the same gradients.
+    batch_size : int
+        Examples of a minibatch; the last of an epoch is smaller where this does not divide their number.
+    epochs : int
+        Passes over the examples, each in an order of its own.
+    seed : int
+        Of these orders: the same ones on every backend.
+
+    Raises
+    ------
+    InputError
+        For a value out of bounds.
+    """
+
+    optimizer: Optimizer = field(default_factory=Adam)
+    schedule: Schedule = Constant(1e-3)  # noqa: RUF009 - it is immutable
+    penalty: ElasticNet = field(default_factory=ElasticNet)
+    mode: str = "matrix"
+    batch_size: int = 64
+    epochs: int = 20
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_choice("mode", self.mode, MODES)
+        check_number("batch size", self.batch_size, at_least=1, integer=True)
+        check_number("epochs", self.epochs, at_least=1, integer=True)
+        check_number("seed", self.seed, at_least=0, integer=True)
+
+
+@dataclass(frozen=True)
+class Record:
+    """What an epoch left behind.
+
+    Attributes
+    ----------
+    epoch : int
+        Its number, from 1.
+    seconds : float
+        Since training began, evaluations included.
+    examples : int
+        Examples seen in this epoch: all of them, unless it was stopped.
+    examples_per_second : float
+        Of this epoch, its evaluations included.
+    learning_rate : float
+        Of its last step.
+    loss : float
+        Mean loss of its examples, each under the weights of its own step; without penalty.
+    scores : dict of str to Score
+        Of each set that `train` was asked to evaluate, under the weights at the end of the epoch.
+    layers : list of Layer
+        A copy of these weights, on the backend.
+    complete : bool
+        False where `should_stop` ended the epoch early.
+    """
+
+    epoch: int
+    seconds: float
+    examples: int
+    examples_per_second: float
+    learning_rate: float
+    loss: float
+    scores: dict[str, Score]
+    layers: list[Layer]
+    complete: bool
+
+
+class State(NamedTuple):
+    """What a step carries on beside the parameters, all of it on the device."""
+
+    optimizer: Any  # the update rule's own state
+    t: Array  # steps taken: 0-d, integer
+    loss: Array  # loss summed over the examples of the epoch so far: 0-d
+
+
+def steps_per_epoch(n: int, batch_size: int) -> int:
+    """Return the number of minibatches of `n` examples, the smaller last one included (3.1.6)."""
+    return -(-n // min(batch_size, n))
+
+
+def make_step(backend: Backend, network: Network, recipe: Recipe) -> Step:
+    """Build a training step, compiled by the backend.
+
+    Returns
+    -------
+    callable
+        ``step(layers, state, X, T, rows)`` gives the new ``(layers, state)``, where ``X`` (n, d) and ``T`` (n, m) hold
+        all examples and ``rows`` (K,) picks the minibatch. It uses up ``layers`` and ``state``.
+    """
+    xp = backend.xp
+    in_loop = recipe.mode == "loop"  # then each row is compiled, and not the step: unrolled, it would be too long
+    gradients_of = gradient_function(xp, network, recipe.mode, backend.compile if in_loop else None)
+
+    def step(layers: list[Layer], state: State, X: Array, T: Array, rows: Array) -> tuple[list[Layer], State]:
+        loss, gradients = gradients_of(layers, xp.take(X, rows, axis=0), xp.take(T, rows, axis=0))
+        gradients = recipe.penalty.add_gradient(xp, layers, gradients)
+        steps, epoch_loss = state.t, state.loss
+        steps += 1
+        epoch_loss += loss
+        t = xp.astype(steps, loss.dtype)
+        rate = recipe.schedule(xp, t - 1.0)
+        params, optimizer = recipe.optimizer.update(xp, _flat(layers), _flat(gradients), state.optimizer, rate, t)
+        return _layered(params), State(optimizer, steps, epoch_loss)
+
+    return step if in_loop else backend.compile(step, donate=(0, 1))
+
+
+def train(
+    backend: Backend,
+    network: Network,
+    layers: Sequence[Layer],
+    X: Array,
+    T: Array,
+    recipe: Recipe,
+    *,
+    evaluate: Mapping[str, tuple[Array, Array]] | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
+    on_step: Callable[[int], None] = lambda _: None,
+) -> Iterator[Record]:
+    """Train a network, one record an epoch.
+
+    Parameters
+    ----------
+    backend : Backend
+        Where to compute; it holds the arrays that follow.
+    network : Network
+        The architecture.
+    layers : sequence of Layer
+        The initial weights, on the host or on the backend; they stay as they are.
+    X : array of shape (n, d)
+        Examples.
+    T : array of shape (n, m)
+        Their targets: one-hot, 0 or 1 per label, or real numbers.
+    recipe : Recipe
+        How to train. A batch size above n is taken as n, with a warning.
+    evaluate : mapping of str to (X, T), optional
+        Sets to score after each epoch.
+    should_stop : callable
+        Asked after each step; True ends the run with a record of the epoch so far.
+    on_step : callable
+        Told the number of examples of each step, once it is under way.
+
+    Returns
+    -------
+    iterator of Record
+        One per epoch. The last one's `layers` are the trained weights.
+
+    Raises
+    ------
+    InputError
+        For arrays that do not fit the network, before anything is computed.
+    DivergenceError
+        When the loss or a weight is no longer finite; its `record` is the last good one.
+    """
+    evaluate = dict(evaluate or {})
+    for name, (examples, targets) in {"training": (X, T), **evaluate}.items():
+        _check_shapes(name, network, examples, targets)
+    n = X.shape[0]
+    if recipe.batch_size > n:
+        message = f"batch size {recipe.batch_size} is above the {n} training examples: taken as {n}."
+        warnings.warn(message, XpmlpWarning, stacklevel=2)
+        recipe = replace(recipe, batch_size=n)
+    loop = _Loop(backend, network, recipe, evaluate)
+    return loop.records(layers, X, T, should_stop, on_step)
+
+
+class _Loop:
+    """The epochs of one run."""
+
+    def __init__(
+        self, backend: Backend, network: Network, recipe: Recipe, evaluate: dict[str, tuple[Array, Array]]
+    ) -> None:
+        self.backend = backend
+        self.recipe = recipe
+        self.evaluate = evaluate
+        self.step = make_step(backend, network, recipe)
+        self.score = make_scorer(backend, network)
+        self.summarise = backend.compile(self._summary)
+
+    def records(
+        self,
+        initial: Sequence[Layer],
+        X: Array,
+        T: Array,
+        should_stop: Callable[[], bool],
+        on_step: Callable[[int], None],
+    ) -> Iterator[Record]:
+        backend, recipe = self.backend, self.recipe
+        rng = generator(recipe.seed, "order")
+        layers = [Layer(backend.own(W), backend.own(b)) for W, b in initial]
+        state = State(recipe.optimizer.init(backend.xp, _flat(layers)), backend.asindex(0), backend.own(0.0))
+        start, record = time.perf_counter(), None
+        for epoch in range(1, recipe.epochs + 1):
+            epoch_start = time.perf_counter()
+            examples, stopped = 0, False
+            with backend.computing():
+                state = state._replace(loss=backend.own(0.0))
+                for rows in backend.split(rng.permutation(X.shape[0]), recipe.batch_size):
+                    layers, state = self.step(layers, state, X, T, rows)
+                    examples += rows.shape[0]
+                    on_step(rows.shape[0])
+                    if stopped := should_stop():
+                        break
+                loss, finite, rate, scores = self._read(layers, state)
+            now = time.perf_counter()
+            if not finite:
+                raise _diverged(epoch, rate, record)
+            record = Record(
+                epoch=epoch,
+                seconds=now - start,
+                examples=examples,
+                examples_per_second=examples / (now - epoch_start),
+                learning_rate=rate,
+                loss=loss / examples,
+                scores=scores,
+                layers=[Layer(backend.own(W), backend.own(b)) for W, b in layers],
+                complete=examples == X.shape[0],
+            )
+            yield record
+            if stopped:
+                return
+
+    def _read(self, layers: list[Layer], state: State) -> tuple[float, bool, float, dict[str, Score]]:
+        """Read the epoch's sums and the scores: the one synchronisation with the host."""
+        sums = [score_rows(self.backend, self.score, layers, X, T) for X, T in self.evaluate.values()]
+        numbers = self.backend.to_numpy(self.summarise(layers, state, sums)).tolist()
+        loss, finite, rate = numbers[:3]
+        pairs = zip(numbers[3::2], numbers[4::2], strict=True)
+        scores = {
+            name: to_score(loss_sum, correct, X.shape[0])
+            for (name, (X, _)), (loss_sum, correct) in zip(self.evaluate.items(), pairs, strict=True)
+        }
+        return loss, bool(finite), rate, scores
+
+    def _summary(self, layers: list[Layer], state: State, sums: list[Array]) -> Array:
+        """Put what the host wants to know into one array: loss, whether all is finite, rate, then the scores."""
+        xp = self.backend.xp
+        finite = xp.stack([xp.all(xp.isfinite(p)) for p in [state.loss, *_flat(layers)]])
+        last = xp.astype(state.t, state.loss.dtype) - 1.0
+        rate = self.recipe.schedule(xp, last) + 0.0 * last  # a constant schedule gives a Python number
+        return xp.concat([xp.stack([state.loss, xp.astype(xp.all(finite), state.loss.dtype), rate]), *sums])
+
+
+def _flat(layers: Sequence[Layer]) -> list[Array]:
+    return [p for layer in layers for p in layer]
+
+
+def _layered(params: list[Array]) -> list[Layer]:
+    return [Layer(W, b) for W, b in zip(params[::2], params[1::2], strict=True)]
+
+
+def _check_shapes(name: str, network: Network, X: Array, T: Array) -> None:
+    n_inputs, n_outputs = network.sizes[0], network.sizes[-1]
+    if X.ndim != 2 or X.shape[1] != n_inputs:
+        raise InputError(f"the {name} examples have shape {tuple(X.shape)}, but the network takes (n, {n_inputs}).")
+    if X.shape[0] == 0:
+        raise InputError(f"the {name} set has no examples: at least one is needed.")
+    if tuple(T.shape) != (X.shape[0], n_outputs):
+        raise InputError(
+            f"the {name} targets have shape {tuple(T.shape)}, but {X.shape[0]} examples with {n_outputs} outputs "
+            f"need ({X.shape[0]}, {n_outputs})."
+        )
+
+
+def _diverged(epoch: int, rate: float, record: Record | None) -> DivergenceError:
+    kept = f"the weights after epoch {record.epoch} are kept" if record else "no epoch was completed"
+    return DivergenceError(
+        f"training diverged in epoch {epoch}: the loss or a weight is no longer a finite number; {kept}. "
+        f"Try a learning rate below {rate:g}, another initialisation, or features on a common scale.",
+        record,
+    )
