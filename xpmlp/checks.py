@@ -128,4 +128,4 @@ def check_labels(y: np.ndarray, n: int, name: str = "y") -> None:
             )
     classes = np.unique(y)
     if classes.size == 1:
-        raise InputError(f"{name} holds one class alone ({classes[0]!r}): at least two are needed to learn from.")
+        raise InputError(f"{name} holds one class alone ({classes[0]}): at least two are needed to learn from.")

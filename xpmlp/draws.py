@@ -6,7 +6,7 @@ from xpmlp.checks import check_number
 
 __all__ = ["generator"]
 
-STREAMS = ("weights", "order")
+STREAMS = ("weights", "order", "steps")
 
 
 def generator(seed: int, stream: str) -> np.random.Generator:
@@ -16,8 +16,8 @@ def generator(seed: int, stream: str) -> np.random.Generator:
     ----------
     seed : int
         Of the whole run; not negative.
-    stream : {"weights", "order"}
-        What the numbers are for: initial weights, or the order of examples.
+    stream : {"weights", "order", "steps"}
+        What the numbers are for: initial weights, the order of examples, or the steps of a gradient check.
 
     Raises
     ------

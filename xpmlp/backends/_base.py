@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 from array_api_compat import array_namespace, is_array_api_obj
+from array_api_compat import device as device_of
 
 from xpmlp.checks import check_choice
 from xpmlp.errors import BackendError
@@ -120,6 +121,10 @@ class Backend(ABC):
     def holds(self, values: Any) -> bool:
         """Whether `values` is an array of this backend's library."""
         return is_array_api_obj(values) and array_namespace(values) is self.xp
+
+    def on_device(self, x: Array) -> bool:
+        """Whether an array of this backend's library lies on this backend's device."""
+        return bool(device_of(x) == self.device)
 
     def _from_host(self, values: np.ndarray, *, copy: bool | None) -> Array:
         return self.xp.asarray(values, device=self.device, copy=copy)

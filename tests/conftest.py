@@ -1,0 +1,125 @@
+"""Backends for the whole suite: one fixture, and a command line that can require one of them.
+
+`pytest` runs every test on each backend that is usable here, and its header names those that are not, with the reason.
+`pytest --backend NAME` (repeatable) runs on the named ones alone, and fails where one is missing.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from xpmlp.backends import BACKENDS, Status, get_backend, statuses
+from xpmlp.backends._numpy import NumpyBackend
+
+from xpmlp import Layer
+
+READ_ONLY = "numpy-readonly"
+
+
+class ReadOnlyNumpy(NumpyBackend):
+    """NumPy whose inputs may not be written to: what `asarray` makes is read-only, what `own` makes is not."""
+
+    def asarray(self, values):
+        return self._frozen(super().asarray(values))
+
+    def asindex(self, values):
+        array = super().asindex(values)
+        return array if array.ndim == 0 else self._frozen(array)  # counters are made to be counted with
+
+    @staticmethod
+    def _frozen(values):
+        array = np.array(values)
+        array.flags.writeable = False
+        return array
+
+
+NAMES = [*BACKENDS, READ_ONLY]
+
+
+def open_backend(name, dtype="float64"):
+    return ReadOnlyNumpy(dtype=dtype) if name == READ_ONLY else get_backend(name, dtype=dtype)
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--backend",
+        action="append",
+        choices=NAMES,
+        help="run on this backend alone, and fail where it is missing (repeatable); default: all that are usable",
+    )
+
+
+def pytest_configure(config):
+    found = {status.name: status for status in statuses()}
+    found[READ_ONLY] = Status(READ_ONLY, found["numpy"].version)
+    chosen = config.getoption("--backend")
+    config.backends = chosen or [name for name in NAMES if not found[name].problem]
+    config.absent = {name: found[name].problem for name in NAMES if found[name].problem}
+    for name in chosen or []:
+        if found[name].problem:
+            raise pytest.UsageError(f"--backend {name} is required, but cannot be used here: {found[name].problem}")
+
+
+def pytest_report_header(config):
+    lines = [f"xpmlp backends: {', '.join(config.backends)}"]
+    return [*lines, *(f"  without {name}: {problem}" for name, problem in config.absent.items())]
+
+
+def pytest_generate_tests(metafunc):
+    if "backend_name" in metafunc.fixturenames:
+        metafunc.parametrize("backend_name", metafunc.config.backends, scope="session")
+
+
+@pytest.fixture(scope="session")
+def backend(backend_name):
+    """Each usable backend in turn, in float64."""
+    return open_backend(backend_name)
+
+
+@pytest.fixture(scope="session")
+def backend32(backend_name):
+    """Each usable backend in turn, in float32."""
+    return open_backend(backend_name, "float32")
+
+
+@pytest.fixture(scope="session")
+def put():
+    """Move host layers to a backend, to be read only."""
+
+    def put_layers(backend, layers):
+        return [Layer(backend.asarray(W), backend.asarray(b)) for W, b in layers]
+
+    return put_layers
+
+
+@pytest.fixture(scope="session")
+def check():
+    """Assert that a result is of the backend's library, dtype, device and shape, and close to what is expected."""
+
+    def check_result(backend, result, expected, *, rtol=1e-12, atol=1e-14):
+        assert backend.holds(result), f"{type(result)} is no array of {backend.name}"
+        assert result.dtype == backend.float_dtype
+        assert backend.on_device(result), f"not on {backend.device_name}"
+        expected = np.asarray(expected)
+        assert tuple(result.shape) == expected.shape
+        np.testing.assert_allclose(backend.to_numpy(result), expected, rtol=rtol, atol=atol)
+
+    return check_result
+
+
+@pytest.fixture
+def rng():
+    """A generator of the test's own draws, the same in every run."""
+    return np.random.default_rng(20261123)
+
+
+@pytest.fixture(scope="session")
+def data_dir():
+    """The folder that holds the real Fashion-MNIST; the test is skipped where there is none."""
+    root = os.environ.get("XPMLP_DATA")
+    if not root or not (Path(root) / "fashion-mnist").is_dir():
+        pytest.skip("$XPMLP_DATA names no folder with fashion-mnist/ in it")
+    return Path(root)

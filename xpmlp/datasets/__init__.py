@@ -1,0 +1,19 @@
+"""The data to learn from: circles, digits, Fashion-MNIST and the user's own files, as NumPy arrays.
+
+Examples
+--------
+>>> from xpmlp.datasets import load_dataset, split
+>>> digits = load_dataset("digits")
+>>> digits.X.shape
+(1797, 64)
+>>> parts = split(digits, validation=0.1, test=0.2, seed=0)
+>>> [len(y) for _, y in (parts.train, parts.validation, parts.test)]
+[1294, 144, 359]
+"""
+
+from xpmlp.datasets._dataset import Dataset, Splits
+from xpmlp.datasets._files import read_features
+from xpmlp.datasets._load import load_dataset
+from xpmlp.datasets._split import split
+
+__all__ = ["Dataset", "Splits", "load_dataset", "read_features", "split"]

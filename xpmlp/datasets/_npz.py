@@ -1,0 +1,111 @@
+"""Reading arrays from an .npz file that nobody vouches for."""
+
+from __future__ import annotations
+
+import math
+import os
+import zipfile
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.lib import format as npy
+
+from xpmlp.datasets._open import open_file
+from xpmlp.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+__all__ = ["read_npz"]
+
+# A few hundred bytes can unpack into gigabytes. Arrays that unpack into more than 1 GiB are therefore read
+# only when they take at least a hundredth of that on the disk, which real data that large do.
+_SAFE_BYTES = 2**30
+_SAFE_RATIO = 100
+
+_SHAPE_READERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+
+
+def read_npz(path: Path, required: Sequence[str], optional: Sequence[str] = ()) -> dict[str, np.ndarray]:
+    """Read the arrays of these names from an .npz file, without ever unpickling.
+
+    Parameters
+    ----------
+    path : Path
+        The file, as `numpy.savez` or `numpy.savez_compressed` writes it.
+    required, optional : sequence of str
+        Names of the arrays; others in the file are left alone.
+
+    Returns
+    -------
+    dict of str to ndarray
+        The arrays, C-contiguous and in native byte order; without the optional ones that are not there.
+
+    Raises
+    ------
+    InputError
+        For a file that cannot be opened, is no complete .npz file, lacks a required array, holds Python
+        objects, claims sizes that its bytes do not bear out, or would unpack into more than 1 GiB and
+        more than a hundred times its size.
+    """
+    with open_file(path) as file:
+        try:
+            with zipfile.ZipFile(file) as archive:
+                return _read_arrays(path, archive, os.fstat(file.fileno()).st_size, required, optional)
+        except InputError:
+            raise
+        except MemoryError as error:
+            raise InputError(f"{path} does not fit into this machine's memory: give fewer examples.") from error
+        except Exception as error:  # damaged bytes fail in zipfile and NumPy in too many ways to list
+            raise InputError(
+                f"{path} is not a complete .npz file ({error}): write it again with numpy.savez."
+            ) from error
+
+
+def _read_arrays(
+    path: Path, archive: zipfile.ZipFile, on_disk: int, required: Sequence[str], optional: Sequence[str]
+) -> dict[str, np.ndarray]:
+    held = {name.removesuffix(".npy"): name for name in archive.namelist() if name.endswith(".npy")}
+    missing = [name for name in required if name not in held]
+    if missing:
+        raise InputError(
+            f"{path} lacks {_listed(missing)}: it holds {_listed(sorted(held))}. "
+            f"Write it with numpy.savez(path, {', '.join(f'{name}={name}' for name in required)})."
+        )
+    wanted = {name: archive.getinfo(held[name]) for name in (*required, *optional) if name in held}
+    unpacked = sum(info.file_size for info in wanted.values())
+    if unpacked > max(_SAFE_BYTES, _SAFE_RATIO * on_disk):
+        raise InputError(
+            f"{path} has {on_disk} bytes that would unpack into {unpacked}, more than {_SAFE_RATIO} times as many, "
+            "which real data do not: write it with numpy.savez, uncompressed, if you trust it."
+        )
+    return {name: _read_array(path, name, archive, info) for name, info in wanted.items()}
+
+
+def _read_array(path: Path, name: str, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
+    with archive.open(info) as stream:
+        version = npy.read_magic(stream)
+        if version not in _SHAPE_READERS:
+            raise InputError(f"{name} in {path} is a structured array: write plain arrays of numbers.")
+        shape, _, dtype = _SHAPE_READERS[version](stream)
+        claimed = stream.tell() + math.prod(shape) * dtype.itemsize
+    if dtype.hasobject:
+        raise InputError(
+            f"{name} in {path} holds pickled Python objects, which xpmlp never loads, since they can run code: "
+            f"write numbers, or strings as numpy.asarray({name}, dtype=str)."
+        )
+    # NumPy allocates what the header claims before it reads, so the claim is checked first.
+    if min(shape, default=0) < 0 or claimed != info.file_size:
+        raise InputError(
+            f"{name} in {path} claims shape {shape} of {dtype}, but its {info.file_size} bytes are not as many as that "
+            "takes: the file is damaged, so write it again with numpy.savez."
+        )
+    with archive.open(info) as stream:
+        array: np.ndarray = npy.read_array(stream, allow_pickle=False)
+    return np.asarray(array, dtype=array.dtype.newbyteorder("="), order="C")
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(repr(name) for name in names[:10])
+    return f"{shown} and {len(names) - 10} more" if len(names) > 10 else shown or "no arrays"

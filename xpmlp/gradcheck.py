@@ -1,0 +1,275 @@
+"""Gradient checks: finite differences against `bprop`, for every scalar parameter of a network.
+
+The check that counts takes central differences of fourth order in float64. Beside it stands the report's own (3.1.3):
+forward differences with a random step, whose ratio to `bprop` must lie within 0.99 and 1.01.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from xpmlp.draws import generator
+from xpmlp.errors import InputError
+from xpmlp.network import Layer, fprop, gradient_function
+from xpmlp.penalties import ElasticNet
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from xpmlp.backends import Backend
+    from xpmlp.network import Network
+    from xpmlp.types import Array
+
+    Line = Callable[[float], tuple[float, tuple[Any, ...]]]  # offset -> objective, and the side of every kink
+
+__all__ = ["GradientCheck", "ParameterCheck", "check_gradients"]
+
+STEPS = (1e-3, 1e-4, 1e-5, 1e-6)
+REPORT_STEPS = (1e-5, 1e-3)
+SHRINK = (1.0, 0.1, 0.01, 0.001, 0.0001)
+LOWEST_RATIO, HIGHEST_RATIO = 0.99, 1.01
+RESOLUTION = 1e-8  # what a central difference is asked to resolve of a gradient
+ZERO = 1e-7  # what a forward difference cannot tell from 0: its rounding at the smallest step
+
+
+@dataclass(frozen=True)
+class ParameterCheck:
+    """The gradients of one scalar parameter.
+
+    Attributes
+    ----------
+    name : str
+        As "W1[0, 3]" or "b2[1]": layers from 1, as in the report, entries from 0.
+    bprop : float
+        The derivative that `bprop` gives.
+    central, forward : float
+        The derivatives that central and forward differences give.
+    error : float
+        Relative error of `bprop` against `central`; NaN at a kink.
+    ratio : float
+        `forward` over `bprop`; 1 where both are zero, NaN at a kink.
+    """
+
+    name: str
+    bprop: float
+    central: float
+    forward: float
+    error: float
+    ratio: float
+
+
+@dataclass(frozen=True)
+class GradientCheck:
+    """The outcome for all parameters of a network.
+
+    Attributes
+    ----------
+    parameters : tuple of ParameterCheck
+        In the order of the layers, weights before biases.
+    tolerance : float
+        The bar for `worst.error`.
+    """
+
+    parameters: tuple[ParameterCheck, ...]
+    tolerance: float
+
+    @property
+    def judged(self) -> list[ParameterCheck]:
+        """The parameters at which the loss is differentiable."""
+        return [parameter for parameter in self.parameters if not math.isnan(parameter.error)]
+
+    @property
+    def kinks(self) -> list[ParameterCheck]:
+        """The parameters at which some unit sits on its kink, so that no difference can tell the derivative."""
+        return [parameter for parameter in self.parameters if math.isnan(parameter.error)]
+
+    @property
+    def worst(self) -> ParameterCheck:
+        """The judged parameter with the largest relative error."""
+        return max(self.judged, key=lambda parameter: parameter.error)
+
+    @property
+    def worst_ratio(self) -> ParameterCheck:
+        """The judged parameter whose ratio is furthest from 1."""
+        return max(self.judged, key=lambda parameter: abs(parameter.ratio - 1.0))
+
+    @property
+    def passed(self) -> bool:
+        """Whether some parameter was judged, and all of these are within the tolerance."""
+        return bool(self.judged) and self.worst.error < self.tolerance
+
+    @property
+    def report_passed(self) -> bool:
+        """Whether every ratio lies within 0.99 and 1.01, the report's own test."""
+        return bool(self.judged) and all(LOWEST_RATIO <= parameter.ratio <= HIGHEST_RATIO for parameter in self.judged)
+
+
+def check_gradients(
+    backend: Backend,
+    network: Network,
+    layers: Sequence[Layer],
+    X: Array,
+    T: Array,
+    *,
+    penalty: ElasticNet | None = None,
+    mode: str = "matrix",
+    seed: int = 0,
+    tolerance: float = 1e-7,
+) -> GradientCheck:
+    """Compare the gradients of the penalised mean loss with finite differences, parameter by parameter.
+
+    Parameters
+    ----------
+    backend : Backend
+        Where to compute; its dtype must be float64.
+    network : Network
+        Any architecture.
+    layers : sequence of Layer
+        Where to take the gradients, on the host or on the backend.
+    X : array of shape (K, d)
+        Examples, on the backend.
+    T : array of shape (K, m)
+        Their targets.
+    penalty : ElasticNet, optional
+        Added to the mean loss.
+    mode : {"matrix", "loop"}
+        Which variant of the gradients to check.
+    seed : int
+        Of the forward differences' random steps.
+    tolerance : float
+        The largest relative error that passes.
+
+    Returns
+    -------
+    GradientCheck
+        With the worst parameter by name.
+
+    Raises
+    ------
+    InputError
+        For a backend in float32, whose rounding would hide errors.
+
+    Notes
+    -----
+    The relative error is ``|bprop - central| / max(|bprop|, |central|, floor)``. A difference of two losses carries
+    their rounding, about ``4 eps |loss| / step``; a gradient so small that this is more than 1e-8 of it cannot be
+    resolved further, so ``floor`` is that gradient. True zeros (dead units) then pass, and wrong ones do not.
+
+    A step that would carry a unit over the kink of its activation, or a weight over that of its L1 penalty, is not
+    taken: a smaller one is. A parameter for which even the smallest does so is reported as a kink and not judged.
+    """
+    if backend.dtype != "float64":
+        raise InputError(f"gradients are checked in float64, but the backend computes in {backend.dtype}.")
+    xp, penalty = backend.xp, penalty or ElasticNet()
+    layers = [Layer(backend.own(W), backend.own(b)) for W, b in layers]
+    _, gradients = gradient_function(xp, network, mode, backend.compile)(layers, X, T)
+    gradients = penalty.add_gradient(xp, layers, gradients)
+    objective = _Objective(backend, network, layers, X, T, penalty)
+    rng = generator(seed, "steps")
+    low, high = map(math.log, REPORT_STEPS)
+    checks = []
+    for number, (layer, gradient) in enumerate(zip(layers, gradients, strict=True), start=1):
+        for letter, array, derivatives in zip("Wb", layer, gradient, strict=True):
+            bprop = backend.to_numpy(derivatives)
+            for index in itertools.product(*map(range, array.shape)):
+                line = objective.along(number - 1, letter, index)
+                name = f"{letter}{number}[{', '.join(map(str, index))}]"
+                step = math.exp(rng.uniform(low, high))
+                checks.append(_check(name, line, float(bprop[index]), step, tolerance))
+    return GradientCheck(tuple(checks), tolerance)
+
+
+def _check(name: str, line: Line, bprop: float, random_step: float, tolerance: float) -> ParameterCheck:
+    central, error = _closest_central(line, bprop, tolerance)
+    forward, ratio = _closest_forward(line, bprop, random_step)
+    if math.isnan(central) or math.isnan(forward):
+        central = error = forward = ratio = math.nan
+    return ParameterCheck(name, bprop, central, forward, error, ratio)
+
+
+def _closest_central(line: Line, bprop: float, tolerance: float) -> tuple[float, float]:
+    """Return the central difference at the largest step that confirms `bprop`, else the closest one, and its error."""
+    best, smallest = math.nan, math.nan
+    for step in STEPS:
+        central = _central(line, step)
+        if central is None:
+            continue
+        rounding = 4.0 * sys.float_info.epsilon * abs(line(0.0)[0]) / step
+        error = abs(bprop - central) / max(abs(bprop), abs(central), rounding / RESOLUTION)
+        if not error >= smallest:
+            best, smallest = central, error
+        if error < tolerance:
+            break
+    return best, smallest
+
+
+def _closest_forward(line: Line, bprop: float, random_step: float) -> tuple[float, float]:
+    """Return a forward difference and its ratio to `bprop`, with a smaller step where the curvature spoils the first."""
+    forward, ratio = math.nan, math.nan
+    for shrink in SHRINK:
+        difference = _forward(line, random_step * shrink)
+        if difference is None:
+            continue
+        forward = difference
+        ratio = 1.0 if abs(forward - bprop) < ZERO else forward / bprop if bprop else math.inf
+        if LOWEST_RATIO <= ratio <= HIGHEST_RATIO:
+            break
+    return forward, ratio
+
+
+def _forward(line: Line, step: float) -> float | None:
+    """(L(p + h) - L(p)) / h, the report's; None across a kink."""
+    (here, side), (ahead, side_ahead) = line(0.0), line(step)
+    return (ahead - here) / step if side_ahead == side else None
+
+
+def _central(line: Line, step: float) -> float | None:
+    """(8 (L(p + h) - L(p - h)) - (L(p + 2h) - L(p - 2h))) / 12h, of fourth order; None across a kink."""
+    _, side = line(0.0)
+    points = [line(offset * step) for offset in (-2.0, -1.0, 1.0, 2.0)]
+    if any(other != side for _, other in points):
+        return None
+    far_behind, behind, ahead, far_ahead = (value for value, _ in points)
+    return (8.0 * (ahead - behind) - (far_ahead - far_behind)) / (12.0 * step)
+
+
+class _Objective:
+    """The penalised mean loss, as a function of one parameter at a time."""
+
+    def __init__(
+        self, backend: Backend, network: Network, layers: list[Layer], X: Array, T: Array, penalty: ElasticNet
+    ) -> None:
+        self.backend, self.layers, self.X, self.T, self.penalty = backend, layers, X, T, penalty
+        xp = backend.xp
+
+        def evaluate(layers: list[Layer], X: Array, T: Array) -> tuple[Array, list[Array]]:
+            z = fprop(xp, network, layers, X).z
+            sides = [xp.sign(z_l) for z_l, f in zip(z, network.activations, strict=False) if f.kink]
+            return network.loss.value(xp, z[-1], T) / X.shape[0] + penalty.value(xp, layers), sides
+
+        self.evaluate = backend.compile(evaluate)
+
+    def along(self, number: int, letter: str, index: tuple[int, ...]) -> Line:
+        """Return the function of an offset from one parameter: the objective there, and the sides of all kinks."""
+        host = self.backend.to_numpy(getattr(self.layers[number], letter))
+        here = float(host[index])
+        penalised = letter == "W" and bool(self.penalty.l1) and self.penalty.l1[number] > 0
+
+        @functools.cache
+        def line(offset: float) -> tuple[float, tuple[Any, ...]]:
+            moved = host.copy()
+            moved[index] = here + offset
+            layers = list(self.layers)
+            layers[number] = layers[number]._replace(**{letter: self.backend.asarray(moved)})
+            value, sides = self.evaluate(layers, self.X, self.T)
+            # |W| has its kink at 0, where a symmetric difference gives the 0 that sign(0) is: no kink to avoid there.
+            weight_side = penalised and here != 0.0 and math.copysign(1.0, here + offset)
+            host_sides = [self.backend.to_numpy(side).tobytes() for side in sides]
+            return float(self.backend.to_numpy(value)), (weight_side, *host_sides)
+
+        return line

@@ -1,0 +1,113 @@
+"""What happens to examples and labels before the network sees them: a scaling learnt from training data, and one-hot."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from xpmlp.checks import check_choice
+from xpmlp.errors import InputError
+
+__all__ = ["SCALINGS", "Scaling", "encode"]
+
+SCALINGS = ("none", "range", "standard")
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """An affine map of each feature, (X - shift) * scale.
+
+    Attributes
+    ----------
+    shift, scale : ndarray of shape (d,), float64
+        One entry per feature.
+    """
+
+    shift: np.ndarray
+    scale: np.ndarray
+
+    @classmethod
+    def fit(cls, kind: str, X: np.ndarray, maximum: float | None = None) -> Scaling:
+        """Learn a scaling.
+
+        Parameters
+        ----------
+        kind : {"none", "range", "standard"}
+            Features as they are; divided by `maximum`; or brought to mean 0 and standard deviation 1.
+        X : ndarray of shape (n, d)
+            The training examples.
+        maximum : float, optional
+            The largest value that a feature can take (255 for 8-bit pixels); by default the largest absolute one in `X`.
+
+        Raises
+        ------
+        InputError
+            For an unknown kind.
+        """
+        check_choice("scaling", kind, SCALINGS)
+        d = X.shape[1]
+        if kind == "none":
+            return cls(np.zeros(d), np.ones(d))
+        if kind == "range":
+            largest = float(np.abs(X).max()) if maximum is None else maximum
+            return cls(np.zeros(d), np.full(d, 1.0 / (largest or 1.0)))
+        deviation = X.std(axis=0, dtype=np.float64)
+        return cls(X.mean(axis=0, dtype=np.float64), 1.0 / np.where(deviation > 0, deviation, 1.0))
+
+    def apply(self, X: np.ndarray, dtype: str = "float64") -> np.ndarray:
+        """Return the scaled features in `dtype`; `X` stays as it is."""
+        scaled = X.astype(dtype)
+        if self.shift.any():
+            scaled -= self.shift.astype(dtype)
+        scaled *= self.scale.astype(dtype)
+        return scaled
+
+
+def encode(y: np.ndarray, classes: np.ndarray, name: str = "y") -> np.ndarray:
+    """One-hot encode labels, column j for class j: the classes of the whole training set, whatever `y` holds.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n,)
+        Labels.
+    classes : ndarray of shape (m,)
+        The known labels, sorted.
+    name : str
+        What to call the labels in the message.
+
+    Returns
+    -------
+    ndarray of shape (n, m), float32
+        A 1 in each row, the rest 0.
+
+    Raises
+    ------
+    InputError
+        For labels that are not among the classes.
+    """
+    position = np.searchsorted(classes, y).clip(max=classes.shape[0] - 1) if _comparable(y, classes) else None
+    if position is None:
+        raise InputError(f"{name} holds {_kind(y)}, but the classes are {_kind(classes)}: {_listed(classes)}.")
+    unknown = classes[position] != y
+    if unknown.any():
+        raise InputError(
+            f"{name} holds labels that the training data do not: {_listed(np.unique(y[unknown]))} "
+            f"({int(unknown.sum())} times, first at row {int(np.argmax(unknown))}). The classes are: {_listed(classes)}."
+        )
+    T = np.zeros((y.shape[0], classes.shape[0]), dtype=np.float32)
+    T[np.arange(y.shape[0]), position] = 1.0
+    return T
+
+
+def _comparable(y: np.ndarray, classes: np.ndarray) -> bool:
+    return (y.dtype.kind == "U") == (classes.dtype.kind == "U")
+
+
+def _kind(labels: np.ndarray) -> str:
+    return "texts" if labels.dtype.kind == "U" else "numbers"
+
+
+def _listed(labels: np.ndarray, most: int = 10) -> str:
+    shown = ", ".join(repr(label) for label in labels[:most].tolist())
+    return shown if labels.shape[0] <= most else f"{shown}, ... ({labels.shape[0]} in all)"
