@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -15,6 +14,9 @@ from xpmlp.errors import InputError, XpmlpError
 from xpmlp.models import Model
 from xpmlp.network import Layer, Network
 from xpmlp.preprocessing import Scaling
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["load_model", "save_model", "write_whole"]
 

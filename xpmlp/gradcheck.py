@@ -209,7 +209,7 @@ def _closest_central(line: Line, bprop: float, tolerance: float) -> tuple[float,
 
 
 def _closest_forward(line: Line, bprop: float, random_step: float) -> tuple[float, float]:
-    """Return a forward difference and its ratio to `bprop`, with a smaller step where the curvature spoils the first."""
+    """Return a forward difference and its ratio to `bprop`, at a smaller step where curvature spoils the first."""
     forward, ratio = math.nan, math.nan
     for shrink in SHRINK:
         difference = _forward(line, random_step * shrink)

@@ -20,27 +20,27 @@ __all__ = ["INITIALIZERS", "initialize"]
 
 
 def report(rng: np.random.Generator, fan_in: int, fan_out: int) -> np.ndarray:
-    """Uniform within 1 / sqrt(fan_in), the report's (3.1.2)."""
+    """Draw uniformly within 1 / sqrt(fan_in), the report's (3.1.2)."""
     return _uniform(rng, 1.0 / math.sqrt(fan_in), fan_in, fan_out)
 
 
 def glorot_uniform(rng: np.random.Generator, fan_in: int, fan_out: int) -> np.ndarray:
-    """Uniform within sqrt(6 / (fan_in + fan_out)) (Glorot & Bengio, 2010, eq. 16)."""
+    """Draw uniformly within sqrt(6 / (fan_in + fan_out)) (Glorot & Bengio, 2010, eq. 16)."""
     return _uniform(rng, math.sqrt(6.0 / (fan_in + fan_out)), fan_in, fan_out)
 
 
 def glorot_normal(rng: np.random.Generator, fan_in: int, fan_out: int) -> np.ndarray:
-    """Normal with variance 2 / (fan_in + fan_out) (Glorot & Bengio, 2010, eq. 12)."""
+    """Draw normally with variance 2 / (fan_in + fan_out) (Glorot & Bengio, 2010, eq. 12)."""
     return rng.normal(0.0, math.sqrt(2.0 / (fan_in + fan_out)), (fan_in, fan_out))
 
 
 def he_uniform(rng: np.random.Generator, fan_in: int, fan_out: int) -> np.ndarray:
-    """Uniform within sqrt(6 / fan_in) (He et al., 2015)."""
+    """Draw uniformly within sqrt(6 / fan_in) (He et al., 2015)."""
     return _uniform(rng, math.sqrt(6.0 / fan_in), fan_in, fan_out)
 
 
 def he_normal(rng: np.random.Generator, fan_in: int, fan_out: int) -> np.ndarray:
-    """Normal with variance 2 / fan_in (He et al., 2015, eq. 10)."""
+    """Draw normally with variance 2 / fan_in (He et al., 2015, eq. 10)."""
     return rng.normal(0.0, math.sqrt(2.0 / fan_in), (fan_in, fan_out))
 
 

@@ -53,8 +53,8 @@ class Model:
         """The floating dtype of the weights."""
         return str(self.layers[0].W.dtype)
 
-    def prepare(self, X: np.ndarray) -> np.ndarray:
-        """Check raw features, (n, d), and scale them as in training.
+    def prepare(self, X: np.ndarray, dtype: str) -> np.ndarray:
+        """Check raw features, (n, d), and scale them as in training, into `dtype`.
 
         Raises
         ------
@@ -65,7 +65,7 @@ class Model:
         expected = self.network.sizes[0]
         if X.shape[1] != expected:
             raise InputError(f"X has {X.shape[1]} features, but the model was trained on {expected}.")
-        return self.scaling.apply(X, self.dtype)
+        return self.scaling.apply(X, dtype)
 
     def predict_proba(self, X: np.ndarray, backend: Backend | None = None) -> np.ndarray:
         """Return the probability of each class.
@@ -88,7 +88,7 @@ class Model:
             As `prepare`.
         """
         backend = backend or get_backend("numpy", dtype=self.dtype)
-        prepared = self.prepare(X)
+        prepared = self.prepare(X, backend.dtype)
         layers = [Layer(backend.asarray(W), backend.asarray(b)) for W, b in self.layers]
         chunks = []
         with backend.computing():
@@ -99,4 +99,5 @@ class Model:
 
     def predict(self, X: np.ndarray, backend: Backend | None = None) -> np.ndarray:
         """Return the most probable class of each row, (n,); parameters as for `predict_proba`."""
-        return self.classes[np.argmax(self.predict_proba(X, backend), axis=1)]
+        predicted: np.ndarray = self.classes[np.argmax(self.predict_proba(X, backend), axis=1)]
+        return predicted

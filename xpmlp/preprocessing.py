@@ -1,4 +1,4 @@
-"""What happens to examples and labels before the network sees them: a scaling learnt from training data, and one-hot."""
+"""What is done to examples and labels before the network sees them: a learnt scaling, and one-hot."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Scaling:
         X : ndarray of shape (n, d)
             The training examples.
         maximum : float, optional
-            The largest value that a feature can take (255 for 8-bit pixels); by default the largest absolute one in `X`.
+            The largest value that a feature can take: 255 for 8-bit pixels. By default the largest in `X`.
 
         Raises
         ------
@@ -93,7 +93,7 @@ def encode(y: np.ndarray, classes: np.ndarray, name: str = "y") -> np.ndarray:
     if unknown.any():
         raise InputError(
             f"{name} holds labels that the training data do not: {_listed(np.unique(y[unknown]))} "
-            f"({int(unknown.sum())} times, first at row {int(np.argmax(unknown))}). The classes are: {_listed(classes)}."
+            f"({int(unknown.sum())} times, first at row {int(np.argmax(unknown))}). The classes: {_listed(classes)}."
         )
     T = np.zeros((y.shape[0], classes.shape[0]), dtype=np.float32)
     T[np.arange(y.shape[0]), position] = 1.0

@@ -134,7 +134,7 @@ class Backend(ABC):
         """Copy an array of this backend to the host, waiting for it to be computed."""
 
     def split(self, order: np.ndarray, size: int) -> Sequence[Array]:
-        """Move an order of rows to the device at once, and cut it into minibatches of `size`, the last may be smaller."""
+        """Move an order of rows to the device at once, and cut it into minibatches of `size`; the last may be less."""
         rows, n = self.asindex(order), order.shape[0]
         return [rows[start : min(start + size, n)] for start in range(0, n, size)]
 
@@ -155,7 +155,7 @@ class Backend(ABC):
         """Return the context in which the training loop computes."""
         return nullcontext()
 
-    def synchronize(self, results: Any) -> None:
+    def synchronize(self, results: Any) -> None:  # noqa: B027 - nothing to wait for where a call computes at once
         """Wait until `results`, an array or a nest of them, and all work before them, are computed."""
 
 

@@ -83,9 +83,8 @@ def _devices(cupy: ModuleType) -> tuple[str, ...]:
     except runtime.CUDARuntimeError as error:
         driver = runtime.driverGetVersion()
         if driver and "InsufficientDriver" in str(error):
-            raise _libraries_unfit(
-                f"the driver supports CUDA {_version(driver)}, CuPy was built for {_version(runtime.runtimeGetVersion())}"
-            ) from error
+            built_for = _version(runtime.runtimeGetVersion())
+            raise _libraries_unfit(f"the driver is for CUDA {_version(driver)}, CuPy for {built_for}") from error
         raise _no_gpu(error) from error
     if not count:
         raise _no_gpu("the driver lists no device")

@@ -1,0 +1,70 @@
+"""The command line: arguments in, calls out.
+
+Commands import what they call when they are run, so that ``xpmlp --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+
+import typer
+
+from xpmlp import __version__
+from xpmlp.cli._evaluate import evaluate
+from xpmlp.cli._gradcheck import gradcheck
+from xpmlp.cli._info import info
+from xpmlp.cli._predict import predict
+from xpmlp.cli._terminal import INTERRUPTED, UNUSABLE, say, warn
+from xpmlp.cli._train import train
+from xpmlp.errors import XpmlpError, XpmlpWarning
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="xpmlp",
+    help="A multilayer perceptron with hand-derived gradients, on NumPy, CuPy, PyTorch or JAX.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+for command in (train, evaluate, predict, gradcheck, info):
+    app.command()(command)
+
+
+def _show_version(asked: bool) -> None:  # noqa: FBT001 - typer calls it so
+    if asked:
+        typer.echo(f"xpmlp {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: bool = typer.Option(  # noqa: FBT001 - typer's callback does the work, and reads the flag so
+        False, "--version", callback=_show_version, is_eager=True, help="Show the version and exit."
+    ),
+) -> None:
+    """A multilayer perceptron with hand-derived gradients, on NumPy, CuPy, PyTorch or JAX."""  # noqa: D401 - help text
+
+
+def main() -> None:
+    """Run the command line; errors of ours end it with a message and exit code 2."""
+    warnings.showwarning = _show_warning
+    warnings.simplefilter("always", XpmlpWarning)
+    try:
+        app()
+    except XpmlpError as error:
+        say(f"Error: {error}")
+        sys.exit(UNUSABLE)
+    except KeyboardInterrupt:
+        say("Interrupted.")
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        # The reader of our output has gone, as `head` does; Python would complain again while it closes it.
+        sys.stderr.close()
+        sys.exit(1)
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
+    warn(str(message) if issubclass(category, XpmlpWarning) else f"{category.__name__}: {message}")

@@ -1,0 +1,66 @@
+"""`xpmlp predict`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from xpmlp.cli._options import BackendName, Device, Run
+from xpmlp.cli._terminal import announce, say
+
+if TYPE_CHECKING:
+    from typing import TextIO
+
+    import numpy as np
+
+    from xpmlp.models import Model
+
+__all__ = ["predict"]
+
+
+def predict(
+    run: Run,
+    file: Annotated[
+        Path, typer.Argument(help="Examples: .npz with X, or .csv with the columns of training.", show_default=False)
+    ],
+    *,
+    proba: Annotated[bool, typer.Option("--proba", help="Add the probability of each class.")] = False,
+    out: Annotated[Path | None, typer.Option(help="A .csv file to write.", show_default="standard output")] = None,
+    backend: BackendName = "numpy",
+    device: Device = None,
+) -> None:
+    """Predict the class of each example of a file, as CSV."""
+    import sys
+
+    from xpmlp.backends import get_backend
+    from xpmlp.datasets import read_features
+    from xpmlp.errors import InputError
+    from xpmlp.runs import RunFolder
+
+    model = RunFolder(run).load()
+    X = read_features(file, n_features=model.network.sizes[0], feature_names=model.feature_names)
+    place = get_backend(backend, device, model.dtype)
+    announce(place.reason, place.name)
+    probabilities = model.predict_proba(X, place)
+    if out is None:
+        _write(sys.stdout, model, probabilities, proba=proba)
+        return
+    try:
+        with out.open("w", newline="", encoding="utf-8") as file_out:
+            _write(file_out, model, probabilities, proba=proba)
+    except OSError as error:
+        raise InputError(f"{out} cannot be written: {error.strerror}.") from error
+    say(f"{X.shape[0]:,} predictions written to {out}")
+
+
+def _write(file: TextIO, model: Model, probabilities: np.ndarray, *, proba: bool) -> None:
+    import csv
+
+    writer = csv.writer(file, lineterminator="\n")
+    labels = model.classes.tolist()
+    writer.writerow(["prediction", *(f"probability {label}" for label in labels)] if proba else ["prediction"])
+    for row in probabilities:
+        prediction = labels[int(row.argmax())]
+        writer.writerow([prediction, *(f"{p:.6g}" for p in row.tolist())] if proba else [prediction])

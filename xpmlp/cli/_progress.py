@@ -1,0 +1,79 @@
+"""The live display of a training run: a bar on a terminal, a line per epoch elsewhere."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from xpmlp.cli._terminal import say
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from xpmlp.training import Record
+
+__all__ = ["TrainingProgress"]
+
+REFRESH_SECONDS = 0.1  # a step takes less than updating the bar
+
+
+class TrainingProgress:
+    """Shows epochs, the last scores and the speed on standard error.
+
+    Parameters
+    ----------
+    epochs, examples : int
+        Of the run, and of each epoch.
+    quiet : bool
+        Whether to show nothing at all.
+    """
+
+    def __init__(self, epochs: int, examples: int, *, quiet: bool) -> None:
+        self._examples = examples
+        self._quiet = quiet
+        self._bar: Progress | None = None
+        self._task = TaskID(0)
+        self._seen = 0
+        self._shown = 0.0
+        console = Console(stderr=True)
+        if console.is_terminal and not quiet:
+            columns = (
+                TextColumn("epoch"),
+                MofNCompleteColumn(),
+                BarColumn(bar_width=24),
+                TextColumn("{task.description}"),
+                TimeRemainingColumn(),
+            )
+            self._bar = Progress(*columns, console=console, refresh_per_second=1 / REFRESH_SECONDS)
+            self._task = self._bar.add_task("", total=epochs)
+
+    def __enter__(self) -> Self:
+        if self._bar:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar:
+            self._bar.stop()
+
+    def advance(self, examples: int) -> None:
+        """Count the examples of a step."""
+        self._seen += examples
+        if self._bar and (now := time.monotonic()) - self._shown > REFRESH_SECONDS:
+            self._shown = now
+            self._bar.update(self._task, completed=self._seen / self._examples)
+
+    def show(self, record: Record, line: str) -> None:
+        """Show the scores of an epoch that has ended."""
+        if self._bar:
+            scores = [f"{part} {score.accuracy:.4f}" for part, score in record.scores.items() if part != "test"]
+            loss = f"loss {record.scores['train'].loss:.4f}"
+            text = f"{loss}  {'  '.join(scores)}  {record.examples_per_second:,.0f} examples/s"
+            self._bar.update(self._task, completed=record.epoch, description=text)
+        elif not self._quiet:
+            say(line)

@@ -1,0 +1,111 @@
+"""What the commands share: messages, options that hold lists, and an end on Ctrl-C."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeVar
+
+from xpmlp.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from types import FrameType
+
+    from rich.table import Table
+
+__all__ = [
+    "FAILED",
+    "INTERRUPTED",
+    "UNUSABLE",
+    "announce",
+    "listed",
+    "parse_floats",
+    "parse_integers",
+    "parse_names",
+    "print_table",
+    "say",
+    "stopping_on_interrupt",
+    "warn",
+]
+
+Number = TypeVar("Number", int, float)
+
+FAILED, UNUSABLE, INTERRUPTED = 1, 2, 130  # exit codes: the run failed, the input cannot be used, Ctrl-C
+
+
+def say(message: str) -> None:
+    """Print a message on standard error."""
+    print(message, file=sys.stderr)  # noqa: T201 - this is what prints
+
+
+def warn(message: str) -> None:
+    """Print a warning on standard error."""
+    say(f"Warning: {message}")
+
+
+def announce(reason: str, taken: str) -> None:
+    """Say which backend `auto` took, and why."""
+    if reason:
+        say(f"Backend auto took {taken}: {reason}")
+
+
+def print_table(table: Table) -> None:
+    """Print a table on standard output; square brackets in its cells are text."""
+    from rich.console import Console
+
+    Console(markup=False, highlight=False).print(table)
+
+
+def listed(values: Sequence[float | str]) -> str:
+    """Write "512,512": what the parsers below read."""
+    return ",".join(f"{value:g}" if isinstance(value, float) else str(value) for value in values)
+
+
+def parse_names(text: str) -> tuple[str, ...]:
+    """Read "relu" or "relu,tanh"."""
+    return tuple(part.strip() for part in text.split(","))
+
+
+def parse_integers(option: str, text: str) -> tuple[int, ...]:
+    """Read "50" or "512,512"; nothing at all gives none."""
+    return _parse(option, text, int, "whole numbers, such as 50 or 512,512")
+
+
+def parse_floats(option: str, text: str) -> tuple[float, ...]:
+    """Read "0.01" or "0.01,0.001"."""
+    return _parse(option, text, float, "numbers, such as 0.01 or 0.01,0.001")
+
+
+def _parse(option: str, text: str, convert: Callable[[str], Number], wanted: str) -> tuple[Number, ...]:
+    try:
+        return tuple(convert(part) for part in text.split(",")) if text.strip() else ()
+    except ValueError as error:
+        raise InputError(f"{option} is {text!r}, but must be {wanted}.") from error
+
+
+@contextmanager
+def stopping_on_interrupt() -> Iterator[Callable[[], bool]]:
+    """Let the first Ctrl-C ask for an end, which the function given tells, and the second one interrupt.
+
+    Outside the main thread, where Python delivers no signals, Ctrl-C stays as it is.
+    """
+    asked = False
+
+    def ask(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - a signal handler takes them
+        nonlocal asked
+        asked = True
+        signal.signal(signal.SIGINT, before)
+        say("\nStopping after this step; once more to stop without saving.")
+
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    before = signal.getsignal(signal.SIGINT)
+    signal.signal(signal.SIGINT, ask)
+    try:
+        yield lambda: asked
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,228 @@
+"""`xpmlp train`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from xpmlp.cli._options import (
+    DATA,
+    L1,
+    L2,
+    PLACE,
+    TRAINING,
+    Activation,
+    BackendName,
+    DataDir,
+    Device,
+    Hidden,
+    Init,
+    Mode,
+    Seed,
+    Target,
+)
+from xpmlp.cli._terminal import (
+    FAILED,
+    INTERRUPTED,
+    announce,
+    listed,
+    parse_floats,
+    parse_integers,
+    parse_names,
+    print_table,
+    say,
+    stopping_on_interrupt,
+)
+from xpmlp.options import LEARNING_RATES, SCHEDULES, Options
+
+if TYPE_CHECKING:
+    from xpmlp.experiments import Experiment
+    from xpmlp.runs import RunFolder
+    from xpmlp.training import Record
+
+__all__ = ["train"]
+
+
+DEFAULTS = Options()
+
+
+def train(
+    dataset: Annotated[
+        str, typer.Argument(help="digits, circles, fashion-mnist, or your own .npz (X, y) or .csv file.")
+    ] = DEFAULTS.dataset,
+    *,
+    target: Target = DEFAULTS.target,
+    data_dir: DataDir = None,
+    validation: Annotated[
+        float, typer.Option(help="Share held out to watch.", rich_help_panel=DATA)
+    ] = DEFAULTS.validation,
+    test: Annotated[
+        float, typer.Option(help="Share held out for the end, where the data bring no test set.", rich_help_panel=DATA)
+    ] = DEFAULTS.test,
+    scaling: Annotated[
+        str,
+        typer.Option(help="none, range (to 0..1), standard, or auto: what suits the data.", rich_help_panel=DATA),
+    ] = DEFAULTS.scaling,
+    hidden: Hidden = listed(DEFAULTS.hidden),
+    activation: Activation = listed(DEFAULTS.activation),
+    init: Init = DEFAULTS.init,
+    l1: L1 = listed(DEFAULTS.l1),
+    l2: L2 = listed(DEFAULTS.l2),
+    epochs: Annotated[int, typer.Option(help="Passes over the examples.", rich_help_panel=TRAINING)] = DEFAULTS.epochs,
+    batch_size: Annotated[
+        int, typer.Option(help="Examples of a minibatch.", rich_help_panel=TRAINING)
+    ] = DEFAULTS.batch_size,
+    optimizer: Annotated[str, typer.Option(help="sgd, adam or adamw.", rich_help_panel=TRAINING)] = DEFAULTS.optimizer,
+    learning_rate: Annotated[
+        float | None,
+        typer.Option(
+            help="The highest rate.",
+            show_default=f"{DEFAULTS.highest_rate:g}; {LEARNING_RATES['sgd']:g} for sgd",
+            rich_help_panel=TRAINING,
+        ),
+    ] = DEFAULTS.learning_rate,
+    schedule: Annotated[
+        str | None,
+        typer.Option(
+            help="constant; step: a tenth after each third; cosine: 5 % warm-up, then down to 0.",
+            show_default=f"cosine; {SCHEDULES['sgd']} for sgd",
+            rich_help_panel=TRAINING,
+        ),
+    ] = DEFAULTS.schedule,
+    momentum: Annotated[
+        float | None, typer.Option(help="Of sgd, 0 to 1.", show_default="0", rich_help_panel=TRAINING)
+    ] = DEFAULTS.momentum,
+    nesterov: Annotated[
+        bool, typer.Option("--nesterov", help="Nesterov's momentum, for sgd.", rich_help_panel=TRAINING)
+    ] = DEFAULTS.nesterov,
+    weight_decay: Annotated[
+        float | None, typer.Option(help="Of adamw.", show_default="0.01", rich_help_panel=TRAINING)
+    ] = DEFAULTS.weight_decay,
+    mode: Mode = DEFAULTS.mode,
+    seed: Seed = DEFAULTS.seed,
+    backend: BackendName = DEFAULTS.backend,
+    device: Device = DEFAULTS.device,
+    dtype: Annotated[str, typer.Option(help="float32 or float64.", rich_help_panel=PLACE)] = DEFAULTS.dtype,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the run.", show_default="runs/<dataset>-<time>"),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run in a folder that has one.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors and warnings alone.")] = False,
+) -> None:
+    """Train a network, score it, and leave it in a folder with its curves.
+
+    `xpmlp train` alone trains on 1,797 images of digits that come with scikit-learn.
+    """
+    from datetime import datetime
+
+    from xpmlp.errors import DivergenceError
+    from xpmlp.experiments import prepare
+    from xpmlp.runs import RunFolder
+
+    options = Options(
+        dataset=dataset,
+        target=target,
+        data_dir=None if data_dir is None else str(data_dir),
+        validation=validation,
+        test=test,
+        scaling=scaling,
+        hidden=parse_integers("--hidden", hidden),
+        activation=parse_names(activation),
+        init=init,
+        l1=parse_floats("--l1", l1),
+        l2=parse_floats("--l2", l2),
+        optimizer=optimizer,
+        learning_rate=learning_rate,
+        momentum=momentum,
+        nesterov=nesterov,
+        weight_decay=weight_decay,
+        schedule=schedule,
+        mode=mode,
+        epochs=epochs,
+        batch_size=batch_size,
+        seed=seed,
+        backend=backend,
+        device=device,
+        dtype=dtype,
+    )
+    folder = RunFolder(out) if out is not None else RunFolder.default(dataset, datetime.now().astimezone())
+    folder.check_free(overwrite=overwrite)
+    experiment = prepare(options, progress=not quiet)
+    announce(experiment.backend.reason, experiment.backend.name)
+    folder.start(experiment)
+    records: list[Record] = []
+    failure: str | None = None
+    try:
+        _follow(experiment, folder, records, quiet=quiet)
+    except DivergenceError as error:
+        failure = str(error)
+        folder.write_log(f"diverged: {failure}")
+    _save(experiment, folder, records)
+    if not quiet:
+        _summarise(experiment, folder, records)
+    if failure:
+        say(f"Error: {failure}")
+        raise typer.Exit(FAILED)
+    if not records[-1].complete or len(records) < epochs:
+        say(f"Interrupted in epoch {records[-1].epoch} of {epochs}; what was learnt so far is saved.")
+        raise typer.Exit(INTERRUPTED)
+
+
+def _follow(experiment: Experiment, folder: RunFolder, records: list[Record], *, quiet: bool) -> None:
+    """Train, and write each epoch down as it ends."""
+    from xpmlp.cli._progress import TrainingProgress
+
+    n = experiment.sets["train"][0].shape[0]
+    folder.write_log(_headline(experiment))
+    with TrainingProgress(experiment.recipe.epochs, n, quiet=quiet) as progress, stopping_on_interrupt() as should_stop:
+        for record in experiment.records(should_stop, progress.advance):
+            records.append(record)
+            folder.add(record)
+            line = _line(record, experiment.recipe.epochs)
+            folder.write_log(line)
+            progress.show(record, line)
+
+
+def _save(experiment: Experiment, folder: RunFolder, records: list[Record]) -> None:
+    if not records:
+        return
+    from xpmlp.plots import curves_figure, save_figure
+
+    folder.save(experiment.trained(records[-1].layers))
+    save_figure(curves_figure(records, _headline(experiment)), folder.curves)
+
+
+def _headline(experiment: Experiment) -> str:
+    sizes = "-".join(map(str, experiment.model.network.sizes))
+    options, backend = experiment.options, experiment.backend
+    return (
+        f"{experiment.dataset.name}: {sizes}, {options.optimizer} at {options.highest_rate:g}, "
+        f"K = {options.batch_size}, {backend.name} on {backend.device_name} in {backend.dtype}"
+    )
+
+
+def _line(record: Record, epochs: int) -> str:
+    scores = ", ".join(
+        f"{part} loss {score.loss:.4f} accuracy {score.accuracy:.4f}" for part, score in record.scores.items()
+    )
+    cut = "" if record.complete else f", stopped after {record.examples} examples"
+    return f"epoch {record.epoch}/{epochs}: {scores}, {record.examples_per_second:,.0f} examples/s{cut}"
+
+
+def _summarise(experiment: Experiment, folder: RunFolder, records: list[Record]) -> None:
+    from rich.table import Table
+
+    table = Table(title=_headline(experiment), title_justify="left", show_header=False)
+    if records:
+        last = records[-1]
+        for part, score in last.scores.items():
+            n = experiment.sets[part][0].shape[0]
+            table.add_row(f"{part} accuracy", f"{score.accuracy:.4f}  (NLL {score.loss:.4f}, {n:,} examples)")
+        table.add_row("epochs", f"{last.epoch} in {last.seconds:.1f} s")
+    table.add_row("parameters", f"{experiment.model.network.n_parameters:,}")
+    table.add_row("folder", str(folder.path))
+    table.add_row("files", ", ".join(file.name for file in folder.files))
+    print_table(table)

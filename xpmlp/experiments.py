@@ -1,0 +1,229 @@
+"""An experiment: from plain options to a network, its data on a backend, and a way to train it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+from xpmlp.backends import get_backend
+from xpmlp.checks import check_choice, check_number
+from xpmlp.datasets import load_dataset, split
+from xpmlp.draws import generator
+from xpmlp.gradcheck import check_gradients
+from xpmlp.initializers import INITIALIZERS, initialize
+from xpmlp.models import Model
+from xpmlp.network import Layer, Network
+from xpmlp.optimizers import build_optimizer
+from xpmlp.penalties import ElasticNet
+from xpmlp.preprocessing import SCALINGS, Scaling, encode
+from xpmlp.schedules import SCHEDULES, build_schedule
+from xpmlp.scoring import make_scorer, score_rows, to_score
+from xpmlp.training import Recipe, steps_per_epoch, train
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from xpmlp.backends import Backend
+    from xpmlp.datasets import Dataset, Splits
+    from xpmlp.gradcheck import GradientCheck
+    from xpmlp.options import Options
+    from xpmlp.scoring import Score
+    from xpmlp.training import Record
+    from xpmlp.types import Array
+
+__all__ = ["Experiment", "check_circles", "lay_out", "load_splits", "prepare", "score_model"]
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A network ready to be trained.
+
+    Attributes
+    ----------
+    options : Options
+        What it was made from.
+    dataset : Dataset
+        The data, as they were loaded.
+    backend : Backend
+        Where it computes.
+    model : Model
+        The network with its initial weights, its classes and its scaling.
+    recipe : Recipe
+        How it is trained.
+    sets : dict of str to (X, T)
+        "train", and "validation" and "test" where there are such parts: scaled and one-hot, on the backend.
+    """
+
+    options: Options
+    dataset: Dataset
+    backend: Backend
+    model: Model
+    recipe: Recipe
+    sets: dict[str, tuple[Array, Array]]
+
+    def records(
+        self,
+        should_stop: Callable[[], bool] = lambda: False,
+        on_step: Callable[[int], None] = lambda _: None,
+    ) -> Iterator[Record]:
+        """Train, scoring every part after each epoch; parameters as for `train`."""
+        X, T = self.sets["train"]
+        return train(
+            self.backend,
+            self.model.network,
+            self.model.layers,
+            X,
+            T,
+            self.recipe,
+            evaluate=self.sets,
+            should_stop=should_stop,
+            on_step=on_step,
+        )
+
+    def trained(self, layers: Sequence[Layer]) -> Model:
+        """Return the model with weights of the backend in place of the initial ones."""
+        to_numpy = self.backend.to_numpy
+        return replace(self.model, layers=[Layer(to_numpy(W), to_numpy(b)) for W, b in layers])
+
+
+def load_splits(options: Options, *, progress: bool = False) -> tuple[Dataset, Splits]:
+    """Load the data of some options and part them: the same options always give the same parts."""
+    dataset = load_dataset(options.dataset, data_dir=options.data_dir, target=options.target, progress=progress)
+    return dataset, split(dataset, validation=options.validation, test=options.test, seed=options.seed)
+
+
+def prepare(options: Options, *, progress: bool = False) -> Experiment:
+    """Check all options, open the backend, load the data and lay them out on it.
+
+    Parameters
+    ----------
+    options : Options
+        What to do.
+    progress : bool
+        Whether to show that of a download.
+
+    Raises
+    ------
+    InputError, BackendError
+        For the first thing that cannot be done. Nothing is written before.
+    """
+    check_choice("schedule", options.chosen_schedule, SCHEDULES)
+    check_choice("init", options.init, INITIALIZERS)
+    check_choice("scaling", options.scaling, ["auto", *SCALINGS])
+    check_number("learning rate", options.highest_rate, above=0)
+    optimizer = build_optimizer(
+        options.optimizer, momentum=options.momentum, nesterov=options.nesterov, weight_decay=options.weight_decay
+    )
+    penalty = ElasticNet.build(len(options.hidden) + 1, _one_or_each(options.l1), _one_or_each(options.l2))
+    recipe = Recipe(
+        optimizer=optimizer,
+        penalty=penalty,
+        mode=options.mode,
+        batch_size=options.batch_size,
+        epochs=options.epochs,
+        seed=options.seed,
+    )
+    backend = get_backend(options.backend, options.device, options.dtype)
+
+    dataset, parts = load_splits(options, progress=progress)
+    X, y = parts.train
+    classes = np.unique(y)
+    total_steps = options.epochs * steps_per_epoch(X.shape[0], options.batch_size)
+    recipe = replace(recipe, schedule=build_schedule(options.chosen_schedule, options.highest_rate, total_steps))
+    network = Network.build(
+        X.shape[1], options.hidden, classes.shape[0], activation=_one_or_each(options.activation), loss="softmax"
+    )
+    kind = dataset.scaling if options.scaling == "auto" else options.scaling
+    model = Model(
+        network,
+        initialize(network, init=options.init, seed=options.seed),
+        classes,
+        Scaling.fit(kind, X, dataset.pixel_max),
+        feature_names=dataset.feature_names,
+        class_names=dataset.class_names,
+    )
+    sets = {
+        field.name: lay_out(model, backend, *part)
+        for field in fields(parts)
+        if (part := getattr(parts, field.name)) is not None
+    }
+    return Experiment(options, dataset, backend, model, recipe, sets)
+
+
+def lay_out(model: Model, backend: Backend, X: np.ndarray, y: np.ndarray) -> tuple[Array, Array]:
+    """Scale raw features, (n, d), encode labels, (n,), and move both to a backend: what the network is given."""
+    return backend.asarray(model.prepare(X, backend.dtype)), backend.asarray(encode(y, model.classes))
+
+
+def score_model(model: Model, backend: Backend, X: np.ndarray, y: np.ndarray) -> Score:
+    """Score a trained model on raw features, (n, d), and labels, (n,), on any backend.
+
+    Raises
+    ------
+    InputError
+        For features and labels that do not fit the model.
+    """
+    examples, targets = lay_out(model, backend, X, y)
+    layers = [Layer(backend.asarray(W), backend.asarray(b)) for W, b in model.layers]
+    with backend.computing():
+        sums = score_rows(backend, make_scorer(backend, model.network), layers, examples, targets)
+    loss, correct = backend.to_numpy(sums).tolist()
+    return to_score(loss, correct, X.shape[0])
+
+
+def check_circles(
+    backend: Backend,
+    *,
+    mode: str = "matrix",
+    batch_size: int = 10,
+    hidden: tuple[int, ...] = (2,),
+    activation: tuple[str, ...] = ("relu",),
+    init: str = "report",
+    l1: tuple[float, ...] = (0.0,),
+    l2: tuple[float, ...] = (0.0,),
+    seed: int = 0,
+) -> GradientCheck:
+    """Check the gradients of a network on the first examples of the circles, as the report does (3.2, 3.4).
+
+    Parameters
+    ----------
+    backend : Backend
+        Where to compute, in float64.
+    mode : {"matrix", "loop"}
+        The variant to check.
+    batch_size : int
+        Examples to take the gradients over, drawn by the seed.
+    hidden, activation, init, l1, l2
+        The network, as in `Options`; the report's by default.
+    seed : int
+        Of the weights, the examples and the random steps.
+
+    Raises
+    ------
+    InputError
+        For options out of bounds, and more examples than there are.
+    """
+    dataset = load_dataset("circles")
+    n = dataset.X.shape[0]
+    check_number("batch size", batch_size, at_least=1, below=n + 1, integer=True)
+    rows = generator(seed, "order").permutation(n)[:batch_size]
+    classes = np.unique(dataset.y)
+    network = Network.build(2, hidden, classes.shape[0], activation=_one_or_each(activation))
+    return check_gradients(
+        backend,
+        network,
+        initialize(network, init=init, seed=seed),
+        backend.asarray(dataset.X[rows]),
+        backend.asarray(encode(dataset.y[rows], classes)),
+        penalty=ElasticNet.build(len(hidden) + 1, _one_or_each(l1), _one_or_each(l2)),
+        mode=mode,
+        seed=seed,
+    )
+
+
+def _one_or_each(values: Sequence[Value]) -> Value | Sequence[Value]:
+    return values[0] if len(values) == 1 else values

@@ -1,0 +1,111 @@
+"""All that decides what a run computes, as plain values with their defaults."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+from xpmlp.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["LEARNING_RATES", "SCHEDULES", "Options"]
+
+LEARNING_RATES = {"sgd": 0.1, "adam": 0.003, "adamw": 0.003}
+SCHEDULES = {"sgd": "constant", "adam": "cosine", "adamw": "cosine"}
+
+
+@dataclass(frozen=True)
+class Options:
+    """All that decides what a run computes, as `xpmlp train` takes it and `config.json` keeps it.
+
+    Attributes
+    ----------
+    dataset : str
+        A known name, or the path of a .npz or .csv file.
+    target, data_dir : str, optional
+        As for `load_dataset`.
+    validation, test : float
+        The shares that are held out, as for `split`.
+    scaling : str
+        "auto" (what suits the data), "none", "range" or "standard", as for `Scaling.fit`.
+    hidden : tuple of int
+        Units of each hidden layer.
+    activation : tuple of str
+        One for all hidden layers, or one for each.
+    init : str
+        A name from `INITIALIZERS`.
+    l1, l2 : tuple of float
+        One strength for all layers, or one for each.
+    optimizer : str
+        A name from `OPTIMIZERS`.
+    learning_rate : float, optional
+        The highest rate; by default 0.003, and 0.1 for sgd.
+    schedule : str, optional
+        A name from `SCHEDULES`; by default cosine, and constant for sgd.
+    momentum, weight_decay : float, optional
+        Options of sgd and adamw.
+    nesterov : bool
+        Option of sgd.
+    mode : {"matrix", "loop"}
+        All rows of a minibatch at once, or row by row.
+    epochs, batch_size, seed : int
+        As for `Recipe`; the seed is also that of the split and of the initial weights.
+    backend, device, dtype : str
+        As for `get_backend`.
+    """
+
+    dataset: str = "digits"
+    target: str | None = None
+    data_dir: str | None = None
+    validation: float = 0.1
+    test: float = 0.2
+    scaling: str = "auto"
+    hidden: tuple[int, ...] = (128,)
+    activation: tuple[str, ...] = ("relu",)
+    init: str = "he_uniform"
+    l1: tuple[float, ...] = (0.0,)
+    l2: tuple[float, ...] = (0.0,)
+    optimizer: str = "adam"
+    learning_rate: float | None = None
+    momentum: float | None = None
+    nesterov: bool = False
+    weight_decay: float | None = None
+    schedule: str | None = None
+    mode: str = "matrix"
+    epochs: int = 30
+    batch_size: int = 64
+    seed: int = 0
+    backend: str = "numpy"
+    device: str | None = None
+    dtype: str = "float32"
+
+    @property
+    def highest_rate(self) -> float:
+        """The learning rate given, or the optimiser's own."""
+        return LEARNING_RATES.get(self.optimizer, 0.0) if self.learning_rate is None else self.learning_rate
+
+    @property
+    def chosen_schedule(self) -> str:
+        """The schedule given, or the optimiser's own."""
+        return SCHEDULES.get(self.optimizer, "constant") if self.schedule is None else self.schedule
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values, learning rate and schedule resolved."""
+        return asdict(self) | {"learning_rate": self.highest_rate, "schedule": self.chosen_schedule}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Options:
+        """Build options from what `to_json` gave.
+
+        Raises
+        ------
+        InputError
+            For names that are no options.
+        """
+        known = {field.name for field in fields(cls)}
+        if unknown := set(values) - known:
+            raise InputError(f"unknown options: {', '.join(sorted(unknown))}.")
+        given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        return cls(**given)

@@ -1,0 +1,187 @@
+"""Run folders: what a training run leaves on disk, and how to find it again."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import platform
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from xpmlp.backends import BACKENDS
+from xpmlp.checkpoints import load_model, save_model, write_whole
+from xpmlp.errors import InputError
+from xpmlp.options import Options
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from xpmlp.experiments import Experiment
+    from xpmlp.models import Model
+    from xpmlp.training import Record
+
+__all__ = ["METRICS", "RunFolder"]
+
+PARTS = ("train", "validation", "test")
+METRICS = (
+    "epoch",
+    "seconds",
+    "examples",
+    "learning_rate",
+    *(f"{part}_{measure}" for part in PARTS for measure in ("loss", "accuracy")),
+)
+
+
+class RunFolder:
+    """The folder of one run.
+
+    Parameters
+    ----------
+    path : Path
+        Where it is.
+
+    Attributes
+    ----------
+    config, metrics, model, curves, confusion, log : Path
+        Its files: ``config.json``, ``metrics.csv``, ``model.safetensors``, ``curves.png``, ``confusion.png`` and
+        ``train.log``.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.config = path / "config.json"
+        self.metrics = path / "metrics.csv"
+        self.model = path / "model.safetensors"
+        self.curves = path / "curves.png"
+        self.confusion = path / "confusion.png"
+        self.log = path / "train.log"
+
+    @property
+    def files(self) -> list[Path]:
+        """The files of the run that exist."""
+        known = [self.config, self.metrics, self.model, self.curves, self.confusion, self.log]
+        return [file for file in known if file.exists()]
+
+    @classmethod
+    def default(cls, dataset: str, now: datetime) -> RunFolder:
+        """Name a folder after the data and the time, under ``runs/``; a second run in that second gets a number."""
+        name = f"{Path(dataset).stem}-{now:%Y%m%d-%H%M%S}"
+        path, number = Path("runs") / name, 1
+        while path.exists():
+            number += 1
+            path = Path("runs") / f"{name}-{number}"
+        return cls(path)
+
+    def check_free(self, *, overwrite: bool) -> None:
+        """Raise unless the folder can take a run: it is new or empty, or may be overwritten.
+
+        Raises
+        ------
+        InputError
+            For a folder that holds something, and for a path that is no folder.
+        """
+        if self.path.exists() and not self.path.is_dir():
+            raise InputError(f"the output folder {self.path} exists and is a file: choose another with --out.")
+        if not overwrite and self.path.is_dir() and any(self.path.iterdir()):
+            raise InputError(
+                f"the output folder {self.path} is not empty: choose another with --out, "
+                "or give --overwrite to replace the run in it."
+            )
+
+    def start(self, experiment: Experiment) -> None:
+        """Make the folder, without the files of an earlier run, and write the configuration.
+
+        Raises
+        ------
+        InputError
+            For a folder that cannot be made or written to.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            for file in self.files:
+                file.unlink()
+            write_whole(self.config, (json.dumps(_configuration(experiment), indent=2) + "\n").encode())
+            self._append(METRICS)
+        except OSError as error:
+            raise InputError(f"the output folder {self.path} cannot be written to: {error}.") from error
+
+    def add(self, record: Record) -> None:
+        """Append the row of an epoch to ``metrics.csv``."""
+        scores = [record.scores.get(part) for part in PARTS]
+        cells = [value for score in scores for value in ((score.loss, score.accuracy) if score else ("", ""))]
+        seconds = f"{record.seconds:.3f}"
+        self._append([record.epoch, seconds, record.examples, f"{record.learning_rate:.6g}", *map(_number, cells)])
+
+    def write_log(self, line: str) -> None:
+        """Append a line to ``train.log``, with the time before it."""
+        with self.log.open("a", encoding="utf-8") as file:
+            file.write(f"{datetime.now().astimezone().isoformat(timespec='seconds')} {line}\n")
+
+    def save(self, model: Model) -> None:
+        """Write ``model.safetensors``."""
+        save_model(model, self.model)
+
+    def load(self) -> Model:
+        """Read ``model.safetensors``.
+
+        Raises
+        ------
+        InputError
+            Where there is none, or it cannot be read.
+        """
+        if not self.path.is_dir():
+            raise InputError(f"there is no run folder at {self.path}. `xpmlp train` makes one.")
+        return load_model(self.model)
+
+    def options(self) -> Options:
+        """Read from ``config.json`` how the run was made.
+
+        Raises
+        ------
+        InputError
+            Where it is missing or damaged.
+        """
+        try:
+            values = json.loads(self.config.read_text(encoding="utf-8"))["options"]
+            return Options.from_json(values)
+        except FileNotFoundError as error:
+            raise InputError(f"there is no {self.config}: is {self.path} the folder of a run?") from error
+        except (OSError, KeyError, TypeError, ValueError) as error:
+            raise InputError(f"{self.config} cannot be read: {type(error).__name__}: {error}.") from error
+
+    def _append(self, cells: Iterable[Any]) -> None:
+        with self.metrics.open("a", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerow(cells)
+
+
+def _number(value: float | str) -> str:
+    return "" if value == "" or math.isnan(float(value)) else f"{float(value):.6g}"
+
+
+def _configuration(experiment: Experiment) -> dict[str, Any]:
+    backend, network, dataset = experiment.backend, experiment.model.network, experiment.dataset
+    libraries = ["numpy", "array-api-compat", "scikit-learn", "safetensors"]
+    versions = {"python": platform.python_version(), **{name: version(name) for name in ["xpmlp", *libraries]}}
+    versions[backend.name] = BACKENDS[backend.name].status().version
+    return {
+        "started": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "options": experiment.options.to_json(),
+        "backend": {"name": backend.name, "device": backend.device_name, "dtype": backend.dtype},
+        "network": {
+            "sizes": network.sizes,
+            "activations": [activation.name for activation in network.activations],
+            "loss": network.loss.name,
+            "parameters": network.n_parameters,
+        },
+        "data": {
+            "name": dataset.name,
+            "features": network.sizes[0],
+            "classes": experiment.model.classes.tolist(),
+            "examples": {part: int(X.shape[0]) for part, (X, _) in experiment.sets.items()},
+        },
+        "versions": versions,
+        "machine": {"system": platform.platform(), "processor": platform.machine()},
+    }
