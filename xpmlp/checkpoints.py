@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from xpmlp.errors import InputError, XpmlpError
+from xpmlp.files import write_whole
 from xpmlp.models import Model
 from xpmlp.network import Layer, Network
 from xpmlp.preprocessing import Scaling
@@ -18,7 +18,7 @@ from xpmlp.preprocessing import Scaling
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["load_model", "save_model", "write_whole"]
+__all__ = ["load_model", "save_model"]
 
 FORMAT = 1
 
@@ -81,7 +81,7 @@ def load_model(path: Path) -> Model:
         return _model(json.loads(metadata["xpmlp"]), arrays)
     except XpmlpError as error:
         raise InputError(f"{path} does not describe a model: {error}") from error
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise InputError(f"{path} does not describe a model: {type(error).__name__}: {error}.") from error
 
 
@@ -114,13 +114,3 @@ def _model(description: dict[str, Any], arrays: dict[str, np.ndarray]) -> Model:
         feature_names=tuple(names) if names else None,
         class_names=tuple(class_names) if class_names else None,
     )
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file beside its place, flush it to disk, and put it there in one move."""
-    temporary = path.with_name(f".{path.name}.partial")
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)

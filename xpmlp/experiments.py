@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, TypeVar
 
@@ -37,6 +38,8 @@ __all__ = ["Experiment", "check_circles", "lay_out", "load_splits", "prepare", "
 
 Value = TypeVar("Value")
 
+EPOCHS, LEAST_STEPS = 30, 1500  # where none are asked for
+
 
 @dataclass(frozen=True)
 class Experiment:
@@ -45,7 +48,7 @@ class Experiment:
     Attributes
     ----------
     options : Options
-        What it was made from.
+        What it was made from, the number of epochs among it.
     dataset : Dataset
         The data, as they were loaded.
     backend : Backend
@@ -114,17 +117,17 @@ def prepare(options: Options, *, progress: bool = False) -> Experiment:
     check_choice("schedule", options.chosen_schedule, SCHEDULES)
     check_choice("init", options.init, INITIALIZERS)
     check_choice("scaling", options.scaling, ["auto", *SCALINGS])
-    check_number("learning rate", options.highest_rate, above=0)
     optimizer = build_optimizer(
         options.optimizer, momentum=options.momentum, nesterov=options.nesterov, weight_decay=options.weight_decay
     )
+    check_number("learning rate", options.highest_rate, above=0)
     penalty = ElasticNet.build(len(options.hidden) + 1, _one_or_each(options.l1), _one_or_each(options.l2))
     recipe = Recipe(
         optimizer=optimizer,
         penalty=penalty,
         mode=options.mode,
         batch_size=options.batch_size,
-        epochs=options.epochs,
+        epochs=EPOCHS if options.epochs is None else options.epochs,
         seed=options.seed,
     )
     backend = get_backend(options.backend, options.device, options.dtype)
@@ -132,8 +135,10 @@ def prepare(options: Options, *, progress: bool = False) -> Experiment:
     dataset, parts = load_splits(options, progress=progress)
     X, y = parts.train
     classes = np.unique(y)
-    total_steps = options.epochs * steps_per_epoch(X.shape[0], options.batch_size)
-    recipe = replace(recipe, schedule=build_schedule(options.chosen_schedule, options.highest_rate, total_steps))
+    steps = steps_per_epoch(X.shape[0], options.batch_size)
+    epochs = max(EPOCHS, math.ceil(LEAST_STEPS / steps)) if options.epochs is None else options.epochs
+    schedule = build_schedule(options.chosen_schedule, options.highest_rate, steps * epochs)
+    recipe = replace(recipe, epochs=epochs, schedule=schedule)
     network = Network.build(
         X.shape[1], options.hidden, classes.shape[0], activation=_one_or_each(options.activation), loss="softmax"
     )
@@ -151,7 +156,7 @@ def prepare(options: Options, *, progress: bool = False) -> Experiment:
         for field in fields(parts)
         if (part := getattr(parts, field.name)) is not None
     }
-    return Experiment(options, dataset, backend, model, recipe, sets)
+    return Experiment(replace(options, epochs=epochs), dataset, backend, model, recipe, sets)
 
 
 def lay_out(model: Model, backend: Backend, X: np.ndarray, y: np.ndarray) -> tuple[Array, Array]:

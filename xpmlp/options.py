@@ -50,7 +50,9 @@ class Options:
         Option of sgd.
     mode : {"matrix", "loop"}
         All rows of a minibatch at once, or row by row.
-    epochs, batch_size, seed : int
+    epochs : int, optional
+        Passes over the examples; by default 30, and more for few examples: enough for 1,500 steps.
+    batch_size, seed : int
         As for `Recipe`; the seed is also that of the split and of the initial weights.
     backend, device, dtype : str
         As for `get_backend`.
@@ -74,7 +76,7 @@ class Options:
     weight_decay: float | None = None
     schedule: str | None = None
     mode: str = "matrix"
-    epochs: int = 30
+    epochs: int | None = None
     batch_size: int = 64
     seed: int = 0
     backend: str = "numpy"

@@ -6,12 +6,15 @@ pattern of its own beside its colour.
 
 from __future__ import annotations
 
+import io
 from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+
+from xpmlp.files import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,9 +33,17 @@ MOST_LABELLED = 40  # classes or parameters whose names still fit beside an axis
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG, 150 dots per inch."""
+    """Write a figure as PNG, 150 dots per inch.
+
+    Raises
+    ------
+    InputError
+        Where the file cannot be written.
+    """
     FigureCanvasAgg(figure)
-    figure.savefig(path, dpi=150)
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=150)
+    write_whole(path, drawn.getvalue())
 
 
 def curves_figure(records: Sequence[Record], title: str) -> Figure:
@@ -110,6 +121,21 @@ def gradient_figure(check: GradientCheck, title: str) -> Figure:
     return figure
 
 
+def _name_points(axes: Axes, check: GradientCheck) -> None:
+    """Write the parameters' names in a column beside the axes, each with a line to its point."""
+    by_height = sorted(check.judged, key=lambda parameter: parameter.forward)
+    for rank, parameter in enumerate(by_height):
+        axes.annotate(
+            parameter.name,
+            (parameter.bprop, parameter.forward),
+            xytext=(1.04, (rank + 0.5) / len(by_height)),
+            textcoords="axes fraction",
+            va="center",
+            fontsize=8,
+            arrowprops={"arrowstyle": "-", "color": GREY, "linewidth": 0.5},
+        )
+
+
 def _draw_gradients(axes: Axes, check: GradientCheck) -> None:
     bprop = np.array([parameter.bprop for parameter in check.judged])
     forward = np.array([parameter.forward for parameter in check.judged])
@@ -119,14 +145,7 @@ def _draw_gradients(axes: Axes, check: GradientCheck) -> None:
     axes.plot(line, line, color=GREY, linewidth=1.0, label="identity")
     axes.scatter(bprop, forward, color=BLUE, s=28, zorder=3, label="one parameter")
     if len(check.judged) <= MOST_LABELLED:
-        for parameter in check.judged:
-            axes.annotate(
-                parameter.name,
-                (parameter.bprop, parameter.forward),
-                xytext=(5, -9),
-                textcoords="offset points",
-                fontsize=7,
-            )
+        _name_points(axes, check)
     axes.set(xlabel="gradient from bprop", ylabel="gradient from forward differences", xlim=line, ylim=line)
     axes.grid(alpha=0.3)
     axes.legend(loc="upper left")

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xpmlp.backends import BACKENDS
-from xpmlp.checkpoints import load_model, save_model, write_whole
+from xpmlp.checkpoints import load_model, save_model
 from xpmlp.errors import InputError
+from xpmlp.files import write_whole
 from xpmlp.options import Options
 
 if TYPE_CHECKING:
@@ -149,7 +150,7 @@ class RunFolder:
             return Options.from_json(values)
         except FileNotFoundError as error:
             raise InputError(f"there is no {self.config}: is {self.path} the folder of a run?") from error
-        except (OSError, KeyError, TypeError, ValueError) as error:
+        except (OSError, AttributeError, LookupError, TypeError, ValueError) as error:
             raise InputError(f"{self.config} cannot be read: {type(error).__name__}: {error}.") from error
 
     def _append(self, cells: Iterable[Any]) -> None:

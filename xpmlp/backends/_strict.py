@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from xpmlp.backends._base import Backend, Status, not_installed, unknown_device
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
     from types import ModuleType
 
     from xpmlp.types import Array
@@ -38,6 +39,10 @@ class StrictBackend(Backend):
     def to_numpy(self, x: Array) -> np.ndarray:
         """Copy to the CPU device first, as the library asks."""
         return np.array(self.xp.asarray(x, device=self.xp.Device("CPU_DEVICE")))
+
+    def computing(self) -> AbstractContextManager[Any]:
+        """Silence overflow and NaN, as for NumPy, which computes underneath."""
+        return np.errstate(over="ignore", invalid="ignore")
 
 
 def _library() -> ModuleType:

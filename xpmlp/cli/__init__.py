@@ -15,7 +15,7 @@ from xpmlp.cli._evaluate import evaluate
 from xpmlp.cli._gradcheck import gradcheck
 from xpmlp.cli._info import info
 from xpmlp.cli._predict import predict
-from xpmlp.cli._terminal import INTERRUPTED, UNUSABLE, say, warn
+from xpmlp.cli._terminal import FAILED, INTERRUPTED, UNUSABLE, say, warn
 from xpmlp.cli._train import train
 from xpmlp.errors import XpmlpError, XpmlpWarning
 
@@ -53,17 +53,20 @@ def main() -> None:
     warnings.showwarning = _show_warning
     warnings.simplefilter("always", XpmlpWarning)
     try:
-        app()
+        app(prog_name="xpmlp")
     except XpmlpError as error:
         say(f"Error: {error}")
         sys.exit(UNUSABLE)
-    except KeyboardInterrupt:
-        say("Interrupted.")
-        sys.exit(INTERRUPTED)
     except BrokenPipeError:
         # The reader of our output has gone, as `head` does; Python would complain again while it closes it.
         sys.stderr.close()
-        sys.exit(1)
+        sys.exit(FAILED)
+    except OSError as error:
+        say(f"Error: {error}")
+        sys.exit(FAILED)
+    except KeyboardInterrupt:
+        say("Interrupted.")
+        sys.exit(INTERRUPTED)
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:

@@ -91,11 +91,11 @@ def _report(model: Model, score: Score, name: str, y: np.ndarray, predicted: np.
     names = _names(model)
     matrix = confusion_matrix(y, predicted, labels=model.classes)
     measures = precision_recall_fscore_support(y, predicted, labels=model.classes, zero_division=float("nan"))
-    table = Table("class", "precision", "recall", "F1", "examples", title_justify="left")
-    table.title = f"{name}: accuracy {score.accuracy:.4f}, NLL {score.loss:.4f}, {y.shape[0]:,} examples"
+    table = Table("class", "precision", "recall", "F1", "examples")
+    title = f"{name}: accuracy {score.accuracy:.4f}, NLL {score.loss:.4f}, {y.shape[0]:,} examples"
     for label, precision, recall, f1, support in zip(names, *measures, strict=True):
         table.add_row(label, f"{precision:.4f}", f"{recall:.4f}", f"{f1:.4f}", f"{support:,}")
-    print_table(table)
+    print_table(table, title)
     save_figure(confusion_figure(matrix, names, f"{name}: accuracy {score.accuracy:.4f}"), picture)
     typer.echo(f"confusion matrix: {picture}")
 

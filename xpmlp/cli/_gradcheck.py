@@ -67,7 +67,7 @@ def _print(check: GradientCheck) -> None:
     from rich.table import Table
 
     shown = sorted(check.judged, key=lambda parameter: -parameter.error)[:MOST_LISTED]
-    table = Table("parameter", "bprop", "central differences", "relative error", "ratio", title_justify="left")
+    table = Table("parameter", "bprop", "central differences", "relative error", "ratio")
     for parameter in check.parameters if len(check.parameters) <= MOST_LISTED else shown:
         table.add_row(
             parameter.name,

@@ -16,12 +16,12 @@ def info() -> None:
     from xpmlp import __version__
     from xpmlp.backends import statuses
 
-    table = Table("backend", "version", "devices", "usable", "details, or why not", title_justify="left")
-    table.title = f"xpmlp {__version__}, Python {platform.python_version()}, {platform.platform()}"
+    table = Table("backend", "version", "devices", "usable", "details, or why not")
+    title = f"xpmlp {__version__}, Python {platform.python_version()}, {platform.platform()}"
     for status in statuses():
         usable, style = ("no", "dim") if status.problem else ("yes", None)
         devices = ", ".join(status.devices) or "-"
         table.add_row(
             status.name, status.version or "-", devices, usable, status.problem or status.details, style=style
         )
-    print_table(table)
+    print_table(table, title)

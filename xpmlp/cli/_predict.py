@@ -11,8 +11,6 @@ from xpmlp.cli._options import BackendName, Device, Run
 from xpmlp.cli._terminal import announce, say
 
 if TYPE_CHECKING:
-    from typing import TextIO
-
     import numpy as np
 
     from xpmlp.models import Model
@@ -36,7 +34,7 @@ def predict(
 
     from xpmlp.backends import get_backend
     from xpmlp.datasets import read_features
-    from xpmlp.errors import InputError
+    from xpmlp.files import write_whole
     from xpmlp.runs import RunFolder
 
     model = RunFolder(run).load()
@@ -44,23 +42,23 @@ def predict(
     place = get_backend(backend, device, model.dtype)
     announce(place.reason, place.name)
     probabilities = model.predict_proba(X, place)
+    table = _csv(model, probabilities, proba=proba)
     if out is None:
-        _write(sys.stdout, model, probabilities, proba=proba)
+        sys.stdout.write(table)
         return
-    try:
-        with out.open("w", newline="", encoding="utf-8") as file_out:
-            _write(file_out, model, probabilities, proba=proba)
-    except OSError as error:
-        raise InputError(f"{out} cannot be written: {error.strerror}.") from error
+    write_whole(out, table.encode())
     say(f"{X.shape[0]:,} predictions written to {out}")
 
 
-def _write(file: TextIO, model: Model, probabilities: np.ndarray, *, proba: bool) -> None:
+def _csv(model: Model, probabilities: np.ndarray, *, proba: bool) -> str:
     import csv
+    import io
 
-    writer = csv.writer(file, lineterminator="\n")
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
     labels = model.classes.tolist()
     writer.writerow(["prediction", *(f"probability {label}" for label in labels)] if proba else ["prediction"])
     for row in probabilities:
         prediction = labels[int(row.argmax())]
         writer.writerow([prediction, *(f"{p:.6g}" for p in row.tolist())] if proba else [prediction])
+    return text.getvalue()

@@ -52,10 +52,12 @@ def announce(reason: str, taken: str) -> None:
         say(f"Backend auto took {taken}: {reason}")
 
 
-def print_table(table: Table) -> None:
-    """Print a table on standard output; square brackets in its cells are text."""
+def print_table(table: Table, title: str = "") -> None:
+    """Print a title and a table on standard output; square brackets in them are text."""
     from rich.console import Console
 
+    if title:
+        print(title)  # noqa: T201 - this is what prints
     Console(markup=False, highlight=False).print(table)
 
 

@@ -70,7 +70,12 @@ def train(
     init: Init = DEFAULTS.init,
     l1: L1 = listed(DEFAULTS.l1),
     l2: L2 = listed(DEFAULTS.l2),
-    epochs: Annotated[int, typer.Option(help="Passes over the examples.", rich_help_panel=TRAINING)] = DEFAULTS.epochs,
+    epochs: Annotated[
+        int | None,
+        typer.Option(
+            help="Passes over the examples.", show_default="30; more for few examples", rich_help_panel=TRAINING
+        ),
+    ] = DEFAULTS.epochs,
     batch_size: Annotated[
         int, typer.Option(help="Examples of a minibatch.", rich_help_panel=TRAINING)
     ] = DEFAULTS.batch_size,
@@ -166,8 +171,8 @@ def train(
     if failure:
         say(f"Error: {failure}")
         raise typer.Exit(FAILED)
-    if not records[-1].complete or len(records) < epochs:
-        say(f"Interrupted in epoch {records[-1].epoch} of {epochs}; what was learnt so far is saved.")
+    if not records[-1].complete or len(records) < experiment.recipe.epochs:
+        say(f"Interrupted in epoch {records[-1].epoch}; what was learnt so far is saved.")
         raise typer.Exit(INTERRUPTED)
 
 
@@ -215,7 +220,7 @@ def _line(record: Record, epochs: int) -> str:
 def _summarise(experiment: Experiment, folder: RunFolder, records: list[Record]) -> None:
     from rich.table import Table
 
-    table = Table(title=_headline(experiment), title_justify="left", show_header=False)
+    table = Table(show_header=False)
     if records:
         last = records[-1]
         for part, score in last.scores.items():
@@ -225,4 +230,4 @@ def _summarise(experiment: Experiment, folder: RunFolder, records: list[Record])
     table.add_row("parameters", f"{experiment.model.network.n_parameters:,}")
     table.add_row("folder", str(folder.path))
     table.add_row("files", ", ".join(file.name for file in folder.files))
-    print_table(table)
+    print_table(table, _headline(experiment))
