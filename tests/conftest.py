@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from xpmlp.backends import BACKENDS, Status, get_backend, statuses
-from xpmlp.backends._numpy import NumpyBackend
 
 from xpmlp import Layer
+from xpmlp.backends import BACKENDS, Status, get_backend, statuses
+from xpmlp.backends._numpy import NumpyBackend
 
 READ_ONLY = "numpy-readonly"
 

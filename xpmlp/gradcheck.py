@@ -158,7 +158,8 @@ def check_gradients(
     -----
     The relative error is ``|bprop - central| / max(|bprop|, |central|, floor)``. A difference of two losses carries
     their rounding, about ``4 eps |loss| / step``; a gradient so small that this is more than 1e-8 of it cannot be
-    resolved further, so ``floor`` is that gradient. True zeros (dead units) then pass, and wrong ones do not.
+    resolved further, so ``floor`` is that gradient (about 1e-4 for a loss near 1, so that differences of 1e-11 count).
+    True zeros (dead units) then pass, and wrong ones do not.
 
     A step that would carry a unit over the kink of its activation, or a weight over that of its L1 penalty, is not
     taken: a smaller one is. A parameter for which even the smallest does so is reported as a kink and not judged.
@@ -194,13 +195,14 @@ def _check(name: str, line: Line, bprop: float, random_step: float, tolerance: f
 
 def _closest_central(line: Line, bprop: float, tolerance: float) -> tuple[float, float]:
     """Return the central difference at the largest step that confirms `bprop`, else the closest one, and its error."""
-    best, smallest = math.nan, math.nan
+    best, smallest, floor = math.nan, math.nan, math.nan
     for step in STEPS:
         central = _central(line, step)
         if central is None:
             continue
-        rounding = 4.0 * sys.float_info.epsilon * abs(line(0.0)[0]) / step
-        error = abs(bprop - central) / max(abs(bprop), abs(central), rounding / RESOLUTION)
+        if math.isnan(floor):  # the largest step rounds least; smaller ones are for curvature, and not to be kinder
+            floor = 4.0 * sys.float_info.epsilon * abs(line(0.0)[0]) / step / RESOLUTION
+        error = abs(bprop - central) / max(abs(bprop), abs(central), floor)
         if not error >= smallest:
             best, smallest = central, error
         if error < tolerance:
@@ -267,8 +269,7 @@ class _Objective:
             layers = list(self.layers)
             layers[number] = layers[number]._replace(**{letter: self.backend.asarray(moved)})
             value, sides = self.evaluate(layers, self.X, self.T)
-            # |W| has its kink at 0, where a symmetric difference gives the 0 that sign(0) is: no kink to avoid there.
-            weight_side = penalised and here != 0.0 and math.copysign(1.0, here + offset)
+            weight_side = (here + offset > 0.0) - (here + offset < 0.0) if penalised else 0
             host_sides = [self.backend.to_numpy(side).tobytes() for side in sides]
             return float(self.backend.to_numpy(value)), (weight_side, *host_sides)
 

@@ -47,7 +47,8 @@ class JaxBackend(Backend):
     def _from_host(self, values: np.ndarray, *, copy: bool | None) -> Array:
         if values.dtype == np.int64 and not self._jax.config.jax_enable_x64:
             values = values.astype(np.int32)  # what JAX would do, with a warning
-        return self._jax.device_put(values, self.device, may_alias=False if copy else None)
+        # On the CPU, JAX shares aligned NumPy memory even where it is told not to: copy it here.
+        return self._jax.device_put(values.copy() if copy else values, self.device)
 
     def to_numpy(self, x: Array) -> np.ndarray:
         """Copy to the host and wait."""

@@ -1,0 +1,267 @@
+"""What every backend offers, whichever array library stands behind it."""
+
+import subprocess
+import sys
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from xpmlp.backends import BACKENDS, get_backend, statuses
+from xpmlp.errors import InputError
+
+HOST = np.array([[1.0, -2.0, 3.5], [0.0, 1e-3, 7.0]])
+
+
+class Pair(NamedTuple):
+    first: object
+    second: object
+
+
+def aligned(values):
+    """Copy values to where a library may take the host's memory as its own: JAX asks for multiples of 64 bytes."""
+    room = np.empty(values.nbytes + 64, dtype=np.uint8)
+    start = -room.ctypes.data % 64
+    copy = room[start : start + values.nbytes].view(values.dtype).reshape(values.shape)
+    copy[...] = values
+    return copy
+
+
+def test_a_backend_is_known_by_its_name_with_its_dtype_and_device(backend, backend32):
+    assert type(backend).name in BACKENDS
+    assert isinstance(backend, BACKENDS[backend.name])
+    assert (backend.dtype, backend32.dtype) == ("float64", "float32")
+    assert (backend.float_dtype, backend32.float_dtype) == (backend.xp.float64, backend.xp.float32)
+    assert repr(backend) == f"<xpmlp backend {backend.name} on {backend.device_name} in float64>"
+    assert backend.reason == ""
+
+
+def test_a_device_opens_by_the_name_that_status_gives_it(backend):
+    status = BACKENDS[backend.name].status()
+    assert status.name == backend.name
+    assert status.version
+    assert status.details
+    assert backend.device_name in status.devices
+    assert status.problem == ""
+    again = get_backend(backend.name, device=backend.device_name, dtype="float64")
+    assert again.device == backend.device
+    assert again.on_device(backend.asarray(HOST))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        HOST,
+        HOST.astype(np.float32),
+        HOST > 0,
+        HOST.astype(np.uint8),
+        HOST.tolist(),
+        7,
+        np.float32(0.5),
+        HOST.T,
+        HOST[:, ::2],
+    ],
+    ids=["float64", "float32", "booleans", "bytes", "lists", "number", "scalar", "transposed", "strided"],
+)
+def test_asarray_and_own_move_real_numbers_of_any_kind_in_the_floating_dtype(backend, backend32, check, values):
+    for there in (backend, backend32):
+        expected = np.asarray(values, dtype=there.dtype)
+        check(there, there.asarray(values), expected, rtol=0, atol=0)
+        check(there, there.own(values), expected, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("values", [HOST, 3.0], ids=["matrix", "0-d"])
+def test_own_of_an_array_of_the_backend_is_a_copy_in_its_dtype(backend, backend32, check, values):
+    check(backend, backend.own(backend.asarray(values)), values)
+    check(backend32, backend32.own(backend.asarray(values)), values, rtol=1e-6)
+
+
+def test_what_is_owned_shares_no_memory_with_the_host(backend, check):
+    host = aligned(HOST)
+    x = backend.own(host)
+    host += 1.0
+    check(backend, x, HOST)
+    x += 5.0
+    np.testing.assert_array_equal(host, HOST + 1.0)
+    check(backend, x, HOST + 5.0)
+
+
+def test_what_is_owned_shares_no_memory_with_another_array(backend, check):
+    x = backend.own(HOST)
+    y = backend.own(x)
+    y += 1.0
+    check(backend, x, HOST)
+    x -= 1.0
+    check(backend, y, HOST + 1.0)
+
+
+def test_read_only_host_values_are_taken_and_stay_as_they_are(backend, check):
+    host = HOST.copy()
+    host.flags.writeable = False
+    check(backend, backend.asarray(host), HOST)
+    x = backend.own(host)
+    x *= 2.0
+    check(backend, x, 2 * HOST)
+    np.testing.assert_array_equal(host, HOST)
+
+
+def test_to_numpy_gives_a_copy_that_may_be_written_to(backend):
+    x = backend.asarray(HOST)
+    host = backend.to_numpy(x)
+    assert type(host) is np.ndarray
+    assert host.dtype == np.float64
+    host += 1.0
+    np.testing.assert_array_equal(backend.to_numpy(x), HOST)
+    assert backend.to_numpy(backend.asarray(2.5)).shape == ()
+
+
+@pytest.mark.parametrize("values", [[3, 0, 2], 5, np.array([1, 2], dtype=np.int32)], ids=["list", "number", "int32"])
+def test_asindex_gives_integers_on_the_device(backend, values):
+    x = backend.asindex(values)
+    assert backend.holds(x)
+    assert backend.on_device(x)
+    assert backend.xp.isdtype(x.dtype, "integral")
+    np.testing.assert_array_equal(backend.to_numpy(x), values)
+
+
+def test_an_index_of_a_single_number_counts(backend):
+    t = backend.asindex(0)
+    for _ in range(3):
+        t += 1
+    assert int(backend.to_numpy(t)) == 3
+
+
+@pytest.mark.parametrize(("n", "size", "sizes"), [(7, 3, [3, 3, 1]), (6, 3, [3, 3]), (2, 5, [2]), (3, 1, [1, 1, 1])])
+def test_split_cuts_an_order_into_minibatches_that_pick_rows(backend, check, rng, n, size, sizes):
+    order, rows = rng.permutation(n), rng.normal(size=(n, 2))
+    X, pieces = backend.asarray(rows), list(backend.split(order, size))
+    assert [piece.shape[0] for piece in pieces] == sizes
+    assert all(backend.on_device(piece) for piece in pieces)
+    np.testing.assert_array_equal(np.concatenate([backend.to_numpy(piece) for piece in pieces]), order)
+    for start, piece in zip(range(0, n, size), pieces, strict=True):
+        check(backend, backend.xp.take(X, piece, axis=0), rows[order[start : start + size]])
+
+
+def test_a_backend_holds_arrays_of_its_own_library_alone(backend):
+    assert backend.holds(backend.asarray(HOST))
+    assert backend.holds(backend.own(1.0))
+    assert backend.holds(HOST) == (backend.name == "numpy")
+    for other in (1.0, [1.0], None, "array"):
+        assert not backend.holds(other)
+
+
+def test_an_array_on_another_device_is_told_apart():
+    pytest.importorskip("array_api_strict", reason="its pretended devices stand in for several cards")
+    first, second = (get_backend("array_api_strict", device=device) for device in ("device1", "CPU_DEVICE"))
+    x = second.asarray(HOST)
+    assert first.holds(x)
+    assert (first.on_device(x), second.on_device(x)) == (False, True)
+
+
+@pytest.mark.parametrize("donate", [(), (1,)])
+def test_a_compiled_function_gives_what_the_function_gives(backend, check, donate):
+    xp = backend.xp
+
+    def function(pair, arrays, x):
+        return Pair(xp.matmul(pair.first, x) + pair.second, [array * 2.0 for array in arrays])
+
+    compiled = backend.compile(function, donate=donate)
+    for scale in (1.0, 3.0):  # the second call runs what the first compiled
+        W, b, x = scale * HOST, scale * np.ones(2), np.array([1.0, 2.0, scale])
+        result = compiled(Pair(backend.own(W), backend.own(b)), [backend.own(HOST), backend.own(b)], backend.asarray(x))
+        assert type(result) is Pair
+        check(backend, result.first, W @ x + b)
+        check(backend, result.second[0], 2 * HOST)
+        check(backend, result.second[1], 2 * b)
+
+
+def test_a_compiled_function_that_writes_in_place_may_be_called_again_on_its_results(backend, check):
+    def step(values, total):
+        values -= 0.5 * values
+        total += backend.xp.sum(values)
+        return values, total
+
+    compiled = backend.compile(step, donate=(0, 1))
+    values, total = backend.own(HOST), backend.own(0.0)
+    for _ in range(3):
+        values, total = compiled(values, total)
+    check(backend, values, HOST / 8)
+    check(backend, total, HOST.sum() * (1 / 2 + 1 / 4 + 1 / 8))
+
+
+def test_a_compiled_function_takes_other_shapes(backend, check):
+    compiled = backend.compile(lambda x: backend.xp.sum(x, axis=0))
+    for n in (1, 2):
+        check(backend, compiled(backend.asarray(HOST[:n])), HOST[:n].sum(axis=0))
+
+
+def test_synchronize_waits_for_a_nest_of_arrays(backend, check):
+    x = backend.asarray(HOST) * 2.0
+    backend.synchronize([x, (x, {"x": x})])
+    check(backend, x, 2 * HOST)
+
+
+def test_the_training_loops_context_says_nothing_of_overflow(backend):
+    with backend.computing():
+        x = backend.asarray([1e300, -1e300]) * 1e300
+        difference = x[0] + x[1]
+    assert backend.to_numpy(x).tolist() == [np.inf, -np.inf]
+    assert np.isnan(backend.to_numpy(difference))
+
+
+def test_torch_computes_without_autograd():
+    torch = pytest.importorskip("torch", reason="this is about torch")
+    with get_backend("torch").computing():
+        assert not torch.is_grad_enabled()
+    assert torch.is_grad_enabled()
+
+
+def test_jax_compiles_once_for_a_shape():
+    pytest.importorskip("jax", reason="this is about jax")
+    backend, traced = get_backend("jax"), []
+
+    def function(x):
+        traced.append(x.shape)
+        return x * 2.0
+
+    compiled = backend.compile(function)
+    for n in (2, 2, 1, 2):
+        compiled(backend.asarray(HOST[:n]))
+    assert traced == [(2, 3), (1, 3)]
+
+
+def test_jax_has_integers_of_32_bits_until_float64_is_asked_for():
+    pytest.importorskip("jax", reason="this is about jax")
+    script = (
+        "from xpmlp.backends import get_backend\n"
+        "b = get_backend('jax'); print(b.asarray([1.0]).dtype, b.own(1.0).dtype, b.asindex([1]).dtype)\n"
+        "b = get_backend('jax', dtype='float64'); print(b.asarray([1.0]).dtype, b.own(1.0).dtype, b.asindex([1]).dtype)"
+    )
+    command = [sys.executable, "-W", "error", "-c", script]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603 - our own code
+    assert result.stdout.split() == ["float32", "float32", "int32", "float64", "float64", "int64"]
+
+
+def test_every_backend_has_a_status_that_names_devices_or_a_problem():
+    found = statuses()
+    assert [status.name for status in found] == list(BACKENDS)
+    for status in found:
+        assert bool(status.problem) != bool(status.version and status.devices), status
+
+
+def test_float32_is_the_default_dtype_and_numpy_the_default_backend():
+    assert repr(get_backend()) == "<xpmlp backend numpy on cpu in float32>"
+
+
+def test_an_unknown_backend_lists_the_known_ones():
+    with pytest.raises(
+        InputError, match=r"backend is 'tensorflow', but must be one of: numpy, cupy, torch, jax, .*, auto"
+    ):
+        get_backend("tensorflow")
+
+
+@pytest.mark.parametrize("name", ["numpy", "auto"])
+@pytest.mark.parametrize("dtype", ["float16", "int64", ""])
+def test_an_unknown_dtype_lists_the_known_ones(name, dtype):
+    with pytest.raises(InputError, match=f"dtype is '{dtype}', but must be one of: float32, float64"):
+        get_backend(name, dtype=dtype)

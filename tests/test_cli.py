@@ -1,0 +1,283 @@
+"""The command line, as a user meets it: exit codes, messages, files."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import warnings
+
+import numpy as np
+import pytest
+from conftest import READ_ONLY
+
+from xpmlp.cli import main
+
+QUICK = ["--hidden", "8", "--epochs", "2", "--quiet"]
+
+
+@pytest.fixture
+def cli(capsys, monkeypatch, tmp_path):
+    """Run the command line in an empty folder: gives exit code, standard output and standard error."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["xpmlp", *map(str, arguments)])
+        with warnings.catch_warnings(), pytest.raises(SystemExit) as ended:
+            main()
+        output = capsys.readouterr()
+        return ended.value.code, output.out, output.err
+
+    return run
+
+
+@pytest.fixture
+def iris(tmp_path):
+    """A .csv file with a header and names for labels; and one with its features alone."""
+    from sklearn.datasets import load_iris
+
+    data = load_iris()
+    header = ["sepal length", "sepal width", "petal length", "petal width"]
+    with (tmp_path / "iris.csv").open("w", newline="") as labelled, (tmp_path / "new.csv").open("w", newline="") as new:
+        csv.writer(labelled).writerow([*header, "species"])
+        csv.writer(new).writerow(header)
+        for row, target in zip(data.data, data.target, strict=True):
+            csv.writer(labelled).writerow([*row, data.target_names[target]])
+            csv.writer(new).writerow(row)
+    return tmp_path / "iris.csv"
+
+
+def test_train_alone_trains_on_the_digits_and_says_where_the_files_are(cli, tmp_path):
+    code, out, err = cli("train", "--epochs", "2")
+    assert code == 0
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert folder.name.startswith("digits-")
+    expected = {"config.json", "metrics.csv", "model.safetensors", "curves.png", "train.log"}
+    assert {file.name for file in folder.iterdir()} == expected
+    assert "test accuracy" in out
+    assert folder.name in out
+    assert "epoch 2/2: train loss" in err
+
+
+def test_quiet_prints_nothing(cli):
+    assert cli("train", "circles", *QUICK) == (0, "", "")
+
+
+def test_a_run_trains_evaluates_and_predicts_on_any_backend(cli, iris, tmp_path, backend_name):
+    if backend_name == READ_ONLY:
+        pytest.skip(f"{READ_ONLY} is a backend of the tests alone")
+    code, _, err = cli("train", iris, "--backend", backend_name, "--out", "run", "--epochs", "60", "--quiet")
+    assert (code, err) == (0, "")
+
+    code, out, _ = cli("evaluate", "run", "--backend", backend_name)
+    assert code == 0
+    assert "iris, test: accuracy" in out
+    assert "versicolor" in out
+    assert (tmp_path / "run" / "confusion.png").exists()
+    on_numpy = cli("evaluate", "run")[1].splitlines()[0]
+    assert out.splitlines()[0] == on_numpy
+
+    code, out, _ = cli("predict", "run", "new.csv", "--backend", backend_name)
+    species = [line.rsplit(",", 1)[1] for line in iris.read_text().splitlines()[1:]]
+    predicted = out.splitlines()
+    assert predicted[0] == "prediction"
+    assert np.mean(np.array(predicted[1:]) == np.array(species)) > 0.8
+
+
+def test_predict_writes_probabilities_to_a_file(cli, iris, tmp_path):
+    assert cli("train", iris, "--out", "run", *QUICK)[0] == 0
+    code, out, err = cli("predict", "run", iris, "--proba", "--out", "predictions.csv")
+    assert (code, out) == (0, "")
+    assert "150 predictions written to predictions.csv" in err
+    rows = list(csv.DictReader((tmp_path / "predictions.csv").read_text().splitlines()))
+    names = ["setosa", "versicolor", "virginica"]
+    for row in rows:
+        values = [float(row[f"probability {name}"]) for name in names]
+        assert sum(values) == pytest.approx(1, abs=1e-4)
+        assert row["prediction"] == names[int(np.argmax(values))]
+
+
+def test_evaluate_takes_other_parts_and_other_data(cli, iris):
+    assert cli("train", iris, "--out", "run", *QUICK)[0] == 0
+    assert "iris, validation: accuracy" in cli("evaluate", "run", "--part", "validation")[1]
+    assert "12 examples" in cli("evaluate", "run", "--part", "validation")[1]
+    iris.rename(iris.with_name("other.csv"))
+    assert "other, all of it: accuracy" in cli("evaluate", "run", "other.csv", "--out", "c.png")[1]
+
+
+def test_gradcheck_passes_and_draws(cli, tmp_path, backend_name):
+    if backend_name == READ_ONLY:
+        pytest.skip(f"{READ_ONLY} is a backend of the tests alone")
+    for mode in ("loop", "matrix"):
+        code, out, _ = cli(
+            "gradcheck", "--backend", backend_name, "--mode", mode, "--batch-size", "3", "--out", "g.png"
+        )
+        assert code == 0
+        assert "passed: worst relative error" in out
+        assert "passed: worst ratio" in out
+        assert "W1[0, 1]" in out
+        assert (tmp_path / "g.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_gradcheck_fails_where_a_derivative_is_wrong(cli, monkeypatch):
+    from xpmlp.activations import ACTIVATIONS, Activation
+
+    right = ACTIVATIONS["tanh"]
+    wrong = Activation("tanh", right.function, lambda xp, z, a: right.derivative(xp, z, a) * (1 + 1e-5))
+    monkeypatch.setitem(ACTIVATIONS, "tanh", wrong)
+    code, out, _ = cli("gradcheck", "--activation", "tanh")
+    assert code == 1
+    assert "FAILED: worst relative error" in out
+
+
+def test_info_lists_every_backend_with_what_is_missing(cli):
+    code, out, _ = cli("info")
+    assert code == 0
+    for name in ("numpy", "cupy", "torch", "jax", "array_api_strict"):
+        assert name in out
+    assert "openblas" in out.lower() or "blas" in out.lower() or "mkl" in out.lower()
+
+
+def test_auto_says_what_it_took(cli):
+    code, _, err = cli("train", "circles", "--backend", "auto", *QUICK)
+    assert code == 0
+    assert err.startswith("Backend auto took ")
+
+
+def test_a_batch_size_above_n_is_said(cli):
+    code, _, err = cli("train", "circles", "--batch-size", "5000", *QUICK)
+    assert code == 0
+    assert "Warning: batch size 5000 is above the 720 training examples: taken as 720." in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "nothing.csv"], "nothing.csv"),
+        (["train", "circles", "--learning-rate", "0"], "learning rate is 0.0, but must be a number above 0"),
+        (["train", "circles", "--learning-rate", "-1"], "learning rate is -1.0"),
+        (["train", "circles", "--hidden", "0"], "size of hidden layer 1 is 0"),
+        (["train", "circles", "--hidden", "ten"], "--hidden is 'ten', but must be whole numbers"),
+        (["train", "circles", "--l2", "much"], "--l2 is 'much', but must be numbers"),
+        (["train", "circles", "--backend", "mxnet"], "backend is 'mxnet', but must be one of: numpy"),
+        (["train", "circles", "--device", "cuda:7"], "backend numpy has no device 'cuda:7'"),
+        (["train", "circles", "--epochs", "0"], "epochs is 0"),
+        (["train", "circles", "--target", "y"], "target"),
+        (["train", "circles", "--epochs", "many"], "--epochs"),
+        (["evaluate", "nowhere"], "there is no run folder at nowhere"),
+        (["predict", "nowhere", "x.csv"], "there is no run folder at nowhere"),
+        (["gradcheck", "--batch-size", "0"], "batch size is 0"),
+        (["gradcheck", "--out", "no/such/folder.png"], "cannot be written"),
+    ],
+)
+def test_bad_input_is_one_clear_message_with_exit_code_2_and_leaves_nothing(cli, tmp_path, arguments, message):
+    code, _, err = cli(*arguments)
+    assert code == 2
+    assert message in err
+    assert "Traceback" not in err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "empty"),
+        ("a,b,label\n1,2,x\n3,nan,y\n", "nan"),
+        ("a,b,label\n1,2,x\n3,4\n", "line 3"),
+        ("a,b,label\n1,2,x\n3,four,y\n", "four"),
+        ("a,b,label\n1,2,x\n3,4,x\n", "one class alone"),
+        ("a,b,label\n", "no rows"),
+        ("a,b,price\n1,2,0.5\n3,4,1.5\n", "0.5"),
+    ],
+)
+def test_a_bad_csv_file_is_refused_with_the_place(cli, tmp_path, text, message):
+    (tmp_path / "data.csv").write_text(text)
+    code, _, err = cli("train", "data.csv")
+    assert code == 2
+    assert message in err
+    assert [file.name for file in tmp_path.iterdir()] == ["data.csv"]
+
+
+def test_a_wrong_number_of_features_is_refused_at_prediction(cli, iris, tmp_path):
+    assert cli("train", iris, "--out", "run", *QUICK)[0] == 0
+    (tmp_path / "short.csv").write_text("1,2,3\n4,5,6\n")
+    code, out, err = cli("predict", "run", "short.csv")
+    assert (code, out) == (2, "")
+    assert "3" in err
+    assert "4" in err
+
+
+def test_labels_that_the_model_does_not_know_are_refused(cli, iris, tmp_path):
+    assert cli("train", iris, "--out", "run", *QUICK)[0] == 0
+    (tmp_path / "other.csv").write_text(iris.read_text().replace("virginica", "orchid"))
+    code, _, err = cli("evaluate", "run", "other.csv")
+    assert code == 2
+    assert "labels that the training data do not: 'orchid'" in err
+
+
+def test_a_run_is_not_overwritten_unless_told(cli, tmp_path):
+    assert cli("train", "circles", "--out", "run", *QUICK)[0] == 0
+    before = (tmp_path / "run" / "model.safetensors").read_bytes()
+    code, _, err = cli("train", "circles", "--out", "run", *QUICK)
+    assert code == 2
+    assert "--overwrite" in err
+    assert (tmp_path / "run" / "model.safetensors").read_bytes() == before
+    assert cli("train", "circles", "--out", "run", "--overwrite", "--seed", "7", *QUICK)[0] == 0
+    assert (tmp_path / "run" / "model.safetensors").read_bytes() != before
+
+
+def test_the_same_command_gives_the_same_bytes_of_weights(cli, tmp_path):
+    for name in ("one", "two"):
+        assert cli("train", "circles", "--out", name, *QUICK)[0] == 0
+    one, two = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("one", "two"))
+    assert one == two
+
+
+def test_divergence_ends_with_advice_and_keeps_the_last_good_model(cli, tmp_path):
+    arguments = ["train", "circles", "--optimizer", "sgd", "--learning-rate", "1e30", "--epochs", "3", "--out", "run"]
+    code, _, err = cli(*arguments)
+    assert code == 1
+    assert "training diverged in epoch 1" in err
+    assert "Try a learning rate below 1e+30" in err
+    assert not (tmp_path / "run" / "model.safetensors").exists()
+    assert "diverged" in (tmp_path / "run" / "train.log").read_text()
+
+
+def test_ctrl_c_saves_what_was_learnt_so_far(tmp_path):
+    command = [sys.executable, "-m", "xpmlp", "train", "digits", "--epochs", "100000", "--out", "run"]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # noqa: S603 - our own command
+    for line in process.stderr:
+        if line.startswith("epoch 3/"):
+            break
+    os.kill(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Interrupted in epoch" in err
+    assert "what was learnt so far is saved" in err
+    assert "Traceback" not in err
+    assert "test accuracy" in out
+    files = {file.name for file in (tmp_path / "run").iterdir()}
+    assert {"model.safetensors", "curves.png", "metrics.csv"} <= files
+    evaluated = subprocess.run(
+        [sys.executable, "-m", "xpmlp", "evaluate", "run"], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert "digits, test: accuracy" in evaluated.stdout
+
+
+def test_fashion_mnist_is_found_through_the_environment(cli, data_dir, tmp_path, monkeypatch):
+    monkeypatch.setenv("XPMLP_DATA", str(data_dir.absolute()))
+    code, out, _ = cli("train", "fashion-mnist", "--epochs", "1", "--batch-size", "256", "--out", "run")
+    assert code == 0
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["data"]["examples"] == {"train": 54000, "validation": 6000, "test": 10000}
+    assert "10,000 examples" in out
+    assert "Ankle boot" in cli("evaluate", "run")[1]
+
+
+def test_version_and_help(cli):
+    assert cli("--version")[1].startswith("xpmlp ")
+    assert "gradcheck" in cli("--help")[1]
+    assert "--learning-rate" in cli("train", "--help")[1]

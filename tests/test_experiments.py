@@ -1,0 +1,158 @@
+"""From options to a trained network, on real data."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from xpmlp import BACKENDS, InputError, XpmlpError
+from xpmlp.experiments import check_circles, load_splits, prepare, score_model
+from xpmlp.options import Options
+
+REPORT = Options(
+    dataset="fashion-mnist",
+    hidden=(50,),
+    optimizer="sgd",
+    learning_rate=0.001,
+    l2=(0.001,),
+    batch_size=256,
+    init="report",
+    epochs=10,
+    validation=0.0,
+)
+
+
+def last(experiment):
+    return list(experiment.records())[-1]
+
+
+def test_the_defaults_reach_096_on_the_digits():
+    assert last(prepare(Options())).scores["test"].accuracy >= 0.96
+
+
+@pytest.mark.parametrize("name", ["numpy", "torch"])
+def test_the_reports_final_configuration_learns_fashion_mnist_as_an_independent_run_did(data_dir, request, name):
+    if name not in request.config.backends:
+        pytest.skip(f"backend {name} is not among those of this run")
+    records = list(prepare(replace(REPORT, data_dir=str(data_dir), backend=name)).records())
+    accuracies = [record.scores["test"].accuracy for record in records]
+    assert accuracies[0] == pytest.approx(0.386, abs=0.05)
+    assert 0.60 <= accuracies[-1] <= 0.69  # 0.645 there
+    other = next(prepare(replace(REPORT, data_dir=str(data_dir))).records())
+    assert records[0].scores["test"].accuracy == pytest.approx(other.scores["test"].accuracy, abs=1e-3)
+    assert records[0].scores["test"].loss == pytest.approx(other.scores["test"].loss, abs=1e-3)
+
+
+def test_the_defaults_reach_088_on_fashion_mnist(data_dir):
+    experiment = prepare(Options(dataset="fashion-mnist", data_dir=str(data_dir), epochs=5))
+    assert last(experiment).scores["test"].accuracy >= 0.88
+
+
+def test_the_same_options_give_the_same_run_on_every_backend(backend_name):
+    if backend_name not in BACKENDS:
+        pytest.skip(f"{backend_name} is a backend of the tests alone")
+    options = Options(dataset="circles", hidden=(6,), epochs=2, dtype="float64", batch_size=50)
+    expected = last(prepare(options))
+    found = last(prepare(replace(options, backend=backend_name)))
+    assert found.loss == pytest.approx(expected.loss, rel=1e-9)
+    for part, score in expected.scores.items():
+        assert found.scores[part].loss == pytest.approx(score.loss, rel=1e-9)
+
+
+def test_few_examples_get_more_epochs_unless_told_otherwise():
+    assert prepare(Options(dataset="circles")).recipe.epochs == 125  # 12 steps an epoch, 1,500 at least
+    assert prepare(Options(dataset="circles", batch_size=1)).recipe.epochs == 30
+    assert prepare(Options(dataset="circles", epochs=4)).options.epochs == 4
+
+
+def test_parts_share_classes_and_scaling_learnt_from_the_training_part():
+    experiment = prepare(Options(dataset="circles", scaling="standard"))
+    train = experiment.sets["train"][0]
+    np.testing.assert_allclose(train.mean(axis=0), 0.0, atol=1e-6)
+    np.testing.assert_allclose(train.std(axis=0), 1.0, atol=1e-5)
+    assert abs(experiment.sets["test"][0].mean()) > 1e-6
+    assert {part: X.shape[0] for part, (X, _) in experiment.sets.items()} == {
+        "train": 720,
+        "validation": 80,
+        "test": 200,
+    }
+
+
+def test_parts_that_are_not_wanted_are_not_there():
+    assert list(prepare(Options(dataset="circles", validation=0.0, test=0.0)).sets) == ["train"]
+
+
+def test_a_trained_model_scores_on_raw_data_what_the_last_record_says(backend_name):
+    if backend_name not in BACKENDS:
+        pytest.skip(f"{backend_name} is a backend of the tests alone")
+    options = Options(dataset="circles", hidden=(6,), epochs=2, dtype="float64")
+    experiment = prepare(replace(options, backend=backend_name))
+    record = last(experiment)
+    model = experiment.trained(record.layers)
+    _, parts = load_splits(options)
+    score = score_model(model, prepare(options).backend, *parts.test)
+    assert score.loss == pytest.approx(record.scores["test"].loss, rel=1e-9)
+    assert score.accuracy == record.scores["test"].accuracy
+    assert (model.predict(parts.test[0]) == parts.test[1]).mean() == pytest.approx(score.accuracy)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"learning_rate": 0.0}, "learning rate is 0.0, but must be a number above 0"),
+        ({"learning_rate": -1.0}, "learning rate is -1.0"),
+        ({"learning_rate": float("nan")}, "learning rate is nan"),
+        ({"hidden": (0,)}, "size of hidden layer 1 is 0"),
+        ({"hidden": (8, -3)}, "size of hidden layer 2 is -3"),
+        ({"activation": ("relu", "tanh")}, "activation names 2 functions"),
+        ({"activation": ("sine",)}, "activation is 'sine'"),
+        ({"l1": (-0.1,)}, "l1 is -0.1"),
+        ({"l2": (0.1, 0.1, 0.1)}, "l2 gives 3 strengths for 2 layers"),
+        ({"optimizer": "lion"}, "optimizer is 'lion'"),
+        ({"schedule": "linear"}, "schedule is 'linear'"),
+        ({"init": "zeros"}, "init is 'zeros'"),
+        ({"mode": "tensor"}, "mode is 'tensor'"),
+        ({"scaling": "minmax"}, "scaling is 'minmax'"),
+        ({"batch_size": 0}, "batch size is 0"),
+        ({"epochs": -1}, "epochs is -1"),
+        ({"seed": -1}, "seed is -1"),
+        ({"momentum": 0.9}, "momentum and nesterov are options of optimizer sgd"),
+        ({"optimizer": "sgd", "momentum": 1.0}, "momentum is 1.0"),
+        ({"weight_decay": 0.1}, "weight decay is an option of optimizer adamw"),
+        ({"validation": 1.0}, "validation"),
+        ({"test": -0.1}, "test"),
+        ({"dtype": "float16"}, "dtype is 'float16'"),
+        ({"backend": "mxnet"}, "backend is 'mxnet'"),
+        ({"device": "cuda:0"}, "backend numpy has no device 'cuda:0'"),
+        ({"dataset": "cirlces"}, "'cirlces' is neither a known data set"),
+    ],
+)
+def test_each_bad_option_is_named_with_its_value(changes, message):
+    with pytest.raises(XpmlpError, match=message):
+        prepare(replace(Options(dataset="circles"), **changes))
+
+
+def test_options_survive_the_way_through_json():
+    options = Options(hidden=(3, 4), optimizer="sgd", l1=(0.1, 0.2, 0.3))
+    back = Options.from_json(options.to_json())
+    assert back == replace(options, learning_rate=0.1, schedule="constant")
+    with pytest.raises(InputError, match="unknown options: colour"):
+        Options.from_json({"colour": "red"})
+
+
+@pytest.mark.parametrize("mode", ["loop", "matrix"])
+@pytest.mark.parametrize("batch_size", [1, 10])
+def test_the_circles_network_of_the_report_passes_both_gradient_checks(backend, mode, batch_size):
+    check = check_circles(backend, mode=mode, batch_size=batch_size)
+    assert len(check.parameters) == 12
+    assert check.passed
+    assert check.report_passed
+
+
+def test_more_examples_than_the_circles_have_are_refused():
+    from conftest import open_backend
+
+    with pytest.raises(InputError, match="batch size is 1001"):
+        check_circles(open_backend("numpy"), batch_size=1001)

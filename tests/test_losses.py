@@ -1,0 +1,133 @@
+"""Output functions and losses."""
+
+import numpy as np
+import pytest
+from references import OUTPUTS, differences, onehot, problem, targets, total_loss
+from scipy import special
+
+from xpmlp.errors import InputError
+from xpmlp.losses import LOSSES, Loss, get_loss, log_softmax, softmax
+from xpmlp.network import Network, bprop, fprop
+
+LOGITS = np.array([[0.3, -1.2, 2.0], [-4.0, 0.0, 5.5], [7.0, 7.0, 7.0], [-0.1, 0.4, -30.0]])
+HUGE = np.array([[1e4, -1e4, 0.0], [-1e4, 1e4, 1e4], [1e4, 1e4, 1e4], [0.0, -1e4, 1e4]], dtype=np.float32)
+CLASSES = onehot([1, 0, 2, 1], 3)
+
+each_loss = pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
+
+
+@pytest.mark.parametrize("z", [LOGITS, LOGITS[:1], LOGITS[0]], ids=["rows", "one row", "one vector"])
+def test_softmax_and_its_logarithm_agree_with_scipy(backend, check, z):
+    check(backend, softmax(backend.xp, backend.asarray(z)), special.softmax(z, axis=-1))
+    check(backend, log_softmax(backend.xp, backend.asarray(z)), special.log_softmax(z, axis=-1))
+
+
+def test_log_softmax_of_huge_logits_is_finite_and_right_in_float32(backend32, check):
+    expected = special.log_softmax(HUGE.astype(float), axis=-1)
+    check(backend32, log_softmax(backend32.xp, backend32.asarray(HUGE)), expected, rtol=1e-6)
+    check(backend32, softmax(backend32.xp, backend32.asarray(HUGE)), np.exp(expected), rtol=1e-6)
+
+
+@each_loss
+def test_the_output_agrees_with_scipy(backend, check, loss):
+    expected = [OUTPUTS[loss.name](row) for row in LOGITS]
+    check(backend, loss.output(backend.xp, backend.asarray(LOGITS)), expected)
+
+
+@each_loss
+def test_the_value_is_the_sum_over_the_rows_of_an_independent_formula(backend, check, rng, loss):
+    T = targets(loss.name, rng, 4, 3)
+    result = loss.value(backend.xp, backend.asarray(LOGITS), backend.asarray(T))
+    check(backend, result, total_loss(loss.name, LOGITS, T))
+
+
+@each_loss
+def test_delta_is_the_gradient_of_the_value(backend, check, rng, loss):
+    T = targets(loss.name, rng, 4, 3)
+    delta = loss.delta(loss.output(backend.xp, backend.asarray(LOGITS)), backend.asarray(T))
+    expected = differences(lambda z: total_loss(loss.name, z, T), LOGITS, 1e-2)
+    check(backend, delta, expected, rtol=1e-9, atol=1e-10)
+
+
+@pytest.mark.parametrize("name", ["softmax", "logistic"])
+def test_delta_is_the_gradient_for_soft_targets_too(backend, check, name):
+    T = np.tile([0.2, 0.7, 0.1], (4, 1))
+    delta = LOSSES[name].delta(LOSSES[name].output(backend.xp, backend.asarray(LOGITS)), backend.asarray(T))
+    expected = differences(lambda z: total_loss(name, z, T), LOGITS, 1e-2)
+    check(backend, delta, expected, rtol=1e-9, atol=1e-10)
+
+
+@pytest.mark.parametrize("name", ["softmax", "logistic"])
+def test_huge_logits_give_finite_losses_and_gradients_in_float32(backend32, check, name):
+    loss, z, T = LOSSES[name], backend32.asarray(HUGE), backend32.asarray(CLASSES)
+    check(backend32, loss.value(backend32.xp, z, T), total_loss(name, HUGE.astype(float), CLASSES), rtol=1e-6)
+    outputs = [OUTPUTS[name](row) for row in HUGE.astype(float)]
+    check(backend32, loss.delta(loss.output(backend32.xp, z), T), outputs - CLASSES, rtol=1e-6)
+
+
+def test_a_huge_squared_error_is_right_in_float32(backend32, check):
+    z, T = backend32.asarray(HUGE), backend32.asarray(CLASSES)
+    expected = total_loss("squared", HUGE.astype(float), CLASSES)
+    check(backend32, LOSSES["squared"].value(backend32.xp, z, T), expected, rtol=1e-6)
+
+
+@each_loss
+def test_a_whole_network_with_huge_weights_gives_finite_float32_gradients(backend32, put, rng, loss):
+    network = Network.build(3, [4], 3, loss=loss.name)
+    layers, X, T = problem(rng, network.sizes, loss.name, n=4)
+    layers = put(backend32, [(W * 100, b) for W, b in layers])
+    trace = fprop(backend32.xp, network, layers, backend32.asarray(X))
+    T = backend32.asarray(T)
+    gradients, dX = bprop(backend32.xp, network, layers, trace, T, input_gradient=True)
+    arrays = [loss.value(backend32.xp, trace.z[-1], T), trace.a[-1], dX, *(g for layer in gradients for g in layer)]
+    for array in arrays:
+        assert array.dtype == backend32.float_dtype
+        assert np.isfinite(backend32.to_numpy(array)).all()
+
+
+def test_a_certain_and_right_prediction_costs_nothing_and_a_wrong_one_its_margin(backend32, check):
+    z = backend32.asarray([[1e4, -1e4]])
+    for name in ("softmax", "logistic"):
+        for T, cost in (([[1, 0]], 0.0), ([[0, 1]], 2e4)):
+            check(backend32, LOSSES[name].value(backend32.xp, z, backend32.asarray(T)), cost)
+
+
+def test_equal_logits_cost_the_logarithm_of_the_number_of_classes(backend, check):
+    T = backend.asarray([[0, 0, 1, 0]])
+    check(backend, LOSSES["softmax"].value(backend.xp, backend.asarray(np.zeros((1, 4))), T), np.log(4))
+
+
+def test_a_class_is_right_where_its_logit_is_the_largest(backend):
+    right = LOSSES["softmax"].correct(backend.xp, backend.asarray(LOGITS), backend.asarray(onehot([2, 2, 0, 0], 3)))
+    assert backend.to_numpy(right).tolist() == [True, True, True, False]  # a tie goes to the first class
+
+
+def test_labels_are_right_where_all_of_a_row_are_on_their_side_of_one_half(backend):
+    z = backend.asarray([[1.0, -1.0], [1.0, -1.0], [-2.0, 0.0], [3.0, 3.0]])
+    T = backend.asarray([[1, 0], [1, 1], [0, 0], [0, 0]])
+    right = LOSSES["logistic"].correct(backend.xp, z, T)
+    assert backend.to_numpy(right).tolist() == [True, False, True, False]
+
+
+def test_real_targets_are_neither_right_nor_wrong():
+    assert LOSSES["squared"].correct is None
+
+
+@each_loss
+def test_inputs_stay_as_they_are(backend, rng, loss):
+    host = targets(loss.name, rng, 4, 3)
+    z, T = backend.own(LOGITS), backend.own(host)
+    loss.value(backend.xp, z, T)
+    Loss.delta(loss.output(backend.xp, z), T)
+    np.testing.assert_array_equal(backend.to_numpy(z), LOGITS)
+    np.testing.assert_array_equal(backend.to_numpy(T), host)
+
+
+@each_loss
+def test_get_loss_finds_each_by_name(loss):
+    assert get_loss(loss.name) is loss
+
+
+def test_an_unknown_name_lists_the_known_ones():
+    with pytest.raises(InputError, match=r"loss is 'hinge', but must be one of: softmax, logistic, squared"):
+        get_loss("hinge")

@@ -1,0 +1,138 @@
+"""Trained models: predictions, and files that hold all it takes to make them."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from xpmlp import InputError, Model, Network, Scaling, initialize, load_model, save_model
+
+D, M = 4, 3
+
+
+@pytest.fixture
+def model():
+    network = Network.build(D, [5], M, activation="gelu")
+    layers = [type(layer)(*(p.astype("float32") for p in layer)) for layer in initialize(network, seed=1)]
+    scaling = Scaling(np.arange(D, dtype=float), np.full(D, 0.5))
+    return Model(network, layers, np.array(["ant", "bee", "cat"]), scaling, ("a", "b", "c", "d"))
+
+
+@pytest.fixture(name="X")
+def raw_features(rng):
+    return rng.normal(size=(20, D))
+
+
+def expected_probabilities(model, X):
+    (W1, b1), (W2, b2) = model.layers
+    z = ((X - np.arange(D)) * 0.5).dot(W1) + b1
+    a = 0.5 * z * (1 + np.tanh(np.sqrt(2 / np.pi) * (z + 0.044715 * z**3)))
+    e = np.exp(a.dot(W2) + b2)
+    return e / e.sum(axis=1, keepdims=True)
+
+
+def test_every_backend_predicts_the_same(model, X, backend):
+    found = model.predict_proba(X, backend)
+    assert isinstance(found, np.ndarray)
+    np.testing.assert_allclose(found, expected_probabilities(model, X), rtol=1e-10)
+    wanted = model.classes[expected_probabilities(model, X).argmax(axis=1)]
+    np.testing.assert_array_equal(model.predict(X, backend), wanted)
+
+
+def test_numpy_in_the_dtype_of_training_is_the_default_place_to_predict(model, X):
+    found = model.predict_proba(X)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, expected_probabilities(model, X), rtol=1e-4)
+
+
+def test_many_rows_are_predicted_in_chunks_with_the_same_result(model, X):
+    many = np.tile(X, (1000, 1))
+    np.testing.assert_allclose(model.predict_proba(many), np.tile(model.predict_proba(X), (1000, 1)), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda X: X[:, :3], "X has 3 features, but the model was trained on 4"),
+        (lambda X: X[:0], "no rows"),
+        (lambda X: X[0], "must have two dimensions"),
+        (lambda X: np.where(np.arange(D) == 2, np.nan, X), "20 values that are NaN or infinite.*row 0, column 'c'"),
+    ],
+)
+def test_features_that_do_not_fit_are_refused(model, X, change, message):
+    with pytest.raises(InputError, match=message):
+        model.predict(change(X))
+
+
+def test_a_saved_model_loads_with_all_that_it_had(model, X, tmp_path):
+    path = tmp_path / "model.safetensors"
+    save_model(model, path)
+    loaded = load_model(path)
+    assert loaded.network == model.network
+    assert loaded.feature_names == model.feature_names
+    assert loaded.class_names is None
+    assert loaded.classes.tolist() == ["ant", "bee", "cat"]
+    np.testing.assert_array_equal(loaded.predict_proba(X), model.predict_proba(X))
+    assert [file.name for file in tmp_path.iterdir()] == ["model.safetensors"]
+
+
+def test_a_file_that_is_missing_foreign_or_cut_is_refused(model, tmp_path):
+    path = tmp_path / "model.safetensors"
+    with pytest.raises(InputError, match="there is no model at"):
+        load_model(path)
+    path.write_bytes(b"not a model at all")
+    with pytest.raises(InputError, match="cannot be read as a model"):
+        load_model(path)
+    save_file({"x": np.zeros(3)}, path)
+    with pytest.raises(InputError, match="xpmlp did not write it"):
+        load_model(path)
+    save_model(model, path)
+    whole = path.read_bytes()
+    for length in range(0, len(whole), 7):
+        path.write_bytes(whole[:length])
+        with pytest.raises(InputError, match=r"cannot be read as a model|did not write it"):
+            load_model(path)
+
+
+def rewrite(path, *, arrays=None, **changes):
+    """Write the model again with another description or other arrays."""
+    from safetensors import safe_open
+
+    with safe_open(path, framework="numpy") as file:
+        description = json.loads(file.metadata()["xpmlp"])
+    save_file(load_file(path) | (arrays or {}), path, {"xpmlp": json.dumps(description | changes)})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"format": 99}, "format 99, but this version of xpmlp reads format 1"),
+        ({"sizes": [4, 6, 3]}, "its sizes .* need"),
+        ({"sizes": [4, 5, 5, 3], "activations": ["relu", "relu"]}, "does not describe a model"),
+        ({"sizes": []}, "does not describe a model"),
+        ({"activations": ["sine"]}, "activation is 'sine'"),
+        ({"loss": "hinge"}, "loss is 'hinge'"),
+        ({"classes": ["ant"]}, "names 1 classes for 3 outputs"),
+        ({"arrays": {"scaling.shift": np.zeros(2)}}, "scaling is not one of 4 features"),
+        ({"arrays": {"b1": np.full(5, np.nan, np.float32)}}, "NaN or infinite"),
+    ],
+)
+def test_a_description_that_makes_no_model_is_refused(model, tmp_path, changes, message):
+    path = tmp_path / "model.safetensors"
+    save_model(model, path)
+    rewrite(path, **changes)
+    with pytest.raises(InputError, match=message):
+        load_model(path)
+
+
+def test_a_model_that_cannot_be_written_leaves_nothing(model, tmp_path):
+    with pytest.raises(InputError, match="cannot be written"):
+        save_model(model, tmp_path / "nowhere" / "model.safetensors")
+    folder = tmp_path / "model.safetensors"
+    folder.mkdir()
+    with pytest.raises(InputError, match="cannot be written"):
+        save_model(model, folder)
+    assert list(tmp_path.iterdir()) == [folder]

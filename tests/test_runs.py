@@ -1,0 +1,102 @@
+"""Run folders: what is in them, and what they refuse."""
+
+from __future__ import annotations
+
+import csv
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from xpmlp import InputError
+from xpmlp.experiments import prepare
+from xpmlp.options import Options
+from xpmlp.plots import curves_figure, save_figure
+from xpmlp.runs import METRICS, RunFolder
+
+
+@pytest.fixture(scope="module")
+def experiment():
+    return prepare(Options(dataset="circles", hidden=(4,), epochs=2, validation=0.0))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return RunFolder(tmp_path / "run")
+
+
+def test_a_run_leaves_its_configuration_metrics_log_and_model(experiment, folder):
+    folder.check_free(overwrite=False)
+    folder.start(experiment)
+    records = list(experiment.records())
+    for record in records:
+        folder.add(record)
+        folder.write_log(f"epoch {record.epoch}")
+    folder.save(experiment.trained(records[-1].layers))
+    save_figure(curves_figure(records, "circles"), folder.curves)
+
+    config = json.loads(folder.config.read_text())
+    assert config["options"]["hidden"] == [4]
+    assert config["options"]["learning_rate"] == 0.003
+    assert config["data"]["examples"] == {"train": 800, "test": 200}
+    assert config["network"]["parameters"] == 22
+    assert {"python", "xpmlp", "numpy"} <= set(config["versions"])
+    assert folder.options() == experiment.options.from_json(experiment.options.to_json())
+
+    rows = list(csv.DictReader(folder.metrics.read_text().splitlines()))
+    assert tuple(rows[0]) == METRICS
+    assert [row["epoch"] for row in rows] == ["1", "2"]
+    assert float(rows[1]["test_loss"]) == pytest.approx(records[1].scores["test"].loss, rel=1e-5)
+    assert rows[1]["validation_loss"] == ""
+    assert folder.log.read_text().count("\n") == 2
+    assert folder.curves.read_bytes().startswith(b"\x89PNG")
+    assert folder.load().network == experiment.model.network
+
+
+def test_a_folder_with_something_in_it_is_taken_only_when_told(experiment, folder):
+    folder.path.mkdir()
+    folder.check_free(overwrite=False)
+    other = folder.path / "thesis.txt"
+    other.write_text("mine")
+    folder.metrics.write_text("old\n")
+    with pytest.raises(InputError, match=r"is not empty: .* --overwrite"):
+        folder.check_free(overwrite=False)
+    folder.check_free(overwrite=True)
+    folder.start(experiment)
+    assert folder.metrics.read_text().startswith("epoch,")
+    assert other.read_text() == "mine"
+
+
+def test_a_file_in_the_place_of_the_folder_is_refused(folder):
+    folder.path.write_text("a file")
+    with pytest.raises(InputError, match="exists and is a file"):
+        folder.check_free(overwrite=True)
+
+
+def test_a_folder_that_cannot_be_made_is_refused(experiment, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot be written"):
+        RunFolder(tmp_path / "file" / "run").start(experiment)
+
+
+def test_two_runs_in_one_second_get_folders_of_their_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    now = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    first = RunFolder.default("some/where/iris.csv", now)
+    assert str(first.path) == "runs/iris-20260102-030405"
+    first.path.mkdir(parents=True)
+    assert str(RunFolder.default("iris.csv", now).path) == "runs/iris-20260102-030405-2"
+
+
+def test_a_run_that_is_not_there_or_is_damaged_is_refused(folder):
+    with pytest.raises(InputError, match="there is no run folder"):
+        folder.load()
+    with pytest.raises(InputError, match=r"there is no .*config\.json"):
+        folder.options()
+    folder.path.mkdir()
+    with pytest.raises(InputError, match="there is no model"):
+        folder.load()
+    for damaged in ("", "{", "[]", "{}", '{"options": {"colour": 1}}', '{"options": 3}'):
+        folder.config.write_text(damaged)
+        with pytest.raises(InputError):
+            folder.options()

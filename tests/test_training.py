@@ -1,0 +1,245 @@
+"""The training loop: the same on every backend, one look at the device an epoch, and no bad weights kept."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from conftest import open_backend
+
+from xpmlp import (
+    SGD,
+    Adam,
+    AdamW,
+    Constant,
+    Cosine,
+    DivergenceError,
+    ElasticNet,
+    InputError,
+    Layer,
+    Network,
+    Recipe,
+    XpmlpWarning,
+    initialize,
+    train,
+)
+from xpmlp.training import steps_per_epoch
+
+N, D, M = 103, 6, 3
+
+
+def blobs(n=N, seed=0):
+    """Three Gaussian clouds: examples and one-hot targets."""
+    rng = np.random.default_rng(seed)
+    y = rng.integers(0, M, n)
+    return rng.normal(size=(n, D)) + 2.0 * np.eye(M, D)[y], np.eye(M)[y]
+
+
+def network(**changes):
+    return Network.build(**{"n_inputs": D, "hidden": [8], "n_outputs": M, "activation": "tanh"} | changes)
+
+
+def run(backend, recipe, *, net=None, evaluate=(), **hooks):
+    """Train on the blobs; all records."""
+    net = net or network()
+    X, T = (backend.asarray(values) for values in blobs())
+    sets = {name: tuple(backend.asarray(values) for values in blobs(40, seed)) for name, seed in evaluate}
+    return list(train(backend, net, initialize(net, seed=3), X, T, recipe, evaluate=sets, **hooks))
+
+
+def weights(backend, record):
+    return [backend.to_numpy(p) for layer in record.layers for p in layer]
+
+
+RECIPES = {
+    "sgd": Recipe(SGD(), Constant(0.1), batch_size=10, epochs=3),
+    "nesterov": Recipe(SGD(0.9, nesterov=True), Constant(0.02), batch_size=10, epochs=3),
+    "elastic net": Recipe(SGD(), Constant(0.1), ElasticNet((1e-3, 0.0), (1e-2, 1e-3)), batch_size=10, epochs=3),
+    "adam": Recipe(Adam(), Cosine(0.01, total=33, warmup=3), batch_size=10, epochs=3),
+    "adamw": Recipe(AdamW(weight_decay=0.1), Constant(0.01), batch_size=10, epochs=3, seed=5),
+}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_same_seed_gives_the_same_weights_on_every_backend(backend, name):
+    reference = open_backend("numpy")
+    expected = weights(reference, run(reference, RECIPES[name])[-1])
+    for found, wanted in zip(weights(backend, run(backend, RECIPES[name])[-1]), expected, strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-9, atol=1e-12)
+
+
+def test_the_loop_learns_what_the_matrix_learns(backend):
+    changes = {"batch_size": 20, "epochs": 1}
+    matrix = run(backend, Recipe(SGD(), Constant(0.1), **changes))[-1]
+    loop = run(backend, Recipe(SGD(), Constant(0.1), mode="loop", **changes))[-1]
+    assert loop.loss == pytest.approx(matrix.loss, rel=1e-12)
+    for found, wanted in zip(weights(backend, loop), weights(backend, matrix), strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-11, atol=1e-13)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_weights_stay_in_the_backends_dtype_and_on_its_device(backend_name, dtype):
+    backend = open_backend(backend_name, dtype)
+    (record,) = run(backend, Recipe(Adam(), Cosine(0.01, total=4), batch_size=30, epochs=1))
+    for layer in record.layers:
+        for p in layer:
+            assert backend.holds(p)
+            assert backend.on_device(p)
+            assert p.dtype == backend.float_dtype
+
+
+def test_training_fits_the_blobs(backend32):
+    records = run(backend32, Recipe(Adam(), Constant(0.02), batch_size=16, epochs=10), evaluate=[("new", 9)])
+    assert records[-1].loss < 0.5 * records[0].loss
+    assert records[-1].scores["new"].accuracy > 0.8
+
+
+def test_one_record_an_epoch_tells_what_happened(backend):
+    records = run(backend, Recipe(SGD(), Cosine(0.1, total=22), batch_size=10, epochs=2), evaluate=[("a", 1), ("b", 2)])
+    assert [record.epoch for record in records] == [1, 2]
+    assert all(record.examples == N and record.complete for record in records)
+    assert 0 < records[0].seconds < records[1].seconds
+    assert all(record.examples_per_second > 0 for record in records)
+    assert records[0].learning_rate == pytest.approx(0.05 * (1 + np.cos(np.pi * 10 / 22)))
+    assert list(records[0].scores) == ["a", "b"]
+
+
+def test_scores_are_means_over_the_set_under_the_weights_of_the_record(backend):
+    record = run(backend, Recipe(SGD(), Constant(0.1), batch_size=10, epochs=1), evaluate=[("a", 1)])[-1]
+    X, T = blobs(40, 1)
+    W1, b1, W2, b2 = weights(backend, record)
+    logits = np.tanh(X.dot(W1) + b1).dot(W2) + b2
+    log_probability = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    assert record.scores["a"].loss == pytest.approx(-(T * log_probability).sum() / 40, rel=1e-10)
+    assert record.scores["a"].accuracy == (logits.argmax(axis=1) == T.argmax(axis=1)).mean()
+
+
+def test_the_loss_of_a_record_is_the_mean_under_the_weights_of_each_step(backend):
+    record = run(backend, Recipe(SGD(), Constant(1e-30), batch_size=7, epochs=1), evaluate=[])[-1]
+    X, T = blobs()
+    net = network()
+    layers = [Layer(backend.asarray(W), backend.asarray(b)) for W, b in initialize(net, seed=3)]
+    from xpmlp import fprop
+
+    logits = fprop(backend.xp, net, layers, backend.asarray(X)).z[-1]
+    mean = float(net.loss.value(backend.xp, logits, backend.asarray(T))) / N
+    assert record.loss == pytest.approx(mean, rel=1e-10)
+
+
+def test_real_valued_targets_have_a_loss_and_no_accuracy(backend):
+    net = network(loss="squared")
+    record = run(backend, Recipe(SGD(), Constant(0.01), epochs=1), net=net, evaluate=[("a", 1)])[-1]
+    assert record.scores["a"].loss > 0
+    assert np.isnan(record.scores["a"].accuracy)
+
+
+def test_each_epoch_synchronises_with_the_host_once(backend_name):
+    backend = open_backend(backend_name)
+    reads = []
+    to_numpy = backend.to_numpy
+    backend.to_numpy = lambda x: reads.append(x.shape) or to_numpy(x)
+    run(backend, Recipe(Adam(), Constant(0.01), batch_size=10, epochs=4), evaluate=[("a", 1), ("b", 2)])
+    assert reads == [(7,)] * 4  # loss, finite, rate and two pairs of scores
+
+
+def test_initial_weights_and_records_are_not_written_to(backend):
+    net = network()
+    initial = initialize(net, seed=3)
+    before = [p.copy() for layer in initial for p in layer]
+    X, T = (backend.asarray(values) for values in blobs())
+    records = train(backend, net, initial, X, T, Recipe(SGD(), Constant(0.1), epochs=2))
+    first = next(records)
+    kept = weights(backend, first)
+    next(records)
+    for array, wanted in zip([p for layer in initial for p in layer], before, strict=True):
+        np.testing.assert_array_equal(array, wanted)
+    for array, wanted in zip(weights(backend, first), kept, strict=True):
+        np.testing.assert_array_equal(array, wanted)
+
+
+def test_training_goes_on_from_weights_of_the_backend(backend):
+    net = network()
+    X, T = (backend.asarray(values) for values in blobs())
+    recipe = Recipe(SGD(), Constant(0.1), epochs=1)
+    (first,) = train(backend, net, initialize(net), X, T, recipe)
+    (second,) = train(backend, net, first.layers, X, T, recipe)
+    assert second.loss < first.loss
+
+
+def test_every_example_is_seen_once_an_epoch_and_the_last_minibatch_is_smaller(backend):
+    sizes = []
+    run(backend, Recipe(SGD(), Constant(0.1), batch_size=25, epochs=2), on_step=sizes.append)
+    assert sizes == [25, 25, 25, 25, 3] * 2
+    assert steps_per_epoch(N, 25) == 5
+    assert steps_per_epoch(N, 1000) == 1
+
+
+def test_a_stop_ends_the_epoch_with_a_record_of_what_was_learnt(backend):
+    seen = []
+    records = run(
+        backend,
+        Recipe(SGD(), Constant(0.1), batch_size=10, epochs=5),
+        on_step=seen.append,
+        should_stop=lambda: len(seen) == 13,
+    )
+    assert [record.examples for record in records] == [N, 20]
+    assert [record.complete for record in records] == [True, False]
+
+
+def test_divergence_stops_and_keeps_the_last_good_record(backend):
+    net = Network.build(D, [4], M, loss="squared")
+    with pytest.raises(DivergenceError, match=r"diverged in epoch .* learning rate below") as caught:
+        run(backend, Recipe(SGD(), Constant(3.0), batch_size=40, epochs=50), net=net)
+    kept = caught.value.record
+    assert kept is None or all(np.isfinite(array).all() for array in weights(backend, kept))
+
+
+def test_divergence_after_a_good_epoch_keeps_that_epochs_weights():
+    backend = open_backend("numpy")
+    net = network()
+    X, T = (backend.asarray(values) for values in blobs())
+
+    class Explodes:
+        """A schedule that is sane for one epoch."""
+
+        def __call__(self, xp, t):
+            return xp.where(t < 11, 0.1 + 0.0 * t, xp.inf)
+
+    with pytest.raises(DivergenceError, match="the weights after epoch 1 are kept") as caught:
+        list(train(backend, net, initialize(net), X, T, Recipe(SGD(), Explodes(), batch_size=10, epochs=3)))
+    assert caught.value.record.epoch == 1
+
+
+def test_a_batch_size_above_n_is_taken_as_n_with_a_warning(backend):
+    with pytest.warns(XpmlpWarning, match="batch size 5000 is above the 103 training examples: taken as 103"):
+        above = run(backend, Recipe(SGD(), Constant(0.1), batch_size=5000, epochs=1))[-1]
+    exact = run(backend, Recipe(SGD(), Constant(0.1), batch_size=N, epochs=1))[-1]
+    assert above.loss == exact.loss
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"batch_size": 0}, "batch size is 0"),
+        ({"epochs": 0}, "epochs is 0"),
+        ({"epochs": 2.5}, "epochs is 2.5"),
+        ({"seed": -1}, "seed is -1"),
+        ({"mode": "tensor"}, "mode is 'tensor'"),
+    ],
+)
+def test_a_recipe_refuses_values_out_of_bounds(changes, message):
+    with pytest.raises(InputError, match=message):
+        Recipe(**changes)
+
+
+def test_arrays_that_do_not_fit_the_network_are_refused_before_training(backend):
+    net, recipe = network(), Recipe()
+    X, T = (backend.asarray(values) for values in blobs())
+    layers = initialize(net)
+    with pytest.raises(InputError, match=r"training examples have shape \(103, 5\), but the network takes \(n, 6\)"):
+        train(backend, net, layers, X[:, :5], T, recipe)
+    with pytest.raises(InputError, match=r"training targets have shape \(102, 3\)"):
+        train(backend, net, layers, X, T[:102, :], recipe)
+    with pytest.raises(InputError, match="no examples"):
+        train(backend, net, layers, X[:0, :], T[:0, :], recipe)
+    with pytest.raises(InputError, match="the validation targets"):
+        train(backend, net, layers, X, T, recipe, evaluate={"validation": (X, T[:, :2])})
