@@ -11,6 +11,7 @@ from xpmlp.errors import InputError
 
 __all__ = ["SCALINGS", "Scaling", "encode"]
 
+ROWS_AT_A_TIME = 8192  # bounds the memory of the intermediate float64 values
 SCALINGS = ("none", "range", "standard")
 
 
@@ -50,17 +51,23 @@ class Scaling:
         if kind == "none":
             return cls(np.zeros(d), np.ones(d))
         if kind == "range":
-            largest = float(np.abs(X).max()) if maximum is None else maximum
+            largest = max(abs(float(X.min())), abs(float(X.max()))) if maximum is None else maximum
             return cls(np.zeros(d), np.full(d, 1.0 / (largest or 1.0)))
-        deviation = X.std(axis=0, dtype=np.float64)
-        return cls(X.mean(axis=0, dtype=np.float64), 1.0 / np.where(deviation > 0, deviation, 1.0))
+        from sklearn.preprocessing import StandardScaler  # noqa: PLC0415 - slow to import, and needed here alone
+
+        scaler = StandardScaler().fit(X.astype(np.float64))  # it knows a constant column from a rounded one
+        return cls(scaler.mean_, 1.0 / scaler.scale_)
 
     def apply(self, X: np.ndarray, dtype: str = "float64") -> np.ndarray:
         """Return the scaled features in `dtype`; `X` stays as it is."""
-        scaled = X.astype(dtype)
-        if self.shift.any():
-            scaled -= self.shift.astype(dtype)
-        scaled *= self.scale.astype(dtype)
+        if not self.shift.any():
+            scaled = X.astype(dtype)
+            scaled *= self.scale.astype(dtype)
+            return scaled
+        scaled = np.empty(X.shape, dtype)
+        for start in range(0, X.shape[0], ROWS_AT_A_TIME):  # in float64: a feature may lie far from zero
+            rows = slice(start, start + ROWS_AT_A_TIME)
+            scaled[rows] = (X[rows] - self.shift) * self.scale
         return scaled
 
 

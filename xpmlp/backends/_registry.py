@@ -24,7 +24,8 @@ def get_backend(name: str = "numpy", device: str | None = None, dtype: str = "fl
     Parameters
     ----------
     name : str
-        A name from `BACKENDS`, or "auto": CuPy where a GPU is usable, else NumPy; `Backend.reason` says why.
+        A name from `BACKENDS`, or "auto": CuPy where a GPU is usable, else NumPy unless `device` asks for a GPU;
+        `Backend.reason` says why.
     device : str, optional
         One of its devices: "cpu", "cuda:0", "mps", ...; the library's first choice by default.
     dtype : {"float32", "float64"}
@@ -51,6 +52,8 @@ def get_backend(name: str = "numpy", device: str | None = None, dtype: str = "fl
         backend = CupyBackend(device, dtype)
         backend.reason = "a GPU is usable"
     except BackendError as error:
+        if device not in (None, "cpu"):
+            raise
         backend = NumpyBackend(device, dtype)
         backend.reason = f"no GPU: {error}"
     return backend
