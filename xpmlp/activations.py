@@ -73,7 +73,7 @@ def leaky_relu(xp: Namespace, z: Array) -> Array:
 
 def d_leaky_relu(xp: Namespace, z: Array, a: Array) -> Array:  # noqa: ARG001 - as above
     """f'(z) = 1 where z > 0, and 0.01 elsewhere."""
-    return xp.where(a > 0, xp.ones_like(a), LEAKY_SLOPE)
+    return xp.maximum(xp.sign(a), LEAKY_SLOPE)
 
 
 def elu(xp: Namespace, z: Array) -> Array:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from array_api_extra import one_hot
 
 from xpmlp.checks import check_choice
 from xpmlp.errors import InputError
@@ -102,8 +103,7 @@ def encode(y: np.ndarray, classes: np.ndarray, name: str = "y") -> np.ndarray:
             f"{name} holds labels that the training data do not: {_listed(np.unique(y[unknown]))} "
             f"({int(unknown.sum())} times, first at row {int(np.argmax(unknown))}). The classes: {_listed(classes)}."
         )
-    T = np.zeros((y.shape[0], classes.shape[0]), dtype=np.float32)
-    T[np.arange(y.shape[0]), position] = 1.0
+    T: np.ndarray = one_hot(position, classes.shape[0], dtype=np.float32)
     return T
 
 
