@@ -254,3 +254,8 @@ def test_jax_on_a_gpu_names_its_cards_and_the_cpu_and_puts_its_first_choice_firs
         "cuda:0",
         "cpu",
     ]
+
+
+def test_auto_on_the_cpu_takes_numpy_and_says_that_it_was_asked_for():
+    backend = get_backend("auto", device="cpu")
+    assert (backend.name, backend.reason) == ("numpy", "the device asked for is the CPU")

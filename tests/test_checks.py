@@ -45,7 +45,7 @@ def test_a_number_within_its_bounds_passes(value, bounds):
         (1, {"below": 1}, "rate is 1, but must be a number below 1."),
         (1.5, {"integer": True}, "rate is 1.5, but must be an integer."),
         (0, {"integer": True, "at_least": 1}, "rate is 0, but must be an integer at least 1."),
-        (1.0, {"at_least": 0, "below": 1}, "rate is 1.0, but must be a number and at least 0 and below 1."),
+        (1.0, {"at_least": 0, "below": 1}, "rate is 1.0, but must be a number at least 0 and below 1."),
         (float("nan"), {}, "rate is nan, but must be a number."),
         (float("inf"), {"above": 0}, "rate is inf, but must be a number above 0."),
         (float("inf"), {"integer": True}, "rate is inf, but must be an integer."),

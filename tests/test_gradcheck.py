@@ -272,3 +272,9 @@ def test_nothing_judged_is_nothing_passed():
     for parameters in ((), (kink,)):
         result = GradientCheck(parameters, 1e-7)
         assert (result.passed, result.report_passed) == (False, False)
+
+
+def test_a_network_all_of_whose_parameters_sit_on_kinks_has_no_worst_one():
+    kink = ParameterCheck("b1[1]", 0.0, math.nan, math.nan, math.nan, math.nan)
+    with pytest.raises(InputError, match="every parameter sits on a kink"):
+        _ = GradientCheck((kink,), 1e-7).worst

@@ -115,3 +115,14 @@ def test_one_strength_is_that_of_every_layer_and_a_sequence_one_of_each():
 def test_build_names_what_it_cannot_use(arguments, message):
     with pytest.raises(InputError, match=message):
         ElasticNet.build(*arguments)
+
+
+@pytest.mark.parametrize("strength", [np.float32(0.25), np.int64(1), 1])
+def test_a_strength_may_be_any_real_number(strength):
+    assert ElasticNet.build(2, strength).l1 == (strength, strength)
+
+
+@pytest.mark.parametrize("strength", ["0.1", [None, 0.1], [0.1, float("nan")]])
+def test_a_strength_that_is_no_number_is_refused(strength):
+    with pytest.raises(InputError, match="l1 is"):
+        ElasticNet.build(2, strength)

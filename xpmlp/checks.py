@@ -37,7 +37,7 @@ def check_number(
         for word, bound in (("above", above), ("at least", at_least), ("below", below))
         if bound is not None
     ]
-    expected = " and ".join([wanted, *bounds]) if len(bounds) > 1 else " ".join([wanted, *bounds])
+    expected = f"{wanted} {' and '.join(bounds)}".strip()
     is_number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
     good = (
         is_number

@@ -91,12 +91,19 @@ class GradientCheck:
     @property
     def worst(self) -> ParameterCheck:
         """The judged parameter with the largest relative error."""
-        return max(self.judged, key=lambda parameter: parameter.error)
+        return max(self._some_judged(), key=lambda parameter: parameter.error)
 
     @property
     def worst_ratio(self) -> ParameterCheck:
         """The judged parameter whose ratio is furthest from 1."""
-        return max(self.judged, key=lambda parameter: abs(parameter.ratio - 1.0))
+        return max(self._some_judged(), key=lambda parameter: abs(parameter.ratio - 1.0))
+
+    def _some_judged(self) -> list[ParameterCheck]:
+        if not self.judged:
+            raise InputError(
+                "no gradient can be judged here: every parameter sits on a kink. Try other weights or data."
+            )
+        return self.judged
 
     @property
     def passed(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from xpmlp.checks import check_number
 from xpmlp.errors import InputError
@@ -72,7 +72,7 @@ def _add(xp: Namespace, dW: Array, W: Array, l1: float, l2: float) -> Array:
 
 
 def _one_per_layer(name: str, strength: float | Sequence[float], n_layers: int) -> tuple[float, ...]:
-    strengths = tuple(strength) if not isinstance(strength, int | float) else (strength,) * n_layers
+    strengths: tuple[Any, ...] = tuple(strength) if isinstance(strength, list | tuple) else (strength,) * n_layers
     if len(strengths) != n_layers:
         raise InputError(
             f"{name} gives {len(strengths)} strengths for {n_layers} layers: give one for all, or one for each."

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from xpmlp.backends._base import Backend, Status
 from xpmlp.backends._cupy import CupyBackend
 from xpmlp.backends._jax import JaxBackend
@@ -48,11 +50,15 @@ def get_backend(name: str = "numpy", device: str | None = None, dtype: str = "fl
     if name != "auto":
         return BACKENDS[name](device, dtype)
     backend: Backend
+    if device == "cpu":
+        backend = NumpyBackend(device, dtype)
+        backend.reason = "the device asked for is the CPU"
+        return backend
     try:
         backend = CupyBackend(device, dtype)
         backend.reason = "a GPU is usable"
     except BackendError as error:
-        if device not in (None, "cpu"):
+        if device is not None:
             raise
         backend = NumpyBackend(device, dtype)
         backend.reason = f"no GPU: {error}"
@@ -68,4 +74,5 @@ def _status(backend: type[Backend]) -> Status:
     try:
         return backend.status()
     except BackendError as error:
-        return Status(backend.name, problem=str(error))
+        library = sys.modules.get(backend.name)  # there, if it could be imported and only cannot compute
+        return Status(backend.name, version=getattr(library, "__version__", ""), problem=str(error))
