@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sized
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from xpmlp.checks import check_number
 from xpmlp.errors import InputError
@@ -72,7 +73,8 @@ def _add(xp: Namespace, dW: Array, W: Array, l1: float, l2: float) -> Array:
 
 
 def _one_per_layer(name: str, strength: float | Sequence[float], n_layers: int) -> tuple[float, ...]:
-    strengths: tuple[Any, ...] = tuple(strength) if isinstance(strength, list | tuple) else (strength,) * n_layers
+    several = isinstance(strength, Sized) and not isinstance(strength, str)
+    strengths: tuple[Any, ...] = tuple(cast("Sequence[float]", strength)) if several else (strength,) * n_layers
     if len(strengths) != n_layers:
         raise InputError(
             f"{name} gives {len(strengths)} strengths for {n_layers} layers: give one for all, or one for each."
