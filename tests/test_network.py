@@ -112,21 +112,21 @@ def test_gradient_functions_give_the_summed_loss_and_the_mean_gradient(backend, 
     check_layers(check, backend, gradients, mean_gradients(layers, ["tanh"], "softmax", X, T))
 
 
-@pytest.mark.parametrize(("mode", "rows"), [("matrix", [3]), ("loop", [1, 1, 1])])
-def test_a_compiler_is_given_the_piece_that_is_run(backend, put, rng, mode, rows):
+@pytest.mark.parametrize(("mode", "runs"), [("matrix", [3]), ("loop", [1, 1, "sum", 1, "sum"])])
+def test_a_compiler_is_given_the_pieces_that_are_run(backend, put, rng, mode, runs):
     network = build((3, [4], 2))
     layers, X, T = problem(rng, network.sizes)
     seen = []
 
     def compiler(function):
-        def compiled(layers, X, T):
-            seen.append(X.shape[0])
-            return function(layers, X, T)
+        def compiled(*arguments):
+            seen.append(arguments[1].shape[0] if len(arguments) == 3 else "sum")
+            return function(*arguments)
 
         return compiled
 
     gradient_function(backend.xp, network, mode, compiler)(put(backend, layers), backend.asarray(X), backend.asarray(T))
-    assert seen == rows
+    assert seen == runs
 
 
 def test_neither_pass_changes_what_it_is_given(backend, rng):

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from xpmlp.activations import get_activation
 from xpmlp.checks import check_choice, check_number
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from xpmlp.losses import Loss
     from xpmlp.types import Array, Namespace
 
+    Sum = Callable[..., tuple[Array, list["Layer"]]]
     GradientFunction = Callable[[Sequence["Layer"], Array, Array], tuple[Array, list["Layer"]]]
 
 __all__ = ["MODES", "Layer", "Network", "Trace", "bprop", "fprop", "gradient_function"]
@@ -207,23 +208,29 @@ def matrix_gradients(
 
 
 def loop_gradients(
-    row_gradients: GradientFunction, layers: Sequence[Layer], X: Array, T: Array
+    row_gradients: GradientFunction, add: Sum, layers: Sequence[Layer], X: Array, T: Array
 ) -> tuple[Array, list[Layer]]:
     """Return what `matrix_gradients` does, row by row and averaged (3.1.4): the specification of it."""
     n = X.shape[0]
-    loss, total = row_gradients(layers, X[:1, :], T[:1, :])
+    total = row_gradients(layers, X[:1, :], T[:1, :])
     for i in range(1, n):
-        row_loss, row = row_gradients(layers, X[i : i + 1, :], T[i : i + 1, :])
-        loss = loss + row_loss
-        total = [Layer(dW + row_dW, db + row_db) for (dW, db), (row_dW, row_db) in zip(total, row, strict=True)]
-    return loss, [Layer(dW / n, db / n) for dW, db in total]
+        total = add(total, row_gradients(layers, X[i : i + 1, :], T[i : i + 1, :]))
+    loss, gradients = total
+    return loss, [Layer(dW / n, db / n) for dW, db in gradients]
+
+
+def add_gradients(one: tuple[Array, list[Layer]], other: tuple[Array, list[Layer]]) -> tuple[Array, list[Layer]]:
+    """Return the sum of two losses and of their gradients."""
+    (loss, gradients), (other_loss, others) = one, other
+    pairs = zip(gradients, others, strict=True)
+    return loss + other_loss, [Layer(dW + other_dW, db + other_db) for (dW, db), (other_dW, other_db) in pairs]
 
 
 def gradient_function(
     xp: Namespace,
     network: Network,
     mode: str = "matrix",
-    compiler: Callable[[GradientFunction], GradientFunction] | None = None,
+    compiler: Callable[[Any], Any] | None = None,
 ) -> GradientFunction:
     """Return the function ``(layers, X, T) -> (loss, gradients)`` of one of the two variants.
 
@@ -236,7 +243,7 @@ def gradient_function(
     mode : {"matrix", "loop"}
         All rows in one expression, or row by row with the gradients averaged: the same `fprop` and `bprop`.
     compiler : callable, optional
-        `Backend.compile`, to make the function fast; the loop compiles its single row.
+        `Backend.compile`, to make the function fast; the loop compiles what it does for a single row.
 
     Returns
     -------
@@ -249,7 +256,6 @@ def gradient_function(
         For an unknown mode.
     """
     check_choice("mode", mode, MODES)
-    function: GradientFunction = partial(matrix_gradients, xp, network)
-    if compiler is not None:
-        function = compiler(function)
-    return partial(loop_gradients, function) if mode == "loop" else function
+    compiled = compiler or (lambda function: function)
+    function: GradientFunction = compiled(partial(matrix_gradients, xp, network))
+    return partial(loop_gradients, function, compiled(add_gradients)) if mode == "loop" else function

@@ -136,11 +136,10 @@ def make_step(backend: Backend, network: Network, recipe: Recipe) -> Step:
         all examples and ``rows`` (K,) picks the minibatch. It uses up ``layers`` and ``state``.
     """
     xp = backend.xp
-    in_loop = recipe.mode == "loop"  # then each row is compiled, and not the step: unrolled, it would be too long
+    in_loop = recipe.mode == "loop"  # then its parts are compiled, and not the step: unrolled, it would be too long
     gradients_of = gradient_function(xp, network, recipe.mode, backend.compile if in_loop else None)
 
-    def step(layers: list[Layer], state: State, X: Array, T: Array, rows: Array) -> tuple[list[Layer], State]:
-        loss, gradients = gradients_of(layers, xp.take(X, rows, axis=0), xp.take(T, rows, axis=0))
+    def update(layers: list[Layer], state: State, loss: Array, gradients: list[Layer]) -> tuple[list[Layer], State]:
         gradients = recipe.penalty.add_gradient(xp, layers, gradients)
         steps, epoch_loss = state.t, state.loss
         steps += 1
@@ -149,6 +148,12 @@ def make_step(backend: Backend, network: Network, recipe: Recipe) -> Step:
         rate = recipe.schedule(xp, t - 1.0)
         params, optimizer = recipe.optimizer.update(xp, _flat(layers), _flat(gradients), state.optimizer, rate, t)
         return _layered(params), State(optimizer, steps, epoch_loss)
+
+    update_in_step = backend.compile(update, donate=(0, 1)) if in_loop else update
+
+    def step(layers: list[Layer], state: State, X: Array, T: Array, rows: Array) -> tuple[list[Layer], State]:
+        loss, gradients = gradients_of(layers, xp.take(X, rows, axis=0), xp.take(T, rows, axis=0))
+        return update_in_step(layers, state, loss, gradients)
 
     return step if in_loop else backend.compile(step, donate=(0, 1))
 
