@@ -1,0 +1,44 @@
+"""The cross-device benchmark, in its shortest form, on the real data."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+SCRIPT = Path(__file__).parent.parent / "scripts" / "benchmark_devices.py"
+
+
+def run(folder, *arguments):
+    command = [sys.executable, str(SCRIPT), *map(str, arguments)]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)  # noqa: S603 - our own script
+
+
+def test_it_measures_both_modes_at_every_size_and_draws_what_was_measured(data_dir, tmp_path):
+    measured = tmp_path / "measured.json"
+    quick = ["--backend", "numpy", "--rounds", "1", "--seconds", "0", "--data-dir", data_dir.absolute()]
+    done = run(tmp_path, *quick, "--out", measured, "--figure", tmp_path / "one.png")
+    assert done.returncode == 0, done.stderr
+    assert "matrix / loop" in done.stdout
+
+    report = json.loads(measured.read_text())
+    cases = {(r["mode"], r["operation"], r["batch_size"]) for r in report["results"]}
+    sizes = {1, 10, 100, 256, 1000}
+    assert cases == {(m, o, k) for m in ("matrix", "loop") for o in ("fprop", "bprop", "step") for k in sizes}
+    assert all(r["examples_per_second"]["median"] > 0 for r in report["results"])
+    assert {r["timed_rows"] for r in report["results"] if r["mode"] == "loop"} == {1, 10, 100}
+    assert report["machine"]["cores"] >= 1
+    assert report["machine"]["backends"][0]["name"] == "numpy"
+
+    done = run(tmp_path, "--draw", measured, "--draw", measured, "--figure", tmp_path / "two.png")
+    assert done.returncode == 0, done.stderr
+    for name in ("one.png", "two.png"):
+        assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_backend_that_is_not_there_is_one_message_with_exit_code_2(tmp_path):
+    done = run(tmp_path, "--backend", "mxnet")
+    assert done.returncode == 2
+    assert "backend is 'mxnet'" in done.stderr
+    assert "Traceback" not in done.stderr
