@@ -56,7 +56,7 @@ def passes(backend, put, network, layers, X, T):
 
 
 def columns(drawn, k):
-    """Give one example in the report's symbols: column vectors, weights as (units, inputs)."""
+    """Give one example in the report's symbols: column vectors, weights as (inputs, units)."""
     (W1, b1), (W2, b2) = drawn.layers
     x, y = drawn.X[k][:, None], drawn.T[k][:, None]
     ha = W1.T @ x + b1[:, None]

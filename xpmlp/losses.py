@@ -59,7 +59,7 @@ def softmax(xp: Namespace, z: Array) -> Array:
 
 
 def log_softmax(xp: Namespace, z: Array) -> Array:
-    """Ln softmax(z), row by row, finite for every finite `z`."""
+    """Return ln softmax(z), row by row, finite for every finite `z`."""
     shifted = z - xp.max(z, axis=-1, keepdims=True)
     return shifted - xp.log(xp.sum(xp.exp(shifted), axis=-1, keepdims=True))
 

@@ -78,7 +78,7 @@ class SGD:
         rate: Array | float,
         t: Array,  # noqa: ARG002 - and the step number
     ) -> tuple[list[Array], SGDState]:
-        """P <- p - rate g; with momentum v <- momentum v - rate g, then p <- p + v, or p + momentum v - rate g."""
+        """Step: p <- p - rate g; with momentum v <- momentum v - rate g, then p <- p + v, or p + momentum v - rate g."""
         if not self.momentum:
             return [_descend(p, rate * g) for p, g in zip(params, gradients, strict=True)], state
         moved = [self._move(p, rate * g, v) for p, g, v in zip(params, gradients, state.velocity, strict=True)]
@@ -132,7 +132,7 @@ class Adam:
         rate: Array | float,
         t: Array,
     ) -> tuple[list[Array], AdamState]:
-        """P <- p - rate sqrt(1 - beta_2^t) / (1 - beta_1^t) * m / (sqrt(v) + epsilon)."""
+        """Step: p <- p - rate sqrt(1 - beta_2^t) / (1 - beta_1^t) * m / (sqrt(v) + epsilon)."""
         corrected = rate * xp.sqrt(_one_minus_power(xp, self.beta_2, t)) / _one_minus_power(xp, self.beta_1, t)
         m = [_running_mean(m, g, self.beta_1) for m, g in zip(state.m, gradients, strict=True)]
         v = [_running_mean(v, g * g, self.beta_2) for v, g in zip(state.v, gradients, strict=True)]
@@ -165,7 +165,7 @@ class AdamW(Adam):
         rate: Array | float,
         t: Array,
     ) -> tuple[list[Array], AdamState]:
-        """P <- p - rate weight_decay p for weights, then Adam's step."""
+        """Step: p <- p - rate weight_decay p for weights, then Adam's step."""
         decayed = [_descend(p, rate * self.weight_decay * p) if p.ndim > 1 else p for p in params]
         return super().update(xp, decayed, gradients, state, rate, t)
 
