@@ -265,3 +265,12 @@ def test_an_unknown_backend_lists_the_known_ones():
 def test_an_unknown_dtype_lists_the_known_ones(name, dtype):
     with pytest.raises(InputError, match=f"dtype is '{dtype}', but must be one of: float32, float64"):
         get_backend(name, dtype=dtype)
+
+
+@pytest.mark.parametrize(
+    "view", [lambda x: x[::-1], lambda x: x.T, lambda x: x[:, ::2]], ids=["reversed", "turned", "strided"]
+)
+def test_host_arrays_of_any_layout_are_taken(backend, check, view):
+    host = view(np.arange(12.0).reshape(3, 4))
+    check(backend, backend.asarray(host), host)
+    check(backend, backend.own(host), host)

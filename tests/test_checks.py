@@ -34,7 +34,9 @@ def with_bad(*places, value=np.nan, dtype=np.float64):
     ],
 )
 def test_a_number_within_its_bounds_passes(value, bounds):
-    assert check_number("rate", value, **bounds) is None
+    found = check_number("rate", value, **bounds)
+    assert found == value
+    assert type(found) in {int, float}
 
 
 @pytest.mark.parametrize(

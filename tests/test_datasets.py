@@ -67,7 +67,7 @@ def test_a_file_of_another_kind_is_said_to_exist(tmp_path):
 
 @pytest.mark.parametrize("source", ["digits", "circles", "fashion-mnist", "data.npz", "unknown"])
 def test_a_target_is_refused_for_anything_but_csv(source):
-    with pytest.raises(InputError, match=r"target='label' names a column of a \.csv file"):
+    with pytest.raises(InputError, match=r"the target 'label' names a column of a \.csv file"):
         load_dataset(source, target="label")
 
 

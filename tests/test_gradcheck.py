@@ -183,7 +183,9 @@ class WrongSign(ElasticNet):
     """Points the L1 gradient the other way."""
 
     def add_gradient(self, xp, layers, gradients):
-        return ElasticNet(tuple(-l1 for l1 in self.l1), self.l2).add_gradient(xp, layers, gradients)
+        turned = [Layer(-W, b) for W, b in layers]
+        wrong = ElasticNet(self.l1).add_gradient(xp, turned, gradients)
+        return ElasticNet((), self.l2).add_gradient(xp, layers, wrong)
 
 
 class WithoutTwo(ElasticNet):
@@ -257,7 +259,7 @@ def test_a_check_in_float32_is_refused(backend32, rng):
 def test_an_outcome_finds_its_worst_parameters_and_judges_by_its_tolerance():
     good = ParameterCheck("W1[0, 0]", 1.0, 1.0, 1.005, 1e-9, 1.005)
     poor = ParameterCheck("b1[0]", 2.0, 2.0, 1.96, 1e-6, 0.98)
-    kink = ParameterCheck("b1[1]", 0.0, math.nan, math.nan, math.nan, math.nan)
+    kink = ParameterCheck("b1[1]", 0.0, math.nan, math.nan, math.nan, math.nan, kink=True)
     result = GradientCheck((good, poor, kink), 1e-7)
     assert (result.judged, result.kinks) == ([good, poor], [kink])
     assert (result.worst, result.worst_ratio) == (poor, poor)
@@ -268,13 +270,29 @@ def test_an_outcome_finds_its_worst_parameters_and_judges_by_its_tolerance():
 
 
 def test_nothing_judged_is_nothing_passed():
-    kink = ParameterCheck("b1[1]", 0.0, math.nan, math.nan, math.nan, math.nan)
+    kink = ParameterCheck("b1[1]", 0.0, math.nan, math.nan, math.nan, math.nan, kink=True)
     for parameters in ((), (kink,)):
         result = GradientCheck(parameters, 1e-7)
         assert (result.passed, result.report_passed) == (False, False)
 
 
 def test_a_network_all_of_whose_parameters_sit_on_kinks_has_no_worst_one():
-    kink = ParameterCheck("b1[1]", 0.0, math.nan, math.nan, math.nan, math.nan)
+    kink = ParameterCheck("b1[1]", 0.0, math.nan, math.nan, math.nan, math.nan, kink=True)
     with pytest.raises(InputError, match="every parameter sits on a kink"):
         _ = GradientCheck((kink,), 1e-7).worst
+
+
+def test_a_gradient_that_is_not_a_number_is_no_kink_and_does_not_pass(backend, rng):
+    result = run(backend, with_derivative(lambda xp, d: d * xp.nan), problem(rng, SIZES))
+    assert result.kinks == []
+    assert not result.passed
+    assert not result.report_passed
+    assert result.worst.error == math.inf
+
+
+def test_a_loss_and_gradients_of_exactly_zero_pass(backend):
+    network = Network.build(2, [2], 1, activation="tanh", loss="squared")
+    zeros = [(np.zeros((2, 2)), np.zeros(2)), (np.zeros((2, 1)), np.zeros(1))]
+    result = run(backend, network, (zeros, np.ones((3, 2)), np.zeros((3, 1))))
+    assert result.passed
+    assert result.report_passed

@@ -7,6 +7,7 @@ import pytest
 from conftest import open_backend
 
 from xpmlp import (
+    ACTIVATIONS,
     SGD,
     Adam,
     AdamW,
@@ -18,11 +19,12 @@ from xpmlp import (
     Layer,
     Network,
     Recipe,
+    StepDecay,
     XpmlpWarning,
     initialize,
     train,
 )
-from xpmlp.training import steps_per_epoch
+from xpmlp.training import State, make_step, steps_per_epoch
 
 N, D, M = 103, 6, 3
 
@@ -54,6 +56,7 @@ RECIPES = {
     "sgd": Recipe(SGD(), Constant(0.1), batch_size=10, epochs=3),
     "nesterov": Recipe(SGD(0.9, nesterov=True), Constant(0.02), batch_size=10, epochs=3),
     "elastic net": Recipe(SGD(), Constant(0.1), ElasticNet((1e-3, 0.0), (1e-2, 1e-3)), batch_size=10, epochs=3),
+    "step decay": Recipe(SGD(), StepDecay(0.1, every=7, factor=0.3), batch_size=2, epochs=3),
     "adam": Recipe(Adam(), Cosine(0.01, total=33, warmup=3), batch_size=10, epochs=3),
     "adamw": Recipe(AdamW(weight_decay=0.1), Constant(0.01), batch_size=10, epochs=3, seed=5),
 }
@@ -136,9 +139,10 @@ def test_each_epoch_synchronises_with_the_host_once(backend_name):
     backend = open_backend(backend_name)
     reads = []
     to_numpy = backend.to_numpy
-    backend.to_numpy = lambda x: reads.append(x.shape) or to_numpy(x)
+    backend.to_numpy = lambda x: reads.append(tuple(x.shape)) or to_numpy(x)
     run(backend, Recipe(Adam(), Constant(0.01), batch_size=10, epochs=4), evaluate=[("a", 1), ("b", 2)])
-    assert reads == [(7,)] * 4  # loss, finite, rate and two pairs of scores
+    checks = [()] * 6  # of X and T of three sets, before the first epoch
+    assert reads == checks + [(7,)] * 4  # loss, finite, rate and two pairs of scores
 
 
 def test_initial_weights_and_records_are_not_written_to(backend):
@@ -243,3 +247,51 @@ def test_arrays_that_do_not_fit_the_network_are_refused_before_training(backend)
         train(backend, net, layers, X[:0, :], T[:0, :], recipe)
     with pytest.raises(InputError, match="the validation targets"):
         train(backend, net, layers, X, T, recipe, evaluate={"validation": (X, T[:, :2])})
+
+
+def test_arrays_of_another_library_dtype_or_with_nan_are_refused_before_training(backend, backend32):
+    net, recipe = network(), Recipe()
+    T = backend.asarray(blobs()[1])
+    with pytest.raises(InputError, match=r"the training set has an array of .* put it there with `backend.asarray`"):
+        train(backend, net, initialize(net), backend32.asarray(blobs()[0]), T, recipe)
+    with pytest.raises(InputError, match=r"the training set has an array of builtins, <class 'list'>"):
+        train(backend, net, initialize(net), blobs()[0].tolist(), T, recipe)
+    holed = blobs()[0]
+    holed[[5, 7], 2] = np.nan
+    with pytest.raises(InputError, match=r"training examples holds 2 values .* \(nan\) at row 5, column 2"):
+        train(backend, net, initialize(net), backend.asarray(holed), T, recipe)
+
+
+class WithoutScalarCopies:
+    """NumPy's namespace, which refuses what copies a number to the device, or waits for it, on some library."""
+
+    def __init__(self, xp):
+        self._xp = xp
+
+    def __getattr__(self, name):
+        if name == "sign":
+            raise AssertionError("sign synchronises on CuPy: it looks for NaN")
+        function = getattr(self._xp, name)
+        if name not in {"maximum", "minimum", "logaddexp"}:
+            return function
+
+        def checked(*arguments):
+            assert all(isinstance(argument, np.ndarray | np.generic) for argument in arguments), name
+            return function(*arguments)
+
+        return checked
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("schedule", [Constant(0.01), StepDecay(0.01, 3), Cosine(0.01, total=9, warmup=2)], ids=str)
+def test_a_step_copies_no_number_to_the_device_and_waits_for_nothing(activation, schedule):
+    backend = open_backend("numpy")
+    backend.xp = WithoutScalarCopies(backend.xp)
+    net = network(activation=activation)
+    recipe = Recipe(AdamW(), schedule, ElasticNet.build(2, 0.1, 0.1), batch_size=20, epochs=1)
+    layers = [Layer(*(np.array(p) for p in layer)) for layer in initialize(net)]
+    params = [p for layer in layers for p in layer]
+    state = State(recipe.optimizer.init(np, params), np.array(0), np.array(0.0))
+    new, state = make_step(backend, net, recipe)(layers, state, *blobs(), np.arange(20))
+    assert all(np.isfinite(p).all() for layer in new for p in layer)
+    assert state.t == 1

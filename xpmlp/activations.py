@@ -2,6 +2,9 @@
 
 A derivative is given both the pre-activation `z` and the activation `a = f(z)`, and is written in terms
 of `a` where that is possible. Equation numbers are those of the report (docs/derivation.md).
+
+Both arguments of `maximum`, `minimum` and `logaddexp` are arrays: a Python number would be copied to the device by some
+libraries, which waits for it.
 """
 
 from __future__ import annotations
@@ -10,7 +13,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from xpmlp.errors import InputError
+from xpmlp.checks import check_choice
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,7 +61,7 @@ def d_identity(xp: Namespace, z: Array, a: Array) -> Array:  # noqa: ARG001 - as
 
 def relu(xp: Namespace, z: Array) -> Array:
     """rect(z) = max(z, 0)."""
-    return xp.maximum(z, 0.0)
+    return xp.maximum(z, xp.zeros_like(z))
 
 
 def d_relu(xp: Namespace, z: Array, a: Array) -> Array:  # noqa: ARG001 - as above
@@ -73,17 +76,17 @@ def leaky_relu(xp: Namespace, z: Array) -> Array:
 
 def d_leaky_relu(xp: Namespace, z: Array, a: Array) -> Array:  # noqa: ARG001 - as above
     """f'(z) = 1 where z > 0, and 0.01 elsewhere."""
-    return xp.maximum(xp.sign(a), LEAKY_SLOPE)
+    return (1.0 - LEAKY_SLOPE) * xp.astype(a > 0, a.dtype) + LEAKY_SLOPE
 
 
 def elu(xp: Namespace, z: Array) -> Array:
     """f(z) = z where z > 0, and exp(z) - 1 elsewhere (Clevert et al., 2016)."""
-    return xp.where(z > 0, z, xp.expm1(xp.minimum(z, 0.0)))
+    return xp.where(z > 0, z, xp.expm1(xp.minimum(z, xp.zeros_like(z))))
 
 
 def d_elu(xp: Namespace, z: Array, a: Array) -> Array:  # noqa: ARG001 - as above
     """f'(z) = 1 where z > 0, and f(z) + 1 elsewhere."""
-    return xp.minimum(a, 0.0) + 1.0
+    return xp.minimum(a, xp.zeros_like(a)) + 1.0
 
 
 def tanh(xp: Namespace, z: Array) -> Array:
@@ -109,7 +112,7 @@ def d_logistic(xp: Namespace, z: Array, a: Array) -> Array:  # noqa: ARG001 - as
 
 def softplus(xp: Namespace, z: Array) -> Array:
     """softplus(z) = ln(1 + exp(z)), without overflow (1.9-1.12)."""
-    return xp.logaddexp(z, 0.0)
+    return xp.logaddexp(z, xp.zeros_like(z))
 
 
 def d_softplus(xp: Namespace, z: Array, a: Array) -> Array:  # noqa: ARG001 - as above
@@ -164,6 +167,5 @@ def get_activation(name: str) -> Activation:
     InputError
         For an unknown name, with the known ones.
     """
-    if name not in ACTIVATIONS:
-        raise InputError(f"activation is {name!r}, but must be one of: {', '.join(ACTIVATIONS)}.")
+    check_choice("activation", name, ACTIVATIONS)
     return ACTIVATIONS[name]

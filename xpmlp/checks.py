@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,9 +22,10 @@ def check_number(
     above: float | None = None,
     at_least: float | None = None,
     below: float | None = None,
+    at_most: float | None = None,
     integer: bool = False,
-) -> None:
-    """Raise unless `value` is a finite number (an integer if asked) within the bounds given.
+) -> Any:
+    """Return `value` as a Python number, or raise unless it is a finite one (whole, if asked) within the bounds.
 
     Raises
     ------
@@ -34,21 +35,23 @@ def check_number(
     wanted = "an integer" if integer else "a number"
     bounds = [
         f"{word} {bound}"
-        for word, bound in (("above", above), ("at least", at_least), ("below", below))
+        for word, bound in (("above", above), ("at least", at_least), ("below", below), ("at most", at_most))
         if bound is not None
     ]
     expected = f"{wanted} {' and '.join(bounds)}".strip()
     is_number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
     good = (
         is_number
-        and math.isfinite(value)
+        and (isinstance(value, int) or math.isfinite(value))
         and (not integer or value == int(value))
         and (above is None or value > above)
         and (at_least is None or value >= at_least)
         and (below is None or value < below)
+        and (at_most is None or value <= at_most)
     )
     if not good:
         raise InputError(f"{name} is {value!r}, but must be {expected}.")
+    return int(value) if integer else float(value)
 
 
 def check_choice(name: str, value: object, choices: Iterable[str]) -> None:
@@ -98,8 +101,10 @@ def check_features(X: np.ndarray, name: str = "X", feature_names: Sequence[str] 
         )
 
 
-def check_labels(y: np.ndarray, n: int, name: str = "y") -> None:
-    """Raise unless `y` holds `n` labels of at least two classes: integers, booleans, strings or whole floats.
+def check_labels(y: np.ndarray, n: int, name: str = "y", *, least_classes: int = 2) -> None:
+    """Raise unless `y` holds `n` labels of two classes or more: integers, booleans, strings or whole floats.
+
+    `least_classes` is 1 where nothing is to be learnt from them.
 
     Raises
     ------
@@ -126,5 +131,5 @@ def check_labels(y: np.ndarray, n: int, name: str = "y") -> None:
                 "so labels must be integers or strings."
             )
     classes = np.unique(y)
-    if classes.size == 1:
+    if classes.size < least_classes:
         raise InputError(f"{name} holds one class alone ({classes[0]}): at least two are needed to learn from.")

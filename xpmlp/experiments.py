@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -12,6 +14,7 @@ from xpmlp.backends import get_backend
 from xpmlp.checks import check_choice, check_number
 from xpmlp.datasets import load_dataset, split
 from xpmlp.draws import generator
+from xpmlp.errors import InputError
 from xpmlp.gradcheck import check_gradients
 from xpmlp.initializers import INITIALIZERS, initialize
 from xpmlp.models import Model
@@ -34,7 +37,16 @@ if TYPE_CHECKING:
     from xpmlp.training import Record
     from xpmlp.types import Array
 
-__all__ = ["Experiment", "check_circles", "lay_out", "load_splits", "prepare", "score_model"]
+__all__ = [
+    "Experiment",
+    "check_circles",
+    "features_of",
+    "fingerprint",
+    "lay_out",
+    "load_splits",
+    "prepare",
+    "score_model",
+]
 
 Value = TypeVar("Value")
 
@@ -48,7 +60,7 @@ class Experiment:
     Attributes
     ----------
     options : Options
-        What it was made from, the number of epochs among it.
+        What it was made from; the number of epochs is settled, and the path of a file is absolute.
     dataset : Dataset
         The data, as they were loaded.
     backend : Backend
@@ -132,6 +144,8 @@ def prepare(options: Options, *, progress: bool = False) -> Experiment:
     )
     backend = get_backend(options.backend, options.device, options.dtype)
 
+    if Path(options.dataset).suffix and Path(options.dataset).exists():
+        options = replace(options, dataset=str(Path(options.dataset).resolve()))
     dataset, parts = load_splits(options, progress=progress)
     X, y = parts.train
     classes = np.unique(y)
@@ -162,6 +176,34 @@ def prepare(options: Options, *, progress: bool = False) -> Experiment:
 def lay_out(model: Model, backend: Backend, X: np.ndarray, y: np.ndarray) -> tuple[Array, Array]:
     """Scale raw features, (n, d), encode labels, (n,), and move both to a backend: what the network is given."""
     return backend.asarray(model.prepare(X, backend.dtype)), backend.asarray(encode(y, model.classes))
+
+
+def fingerprint(dataset: Dataset) -> str:
+    """Return a SHA-256 of the examples and labels, by which a run knows its data again."""
+    digest = hashlib.sha256()
+    for array in (dataset.X, dataset.y, *(dataset.test or ())):
+        digest.update(f"{array.dtype.str}{array.shape}".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def features_of(model: Model, dataset: Dataset) -> np.ndarray:
+    """Return the features that a model was trained on, in its order: by name where both have names.
+
+    Raises
+    ------
+    InputError
+        For columns that are not there.
+    """
+    if model.feature_names is None or dataset.feature_names is None:
+        return dataset.X
+    missing = [name for name in model.feature_names if name not in dataset.feature_names]
+    if missing:
+        raise InputError(
+            f"{dataset.name} lacks the columns {', '.join(map(repr, missing[:10]))}, which the model was trained on: "
+            f"its features are {', '.join(map(repr, dataset.feature_names[:10]))}."
+        )
+    return dataset.X[:, [dataset.feature_names.index(name) for name in model.feature_names]]
 
 
 def score_model(model: Model, backend: Backend, X: np.ndarray, y: np.ndarray) -> Score:

@@ -8,9 +8,35 @@ from typing import TYPE_CHECKING
 from xpmlp.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
-__all__ = ["write_whole"]
+__all__ = ["FIGURE_KINDS", "check_place", "write_whole"]
+
+FIGURE_KINDS = (".png", ".pdf", ".svg")
+
+
+def check_place(path: Path, kinds: Sequence[str] = ()) -> None:
+    """Raise unless a file can be put there, before the work that makes it.
+
+    Parameters
+    ----------
+    path : Path
+        The file to come.
+    kinds : sequence of str
+        The endings that it may have; any by default.
+
+    Raises
+    ------
+    InputError
+        For a folder that does not exist, a folder in the file's place, and an ending that is not among `kinds`.
+    """
+    if not path.parent.is_dir():
+        raise InputError(f"{path} cannot be written: there is no folder {path.parent}. Make it first.")
+    if path.is_dir():
+        raise InputError(f"{path} cannot be written: it is a folder. Name a file.")
+    if kinds and path.suffix.lower() not in kinds:
+        raise InputError(f"{path} cannot be written: its name must end in one of {', '.join(kinds)}.")
 
 
 def write_whole(path: Path, content: bytes) -> None:

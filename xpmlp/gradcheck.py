@@ -53,6 +53,8 @@ class ParameterCheck:
         Relative error of `bprop` against `central`; NaN at a kink.
     ratio : float
         `forward` over `bprop`; 1 where both are zero, NaN at a kink.
+    kink : bool
+        Whether some unit sits on its kink there.
     """
 
     name: str
@@ -61,6 +63,7 @@ class ParameterCheck:
     forward: float
     error: float
     ratio: float
+    kink: bool = False
 
 
 @dataclass(frozen=True)
@@ -81,12 +84,12 @@ class GradientCheck:
     @property
     def judged(self) -> list[ParameterCheck]:
         """The parameters at which the loss is differentiable."""
-        return [parameter for parameter in self.parameters if not math.isnan(parameter.error)]
+        return [parameter for parameter in self.parameters if not parameter.kink]
 
     @property
     def kinks(self) -> list[ParameterCheck]:
         """The parameters at which some unit sits on its kink, so that no difference can tell the derivative."""
-        return [parameter for parameter in self.parameters if math.isnan(parameter.error)]
+        return [parameter for parameter in self.parameters if parameter.kink]
 
     @property
     def worst(self) -> ParameterCheck:
@@ -195,31 +198,34 @@ def check_gradients(
 def _check(name: str, line: Line, bprop: float, random_step: float, tolerance: float) -> ParameterCheck:
     central, error = _closest_central(line, bprop, tolerance)
     forward, ratio = _closest_forward(line, bprop, random_step)
-    if math.isnan(central) or math.isnan(forward):
-        central = error = forward = ratio = math.nan
+    if central is None or forward is None:
+        return ParameterCheck(name, bprop, math.nan, math.nan, math.nan, math.nan, kink=True)
     return ParameterCheck(name, bprop, central, forward, error, ratio)
 
 
-def _closest_central(line: Line, bprop: float, tolerance: float) -> tuple[float, float]:
-    """Return the central difference at the largest step that confirms `bprop`, else the closest one, and its error."""
-    best, smallest, floor = math.nan, math.nan, math.nan
+def _closest_central(line: Line, bprop: float, tolerance: float) -> tuple[float | None, float]:
+    """Return the central difference at the largest step that confirms `bprop`, else the closest one, and its error.
+
+    None where every step crosses a kink. A derivative or a loss that is not finite has an infinite error.
+    """
+    best, smallest, floor = None, math.inf, None
     for step in STEPS:
         central = _central(line, step)
         if central is None:
             continue
-        if math.isnan(floor):  # the largest step rounds least; smaller ones are for curvature, and not to be kinder
+        if floor is None:  # the largest step rounds least; smaller ones are for curvature, and not to be kinder
             floor = 4.0 * sys.float_info.epsilon * abs(line(0.0)[0]) / step / RESOLUTION
-        error = abs(bprop - central) / max(abs(bprop), abs(central), floor)
-        if not error >= smallest:
-            best, smallest = central, error
+        error = abs(bprop - central) / max(abs(bprop), abs(central), floor, sys.float_info.min)
+        if best is None or error < smallest:  # which a NaN is not
+            best, smallest = central, min(math.inf, error)
         if error < tolerance:
             break
     return best, smallest
 
 
-def _closest_forward(line: Line, bprop: float, random_step: float) -> tuple[float, float]:
+def _closest_forward(line: Line, bprop: float, random_step: float) -> tuple[float | None, float]:
     """Return a forward difference and its ratio to `bprop`, at a smaller step where curvature spoils the first."""
-    forward, ratio = math.nan, math.nan
+    forward, ratio = None, math.nan
     for shrink in SHRINK:
         difference = _forward(line, random_step * shrink)
         if difference is None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from xpmlp.activations import identity, logistic, softplus
-from xpmlp.errors import InputError
+from xpmlp.checks import check_choice
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -107,6 +107,5 @@ def get_loss(name: str) -> Loss:
     InputError
         For an unknown name, with the known ones.
     """
-    if name not in LOSSES:
-        raise InputError(f"loss is {name!r}, but must be one of: {', '.join(LOSSES)}.")
+    check_choice("loss", name, LOSSES)
     return LOSSES[name]

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["MODES", "Layer", "Network", "Trace", "bprop", "fprop", "gradient_function"]
 
 MODES = ("matrix", "loop")
+MOST_UNITS = 2**31 - 1
 
 
 class Layer(NamedTuple):
@@ -98,7 +99,7 @@ class Network:
         check_number("the number of inputs", n_inputs, at_least=1, integer=True)
         check_number("the number of outputs", n_outputs, at_least=1, integer=True)
         for position, size in enumerate(hidden, start=1):
-            check_number(f"the size of hidden layer {position}", size, at_least=1, integer=True)
+            check_number(f"the size of hidden layer {position}", size, at_least=1, at_most=MOST_UNITS, integer=True)
         names = [activation] * len(hidden) if isinstance(activation, str) else list(activation)
         if len(names) != len(hidden):
             raise InputError(
@@ -182,7 +183,7 @@ def bprop(
     gradients : list of Layer
         dL/dW and dL/db of each layer.
     dX : array of shape (K, d), or None
-        dL/dx of each row (2.65-2.67), if asked for.
+        dL/dx of each row (2.65-2.67), times `scale`, if asked for.
     """
     z, a = trace
     gradients: list[Layer] = []

@@ -61,7 +61,7 @@ class SGD:
     nesterov: bool = False
 
     def __post_init__(self) -> None:
-        check_number("momentum", self.momentum, at_least=0, below=1)
+        object.__setattr__(self, "momentum", check_number("momentum", self.momentum, at_least=0, below=1))
         if self.nesterov and not self.momentum:
             raise InputError("Nesterov's variant changes nothing at momentum 0: give a momentum, such as 0.9.")
 
@@ -78,7 +78,7 @@ class SGD:
         rate: Array | float,
         t: Array,  # noqa: ARG002 - and the step number
     ) -> tuple[list[Array], SGDState]:
-        """Step: p <- p - rate g; with momentum v <- momentum v - rate g, then p <- p + v, or p + momentum v - rate g."""
+        """Step: p <- p - rate g; with momentum v <- momentum v - rate g, and p <- p + v or p + momentum v - rate g."""
         if not self.momentum:
             return [_descend(p, rate * g) for p, g in zip(params, gradients, strict=True)], state
         moved = [self._move(p, rate * g, v) for p, g, v in zip(params, gradients, state.velocity, strict=True)]
@@ -115,9 +115,9 @@ class Adam:
     epsilon: float = 1e-8
 
     def __post_init__(self) -> None:
-        check_number("beta_1", self.beta_1, at_least=0, below=1)
-        check_number("beta_2", self.beta_2, at_least=0, below=1)
-        check_number("epsilon", self.epsilon, above=0)
+        object.__setattr__(self, "beta_1", check_number("beta_1", self.beta_1, at_least=0, below=1))
+        object.__setattr__(self, "beta_2", check_number("beta_2", self.beta_2, at_least=0, below=1))
+        object.__setattr__(self, "epsilon", check_number("epsilon", self.epsilon, above=0))
 
     def init(self, xp: Namespace, params: Sequence[Array]) -> AdamState:
         """Return means of 0."""
@@ -154,7 +154,7 @@ class AdamW(Adam):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_number("weight decay", self.weight_decay, at_least=0)
+        object.__setattr__(self, "weight_decay", check_number("weight decay", self.weight_decay, at_least=0))
 
     def update(
         self,

@@ -10,10 +10,10 @@ from xpmlp.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["LEARNING_RATES", "SCHEDULES", "Options"]
+__all__ = ["DEFAULT_RATES", "DEFAULT_SCHEDULES", "Options"]
 
-LEARNING_RATES = {"sgd": 0.1, "adam": 0.003, "adamw": 0.003}
-SCHEDULES = {"sgd": "constant", "adam": "cosine", "adamw": "cosine"}
+DEFAULT_RATES = {"sgd": 0.1, "adam": 0.003, "adamw": 0.003}
+DEFAULT_SCHEDULES = {"sgd": "constant", "adam": "cosine", "adamw": "cosine"}
 
 
 @dataclass(frozen=True)
@@ -86,12 +86,12 @@ class Options:
     @property
     def highest_rate(self) -> float:
         """The learning rate given, or the optimiser's own."""
-        return LEARNING_RATES.get(self.optimizer, 0.0) if self.learning_rate is None else self.learning_rate
+        return DEFAULT_RATES.get(self.optimizer, 0.0) if self.learning_rate is None else self.learning_rate
 
     @property
     def chosen_schedule(self) -> str:
         """The schedule given, or the optimiser's own."""
-        return SCHEDULES.get(self.optimizer, "constant") if self.schedule is None else self.schedule
+        return DEFAULT_SCHEDULES.get(self.optimizer, "constant") if self.schedule is None else self.schedule
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values, learning rate and schedule resolved."""

@@ -42,6 +42,13 @@ class ElasticNet:
         """
         return cls(_one_per_layer("l1", l1, n_layers), _one_per_layer("l2", l2, n_layers))
 
+    def __post_init__(self) -> None:
+        for name in ("l1", "l2"):
+            strengths = tuple(check_number(name, strength, at_least=0) for strength in getattr(self, name))
+            object.__setattr__(self, name, strengths)
+        if self.l1 and self.l2 and len(self.l1) != len(self.l2):
+            raise InputError(f"l1 has {len(self.l1)} strengths and l2 {len(self.l2)}: give one for each layer to both.")
+
     def value(self, xp: Namespace, layers: Sequence[Layer]) -> Array | float:
         """Return Omega, a 0-d array; the number 0 where every strength is 0."""
         total: Array | float = 0.0
@@ -64,9 +71,14 @@ class ElasticNet:
         return zip(layers, self.l1 or none, self.l2 or none, strict=True)
 
 
+def sign(xp: Namespace, x: Array) -> Array:
+    """Return 1{x > 0} - 1{x < 0}, so sign(0) = 0 (1.30-1.31); `xp.sign` synchronises on CuPy, for the sake of NaN."""
+    return xp.astype(x > 0, x.dtype) - xp.astype(x < 0, x.dtype)
+
+
 def _add(xp: Namespace, dW: Array, W: Array, l1: float, l2: float) -> Array:
     if l1:
-        dW += l1 * xp.sign(W)
+        dW += l1 * sign(xp, W)
     if l2:
         dW += (2.0 * l2) * W
     return dW
@@ -79,6 +91,4 @@ def _one_per_layer(name: str, strength: float | Sequence[float], n_layers: int) 
         raise InputError(
             f"{name} gives {len(strengths)} strengths for {n_layers} layers: give one for all, or one for each."
         )
-    for value in strengths:
-        check_number(name, value, at_least=0)
     return strengths

@@ -14,7 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from xpmlp.files import write_whole
+from xpmlp.files import FIGURE_KINDS, check_place, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,16 +33,17 @@ MOST_LABELLED = 40  # classes or parameters whose names still fit beside an axis
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG, 150 dots per inch.
+    """Write a figure in the format that the file's name ends in: png (150 dots per inch), pdf or svg.
 
     Raises
     ------
     InputError
-        Where the file cannot be written.
+        Where the file cannot be written, or its name has another ending.
     """
+    check_place(path, FIGURE_KINDS)
     FigureCanvasAgg(figure)
     drawn = io.BytesIO()
-    figure.savefig(drawn, format="png", dpi=150)
+    figure.savefig(drawn, format=path.suffix[1:].lower(), dpi=150)
     write_whole(path, drawn.getvalue())
 
 
@@ -56,14 +57,14 @@ def curves_figure(records: Sequence[Record], title: str) -> Figure:
             continue
         scores = [record.scores[part] for record in records]
         style = {"color": colour, "linestyle": dashes, "linewidth": 1.8, "marker": "o" if len(epochs) == 1 else ""}
-        left.plot(epochs, [score.loss for score in scores], label=f"{part} ({scores[-1].loss:.3f})", **style)
-        right.plot(epochs, [score.accuracy for score in scores], label=f"{part} ({scores[-1].accuracy:.3f})", **style)
+        left.plot(epochs, [score.loss for score in scores], label=f"{part} ({scores[-1].loss:.4f})", **style)
+        right.plot(epochs, [score.accuracy for score in scores], label=f"{part} ({scores[-1].accuracy:.4f})", **style)
     left.set(xlabel="epoch", ylabel="mean negative log-likelihood (nats)")
     right.set(xlabel="epoch", ylabel="accuracy")
     for axes in (left, right):
         axes.grid(alpha=0.3)
         axes.legend(title="last value in brackets", title_fontsize="small")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     figure.suptitle(title)
     return figure
 

@@ -9,22 +9,26 @@ import platform
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from xpmlp import __version__
 from xpmlp.backends import BACKENDS
 from xpmlp.checkpoints import load_model, save_model
 from xpmlp.errors import InputError
+from xpmlp.experiments import fingerprint
 from xpmlp.files import write_whole
 from xpmlp.options import Options
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from xpmlp.experiments import Experiment
     from xpmlp.models import Model
     from xpmlp.training import Record
 
 __all__ = ["METRICS", "RunFolder"]
+
+Value = TypeVar("Value")
 
 PARTS = ("train", "validation", "test")
 METRICS = (
@@ -135,6 +139,8 @@ class RunFolder:
         """
         if not self.path.is_dir():
             raise InputError(f"there is no run folder at {self.path}. `xpmlp train` makes one.")
+        if self.config.exists() and not self.model.exists():
+            raise InputError(f"the run in {self.path} ended before there was a model to save: train it again.")
         return load_model(self.model)
 
     def options(self) -> Options:
@@ -145,9 +151,15 @@ class RunFolder:
         InputError
             Where it is missing or damaged.
         """
+        return self._configured(lambda config: Options.from_json(config["options"]))
+
+    def data_sha256(self) -> str:
+        """Read from ``config.json`` the fingerprint of the data that the run was made from."""
+        return self._configured(lambda config: str(config["data"]["sha256"]))
+
+    def _configured(self, read: Callable[[dict[str, Any]], Value]) -> Value:
         try:
-            values = json.loads(self.config.read_text(encoding="utf-8"))["options"]
-            return Options.from_json(values)
+            return read(json.loads(self.config.read_text(encoding="utf-8")))
         except FileNotFoundError as error:
             raise InputError(f"there is no {self.config}: is {self.path} the folder of a run?") from error
         except (OSError, AttributeError, LookupError, TypeError, ValueError) as error:
@@ -165,7 +177,8 @@ def _number(value: float | str) -> str:
 def _configuration(experiment: Experiment) -> dict[str, Any]:
     backend, network, dataset = experiment.backend, experiment.model.network, experiment.dataset
     libraries = ["numpy", "array-api-compat", "scikit-learn", "safetensors"]
-    versions = {"python": platform.python_version(), **{name: version(name) for name in ["xpmlp", *libraries]}}
+    versions = {"python": platform.python_version(), "xpmlp": __version__}
+    versions |= {name: version(name) for name in libraries}
     versions[backend.name] = BACKENDS[backend.name].status().version
     return {
         "started": datetime.now().astimezone().isoformat(timespec="seconds"),
@@ -179,6 +192,7 @@ def _configuration(experiment: Experiment) -> dict[str, Any]:
         },
         "data": {
             "name": dataset.name,
+            "sha256": fingerprint(dataset),
             "features": network.sizes[0],
             "classes": experiment.model.classes.tolist(),
             "examples": {part: int(X.shape[0]) for part, (X, _) in experiment.sets.items()},

@@ -31,6 +31,9 @@ class Constant:
 
     rate: float
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rate", check_number("learning rate", self.rate, above=0))
+
     def __call__(self, xp: Namespace, t: Array) -> float:  # noqa: ARG002 - every schedule takes them
         """Return the rate."""
         return self.rate
@@ -44,9 +47,15 @@ class StepDecay:
     every: int
     factor: float = 0.1
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rate", check_number("learning rate", self.rate, above=0))
+        object.__setattr__(self, "every", check_number("every", self.every, at_least=1, integer=True))
+        object.__setattr__(self, "factor", check_number("factor", self.factor, above=0))
+
     def __call__(self, xp: Namespace, t: Array) -> Array:
         """Return ``rate * factor ** floor(t / every)``."""
-        return self.rate * xp.exp(math.log(self.factor) * xp.floor(t / self.every))
+        # The half keeps the quotient off whole numbers, where a compiler's t * (1 / every) may fall short.
+        return self.rate * xp.exp(math.log(self.factor) * xp.floor((t + 0.5) / self.every))
 
 
 @dataclass(frozen=True)
@@ -57,10 +66,16 @@ class Cosine:
     total: int
     warmup: int = 0
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rate", check_number("learning rate", self.rate, above=0))
+        object.__setattr__(self, "total", check_number("total", self.total, at_least=1, integer=True))
+        object.__setattr__(self, "warmup", check_number("warmup", self.warmup, at_least=0, integer=True))
+
     def __call__(self, xp: Namespace, t: Array) -> Array:
         """Return the rate; never 0 before `total` steps are done, and 0 from then on."""
         rising = (t + 1.0) / (self.warmup + 1.0)
-        progress = xp.minimum((t - self.warmup) / max(self.total - self.warmup, 1), 1.0)
+        progress = (t - self.warmup) / max(self.total - self.warmup, 1)
+        progress = xp.minimum(progress, xp.ones_like(progress))
         return self.rate * xp.where(t < self.warmup, rising, 0.5 + 0.5 * xp.cos(math.pi * progress))
 
 
@@ -85,7 +100,6 @@ def build_schedule(name: str, learning_rate: float, total_steps: int) -> Schedul
         For an unknown name, or a rate that is not positive.
     """
     check_choice("schedule", name, SCHEDULES)
-    check_number("learning rate", learning_rate, above=0)
     if name == "step":
         return StepDecay(learning_rate, every=max(1, math.ceil(total_steps / 3)))
     if name == "cosine":

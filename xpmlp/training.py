@@ -11,7 +11,7 @@ import warnings
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from xpmlp.checks import check_choice, check_number
+from xpmlp.checks import check_choice, check_features, check_number
 from xpmlp.draws import generator
 from xpmlp.errors import DivergenceError, InputError, XpmlpWarning
 from xpmlp.network import MODES, Layer, gradient_function
@@ -201,13 +201,17 @@ def train(
     Raises
     ------
     InputError
-        For arrays that do not fit the network, before anything is computed.
+        For arrays that do not fit the network, are not on the backend in its dtype, or hold NaN or infinite values:
+        before anything is trained.
     DivergenceError
         When the loss or a weight is no longer finite; its `record` is the last good one.
     """
     evaluate = dict(evaluate or {})
     for name, (examples, targets) in {"training": (X, T), **evaluate}.items():
+        _check_arrays(backend, name, examples, targets)
         _check_shapes(name, network, examples, targets)
+        _check_finite(backend, f"the {name} examples", examples)
+        _check_finite(backend, f"the {name} targets", targets)
     n = X.shape[0]
     if recipe.batch_size > n:
         message = f"batch size {recipe.batch_size} is above the {n} training examples: taken as {n}."
@@ -300,6 +304,21 @@ def _flat(layers: Sequence[Layer]) -> list[Array]:
 
 def _layered(params: list[Array]) -> list[Layer]:
     return [Layer(W, b) for W, b in zip(params[::2], params[1::2], strict=True)]
+
+
+def _check_arrays(backend: Backend, name: str, *arrays: Array) -> None:
+    for array in arrays:
+        if not (backend.holds(array) and backend.on_device(array) and array.dtype == backend.float_dtype):
+            raise InputError(
+                f"the {name} set has an array of {type(array).__module__}, {getattr(array, 'dtype', type(array))}, "
+                f"but {backend!r} computes: put it there with `backend.asarray`."
+            )
+
+
+def _check_finite(backend: Backend, name: str, array: Array) -> None:
+    xp = backend.xp
+    if not backend.to_numpy(xp.all(xp.isfinite(array))).item():
+        check_features(backend.to_numpy(array), name)
 
 
 def _check_shapes(name: str, network: Network, X: Array, T: Array) -> None:

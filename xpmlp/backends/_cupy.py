@@ -8,6 +8,7 @@ from xpmlp.backends._base import Backend, Status, not_installed, unknown_device
 from xpmlp.errors import BackendError
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
     from types import ModuleType
 
     import numpy as np
@@ -31,8 +32,7 @@ class CupyBackend(Backend):
         if self.device_name not in devices:
             raise unknown_device(self.name, self.device_name, devices)
         self.device = cupy.cuda.Device(devices.index(self.device_name))
-        self.device.use()
-        _check_computing(cupy)
+        _check_computing(cupy, self.device)
 
         import array_api_compat.cupy  # noqa: PLC0415 - optional; imports CuPy
 
@@ -44,7 +44,7 @@ class CupyBackend(Backend):
         """Name CuPy's version, the cards, and the CUDA versions of library and driver."""
         cupy = _library()
         devices = _devices(cupy)
-        _check_computing(cupy)
+        _check_computing(cupy, cupy.cuda.Device(0))
         cards = []
         for number in range(len(devices)):
             properties = cupy.cuda.runtime.getDeviceProperties(number)
@@ -57,6 +57,11 @@ class CupyBackend(Backend):
         """Copy to the host, on the current stream, and wait."""
         copied: np.ndarray = self._cupy.asnumpy(x)
         return copied
+
+    def computing(self) -> AbstractContextManager[Any]:
+        """Make the backend's device the current one of this thread."""
+        context: AbstractContextManager[Any] = self._cupy.cuda.Device(self.device.id)
+        return context
 
     def synchronize(self, results: Any) -> None:  # noqa: ARG002 - the stream is all there is to wait for
         """Wait for the current stream."""
@@ -91,8 +96,12 @@ def _devices(cupy: ModuleType) -> tuple[str, ...]:
     return tuple(f"cuda:{number}" for number in range(count))
 
 
-def _check_computing(cupy: ModuleType) -> None:
-    """Run one elementwise kernel and one product: libraries that load late fail here and not in a training run."""
+def _check_computing(cupy: ModuleType, device: Any) -> None:
+    """Make a device the current one and run an elementwise kernel and a product: what fails, fails here."""
+    try:
+        device.use()
+    except cupy.cuda.runtime.CUDARuntimeError as error:
+        raise _no_gpu(error) from error
     try:
         ones = cupy.ones((2, 2), dtype=cupy.float32)
         total = float(cupy.sum(cupy.matmul(ones * 2.0, ones)))

@@ -53,8 +53,8 @@ class TorchBackend(Backend):
         return Status(cls.name, torch.__version__, devices, "; ".join(details))
 
     def _from_host(self, values: np.ndarray, *, copy: bool | None) -> Array:
-        # A tensor over read-only memory could be written to behind NumPy's back: torch warns, this copies.
-        host = values if values.flags.writeable else values.copy()
+        # torch warns of read-only memory, which it could write to, and knows no negative strides: these are copied.
+        host = values if values.flags.writeable and values.flags.c_contiguous else values.copy(order="C")
         return self._torch.asarray(host, device=self.device, copy=copy)
 
     def to_numpy(self, x: Array) -> np.ndarray:

@@ -15,7 +15,7 @@ from xpmlp.cli._evaluate import evaluate
 from xpmlp.cli._gradcheck import gradcheck
 from xpmlp.cli._info import info
 from xpmlp.cli._predict import predict
-from xpmlp.cli._terminal import FAILED, INTERRUPTED, UNUSABLE, say, warn
+from xpmlp.cli._terminal import FAILED, UNUSABLE, say, warn
 from xpmlp.cli._train import train
 from xpmlp.errors import XpmlpError, XpmlpWarning
 
@@ -57,16 +57,12 @@ def main() -> None:
     except XpmlpError as error:
         say(f"Error: {error}")
         sys.exit(UNUSABLE)
-    except BrokenPipeError:
-        # The reader of our output has gone, as `head` does; Python would complain again while it closes it.
-        sys.stderr.close()
+    except MemoryError as error:
+        say(f"Error: out of memory: {error or 'the system gave no details'}. Try fewer hidden units or less data.")
         sys.exit(FAILED)
     except OSError as error:
         say(f"Error: {error}")
         sys.exit(FAILED)
-    except KeyboardInterrupt:
-        say("Interrupted.")
-        sys.exit(INTERRUPTED)
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:

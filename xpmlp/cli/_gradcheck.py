@@ -40,8 +40,10 @@ def gradcheck(
     """
     from xpmlp.backends import get_backend
     from xpmlp.experiments import check_circles
+    from xpmlp.files import FIGURE_KINDS, check_place
     from xpmlp.plots import gradient_figure, save_figure
 
+    check_place(out, FIGURE_KINDS)
     place = get_backend(backend, device, "float64")
     announce(place.reason, place.name)
     check = check_circles(

@@ -34,9 +34,11 @@ def predict(
 
     from xpmlp.backends import get_backend
     from xpmlp.datasets import read_features
-    from xpmlp.files import write_whole
+    from xpmlp.files import check_place, write_whole
     from xpmlp.runs import RunFolder
 
+    if out is not None:
+        check_place(out)
     model = RunFolder(run).load()
     X = read_features(file, n_features=model.network.sizes[0], feature_names=model.feature_names)
     place = get_backend(backend, device, model.dtype)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TrainingProgress"]
 
+LINES = 30  # printed of a long run where there is no terminal; its log has them all
 REFRESH_SECONDS = 0.1  # a step takes less than updating the bar
 
 
@@ -32,8 +33,9 @@ class TrainingProgress:
     """
 
     def __init__(self, epochs: int, examples: int, *, quiet: bool) -> None:
-        self._examples = examples
+        self._epochs, self._examples = epochs, examples
         self._quiet = quiet
+        self._stride = max(1, epochs // LINES)
         self._bar: Progress | None = None
         self._task = TaskID(0)
         self._seen = 0
@@ -75,5 +77,8 @@ class TrainingProgress:
             loss = f"loss {record.scores['train'].loss:.4f}"
             text = f"{loss}  {'  '.join(scores)}  {record.examples_per_second:,.0f} examples/s"
             self._bar.update(self._task, completed=record.epoch, description=text)
-        elif not self._quiet:
+        elif not self._quiet and (self._due(record) or not record.complete):
             say(line)
+
+    def _due(self, record: Record) -> bool:
+        return record.epoch in {1, self._epochs} or record.epoch % self._stride == 0

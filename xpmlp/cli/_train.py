@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -35,7 +36,7 @@ from xpmlp.cli._terminal import (
     say,
     stopping_on_interrupt,
 )
-from xpmlp.options import LEARNING_RATES, SCHEDULES, Options
+from xpmlp.options import DEFAULT_RATES, DEFAULT_SCHEDULES, Options
 
 if TYPE_CHECKING:
     from xpmlp.experiments import Experiment
@@ -56,7 +57,7 @@ def train(
     target: Target = DEFAULTS.target,
     data_dir: DataDir = None,
     validation: Annotated[
-        float, typer.Option(help="Share held out to watch.", rich_help_panel=DATA)
+        float, typer.Option(help="Share of what the test part leaves, held out to watch.", rich_help_panel=DATA)
     ] = DEFAULTS.validation,
     test: Annotated[
         float, typer.Option(help="Share held out for the end, where the data bring no test set.", rich_help_panel=DATA)
@@ -84,7 +85,7 @@ def train(
         float | None,
         typer.Option(
             help="The highest rate.",
-            show_default=f"{DEFAULTS.highest_rate:g}; {LEARNING_RATES['sgd']:g} for sgd",
+            show_default=f"{DEFAULTS.highest_rate:g}; {DEFAULT_RATES['sgd']:g} for sgd",
             rich_help_panel=TRAINING,
         ),
     ] = DEFAULTS.learning_rate,
@@ -92,7 +93,7 @@ def train(
         str | None,
         typer.Option(
             help="constant; step: a tenth after each third; cosine: 5 % warm-up, then down to 0.",
-            show_default=f"cosine; {SCHEDULES['sgd']} for sgd",
+            show_default=f"cosine; {DEFAULT_SCHEDULES['sgd']} for sgd",
             rich_help_panel=TRAINING,
         ),
     ] = DEFAULTS.schedule,
@@ -157,6 +158,8 @@ def train(
     folder.check_free(overwrite=overwrite)
     experiment = prepare(options, progress=not quiet)
     announce(experiment.backend.reason, experiment.backend.name)
+    if not quiet and experiment.dataset.feature_names is None and dataset.lower().endswith(".csv"):
+        say(f"{dataset} has no header: its first line is taken as an example, its last column as the label.")
     folder.start(experiment)
     records: list[Record] = []
     failure: str | None = None
@@ -184,6 +187,8 @@ def _follow(experiment: Experiment, folder: RunFolder, records: list[Record], *,
     folder.write_log(_headline(experiment))
     with TrainingProgress(experiment.recipe.epochs, n, quiet=quiet) as progress, stopping_on_interrupt() as should_stop:
         for record in experiment.records(should_stop, progress.advance):
+            if records:
+                records[-1] = replace(records[-1], layers=[])  # one copy of the weights is enough
             records.append(record)
             folder.add(record)
             line = _line(record, experiment.recipe.epochs)
@@ -203,9 +208,10 @@ def _save(experiment: Experiment, folder: RunFolder, records: list[Record]) -> N
 def _headline(experiment: Experiment) -> str:
     sizes = "-".join(map(str, experiment.model.network.sizes))
     options, backend = experiment.options, experiment.backend
+    batch_size = min(options.batch_size, experiment.sets["train"][0].shape[0])
     return (
         f"{experiment.dataset.name}: {sizes}, {options.optimizer} at {options.highest_rate:g}, "
-        f"K = {options.batch_size}, {backend.name} on {backend.device_name} in {backend.dtype}"
+        f"K = {batch_size}, {backend.name} on {backend.device_name} in {backend.dtype}"
     )
 
 

@@ -188,4 +188,6 @@ def _is_feature(cell: str) -> bool:
 def _labels(labels: Sequence[str]) -> np.ndarray:
     if all(map(_INTEGER.fullmatch, labels)):
         return np.array([int(label) for label in labels], dtype=np.int64)
+    if all(map(_is_feature, labels)) and not all(float(label).is_integer() for label in labels):
+        return np.array(labels, dtype=np.float64)  # amounts, which are refused as labels
     return np.array(labels)

@@ -21,7 +21,12 @@ _MOST_EXACT = 2**53  # the floats up to here include every integer
 
 
 def load_dataset(
-    source: str | Path, *, data_dir: str | Path | None = None, target: str | None = None, progress: bool = False
+    source: str | Path,
+    *,
+    data_dir: str | Path | None = None,
+    target: str | None = None,
+    least_classes: int = 2,
+    progress: bool = False,
 ) -> Dataset:
     """Load one of the known data sets, or the user's own.
 
@@ -43,6 +48,8 @@ def load_dataset(
         The other sources have no use for it.
     target : str, optional
         For a .csv file with a header: the name of the label's column.
+    least_classes : int
+        How many classes `y` must hold: two to learn from, one to evaluate.
     progress : bool
         Show the progress of a download on standard error.
 
@@ -60,7 +67,7 @@ def load_dataset(
     """
     dataset = _load(source, data_dir, target, progress=progress)
     check_features(dataset.X, f"X of {source}", dataset.feature_names)
-    check_labels(dataset.y, dataset.X.shape[0], f"y of {source}")
+    check_labels(dataset.y, dataset.X.shape[0], f"y of {source}", least_classes=least_classes)
     if dataset.test is not None:
         check_features(dataset.test[0], f"the test X of {source}", dataset.feature_names)
         check_labels(dataset.test[1], dataset.test[0].shape[0], f"the test y of {source}")
@@ -71,7 +78,9 @@ def _load(source: str | Path, data_dir: str | Path | None, target: str | None, *
     path = Path(source)
     is_csv = source not in _NAMES and path.suffix.lower() == ".csv"
     if target is not None and not is_csv:
-        raise InputError(f"target={target!r} names a column of a .csv file, but the data are {source}: leave it out.")
+        raise InputError(
+            f"the target {target!r} names a column of a .csv file, but the data are {source}: leave it out."
+        )
     if source == "circles":
         return _circles()
     if source == "digits":

@@ -66,13 +66,14 @@ def _take(part: str, fraction: float, whole: _Pair, seed: int) -> tuple[_Pair, _
     if counts[rarest] < 2:
         raise InputError(
             f"The {part} part cannot be split off: class '{classes[rarest]}' has 1 example among the {y.size} to "
-            f"split, but each class needs at least 2. Add examples of it, leave the class out, or set {part}=0."
+            f"split, but each class needs at least 2. Add examples of it, leave the class out, or hold out"
+            f" none (--{part} 0)."
         )
     for name, size in ((f"{part} part", rows), ("part left for training", y.size - rows)):
         if size < classes.size:
             raise InputError(
                 f"{part}={fraction} of {y.size} rows leaves {size} in the {name}, fewer than the {classes.size} "
-                f"classes that it must hold. Choose a fraction between the two, add examples, or set {part}=0."
+                f"classes that it must hold. Choose a larger fraction, add examples, or hold out none (--{part} 0)."
             )
     kept, taken = train_test_split(np.arange(y.size), test_size=rows, random_state=seed, stratify=y)
     lost = np.setdiff1d(classes, y[kept])
