@@ -45,7 +45,7 @@ from xpmlp import (
     initialize,
     load_dataset,
 )
-from xpmlp.backends import statuses
+from xpmlp.backends import Status, statuses
 from xpmlp.files import write_whole
 from xpmlp.network import MODES
 from xpmlp.plots import save_figure
@@ -188,15 +188,19 @@ def machine() -> dict[str, Any]:
     """Describe where the figures were measured."""
     blas = [info for info in threadpool_info() if info["user_api"] == "blas"]
     return {
-        "name": platform.node(),
         "system": platform.platform(),
         "processor": processor(),
         "cores": os.cpu_count(),
         "python": platform.python_version(),
         "xpmlp": __version__,
         "blas": [{key: info[key] for key in ("internal_api", "version", "num_threads")} for info in blas],
-        "backends": [asdict(status) for status in statuses() if not status.problem],
+        "backends": [asdict(status) for status in usable()],
     }
+
+
+def usable() -> list[Status]:
+    """List the backends that can be used here and are meant for work."""
+    return [status for status in statuses() if not status.problem and status.name != "array_api_strict"]
 
 
 def processor() -> str:
@@ -290,8 +294,7 @@ def main(
 def benchmark(wanted: list[str] | None, data_dir: str | None, rounds: int, seconds: float) -> dict[str, Any]:
     """Measure the wanted backends, or all that are usable and meant for work."""
     if not wanted:
-        usable = [status for status in statuses() if not status.problem and status.name != "array_api_strict"]
-        wanted = [f"{status.name}:{device}" for status in usable for device in status.devices]
+        wanted = [f"{status.name}:{device}" for status in usable() for device in status.devices]
     backends = []
     for place in wanted:
         name, _, device = place.partition(":")
