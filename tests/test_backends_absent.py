@@ -25,6 +25,22 @@ class CUDARuntimeError(RuntimeError):
     """Stands for cupy.cuda.runtime.CUDARuntimeError."""
 
 
+class Card:
+    """A device that can be made the current one, for good or for a while."""
+
+    def __init__(self, number):
+        self.id = number
+
+    def use(self):
+        pass
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *raised):
+        pass
+
+
 class OutOfMemoryError(MemoryError):
     """Stands for cupy.cuda.memory.OutOfMemoryError."""
 
@@ -45,11 +61,12 @@ def fake_cupy(monkeypatch):
         module = ModuleType("cupy")
         module.__version__ = "14.2.0"
         module.cuda = SimpleNamespace(
-            Device=lambda _: SimpleNamespace(use=lambda: None),
+            Device=Card,
             memory=SimpleNamespace(OutOfMemoryError=OutOfMemoryError),
             runtime=SimpleNamespace(
                 CUDARuntimeError=CUDARuntimeError,
                 getDeviceCount=count,
+                deviceSynchronize=lambda: None,
                 driverGetVersion=lambda: driver,
                 runtimeGetVersion=lambda: runtime,
                 getDeviceProperties=lambda n: {"name": b"Card %d" % n, "totalGlobalMem": 16 * 2**30},
@@ -259,3 +276,14 @@ def test_jax_on_a_gpu_names_its_cards_and_the_cpu_and_puts_its_first_choice_firs
 def test_auto_on_the_cpu_takes_numpy_and_says_that_it_was_asked_for():
     backend = get_backend("auto", device="cpu")
     assert (backend.name, backend.reason) == ("numpy", "the device asked for is the CPU")
+
+
+def test_a_card_that_takes_no_context_is_said_to_be_unusable(fake_cupy):
+    fake_cupy()
+
+    def refuse():
+        raise CUDARuntimeError("cudaErrorDevicesUnavailable: CUDA-capable device(s) is/are busy or unavailable")
+
+    sys.modules["cupy"].cuda.runtime.deviceSynchronize = refuse
+    with pytest.raises(BackendError, match=r"no usable NVIDIA GPU or driver: cudaErrorDevicesUnavailable"):
+        get_backend("cupy")

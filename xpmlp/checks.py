@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -42,7 +43,7 @@ def check_number(
     is_number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
     good = (
         is_number
-        and (isinstance(value, int) or math.isfinite(value))
+        and (abs(value) <= sys.float_info.max if isinstance(value, int) else math.isfinite(value))
         and (not integer or value == int(value))
         and (above is None or value > above)
         and (at_least is None or value >= at_least)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 from dataclasses import dataclass, fields, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -144,8 +144,7 @@ def prepare(options: Options, *, progress: bool = False) -> Experiment:
     )
     backend = get_backend(options.backend, options.device, options.dtype)
 
-    if Path(options.dataset).suffix and Path(options.dataset).exists():
-        options = replace(options, dataset=str(Path(options.dataset).resolve()))
+    options = _with_absolute_paths(options)
     dataset, parts = load_splits(options, progress=progress)
     X, y = parts.train
     classes = np.unique(y)
@@ -270,6 +269,13 @@ def check_circles(
         mode=mode,
         seed=seed,
     )
+
+
+def _with_absolute_paths(options: Options) -> Options:
+    data_dir = options.data_dir and os.path.abspath(options.data_dir)  # noqa: PTH100 - pathlib raises for long names
+    if not os.path.isfile(options.dataset):  # noqa: PTH113 - as above
+        return replace(options, data_dir=data_dir)
+    return replace(options, data_dir=data_dir, dataset=os.path.abspath(options.dataset))  # noqa: PTH100 - as above
 
 
 def _one_or_each(values: Sequence[Value]) -> Value | Sequence[Value]:

@@ -65,6 +65,11 @@ class ParameterCheck:
     ratio: float
     kink: bool = False
 
+    @property
+    def ratio_error(self) -> float:
+        """How far the ratio is from 1; infinite where it is no number."""
+        return math.inf if math.isnan(self.ratio) else abs(self.ratio - 1.0)
+
 
 @dataclass(frozen=True)
 class GradientCheck:
@@ -99,7 +104,7 @@ class GradientCheck:
     @property
     def worst_ratio(self) -> ParameterCheck:
         """The judged parameter whose ratio is furthest from 1."""
-        return max(self._some_judged(), key=lambda parameter: abs(parameter.ratio - 1.0))
+        return max(self._some_judged(), key=lambda parameter: parameter.ratio_error)
 
     def _some_judged(self) -> list[ParameterCheck]:
         if not self.judged:

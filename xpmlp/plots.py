@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-    from xpmlp.gradcheck import GradientCheck
+    from xpmlp.gradcheck import GradientCheck, ParameterCheck
     from xpmlp.training import Record
 
 __all__ = ["confusion_figure", "curves_figure", "gradient_figure", "save_figure"]
@@ -102,10 +102,10 @@ def gradient_figure(check: GradientCheck, title: str) -> Figure:
     """Draw finite-difference against `bprop` gradients for every parameter, and the errors (figs. 1, 2, 6-9)."""
     figure = Figure(figsize=(11, 4.8), layout="constrained")
     left, right = figure.subplots(1, 2)
+    _draw_gradients(left, _drawable(check))
     judged = check.judged
-    _draw_gradients(left, check)
     names = [parameter.name for parameter in judged]
-    errors = [max(parameter.error, 1e-17) for parameter in judged]
+    errors = [min(max(parameter.error, 1e-17), 1.0) for parameter in judged]  # an infinite one stands at the top
     right.scatter(range(len(names)), errors, color=BLUE, s=28, zorder=3)
     right.axhline(check.tolerance, color=VERMILION, linestyle="--", label=f"bar: {check.tolerance:g}")
     right.set(yscale="log", ylabel="relative error, bprop against central differences")
@@ -122,9 +122,14 @@ def gradient_figure(check: GradientCheck, title: str) -> Figure:
     return figure
 
 
-def _name_points(axes: Axes, check: GradientCheck) -> None:
+def _drawable(check: GradientCheck) -> list[ParameterCheck]:
+    finite = (p for p in check.judged if np.isfinite([p.bprop, p.forward, p.bprop * p.bprop]).all())
+    return list(finite)
+
+
+def _name_points(axes: Axes, parameters: Sequence[ParameterCheck]) -> None:
     """Write the parameters' names in a column beside the axes, each with a line to its point."""
-    by_height = sorted(check.judged, key=lambda parameter: parameter.forward)
+    by_height = sorted(parameters, key=lambda parameter: parameter.forward)
     for rank, parameter in enumerate(by_height):
         axes.annotate(
             parameter.name,
@@ -137,16 +142,16 @@ def _name_points(axes: Axes, check: GradientCheck) -> None:
         )
 
 
-def _draw_gradients(axes: Axes, check: GradientCheck) -> None:
-    bprop = np.array([parameter.bprop for parameter in check.judged])
-    forward = np.array([parameter.forward for parameter in check.judged])
-    largest = 1.15 * max(float(np.abs(bprop).max()), 1e-12)
+def _draw_gradients(axes: Axes, parameters: Sequence[ParameterCheck]) -> None:
+    bprop = np.array([parameter.bprop for parameter in parameters])
+    forward = np.array([parameter.forward for parameter in parameters])
+    largest = 1.15 * max(float(np.abs(bprop).max(initial=0.0)), 1e-12)
     line = np.array([-largest, largest])
     axes.fill_between(line, line * 0.99, line * 1.01, color=ORANGE, alpha=0.5, label="ratio within 0.99 to 1.01")
     axes.plot(line, line, color=GREY, linewidth=1.0, label="identity")
     axes.scatter(bprop, forward, color=BLUE, s=28, zorder=3, label="one parameter")
-    if len(check.judged) <= MOST_LABELLED:
-        _name_points(axes, check)
+    if len(parameters) <= MOST_LABELLED:
+        _name_points(axes, parameters)
     axes.set(xlabel="gradient from bprop", ylabel="gradient from forward differences", xlim=line, ylim=line)
     axes.grid(alpha=0.3)
     axes.legend(loc="upper left")

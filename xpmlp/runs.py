@@ -153,9 +153,10 @@ class RunFolder:
         """
         return self._configured(lambda config: Options.from_json(config["options"]))
 
-    def data_sha256(self) -> str:
-        """Read from ``config.json`` the fingerprint of the data that the run was made from."""
-        return self._configured(lambda config: str(config["data"]["sha256"]))
+    def data_sha256(self) -> str | None:
+        """Read from ``config.json`` the fingerprint of the data that the run was made from, where it is kept."""
+        kept: str | None = self._configured(lambda config: config["data"].get("sha256"))
+        return kept
 
     def _configured(self, read: Callable[[dict[str, Any]], Value]) -> Value:
         try:

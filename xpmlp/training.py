@@ -244,8 +244,9 @@ class _Loop:
     ) -> Iterator[Record]:
         backend, recipe = self.backend, self.recipe
         rng = generator(recipe.seed, "order")
-        layers = [Layer(backend.own(W), backend.own(b)) for W, b in initial]
-        state = State(recipe.optimizer.init(backend.xp, _flat(layers)), backend.asindex(0), backend.own(0.0))
+        with backend.computing():
+            layers = [Layer(backend.own(W), backend.own(b)) for W, b in initial]
+            state = State(recipe.optimizer.init(backend.xp, _flat(layers)), backend.asindex(0), backend.own(0.0))
         start, record = time.perf_counter(), None
         for epoch in range(1, recipe.epochs + 1):
             epoch_start = time.perf_counter()
@@ -259,6 +260,7 @@ class _Loop:
                     if stopped := should_stop():
                         break
                 loss, finite, rate, scores = self._read(layers, state)
+                kept = [Layer(backend.own(W), backend.own(b)) for W, b in layers]
             now = time.perf_counter()
             if not finite:
                 raise _diverged(epoch, rate, record)
@@ -270,7 +272,7 @@ class _Loop:
                 learning_rate=rate,
                 loss=loss / examples,
                 scores=scores,
-                layers=[Layer(backend.own(W), backend.own(b)) for W, b in layers],
+                layers=kept,
                 complete=examples == X.shape[0],
             )
             yield record
@@ -316,8 +318,9 @@ def _check_arrays(backend: Backend, name: str, *arrays: Array) -> None:
 
 
 def _check_finite(backend: Backend, name: str, array: Array) -> None:
-    xp = backend.xp
-    if not backend.to_numpy(xp.all(xp.isfinite(array))).item():
+    with backend.computing():
+        finite = backend.to_numpy(backend.xp.all(backend.xp.isfinite(array))).item()
+    if not finite:
         check_features(backend.to_numpy(array), name)
 
 

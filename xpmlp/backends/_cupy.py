@@ -33,6 +33,7 @@ class CupyBackend(Backend):
             raise unknown_device(self.name, self.device_name, devices)
         self.device = cupy.cuda.Device(devices.index(self.device_name))
         _check_computing(cupy, self.device)
+        self.device.use()
 
         import array_api_compat.cupy  # noqa: PLC0415 - optional; imports CuPy
 
@@ -97,14 +98,16 @@ def _devices(cupy: ModuleType) -> tuple[str, ...]:
 
 
 def _check_computing(cupy: ModuleType, device: Any) -> None:
-    """Make a device the current one and run an elementwise kernel and a product: what fails, fails here."""
+    """Run an elementwise kernel and a product on a device: what fails, fails here and not in a training run."""
     try:
-        device.use()
+        with device:
+            cupy.cuda.runtime.deviceSynchronize()  # makes the context, for which a card may be too busy or too full
     except cupy.cuda.runtime.CUDARuntimeError as error:
         raise _no_gpu(error) from error
     try:
-        ones = cupy.ones((2, 2), dtype=cupy.float32)
-        total = float(cupy.sum(cupy.matmul(ones * 2.0, ones)))
+        with device:
+            ones = cupy.ones((2, 2), dtype=cupy.float32)
+            total = float(cupy.sum(cupy.matmul(ones * 2.0, ones)))
     except cupy.cuda.memory.OutOfMemoryError as error:
         raise BackendError(f"the GPU has no memory left for CuPy: {error}. End what else uses the card.") from error
     except Exception as error:

@@ -33,7 +33,7 @@ class TorchBackend(Backend):
             raise _missing_device(torch, self.device_name, devices)
         if self.device_name == "mps" and self.dtype == "float64":
             raise BackendError("torch's device mps has no float64: use dtype float32 there, or device cpu.")
-        self.device = torch.device(self.device_name)
+        self.device = torch.empty(0, device=self.device_name).device  # as arrays say it: "mps" becomes "mps:0"
 
         import array_api_compat.torch  # noqa: PLC0415 - optional; imports torch
 

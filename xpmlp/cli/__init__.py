@@ -58,7 +58,7 @@ def main() -> None:
         say(f"Error: {error}")
         sys.exit(UNUSABLE)
     except MemoryError as error:
-        say(f"Error: out of memory: {error or 'the system gave no details'}. Try fewer hidden units or less data.")
+        say(f"Error: out of memory: {str(error) or 'the system gave no details'}. Try fewer hidden units or less data.")
         sys.exit(FAILED)
     except OSError as error:
         say(f"Error: {error}")

@@ -66,7 +66,7 @@ def _data(
     from dataclasses import replace
 
     from xpmlp.checks import check_choice
-    from xpmlp.datasets import load_dataset
+    from xpmlp.datasets import Like, load_dataset
     from xpmlp.errors import InputError
     from xpmlp.experiments import features_of, fingerprint, load_splits
 
@@ -89,9 +89,8 @@ def _data(
         return f"{found.name}, {part}", *pair
     if part != "test":
         raise InputError(f"--part {part} is one of the run's own data: leave DATASET out, or --part.")
-    if target is None and dataset.lower().endswith(".csv") and folder.config.exists():
-        target = folder.options().target
-    other = load_dataset(dataset, data_dir=data_dir, target=target, least_classes=1)
+    like = Like(model.feature_names or (), folder.options().target if folder.config.exists() else None)
+    other = load_dataset(dataset, data_dir=data_dir, target=target, like=like, least_classes=1)
     if other.test:
         return f"{other.name}, test", *other.test
     if folder.config.exists() and fingerprint(other) == folder.data_sha256():

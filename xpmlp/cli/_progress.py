@@ -35,7 +35,7 @@ class TrainingProgress:
     def __init__(self, epochs: int, examples: int, *, quiet: bool) -> None:
         self._epochs, self._examples = epochs, examples
         self._quiet = quiet
-        self._stride = max(1, epochs // LINES)
+        self._stride = -(-epochs // LINES)
         self._bar: Progress | None = None
         self._task = TaskID(0)
         self._seen = 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -17,13 +17,22 @@ from xpmlp.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["SUFFIXES", "load_csv", "load_npz", "read_features"]
+__all__ = ["SUFFIXES", "Like", "load_csv", "load_npz", "read_features"]
 
 SUFFIXES = (".csv", ".npz")
 
 
-def load_csv(path: Path, target: str | None = None) -> Dataset:
+class Like(NamedTuple):
+    """The columns of the data that a model was trained on, which others are to be read like."""
+
+    feature_names: tuple[str, ...]
+    target: str | None
+
+
+def load_csv(path: Path, target: str | None = None, like: Like | None = None) -> Dataset:
     """Load a .csv file: numbers, and a label in the last column or in the one called `target`.
+
+    With `like`, a header is looked through for the columns of earlier data, and others are left alone.
 
     Raises
     ------
@@ -37,9 +46,12 @@ def load_csv(path: Path, target: str | None = None) -> Dataset:
                 f"{path} has one column, but needs features and a label: separate its columns by commas, not by "
                 "semicolons or tabs."
             )
-        label = cells.index(target) if target in cells else len(cells) - 1
+        wanted = like.feature_names if like else ()
+        named = target if target is not None or like is None or like.target not in cells else like.target
+        label = cells.index(named) if named in cells else len(cells) - 1
         features = [index for index in range(len(cells)) if index != label]
-        names = None if has_number([cells[index] for index in features]) else tuple(cells)
+        is_known = bool(wanted) and set(wanted) <= set(cells)
+        names = tuple(cells) if is_known or not has_number([cells[index] for index in features]) else None
         if target is not None and names is None:
             raise InputError(
                 f"{path} has no header, so that no column is called {target!r}: add a header, or leave the target out "
@@ -47,7 +59,7 @@ def load_csv(path: Path, target: str | None = None) -> Dataset:
             )
         if target is not None and target not in cells:
             raise InputError(f"{path} has no column {target!r}: choose the target among {_listed(cells)}.")
-        return Columns(features, label, names)
+        return Columns(_by_name(path, cells, wanted) if names and wanted else features, label, names)
 
     X, y, columns = read_csv(path, choose)
     names = columns.names and tuple(columns.names[index] for index in columns.features)

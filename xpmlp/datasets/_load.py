@@ -11,7 +11,7 @@ import numpy as np
 from xpmlp.checks import check_features, check_labels
 from xpmlp.datasets._dataset import Dataset
 from xpmlp.datasets._fashion_mnist import load_fashion_mnist
-from xpmlp.datasets._files import SUFFIXES, load_csv, load_npz
+from xpmlp.datasets._files import SUFFIXES, Like, load_csv, load_npz
 from xpmlp.errors import InputError
 
 __all__ = ["load_dataset"]
@@ -25,6 +25,7 @@ def load_dataset(
     *,
     data_dir: str | Path | None = None,
     target: str | None = None,
+    like: Like | None = None,
     least_classes: int = 2,
     progress: bool = False,
 ) -> Dataset:
@@ -48,6 +49,9 @@ def load_dataset(
         The other sources have no use for it.
     target : str, optional
         For a .csv file with a header: the name of the label's column.
+    like : Like, optional
+        The columns of earlier data: those of a .csv file with a header are then taken by these names, in this order,
+        and others are left alone; its label is in the earlier target's column, where there is such a one.
     least_classes : int
         How many classes `y` must hold: two to learn from, one to evaluate.
     progress : bool
@@ -65,7 +69,7 @@ def load_dataset(
         For an unknown source, a `target` for anything but a .csv file, data that cannot be had or read, and
         features or labels that nothing can be learnt from.
     """
-    dataset = _load(source, data_dir, target, progress=progress)
+    dataset = _load(source, data_dir, target, like, progress=progress)
     check_features(dataset.X, f"X of {source}", dataset.feature_names)
     check_labels(dataset.y, dataset.X.shape[0], f"y of {source}", least_classes=least_classes)
     if dataset.test is not None:
@@ -74,7 +78,9 @@ def load_dataset(
     return replace(dataset, y=_integers_or_strings(dataset.y, source))
 
 
-def _load(source: str | Path, data_dir: str | Path | None, target: str | None, *, progress: bool) -> Dataset:
+def _load(
+    source: str | Path, data_dir: str | Path | None, target: str | None, like: Like | None, *, progress: bool
+) -> Dataset:
     path = Path(source)
     is_csv = source not in _NAMES and path.suffix.lower() == ".csv"
     if target is not None and not is_csv:
@@ -88,7 +94,7 @@ def _load(source: str | Path, data_dir: str | Path | None, target: str | None, *
     if source == "fashion-mnist":
         return load_fashion_mnist(data_dir, progress=progress)
     if is_csv:
-        return load_csv(path, target)
+        return load_csv(path, target, like)
     if path.suffix.lower() == ".npz":
         return load_npz(path)
     exists = os.path.exists(source)  # noqa: PTH110 - pathlib raises for names that are too long
