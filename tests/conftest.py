@@ -123,3 +123,32 @@ def data_dir():
     if not root or not (Path(root) / "fashion-mnist").is_dir():
         pytest.skip("$XPMLP_DATA names no folder with fashion-mnist/ in it")
     return Path(root)
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Write text or bytes to a file: gives its path."""
+
+    def write(content, name="data.csv"):
+        path = tmp_path / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return path
+
+    return write
+
+
+@pytest.fixture
+def savez(tmp_path):
+    """Write arrays to an .npz file: gives its path."""
+
+    def savez(name="data.npz", **arrays):
+        np.savez_compressed(tmp_path / name, **arrays)
+        return tmp_path / name
+
+    return savez
+
+
+@pytest.fixture(scope="session")
+def scratch(tmp_path_factory):
+    """A folder that the examples of a property test share."""
+    return tmp_path_factory.mktemp("files")

@@ -165,3 +165,7 @@ def differentiate_layers(f, layers):
             pair.append(differences(of_one, p, 1e-4))
         gradients.append(tuple(pair))
     return gradients
+
+
+# A .csv file with a header: two examples of two features.
+TABLE = "width,height,kind\n1,2.5,cat\n-3e2,4,dog\n"

@@ -1,0 +1,131 @@
+"""The user's own .csv files."""
+
+import csv
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from references import TABLE
+
+from xpmlp.datasets import load_dataset
+from xpmlp.errors import InputError
+
+
+def test_a_csv_file_with_a_header_is_read_with_its_names(write):
+    data = load_dataset(write(TABLE, "pets.csv"))
+    assert data.name == "pets"
+    assert data.X.dtype == np.float64
+    assert data.X.tolist() == [[1, 2.5], [-300, 4]]
+    assert data.y.tolist() == ["cat", "dog"]
+    assert data.feature_names == ("width", "height")
+    assert (data.scaling, data.pixel_max, data.test, data.class_names) == ("standard", None, None, None)
+
+
+def test_a_csv_file_without_a_header_is_read_from_its_first_row(write):
+    data = load_dataset(write("1,2,0\n3,4,1\n"))
+    assert data.X.tolist() == [[1, 2], [3, 4]]
+    assert data.feature_names is None
+
+
+def test_the_suffix_may_be_in_capitals_and_the_path_a_string(write):
+    assert load_dataset(str(write(TABLE, "PETS.CSV"))).y.size == 2
+
+
+def test_the_target_may_be_any_column_that_the_header_names(write):
+    data = load_dataset(write("kind,width,height\ncat,1,2\ndog,3,4\n"), target="kind")
+    assert data.X.tolist() == [[1, 2], [3, 4]]
+    assert data.y.tolist() == ["cat", "dog"]
+    assert data.feature_names == ("width", "height")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param("\ufeff" + TABLE, id="byte order mark"),
+        pytest.param(TABLE.replace("\n", "\r\n"), id="Windows line ends"),
+        pytest.param(TABLE.replace("\n", "\n\n  \n"), id="blank lines"),
+        pytest.param(TABLE.replace(",", " , "), id="spaces around commas"),
+        pytest.param(TABLE.rstrip("\n"), id="no line end at the end"),
+        pytest.param(TABLE.replace("cat", '"cat"'), id="quotes"),
+    ],
+)
+def test_ways_of_writing_a_csv_file_that_make_no_difference(content, write):
+    data = load_dataset(write(content))
+    assert data.feature_names == ("width", "height")
+    assert data.X.tolist() == [[1, 2.5], [-300, 4]]
+    assert data.y.tolist() == ["cat", "dog"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "kind"),
+    [(["0", "1"], "i"), (["-1", "+1"], "i"), (["1", "b"], "U"), (["1.0", "2.0"], "U"), (["9" * 30, "1"], "U")],
+)
+def test_labels_are_numbers_only_when_all_are_integers(labels, kind, write):
+    y = load_dataset(write("".join(f"1,{label}\n" for label in labels))).y
+    assert y.dtype.kind == kind
+    assert y.tolist() == ([int(label) for label in labels] if kind == "i" else labels)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "is empty"),
+        ("\n\n", "is empty"),
+        ("a\n1\n", "has one column.*commas"),
+        ("1;2;3\n", "has one column.*commas"),
+        ("a,b,y\n", "has no rows"),
+        ("a,b,y\n1,2,cat\n3,dog\n", "line 3: found 2 cells, but expected 3"),
+        ("a,b,y\n1,2,cat\n3,4,5,dog\n", "line 3: found 4 cells, but expected 3"),
+        ("a,b,y\n1,2,cat\n3,four,dog\n", "line 3, column 'b': 'four' is not a finite number"),
+        ("1,2,cat\n3,four,dog\n", "line 2, column 2: 'four' is not a finite number"),
+        ("id,2,cat\n3,4,dog\n", "line 1, column 1: 'id' is not .* header only if none of its features is a number"),
+        ("a,b,y\n1,nan,cat\n", "line 2, column 'b': 'nan' is not a finite number"),
+        ("a,b,y\n1,-inf,cat\n", "line 2, column 'b': '-inf' is not a finite number"),
+        ("a,b,y\n1,1e999,cat\n", "line 2, column 'b': '1e999' is not a finite number"),
+        ("a,b,y\n1_000,2,cat\n", "line 2, column 'a': '1_000' is not a finite number"),
+        ("a,b,y\n,2,cat\n", "line 2, column 'a': the value is missing"),
+        ("a,b,y\n1,2,\n", "line 2, column 'y': the label is missing"),
+        (f"a,b,y\n1,2,{'x' * 257}\n", "line 2, column 'y': the label has 257 characters"),
+        ("a,b,y\n1,2,cat\n3,4,cat\n", "one class alone"),
+        ("a,a,y\n1,2,cat\n", "columns 1 and 2 are both called 'a'"),
+        (",a,y\n0,2,cat\n", "column 1 has no name.*index=False"),
+        ('a,b,y\n1,2,"cat\n', "line 2: unexpected end of data"),
+        ('a,b,y\n1,2,"c"at\n', "line 2: .* expected after"),
+        ("größe,b,y\n1,2,cat\n".encode("latin-1"), "is not UTF-8"),
+        ("a,b,y\n1,2,cat\n".encode("utf-16"), "is not UTF-8"),
+        ("a,b,y\n1," + "2" * 200_000, "field larger than field limit"),
+    ],
+)
+def test_a_csv_file_that_cannot_be_used_is_refused_with_the_place(content, message, write):
+    with pytest.raises(InputError, match=message):
+        load_dataset(write(content))
+
+
+def test_a_target_that_is_no_column_lists_the_columns(write):
+    with pytest.raises(InputError, match=r"no column 'colour': .* 'width', 'height', 'kind'"):
+        load_dataset(write(TABLE), target="colour")
+
+
+def test_a_target_needs_a_header(write):
+    with pytest.raises(InputError, match="has no header"):
+        load_dataset(write("1,2,3\n4,5,6\n"), target="3")
+
+
+numbers = st.floats(allow_nan=False, allow_infinity=False)
+words = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Zs", "Zl", "Zp")), min_size=1, max_size=9)
+
+
+@given(
+    rows=st.lists(st.tuples(numbers, numbers, words), min_size=1, max_size=8),
+    header=st.sampled_from([None, ("a", "b", "y"), ("x,1", 'say "x"', "line\nbreak")]),
+)
+@settings(deadline=None)
+def test_what_is_written_as_csv_is_read_back_exactly(rows, header, scratch):
+    rows = [*rows, (0.0, -1.5, "sure to be another class")]
+    with (scratch / "trip.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows(rows if header is None else [header, *rows])
+    data = load_dataset(scratch / "trip.csv")
+    assert data.X.tolist() == [[a, b] for a, b, _ in rows]
+    assert data.y.tolist() == [label for _, _, label in rows]
+    assert data.feature_names == (header and header[:2])

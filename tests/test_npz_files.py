@@ -1,0 +1,156 @@
+"""The user's own .npz files."""
+
+import os
+import struct
+import tracemalloc
+import zipfile
+
+import numpy as np
+import pytest
+
+from xpmlp.datasets import load_dataset
+from xpmlp.datasets._npz import read_npz
+from xpmlp.errors import InputError
+
+
+def test_an_npz_file_is_read_in_its_own_dtypes(savez):
+    X = np.array([[1, 2], [3, 4]], np.float32)
+    data = load_dataset(savez("mine.npz", X=X, y=np.array(["a", "b"]), feature_names=np.array(["u", "v"])))
+    assert data.name == "mine"
+    assert data.X.dtype == np.float32
+    assert data.X.tolist() == X.tolist()
+    assert data.y.tolist() == ["a", "b"]
+    assert data.feature_names == ("u", "v")
+    assert (data.scaling, data.pixel_max, data.image_shape) == ("standard", None, None)
+
+
+def test_bytes_are_taken_for_pixels(savez):
+    data = load_dataset(savez(X=np.eye(3, dtype=np.uint8), y=np.arange(3)))
+    assert (data.X.dtype, data.scaling, data.pixel_max) == (np.uint8, "range", 255)
+
+
+def test_images_are_flattened_and_their_shape_is_kept(savez):
+    X = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
+    data = load_dataset(savez(X=X, y=np.arange(2)))
+    np.testing.assert_array_equal(data.X, X.reshape(2, 12))
+    assert data.image_shape == (3, 4)
+
+
+def test_images_with_channels_are_flattened_but_are_no_single_image(savez):
+    data = load_dataset(savez(X=np.zeros((2, 3, 4, 3)), y=np.arange(2)))
+    assert data.X.shape == (2, 36)
+    assert data.image_shape is None
+
+
+def test_arrays_become_contiguous_and_native(savez):
+    X = np.asfortranarray(np.arange(6, dtype=">f8").reshape(2, 3))
+    data = load_dataset(savez(X=X, y=np.arange(2, dtype=">i4")))
+    assert data.X.flags.c_contiguous
+    assert data.X.dtype.isnative
+    assert data.y.dtype.isnative
+    np.testing.assert_array_equal(data.X, X)
+
+
+@pytest.mark.parametrize("y", [np.array([0.0, 2.0]), np.array([False, True])])
+def test_whole_floats_and_booleans_become_integer_labels(y, savez):
+    data = load_dataset(savez(X=np.eye(2), y=y))
+    assert data.y.dtype == np.int64
+    assert data.y.tolist() == y.tolist()
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"X": np.eye(2)}, "lacks 'y': it holds 'X'"),
+        ({"data": np.eye(2)}, "lacks 'X', 'y': it holds 'data'"),
+        ({}, "lacks 'X', 'y': it holds no arrays"),
+        ({"X": np.eye(2), "y": np.arange(3)}, "2 rows but y of .* has 3 labels"),
+        ({"X": np.eye(2), "y": np.eye(2)}, "must have one dimension"),
+        ({"X": np.eye(2), "y": np.array([{}, []], dtype=object)}, "y in .* holds pickled Python objects"),
+        ({"X": np.array([[1, None]], dtype=object), "y": np.arange(1)}, "X in .* holds pickled Python objects"),
+        ({"X": np.array([["a"], ["b"]]), "y": np.arange(2)}, "must hold real numbers"),
+        ({"X": np.array([[np.nan], [1]]), "y": np.arange(2)}, "NaN or infinite"),
+        ({"X": np.zeros((0, 2)), "y": np.arange(0)}, "no rows"),
+        ({"X": np.zeros((0, 2, 2)), "y": np.arange(0)}, "no rows"),
+        ({"X": np.float64(1), "y": np.arange(2)}, "two dimensions"),
+        ({"X": np.arange(2), "y": np.arange(2)}, "two dimensions"),
+        ({"X": np.eye(2), "y": np.array([0.5, 1])}, "no class label"),
+        ({"X": np.eye(2), "y": np.array([0, 1e300])}, "floats beyond"),
+        ({"X": np.eye(2), "y": np.ones(2)}, "one class alone"),
+        ({"X": np.eye(2), "y": np.arange(2), "feature_names": np.array(["a"])}, "a string for each of the 2"),
+        ({"X": np.eye(2), "y": np.arange(2), "feature_names": np.array(["a", "a"])}, "each different"),
+        ({"X": np.eye(2), "y": np.arange(2), "feature_names": np.arange(2)}, "a string for each of the 2"),
+        ({"X": np.zeros(2, [("λ", "f8")]), "y": np.arange(2)}, "structured array"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Stored array in format 3.0")
+def test_an_npz_file_that_cannot_be_used_is_refused(arrays, message, savez):
+    with pytest.raises(InputError, match=message):
+        load_dataset(savez(**arrays))
+
+
+def npy(shape, dtype="<f8", data=b""):
+    header = f"{{'descr': '{dtype}', 'fortran_order': False, 'shape': {shape}, }}\n".encode()
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + data
+
+
+def write_zip(path, compression=zipfile.ZIP_DEFLATED, **members):
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        for name, content in members.items():
+            archive.writestr(f"{name}.npy", content)
+    return path
+
+
+@pytest.mark.parametrize("shape", ["(1073741824, 1024)", "(-1, -16)", "(4, 2)", "(2, 1)"])
+def test_a_shape_that_the_bytes_do_not_bear_out_is_refused_before_memory_is_taken(shape, tmp_path):
+    path = write_zip(tmp_path / "data.npz", X=npy(shape, data=bytes(128 - 8 * (shape == "(2, 1)"))))
+    tracemalloc.start()
+    try:
+        with pytest.raises(InputError, match="claims shape"):
+            read_npz(path, ["X"])
+        assert tracemalloc.get_traced_memory()[1] < 2**22
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("content", [b"", b"not an array", npy("(2,"), npy("'ab'"), npy("(" * 900), npy("(2,)", "<zz")])
+def test_a_member_that_is_no_array_is_refused(content, tmp_path):
+    with pytest.raises(InputError, match=r"is not a complete \.npz file"):
+        read_npz(write_zip(tmp_path / "data.npz", X=content), ["X"])
+
+
+def test_an_archive_that_would_unpack_into_far_more_than_it_holds_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("xpmlp.datasets._npz._SAFE_BYTES", 2**20)
+    np.savez_compressed(tmp_path / "bomb.npz", X=np.zeros((2**10, 2**8)))
+    np.savez_compressed(tmp_path / "data.npz", X=np.random.default_rng(0).random((2**10, 2**8)))
+    with pytest.raises(InputError, match="would unpack into 2097280, more than 100 times"):
+        read_npz(tmp_path / "bomb.npz", ["X"])
+    assert read_npz(tmp_path / "data.npz", ["X"])["X"].shape == (2**10, 2**8)
+
+
+def test_a_half_written_npz_file_is_refused(savez):
+    path = savez(X=np.eye(9), y=np.arange(9))
+    content = path.read_bytes()
+    for size in (0, 10, len(content) // 2, len(content) - 1):
+        path.write_bytes(content[:size])
+        with pytest.raises(InputError, match=r"is not a complete \.npz file .*numpy\.savez"):
+            load_dataset(path)
+
+
+def test_a_member_whose_bytes_were_changed_is_refused(tmp_path):
+    path = write_zip(tmp_path / "data.npz", zipfile.ZIP_STORED, X=npy("(2,)", data=b"0123456789abcdef"))
+    path.write_bytes(path.read_bytes().replace(b"abc", b"xyz"))
+    with pytest.raises(InputError, match="Bad CRC"):
+        read_npz(path, ["X"])
+
+
+def test_pickles_are_never_loaded(tmp_path):
+    class Harmful:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "harm"),)
+
+    y = np.array([Harmful(), Harmful()], dtype=object)
+    np.savez(tmp_path / "data.npz", X=np.eye(2), y=y)
+    with pytest.raises(InputError, match="pickled Python objects"):
+        load_dataset(tmp_path / "data.npz")
+    assert not (tmp_path / "harm").exists()
