@@ -19,6 +19,7 @@ LEVELS = [
     ["activations"],
     ["losses"],
     ["network"],
+    ["dropout"],
     ["penalties", "initializers", "schedules", "optimizers"],
     ["scoring", "gradcheck"],
     ["training", "preprocessing", "datasets"],
@@ -32,6 +33,7 @@ LEVELS = [
 LEVEL = {module: level for level, modules in enumerate(LEVELS) for module in modules}
 MATHS = [
     "activations",
+    "dropout",
     "gradcheck",
     "losses",
     "network",

@@ -232,6 +232,8 @@ def test_a_batch_size_above_n_is_said(cli):
         (["train", "circles", "--hidden", "9" * 400], "but must be an integer at least 1 and at most 2147483647"),
         (["train", "circles", "--hidden", "ten"], "--hidden is 'ten', but must be whole numbers"),
         (["train", "circles", "--l2", "much"], "--l2 is 'much', but must be numbers"),
+        (["train", "circles", "--dropout", "1"], "dropout is 1.0, but must be a number at least 0 and below 1"),
+        (["train", "circles", "--input-dropout", "-1"], "dropout is -1.0, but must be a number at least 0"),
         (["train", "circles", "--backend", "mxnet"], "backend is 'mxnet', but must be one of: numpy"),
         (["train", "circles", "--device", "cuda:7"], "backend numpy has no device 'cuda:7'"),
         (["train", "circles", "--epochs", "0"], "epochs is 0"),

@@ -41,6 +41,7 @@ def save_model(model: Model, path: Path) -> None:
         "sizes": model.network.sizes,
         "activations": [activation.name for activation in model.network.activations],
         "loss": model.network.loss.name,
+        "dropout": model.network.dropout,
         "classes": model.classes.tolist(),
         "feature_names": model.feature_names,
         "class_names": model.class_names,
@@ -90,7 +91,13 @@ def _model(description: dict[str, Any], arrays: dict[str, np.ndarray]) -> Model:
         raise InputError(f"it has format {description['format']}, but this version of xpmlp reads format {FORMAT}.")
     sizes = description["sizes"]
     network = Network.build(
-        sizes[0], sizes[1:-1], sizes[-1], activation=description["activations"], loss=description["loss"]
+        sizes[0],
+        sizes[1:-1],
+        sizes[-1],
+        activation=description["activations"],
+        loss=description["loss"],
+        dropout=description["dropout"][1:],
+        input_dropout=description["dropout"][0],
     )
     layers = [Layer(arrays[f"W{n}"], arrays[f"b{n}"]) for n in range(1, len(sizes))]
     scaling = Scaling(arrays["scaling.shift"], arrays["scaling.scale"])

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import sys
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sized
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 
@@ -13,7 +14,9 @@ from xpmlp.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["check_choice", "check_features", "check_labels", "check_number"]
+__all__ = ["check_choice", "check_features", "check_labels", "check_number", "one_for_each"]
+
+Value = TypeVar("Value")
 
 
 def check_number(
@@ -60,6 +63,22 @@ def check_choice(name: str, value: object, choices: Iterable[str]) -> None:
     known = list(choices)
     if value not in known:
         raise InputError(f"{name} is {value!r}, but must be one of: {', '.join(known)}.")
+
+
+def one_for_each(name: str, given: Value | Sequence[Value], n: int, of: str) -> tuple[Value, ...]:
+    """Return `given` as one value for each of `n`: it is one for all of them, or a sequence of as many.
+
+    Raises
+    ------
+    InputError
+        For a sequence of another length, naming the option and `of` what there are `n`.
+    """
+    several = isinstance(given, Sized) and not isinstance(given, str)
+    values = tuple(cast("Sequence[Value]", given)) if several else (cast("Value", given),) * n
+    if len(values) != n:
+        found = f"{len(values)} values ({', '.join(map(str, values))})"
+        raise InputError(f"{name} gives {found} for {n} {of}: give one for all, or one for each.")
+    return values
 
 
 def check_features(X: np.ndarray, name: str = "X", feature_names: Sequence[str] | None = None) -> None:

@@ -6,7 +6,7 @@ from xpmlp.checks import check_number
 
 __all__ = ["generator"]
 
-STREAMS = ("weights", "order", "steps")
+STREAMS = ("weights", "order", "steps", "dropout")
 
 
 def generator(seed: int, stream: str) -> np.random.Generator:
@@ -16,8 +16,9 @@ def generator(seed: int, stream: str) -> np.random.Generator:
     ----------
     seed : int
         Of the whole run; not negative.
-    stream : {"weights", "order", "steps"}
-        What the numbers are for: initial weights, the order of examples, or the steps of a gradient check.
+    stream : {"weights", "order", "steps", "dropout"}
+        What the numbers are for: initial weights, the order of examples, the steps of a gradient check, or the keys
+        of dropout masks.
 
     Raises
     ------

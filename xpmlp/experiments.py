@@ -14,6 +14,7 @@ from xpmlp.backends import get_backend
 from xpmlp.checks import check_choice, check_number
 from xpmlp.datasets import load_dataset, split
 from xpmlp.draws import generator
+from xpmlp.dropout import mask_function
 from xpmlp.errors import InputError
 from xpmlp.gradcheck import check_gradients
 from xpmlp.initializers import INITIALIZERS, initialize
@@ -153,7 +154,13 @@ def prepare(options: Options, *, progress: bool = False) -> Experiment:
     schedule = build_schedule(options.chosen_schedule, options.highest_rate, steps * epochs)
     recipe = replace(recipe, epochs=epochs, schedule=schedule)
     network = Network.build(
-        X.shape[1], options.hidden, classes.shape[0], activation=_one_or_each(options.activation), loss="softmax"
+        X.shape[1],
+        options.hidden,
+        classes.shape[0],
+        activation=_one_or_each(options.activation),
+        loss="softmax",
+        dropout=_one_or_each(options.dropout),
+        input_dropout=options.input_dropout,
     )
     kind = dataset.scaling if options.scaling == "auto" else options.scaling
     model = Model(
@@ -231,6 +238,7 @@ def check_circles(
     init: str = "report",
     l1: tuple[float, ...] = (0.0,),
     l2: tuple[float, ...] = (0.0,),
+    dropout: tuple[float, ...] = (0.0,),
     seed: int = 0,
 ) -> GradientCheck:
     """Check the gradients of a network on the first examples of the circles, as the report does (3.2, 3.4).
@@ -243,10 +251,10 @@ def check_circles(
         The variant to check.
     batch_size : int
         Examples to take the gradients over, drawn by the seed.
-    hidden, activation, init, l1, l2
-        The network, as in `Options`; the report's by default.
+    hidden, activation, init, l1, l2, dropout
+        The network, as in `Options`; the report's by default. Dropout's masks are drawn once.
     seed : int
-        Of the weights, the examples and the random steps.
+        Of the weights, the examples, the masks and the random steps.
 
     Raises
     ------
@@ -258,13 +266,16 @@ def check_circles(
     check_number("batch size", batch_size, at_least=1, below=n + 1, integer=True)
     rows = generator(seed, "order").permutation(n)[:batch_size]
     classes = np.unique(dataset.y)
-    network = Network.build(2, hidden, classes.shape[0], activation=_one_or_each(activation))
+    network = Network.build(
+        2, hidden, classes.shape[0], activation=_one_or_each(activation), dropout=_one_or_each(dropout)
+    )
     return check_gradients(
         backend,
         network,
         initialize(network, init=init, seed=seed),
         backend.asarray(dataset.X[rows]),
         backend.asarray(encode(dataset.y[rows], classes)),
+        masks=mask_function(backend, network, seed)(backend.asindex(0), backend.asindex(rows)),
         penalty=ElasticNet.build(len(hidden) + 1, _one_or_each(l1), _one_or_each(l2)),
         mode=mode,
         seed=seed,

@@ -131,6 +131,7 @@ def check_gradients(
     X: Array,
     T: Array,
     *,
+    masks: Sequence[Array | None] = (),
     penalty: ElasticNet | None = None,
     mode: str = "matrix",
     seed: int = 0,
@@ -150,6 +151,8 @@ def check_gradients(
         Examples, on the backend.
     T : array of shape (K, m)
         Their targets.
+    masks : sequence of (array of shape (K, fan_in) or None), optional
+        Of dropout, as for `fprop`: the loss is a function of the parameters for each draw of them.
     penalty : ElasticNet, optional
         Added to the mean loss.
     mode : {"matrix", "loop"}
@@ -183,9 +186,9 @@ def check_gradients(
         raise InputError(f"gradients are checked in float64, but the backend computes in {backend.dtype}.")
     xp, penalty = backend.xp, penalty or ElasticNet()
     layers = [Layer(backend.own(W), backend.own(b)) for W, b in layers]
-    _, gradients = gradient_function(xp, network, mode, backend.compile)(layers, X, T)
+    _, gradients = gradient_function(xp, network, mode, backend.compile)(layers, X, T, masks)
     gradients = penalty.add_gradient(xp, layers, gradients)
-    objective = _Objective(backend, network, layers, X, T, penalty)
+    objective = _Objective(backend, network, layers, (X, T, masks), penalty)
     rng = generator(seed, "steps")
     low, high = map(math.log, REPORT_STEPS)
     checks = []
@@ -262,13 +265,15 @@ class _Objective:
     """The penalised mean loss, as a function of one parameter at a time."""
 
     def __init__(
-        self, backend: Backend, network: Network, layers: list[Layer], X: Array, T: Array, penalty: ElasticNet
+        self, backend: Backend, network: Network, layers: list[Layer], minibatch: tuple[Any, ...], penalty: ElasticNet
     ) -> None:
-        self.backend, self.layers, self.X, self.T, self.penalty = backend, layers, X, T, penalty
+        self.backend, self.layers, self.minibatch, self.penalty = backend, layers, minibatch, penalty
         xp = backend.xp
 
-        def evaluate(layers: list[Layer], X: Array, T: Array) -> tuple[Array, list[Array]]:
-            z = fprop(xp, network, layers, X).z
+        def evaluate(
+            layers: list[Layer], X: Array, T: Array, masks: Sequence[Array | None]
+        ) -> tuple[Array, list[Array]]:
+            z = fprop(xp, network, layers, X, masks).z
             sides = [xp.sign(z_l) for z_l, f in zip(z, network.activations, strict=False) if f.kink]
             return network.loss.value(xp, z[-1], T) / X.shape[0] + penalty.value(xp, layers), sides
 
@@ -286,7 +291,7 @@ class _Objective:
             moved[index] = here + offset
             layers = list(self.layers)
             layers[number] = layers[number]._replace(**{letter: self.backend.asarray(moved)})
-            value, sides = self.evaluate(layers, self.X, self.T)
+            value, sides = self.evaluate(layers, *self.minibatch)
             weight_side = (here + offset > 0.0) - (here + offset < 0.0) if penalised else 0
             host_sides = [self.backend.to_numpy(side).tobytes() for side in sides]
             return float(self.backend.to_numpy(value)), (weight_side, *host_sides)

@@ -16,7 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from xpmlp.activations import get_activation
-from xpmlp.checks import check_choice, check_number
+from xpmlp.checks import check_choice, check_number, one_for_each
 from xpmlp.errors import InputError
 from xpmlp.losses import get_loss
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from xpmlp.types import Array, Namespace
 
     Sum = Callable[..., tuple[Array, list["Layer"]]]
-    GradientFunction = Callable[[Sequence["Layer"], Array, Array], tuple[Array, list["Layer"]]]
+    GradientFunction = Callable[..., tuple[Array, list["Layer"]]]
 
 __all__ = ["MODES", "Layer", "Network", "Trace", "bprop", "fprop", "gradient_function"]
 
@@ -48,6 +48,8 @@ class Trace(NamedTuple):
 
     z: list[Array]  # z[l]: pre-activation of layer l
     a: list[Array]  # a[0]: the input; a[l + 1]: activation of layer l
+    x: list[Array]  # x[l]: what layer l is given: a[l], or what dropout leaves of it
+    masks: Sequence[Array | None]  # what x[l] is a[l] times; None for 1
 
 
 @dataclass(frozen=True)
@@ -62,11 +64,14 @@ class Network:
         One per hidden layer.
     loss : Loss
         The output function with its loss.
+    dropout : tuple of float
+        The share of each layer's input that is dropped in training: of the network's input, then of each hidden layer.
     """
 
     sizes: tuple[int, ...]
     activations: tuple[Activation, ...]
     loss: Loss
+    dropout: tuple[float, ...]
 
     @classmethod
     def build(
@@ -77,6 +82,8 @@ class Network:
         *,
         activation: str | Sequence[str] = "relu",
         loss: str = "softmax",
+        dropout: float | Sequence[float] = 0.0,
+        input_dropout: float = 0.0,
     ) -> Network:
         """Describe a network from plain values.
 
@@ -90,28 +97,30 @@ class Network:
             A name from `ACTIVATIONS` for all hidden layers, or one for each.
         loss : str
             A name from `LOSSES`.
+        dropout : float or sequence of float
+            The share of the hidden units that is dropped in training, in [0, 1): one for all layers, or one for each.
+        input_dropout : float
+            The share of the inputs.
 
         Raises
         ------
         InputError
-            For sizes below one, unknown names, or as many activations as there are no hidden layers for.
+            For sizes below one, unknown names, shares out of bounds, or as many activations or shares as there are no
+            hidden layers for.
         """
         check_number("the number of inputs", n_inputs, at_least=1, integer=True)
         check_number("the number of outputs", n_outputs, at_least=1, integer=True)
         for position, size in enumerate(hidden, start=1):
             check_number(f"the size of hidden layer {position}", size, at_least=1, at_most=MOST_UNITS, integer=True)
-        names = [activation] * len(hidden) if isinstance(activation, str) else list(activation)
-        if len(names) != len(hidden):
-            raise InputError(
-                f"activation names {len(names)} functions ({', '.join(names)}) for {len(hidden)} hidden layers: "
-                "give one for all, or one for each."
-            )
+        names: tuple[str, ...] = one_for_each("activation", activation, len(hidden), "hidden layers")
+        rates = (input_dropout, *one_for_each("dropout", dropout, len(hidden), "hidden layers"))
         if loss == "softmax" and n_outputs == 1:
             raise InputError("a softmax over one output is always 1: give at least two outputs, or loss 'logistic'.")
         return cls(
             sizes=(int(n_inputs), *(int(size) for size in hidden), int(n_outputs)),
             activations=tuple(get_activation(name) for name in names),
             loss=get_loss(loss),
+            dropout=tuple(check_number("dropout", rate, at_least=0, below=1) for rate in rates),
         )
 
     @property
@@ -125,7 +134,9 @@ class Network:
         return list(zip(self.sizes[:-1], self.sizes[1:], strict=True))
 
 
-def fprop(xp: Namespace, network: Network, layers: Sequence[Layer], X: Array) -> Trace:
+def fprop(
+    xp: Namespace, network: Network, layers: Sequence[Layer], X: Array, masks: Sequence[Array | None] = ()
+) -> Trace:
     """Forward pass.
 
     Parameters
@@ -138,6 +149,8 @@ def fprop(xp: Namespace, network: Network, layers: Sequence[Layer], X: Array) ->
         The parameters.
     X : array of shape (K, d)
         One example per row.
+    masks : sequence of (array of shape (K, fan_in) or None), optional
+        What the input of each layer is multiplied by, in training with dropout; see `xpmlp.dropout`.
 
     Returns
     -------
@@ -145,12 +158,14 @@ def fprop(xp: Namespace, network: Network, layers: Sequence[Layer], X: Array) ->
         The pre-activations and activations of every layer (2.1-2.9).
     """
     z: list[Array] = []
-    a = [X]
+    a, x = [X], []
+    masks = masks or [None] * len(layers)
     functions = [*(activation.function for activation in network.activations), network.loss.output]
-    for layer, function in zip(layers, functions, strict=True):
-        z.append(xp.matmul(a[-1], layer.W) + layer.b)  # (K, fan_out): ha, oa (2.1-2.2, 2.4-2.5)
+    for layer, function, mask in zip(layers, functions, masks, strict=True):
+        x.append(_masked(a[-1], mask))  # (K, fan_in)
+        z.append(xp.matmul(x[-1], layer.W) + layer.b)  # (K, fan_out): ha, oa (2.1-2.2, 2.4-2.5)
         a.append(function(xp, z[-1]))  # (K, fan_out): hs, os (2.3, 2.6)
-    return Trace(z, a)
+    return Trace(z, a, x, masks)
 
 
 def bprop(
@@ -185,37 +200,55 @@ def bprop(
     dX : array of shape (K, d), or None
         dL/dx of each row (2.65-2.67), times `scale`, if asked for.
     """
-    z, a = trace
+    z, a, x, masks = trace
     gradients: list[Layer] = []
     delta = network.loss.delta(a[-1], T) * scale  # (K, m): dL/d(oa) = os - onehot(y) (2.16-2.28)
     for i in reversed(range(len(layers))):
-        dW = xp.matmul(a[i].T, delta)  # (fan_in, fan_out): hs (outer) delta (2.29-2.41, 2.52-2.64)
+        dW = xp.matmul(x[i].T, delta)  # (fan_in, fan_out): hs (outer) delta (2.29-2.41, 2.52-2.64)
         db = xp.sum(delta, axis=0)  # (fan_out,)
         gradients.append(Layer(dW, db))
         if i > 0:
-            da = xp.matmul(delta, layers[i].W.T)  # (K, fan_in): dL/d(hs) = W2 delta (2.42-2.47)
+            da = _masked(xp.matmul(delta, layers[i].W.T), masks[i])  # (K, fan_in): dL/d(hs) = W2 delta (2.42-2.47)
             delta = da * network.activations[i - 1].derivative(xp, z[i - 1], a[i])  # dL/d(ha) (2.48-2.51)
-    dX = xp.matmul(delta, layers[0].W.T) if input_gradient else None  # (K, d): W1 dL/d(ha) (2.65-2.67)
+    if not input_gradient:
+        return gradients[::-1], None
+    dX = _masked(xp.matmul(delta, layers[0].W.T), masks[0])  # (K, d): W1 dL/d(ha) (2.65-2.67)
     return gradients[::-1], dX
 
 
+def _masked(x: Array, mask: Array | None) -> Array:
+    """Return what dropout leaves of an activation, or of its gradient."""
+    return x if mask is None else x * mask
+
+
 def matrix_gradients(
-    xp: Namespace, network: Network, layers: Sequence[Layer], X: Array, T: Array
+    xp: Namespace, network: Network, layers: Sequence[Layer], X: Array, T: Array, masks: Sequence[Array | None] = ()
 ) -> tuple[Array, list[Layer]]:
     """Return the loss summed over the rows, and the gradients of its mean, all rows at once (3.1.5)."""
-    trace = fprop(xp, network, layers, X)
+    trace = fprop(xp, network, layers, X, masks)
     gradients, _ = bprop(xp, network, layers, trace, T, scale=1.0 / X.shape[0])
     return network.loss.value(xp, trace.z[-1], T), gradients
 
 
 def loop_gradients(
-    row_gradients: GradientFunction, add: Sum, layers: Sequence[Layer], X: Array, T: Array
+    row_gradients: GradientFunction,
+    add: Sum,
+    layers: Sequence[Layer],
+    X: Array,
+    T: Array,
+    masks: Sequence[Array | None] = (),
 ) -> tuple[Array, list[Layer]]:
     """Return what `matrix_gradients` does, row by row and averaged (3.1.4): the specification of it."""
+
+    def of_row(i: int) -> tuple[Array, list[Layer]]:
+        row = slice(i, i + 1)
+        row_masks = [None if mask is None else mask[row, :] for mask in masks]
+        return row_gradients(layers, X[row, :], T[row, :], row_masks)
+
     n = X.shape[0]
-    total = row_gradients(layers, X[:1, :], T[:1, :])
+    total = of_row(0)
     for i in range(1, n):
-        total = add(total, row_gradients(layers, X[i : i + 1, :], T[i : i + 1, :]))
+        total = add(total, of_row(i))
     loss, gradients = total
     return loss, [Layer(dW / n, db / n) for dW, db in gradients]
 
@@ -233,7 +266,7 @@ def gradient_function(
     mode: str = "matrix",
     compiler: Callable[[Any], Any] | None = None,
 ) -> GradientFunction:
-    """Return the function ``(layers, X, T) -> (loss, gradients)`` of one of the two variants.
+    """Return the function ``(layers, X, T, masks=()) -> (loss, gradients)`` of one of the two variants.
 
     Parameters
     ----------

@@ -34,6 +34,10 @@ class Options:
         Units of each hidden layer.
     activation : tuple of str
         One for all hidden layers, or one for each.
+    dropout : tuple of float
+        The share of the hidden units that is dropped in training; one for all hidden layers, or one for each.
+    input_dropout : float
+        The share of the inputs.
     init : str
         A name from `INITIALIZERS`.
     l1, l2 : tuple of float
@@ -66,6 +70,8 @@ class Options:
     scaling: str = "auto"
     hidden: tuple[int, ...] = (128,)
     activation: tuple[str, ...] = ("relu",)
+    dropout: tuple[float, ...] = (0.0,)
+    input_dropout: float = 0.0
     init: str = "he_uniform"
     l1: tuple[float, ...] = (0.0,)
     l2: tuple[float, ...] = (0.0,)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sized
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
-from xpmlp.checks import check_number
+from xpmlp.checks import check_number, one_for_each
 from xpmlp.errors import InputError
 from xpmlp.network import Layer
 
@@ -40,7 +39,7 @@ class ElasticNet:
         InputError
             For a negative strength, or as many as there are no layers for.
         """
-        return cls(_one_per_layer("l1", l1, n_layers), _one_per_layer("l2", l2, n_layers))
+        return cls(one_for_each("l1", l1, n_layers, "layers"), one_for_each("l2", l2, n_layers, "layers"))
 
     def __post_init__(self) -> None:
         for name in ("l1", "l2"):
@@ -82,13 +81,3 @@ def _add(xp: Namespace, dW: Array, W: Array, l1: float, l2: float) -> Array:
     if l2:
         dW += (2.0 * l2) * W
     return dW
-
-
-def _one_per_layer(name: str, strength: float | Sequence[float], n_layers: int) -> tuple[float, ...]:
-    several = isinstance(strength, Sized) and not isinstance(strength, str)
-    strengths: tuple[Any, ...] = tuple(cast("Sequence[float]", strength)) if several else (strength,) * n_layers
-    if len(strengths) != n_layers:
-        raise InputError(
-            f"{name} gives {len(strengths)} strengths for {n_layers} layers: give one for all, or one for each."
-        )
-    return strengths

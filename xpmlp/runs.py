@@ -189,6 +189,7 @@ def _configuration(experiment: Experiment) -> dict[str, Any]:
             "sizes": network.sizes,
             "activations": [activation.name for activation in network.activations],
             "loss": network.loss.name,
+            "dropout": network.dropout,
             "parameters": network.n_parameters,
         },
         "data": {

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from xpmlp.checks import check_choice, check_features, check_number
 from xpmlp.draws import generator
+from xpmlp.dropout import mask_function
 from xpmlp.errors import DivergenceError, InputError, XpmlpWarning
 from xpmlp.network import MODES, Layer, gradient_function
 from xpmlp.optimizers import Adam
@@ -53,7 +54,7 @@ class Recipe:
     epochs : int
         Passes over the examples, each in an order of its own.
     seed : int
-        Of these orders: the same ones on every backend.
+        Of these orders and of dropout's masks: the same ones on every backend.
 
     Raises
     ------
@@ -149,11 +150,14 @@ def make_step(backend: Backend, network: Network, recipe: Recipe) -> Step:
         params, optimizer = recipe.optimizer.update(xp, _flat(layers), _flat(gradients), state.optimizer, rate, t)
         return _layered(params), State(optimizer, steps, epoch_loss)
 
-    update_in_step = backend.compile(update, donate=(0, 1)) if in_loop else update
+    draw_masks = mask_function(backend, network, recipe.seed)
+    if in_loop:
+        update, draw_masks = backend.compile(update, donate=(0, 1)), backend.compile(draw_masks)
 
     def step(layers: list[Layer], state: State, X: Array, T: Array, rows: Array) -> tuple[list[Layer], State]:
-        loss, gradients = gradients_of(layers, xp.take(X, rows, axis=0), xp.take(T, rows, axis=0))
-        return update_in_step(layers, state, loss, gradients)
+        masks = draw_masks(state.t, rows)
+        loss, gradients = gradients_of(layers, xp.take(X, rows, axis=0), xp.take(T, rows, axis=0), masks)
+        return update(layers, state, loss, gradients)
 
     return step if in_loop else backend.compile(step, donate=(0, 1))
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xpmlp.cli._options import L1, L2, TRAINING, Activation, BackendName, Device, Hidden, Init, Mode, Seed
+from xpmlp.cli._options import L1, L2, TRAINING, Activation, BackendName, Device, Dropout, Hidden, Init, Mode, Seed
 from xpmlp.cli._terminal import FAILED, announce, parse_floats, parse_integers, parse_names, print_table
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ def gradcheck(
     init: Init = "report",
     l1: L1 = "0",
     l2: L2 = "0",
+    dropout: Dropout = "0",
     seed: Seed = 0,
     backend: BackendName = "numpy",
     device: Device = None,
@@ -55,6 +56,7 @@ def gradcheck(
         init=init,
         l1=parse_floats("--l1", l1),
         l2=parse_floats("--l2", l2),
+        dropout=parse_floats("--dropout", dropout),
         seed=seed,
     )
     _print(check)

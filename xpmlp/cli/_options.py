@@ -16,8 +16,10 @@ __all__ = [
     "BackendName",
     "DataDir",
     "Device",
+    "Dropout",
     "Hidden",
     "Init",
+    "InputDropout",
     "Mode",
     "Run",
     "Seed",
@@ -61,6 +63,14 @@ Init = Annotated[
         rich_help_panel=NETWORK,
     ),
 ]
+Dropout = Annotated[
+    str,
+    typer.Option(
+        help="Share of the hidden units dropped in training; one for all layers, or one for each.",
+        rich_help_panel=NETWORK,
+    ),
+]
+InputDropout = Annotated[float, typer.Option(help="Share of the inputs dropped in training.", rich_help_panel=NETWORK)]
 L1 = Annotated[str, typer.Option(help="Strength of |W|; one for all layers, or one for each.", rich_help_panel=NETWORK)]
 L2 = Annotated[
     str, typer.Option(help="Strength of |W|^2; one for all layers, or one for each.", rich_help_panel=NETWORK)
