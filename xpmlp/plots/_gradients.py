@@ -1,101 +1,22 @@
-"""Figures, drawn from saved numbers: curves of a run, confusion matrices, gradient checks.
-
-Colours are those of Okabe and Ito, which readers with any kind of colour vision can tell apart; each line has a dash
-pattern of its own beside its colour.
-"""
+"""Gradient checks."""
 
 from __future__ import annotations
 
-import io
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
-from xpmlp.files import FIGURE_KINDS, check_place, write_whole
+from xpmlp.plots._style import BLUE, GREY, MOST_LABELLED, ORANGE, VERMILION
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from matplotlib.axes import Axes
 
     from xpmlp.gradcheck import GradientCheck, ParameterCheck
-    from xpmlp.training import Record
 
-__all__ = ["confusion_figure", "curves_figure", "gradient_figure", "save_figure"]
-
-BLUE, ORANGE, GREEN, VERMILION, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#666666"
-PART_STYLES = {"train": (BLUE, "-"), "validation": (ORANGE, "--"), "test": (GREEN, "-.")}
-MOST_LABELLED = 40  # classes or parameters whose names still fit beside an axis
-
-
-def save_figure(figure: Figure, path: Path) -> None:
-    """Write a figure in the format that the file's name ends in: png (150 dots per inch), pdf or svg.
-
-    Raises
-    ------
-    InputError
-        Where the file cannot be written, or its name has another ending.
-    """
-    check_place(path, FIGURE_KINDS)
-    FigureCanvasAgg(figure)
-    drawn = io.BytesIO()
-    figure.savefig(drawn, format=path.suffix[1:].lower(), dpi=150)
-    write_whole(path, drawn.getvalue())
-
-
-def curves_figure(records: Sequence[Record], title: str) -> Figure:
-    """Draw the mean negative log-likelihood and the accuracy of every part, epoch by epoch (fig. 10)."""
-    figure = Figure(figsize=(10, 4.2), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    epochs = [record.epoch for record in records]
-    for part, (colour, dashes) in PART_STYLES.items():
-        if part not in records[0].scores:
-            continue
-        scores = [record.scores[part] for record in records]
-        style = {"color": colour, "linestyle": dashes, "linewidth": 1.8, "marker": "o" if len(epochs) == 1 else ""}
-        left.plot(epochs, [score.loss for score in scores], label=f"{part} ({scores[-1].loss:.4f})", **style)
-        right.plot(epochs, [score.accuracy for score in scores], label=f"{part} ({scores[-1].accuracy:.4f})", **style)
-    left.set(xlabel="epoch", ylabel="mean negative log-likelihood (nats)")
-    right.set(xlabel="epoch", ylabel="accuracy")
-    for axes in (left, right):
-        axes.grid(alpha=0.3)
-        axes.legend(title="last value in brackets", title_fontsize="small")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    figure.suptitle(title)
-    return figure
-
-
-def confusion_figure(matrix: np.ndarray, names: Sequence[str], title: str) -> Figure:
-    """Draw a confusion matrix.
-
-    Parameters
-    ----------
-    matrix : ndarray of shape (m, m)
-        Numbers of examples: row for the true class, column for the predicted one.
-    names : sequence of str
-        Of the classes.
-    title : str
-        Above it.
-    """
-    n_classes = len(names)
-    side = min(4.0 + 0.45 * n_classes, 16.0)
-    figure = Figure(figsize=(side + 1.0, side), layout="constrained")
-    axes = figure.subplots()
-    share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    image = axes.imshow(share, cmap="Blues", vmin=0.0, vmax=1.0)
-    figure.colorbar(image, ax=axes, label="share of the true class", shrink=0.8)
-    axes.set(xlabel="predicted class", ylabel="true class", title=title)
-    if n_classes <= MOST_LABELLED:
-        axes.set_xticks(range(n_classes), names, rotation=45, ha="right")
-        axes.set_yticks(range(n_classes), names)
-        for row, column in np.ndindex(matrix.shape):
-            colour = "white" if share[row, column] > 0.5 else "black"
-            axes.text(column, row, f"{matrix[row, column]:d}", ha="center", va="center", color=colour, fontsize=8)
-    return figure
+__all__ = ["gradient_figure"]
 
 
 def gradient_figure(check: GradientCheck, title: str) -> Figure:

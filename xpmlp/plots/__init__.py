@@ -1,0 +1,27 @@
+"""Figures, drawn from numbers: curves, confusion matrices, gradient checks, decision regions, weights and images.
+
+Nothing here computes what it shows, and nothing opens a window: each function gives a figure, which `save_figure`
+writes.
+"""
+
+from __future__ import annotations
+
+from xpmlp.plots._confusion import confusion_figure
+from xpmlp.plots._curves import comparison_figure, curves_figure
+from xpmlp.plots._gradients import gradient_figure
+from xpmlp.plots._images import images_figure, weights_figure
+from xpmlp.plots._regions import Regions, plane_grid, regions_figure
+from xpmlp.plots._save import save_figure
+
+__all__ = [
+    "Regions",
+    "comparison_figure",
+    "confusion_figure",
+    "curves_figure",
+    "gradient_figure",
+    "images_figure",
+    "plane_grid",
+    "regions_figure",
+    "save_figure",
+    "weights_figure",
+]

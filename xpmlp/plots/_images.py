@@ -1,0 +1,80 @@
+"""Rows of numbers that are images: weights, and examples."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.figure import Figure
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["images_figure", "weights_figure"]
+
+
+def weights_figure(W: np.ndarray, image_shape: tuple[int, int], title: str, columns: int = 10) -> Figure:
+    """Draw the weights of each unit of a first layer as an image, all on one scale.
+
+    Parameters
+    ----------
+    W : ndarray of shape (height * width, units)
+        The weights, a column for each unit.
+    image_shape : (int, int)
+        Height and width.
+    title : str
+        Above them.
+    columns : int
+        Images in a row; units are counted row by row, from 0.
+
+    Returns
+    -------
+    Figure
+        With a scale from minus to plus the 99.5th percentile of the absolute weights, 0 in white.
+    """
+    n_units = W.shape[1]
+    rows = math.ceil(n_units / columns)
+    figure = Figure(figsize=(0.95 * columns + 1.0, 1.05 * rows + 0.6), layout="constrained")
+    every = figure.subplots(rows, columns, squeeze=False).ravel()
+    largest = float(np.percentile(np.abs(W), 99.5)) or 1.0
+    for unit, axes in enumerate(every):
+        axes.set_axis_off()
+        if unit < n_units:
+            picture = W[:, unit].reshape(image_shape)
+            image = axes.imshow(picture, cmap="PuOr_r", vmin=-largest, vmax=largest)
+            axes.set_title(str(unit), fontsize=7, pad=2)
+    figure.colorbar(image, ax=every, label="weight", extend="both", aspect=40)
+    figure.suptitle(title)
+    return figure
+
+
+def images_figure(
+    images: np.ndarray, captions: Sequence[str], image_shape: tuple[int, int], title: str, columns: int = 6
+) -> Figure:
+    """Draw examples in grey, each with a caption of a few short lines above it.
+
+    Parameters
+    ----------
+    images : ndarray of shape (n, height * width)
+        One image a row.
+    captions : sequence of str
+        One for each image.
+    image_shape : (int, int)
+        Height and width.
+    title : str
+        Above them.
+    columns : int
+        Images in a row.
+    """
+    rows = math.ceil(len(captions) / columns)
+    lines = max(caption.count("\n") for caption in captions) + 1
+    figure = Figure(figsize=(1.7 * columns, rows * (1.5 + 0.17 * lines) + 0.6), layout="constrained")
+    every = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes in every:
+        axes.set_axis_off()
+    for axes, image, caption in zip(every, images, captions, strict=False):
+        axes.imshow(image.reshape(image_shape), cmap="gray_r")
+        axes.set_title(caption, fontsize=8, pad=3)
+    figure.suptitle(title)
+    return figure

@@ -1,0 +1,116 @@
+"""Decision regions of classifiers with two classes in the plane."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from xpmlp.plots._style import BLUE, VERMILION
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from matplotlib.axes import Axes
+    from matplotlib.image import AxesImage
+
+__all__ = ["Regions", "plane_grid", "regions_figure"]
+
+CLASS_COLOURS = (BLUE, VERMILION)
+PART_MARKERS = {"train": "o", "validation": "s", "test": "^"}
+SHADES = LinearSegmentedColormap.from_list("classes", [BLUE, "#FFFFFF", VERMILION])
+
+
+@dataclass(frozen=True, eq=False)
+class Regions:
+    """What a classifier says of a square of the plane, and the data in it.
+
+    Attributes
+    ----------
+    title : str
+        Above the panel.
+    probability : ndarray of shape (n, n)
+        Of class 1, at the points of `plane_grid`.
+    half_width : float
+        The square reaches from minus this to plus this in both directions.
+    parts : mapping of str to (ndarray of shape (n, 2), ndarray of shape (n,))
+        "train", "validation" and "test": points, and their classes 0 or 1.
+    """
+
+    title: str
+    probability: np.ndarray
+    half_width: float
+    parts: Mapping[str, tuple[np.ndarray, np.ndarray]]
+
+
+def plane_grid(half_width: float, n: int) -> np.ndarray:
+    """Return the n * n points of a regular grid over a square around the origin, (n * n, 2), row by row."""
+    line = np.linspace(-half_width, half_width, n)
+    return np.stack(np.meshgrid(line, line), axis=-1).reshape(-1, 2)
+
+
+def regions_figure(panels: Sequence[Regions], title: str, columns: int = 1, side: float = 5.0) -> Figure:
+    """Draw decision regions, shaded by probability, with the data over them and the boundary at one half.
+
+    Parameters
+    ----------
+    panels : sequence of Regions
+        One for each classifier, row by row.
+    title : str
+        Above all of them.
+    columns : int
+        Panels in a row.
+    side : float
+        Of a panel, in inches.
+
+    Returns
+    -------
+    Figure
+        With one scale of probability and one legend for all panels.
+    """
+    rows = math.ceil(len(panels) / columns)
+    figure = Figure(figsize=(columns * side + 1.0, rows * (side + 0.25) + 0.8), layout="constrained")
+    every = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
+    crowded = side < 4.0
+    for axes, panel in zip(every, panels, strict=False):
+        shading = _draw(axes, panel, 3.0 if crowded else 14.0)
+        axes.set_title(panel.title, fontsize="small" if crowded else "medium")
+        if not crowded:
+            axes.set(xlabel="x0", ylabel="x1")
+    for axes in every[len(panels) :]:
+        axes.set_axis_off()
+    figure.colorbar(shading, ax=every, label="probability of class 1", ticks=[0.0, 0.25, 0.5, 0.75, 1.0], aspect=40)
+    names = dict.fromkeys(part for panel in panels for part in panel.parts)
+    figure.legend(handles=_handles(names), loc="outside lower center", ncols=2 * len(names) + 1, fontsize="small")
+    figure.suptitle(title)
+    return figure
+
+
+def _draw(axes: Axes, panel: Regions, size: float) -> AxesImage:
+    h = panel.half_width
+    shading = axes.imshow(
+        panel.probability, extent=(-h, h, -h, h), origin="lower", cmap=SHADES, vmin=0.0, vmax=1.0, alpha=0.75
+    )
+    line = np.linspace(-h, h, panel.probability.shape[0])
+    if panel.probability.min() < 0.5 < panel.probability.max():
+        axes.contour(line, line, panel.probability, levels=[0.5], colors="black", linewidths=1.2)
+    for part, (X, y) in panel.parts.items():
+        for label, colour in enumerate(CLASS_COLOURS):
+            points = X[y == label]
+            style = {"s": size, "color": colour, "edgecolors": "white", "linewidths": 0.06 * size**0.5 + 0.1}
+            axes.scatter(points[:, 0], points[:, 1], marker=PART_MARKERS[part], **style)
+    return shading
+
+
+def _handles(parts: Sequence[str] | Mapping[str, None]) -> list[Line2D]:
+    points = [
+        Line2D([], [], linestyle="", marker=PART_MARKERS[part], color=colour, label=f"class {label}, {part}")
+        for part in parts
+        for label, colour in enumerate(CLASS_COLOURS)
+    ]
+    return [*points, Line2D([], [], color="black", label="probability one half")]
