@@ -1,0 +1,177 @@
+"""Decision boundaries of 32 models on the circles (figs. 3-5), trained in parallel."""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from joblib import Parallel, delayed
+from threadpoolctl import threadpool_limits
+
+from reproduction.findings import judge
+from xpmlp.experiments import load_splits, prepare
+from xpmlp.files import write_whole
+from xpmlp.options import Options
+from xpmlp.plots import Regions, plane_grid, regions_figure
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from reproduction.plan import Plan
+
+GRID = tuple(itertools.product((5, 100), (5e-2, 5e-3), (0.0, 0.01), (0.0, 0.01), (25, 100)))
+QUICK_GRID = tuple(cell for cell in GRID if cell[1] == 5e-2 and cell[2] == cell[3])
+BATCH_SIZE = 10  # that of the gradient checks: the report does not say which it took here
+HALF_WIDTH = 1.6
+POINTS = 161  # of the grid that is drawn, along each side
+COLUMNS = ("hidden", "learning_rate", "l1", "l2", "epochs")
+MEASURES = ("train_accuracy", "test_accuracy", "train_errors", "lowest", "highest", "spread", "seconds")
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """One model of the grid: what it was made from, what it reached, and what it says of the plane."""
+
+    options: dict[str, Any]
+    measured: dict[str, float]
+    probability: np.ndarray
+
+    @property
+    def row(self) -> dict[str, Any]:
+        """Its row of the table."""
+        return self.options | self.measured
+
+    @property
+    def name(self) -> str:
+        """Its settings, in a file's name."""
+        o = self.options
+        return f"h{o['hidden']}-lr{o['learning_rate']:g}-l1_{o['l1']:g}-l2_{o['l2']:g}-e{o['epochs']}"
+
+    @property
+    def title(self) -> str:
+        """Its settings and accuracies, in two lines."""
+        o, m = self.options, self.measured
+        return (
+            f"{o['hidden']} units, rate {o['learning_rate']:g}, L1 {o['l1']:g}, L2 {o['l2']:g}, {o['epochs']} epochs\n"
+            f"accuracy: train {m['train_accuracy']:.3f}, test {m['test_accuracy']:.3f}"
+        )
+
+    @property
+    def short_title(self) -> str:
+        """The same, in three short lines."""
+        o, m = self.options, self.measured
+        return (
+            f"{o['hidden']} units, {o['epochs']} epochs, rate {o['learning_rate']:g}\nL1 {o['l1']:g}, L2 {o['l2']:g}\n"
+            f"train {m['train_accuracy']:.3f}, test {m['test_accuracy']:.3f}"
+        )
+
+
+def options_of(
+    hidden: int, learning_rate: float, l1: float, l2: float, epochs: int, backend: str, device: str
+) -> Options:
+    """Return what a model of the grid is made from: plain SGD at a constant rate."""
+    return Options(
+        dataset="circles",
+        validation=0.0,
+        hidden=(hidden,),
+        init="report",
+        optimizer="sgd",
+        schedule="constant",
+        learning_rate=learning_rate,
+        l1=(l1,),
+        l2=(l2,),
+        epochs=epochs,
+        batch_size=BATCH_SIZE,
+        backend=backend,
+        device=device,
+    )
+
+
+def train_model(cell: tuple[int, float, float, float, int], backend: str, device: str, threads: int | None) -> Trained:
+    """Train one model of the grid: a top-level function of plain values, which any joblib backend can send away."""
+    with threadpool_limits(threads):
+        experiment = prepare(options_of(*cell, backend, device))
+        for record in experiment.records():
+            last = record
+        model = experiment.trained(last.layers)
+        probability = model.predict_proba(plane_grid(HALF_WIDTH, POINTS))[:, 1].reshape(POINTS, POINTS)
+    train, test = last.scores["train"], last.scores["test"]
+    n = experiment.sets["train"][0].shape[0]
+    measured = {
+        "train_accuracy": train.accuracy,
+        "test_accuracy": test.accuracy,
+        "train_errors": round(n * (1.0 - train.accuracy)),
+        "lowest": float(probability.min()),
+        "highest": float(probability.max()),
+        "spread": float(probability.std()),
+        "seconds": last.seconds,
+    }
+    return Trained(dict(zip(COLUMNS, cell, strict=True)), measured, probability)
+
+
+def train_grid(
+    grid: Sequence[tuple[int, float, float, float, int]],
+    backend: str,
+    device: str,
+    jobs: int | None = None,
+    threads: int | None = 1,
+) -> list[Trained]:
+    """Train the models side by side, by whatever backend `joblib.parallel_config` names.
+
+    On other machines (Dask, Ray), the folder `scripts` must be on Python's path.
+    """
+    return Parallel(n_jobs=jobs)(delayed(train_model)(cell, backend, device, threads) for cell in grid)
+
+
+def best_circle(X: np.ndarray, y: np.ndarray) -> dict[str, float]:
+    """Find the circle around the origin with the fewest examples on its wrong side: class 1 lies inside."""
+    radius = np.hypot(X[:, 0], X[:, 1])
+    candidates = np.sort(radius)
+    errors = [int(np.sum((radius < candidate) != (y == 1))) for candidate in candidates]
+    best = int(np.argmin(errors))
+    return {"radius": float(candidates[best]), "errors": errors[best], "accuracy": 1.0 - errors[best] / len(y)}
+
+
+def draw_boundaries(plan: Plan) -> dict[str, Any]:
+    """Train the grid, draw every model and the contact sheet, write the table, and judge the report's findings."""
+    models = train_grid(QUICK_GRID if plan.quick else GRID, plan.backend, plan.device, plan.jobs, plan.threads)
+    options = options_of(*GRID[0], plan.backend, plan.device)
+    _, parts = load_splits(options)
+    data = {"train": parts.train, "test": parts.test}
+
+    pictures = [
+        plan.show(
+            regions_figure([Regions(model.title, model.probability, HALF_WIDTH, data)], ""),
+            f"boundaries/{number:02d}-{model.name}.png",
+            f"Decision regions: {model.title}".replace("\n", "; "),
+        )
+        for number, model in enumerate(models, start=1)
+    ]
+    panels = [Regions(model.short_title, model.probability, HALF_WIDTH, data) for model in models]
+    sheet = regions_figure(panels, f"circles: {len(models)} models", columns=4 if plan.quick else 8, side=1.9)
+    rows = [model.row for model in models]
+    _write_table(plan, rows)
+    circle = best_circle(*parts.train)
+    return {
+        "batch_size": BATCH_SIZE,
+        "seed": options.seed,
+        "examples": {name: len(y) for name, (_, y) in data.items()},
+        "best_circle": circle,
+        "sheet": plan.show(
+            sheet, "figures/boundaries.png", f"Contact sheet of the decision regions of {len(models)} models."
+        ),
+        "models": [row | {"picture": picture} for row, picture in zip(rows, pictures, strict=True)],
+        "findings": [asdict(finding) for finding in judge(rows, circle)],
+    }
+
+
+def _write_table(plan: Plan, rows: list[dict[str, Any]]) -> None:
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, [*COLUMNS, *MEASURES])
+    writer.writeheader()
+    writer.writerows(rows)
+    write_whole(plan.out / "boundaries.csv", text.getvalue().encode())
