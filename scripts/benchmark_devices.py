@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import typer
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, StrMethodFormatter
 from rich.console import Console
 from rich.table import Table
 from threadpoolctl import threadpool_info
@@ -49,7 +50,7 @@ from xpmlp.backends import Status, statuses
 from xpmlp.files import write_whole
 from xpmlp.network import MODES
 from xpmlp.plots import save_figure
-from xpmlp.training import State, make_step
+from xpmlp.training import Trainer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -115,16 +116,14 @@ def cases_of(backend: Backend, X: np.ndarray, T: np.ndarray) -> Iterator[tuple[C
 
 def step_call(backend: Backend, network: Network, recipe: Recipe, X: Any, T: Any, rows: int) -> Callable[[], Any]:
     """Return a call that takes one training step and carries its weights on to the next."""
-    step = make_step(backend, network, recipe)
-    layers = [Layer(backend.own(W), backend.own(b)) for W, b in initialize(network, init="report")]
-    params = [p for layer in layers for p in layer]
-    carried = layers, State(recipe.optimizer.init(backend.xp, params), backend.asindex(0), backend.own(0.0))
+    trainer = Trainer(backend, network, recipe, initialize(network, init="report"))
+    carried = trainer.layers, trainer.state
     minibatches = backend.split(np.random.default_rng(0).permutation(X.shape[0])[: 20 * rows], rows)
     turn = 0
 
     def call() -> Any:
         nonlocal carried, turn
-        carried = step(*carried, X, T, minibatches[turn])
+        carried = trainer.step(*carried, X, T, minibatches[turn])
         turn = (turn + 1) % len(minibatches)
         return carried
 
@@ -259,6 +258,8 @@ def figure_of(reports: Sequence[dict[str, Any]]) -> Figure:
             axes.plot(BATCH_SIZES, found, dashes, label=label, **style)
     axes.set(xscale="log", yscale="log", xlabel="minibatch size K", ylabel="training step, examples per second")
     axes.set_xticks(BATCH_SIZES, [str(size) for size in BATCH_SIZES])
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     axes.minorticks_off()
     axes.grid(alpha=0.3, which="both")
     figure.legend(loc="outside right upper", fontsize="small")

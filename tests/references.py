@@ -54,12 +54,31 @@ DERIVATIVES = {
 
 KINKED = ("relu", "leaky_relu", "elu")  # the first or second derivative jumps at 0
 
-OUTPUTS = {"softmax": special.softmax, "logistic": special.expit, "squared": np.array}
+OUTPUTS = {
+    "softmax": special.softmax,
+    "logistic": special.expit,
+    "squared": np.array,
+    "poisson": np.exp,
+    "absolute": np.array,
+    "huber": np.array,
+    "quantile": np.array,
+}
+
+# dL/dz of one example, from its output and target; the canonical a - t for those that are not here.
+DELTAS = {
+    "absolute": lambda a, t: np.sign(a - t),
+    "huber": lambda a, t: np.clip(a - t, -1.0, 1.0),
+    "quantile": lambda a, t: np.sign(a - t) / 2,
+}
 
 ROW_LOSSES = {
     "softmax": lambda z, t: -t @ special.log_softmax(z),
     "logistic": lambda z, t: -t @ special.log_expit(z) - (1 - t) @ special.log_expit(-z),
     "squared": lambda z, t: ((z - t) ** 2).sum() / 2,
+    "poisson": lambda z, t: (special.xlogy(t, t) - t * z - t + np.exp(z)).sum(),
+    "absolute": lambda z, t: np.abs(z - t).sum(),
+    "huber": lambda z, t: special.huber(1.0, z - t).sum(),
+    "quantile": lambda z, t: np.abs(z - t).sum() / 2,
 }
 
 
@@ -75,6 +94,8 @@ def targets(loss, rng, n, m):
     """Draw targets of the kind that a loss is for: classes, labels or real numbers."""
     if loss == "softmax":
         return onehot(rng.integers(m, size=n), m)
+    if loss == "poisson":
+        return rng.poisson(2.0, size=(n, m)).astype(float)
     return rng.integers(2, size=(n, m)).astype(float) if loss == "logistic" else rng.normal(size=(n, m))
 
 
@@ -99,7 +120,7 @@ def row_forward(layers, activations, x):
 def row_gradients(layers, activations, loss, x, t):
     """Give [(dW, db), ...] and dx of the loss of one example: outer products of column vectors, layer by layer."""
     z, a = row_forward(layers, activations, x)
-    delta = OUTPUTS[loss](z[-1]) - t
+    delta = DELTAS.get(loss, np.subtract)(OUTPUTS[loss](z[-1]), t)
     gradients = []
     for i in reversed(range(len(layers))):
         gradients.insert(0, (np.outer(a[i], delta), delta))

@@ -27,6 +27,10 @@ TORCH_LOSSES = {
     "softmax": lambda z, T: F.cross_entropy(z, T, reduction="sum"),
     "logistic": lambda z, T: F.binary_cross_entropy_with_logits(z, T, reduction="sum"),
     "squared": lambda z, T: 0.5 * F.mse_loss(z, T, reduction="sum"),
+    "poisson": lambda z, T: F.poisson_nll_loss(z, T, reduction="sum") + (torch.special.xlogy(T, T) - T).sum(),
+    "absolute": lambda z, T: F.l1_loss(z, T, reduction="sum"),
+    "huber": lambda z, T: F.huber_loss(z, T, reduction="sum"),
+    "quantile": lambda z, T: 0.5 * F.l1_loss(z, T, reduction="sum"),
 }
 
 

@@ -6,7 +6,7 @@ from references import OUTPUTS, differences, onehot, problem, targets, total_los
 from scipy import special
 
 from xpmlp.errors import InputError
-from xpmlp.losses import LOSSES, Loss, get_loss, log_softmax, softmax
+from xpmlp.losses import LOSSES, get_loss, huber, log_softmax, quantile, softmax
 from xpmlp.network import Network, bprop, fprop
 
 LOGITS = np.array([[0.3, -1.2, 2.0], [-4.0, 0.0, 5.5], [7.0, 7.0, 7.0], [-0.1, 0.4, -30.0]])
@@ -44,7 +44,7 @@ def test_the_value_is_the_sum_over_the_rows_of_an_independent_formula(backend, c
 @each_loss
 def test_delta_is_the_gradient_of_the_value(backend, check, rng, loss):
     T = targets(loss.name, rng, 4, 3)
-    delta = loss.delta(loss.output(backend.xp, backend.asarray(LOGITS)), backend.asarray(T))
+    delta = loss.delta(backend.xp, loss.output(backend.xp, backend.asarray(LOGITS)), backend.asarray(T))
     expected = differences(lambda z: total_loss(loss.name, z, T), LOGITS, 1e-2)
     check(backend, delta, expected, rtol=1e-9, atol=1e-10)
 
@@ -52,7 +52,7 @@ def test_delta_is_the_gradient_of_the_value(backend, check, rng, loss):
 @pytest.mark.parametrize("name", ["softmax", "logistic"])
 def test_delta_is_the_gradient_for_soft_targets_too(backend, check, name):
     T = np.tile([0.2, 0.7, 0.1], (4, 1))
-    delta = LOSSES[name].delta(LOSSES[name].output(backend.xp, backend.asarray(LOGITS)), backend.asarray(T))
+    delta = LOSSES[name].delta(backend.xp, LOSSES[name].output(backend.xp, backend.asarray(LOGITS)), backend.asarray(T))
     expected = differences(lambda z: total_loss(name, z, T), LOGITS, 1e-2)
     check(backend, delta, expected, rtol=1e-9, atol=1e-10)
 
@@ -62,7 +62,7 @@ def test_huge_logits_give_finite_losses_and_gradients_in_float32(backend32, chec
     loss, z, T = LOSSES[name], backend32.asarray(HUGE), backend32.asarray(CLASSES)
     check(backend32, loss.value(backend32.xp, z, T), total_loss(name, HUGE.astype(float), CLASSES), rtol=1e-6)
     outputs = [OUTPUTS[name](row) for row in HUGE.astype(float)]
-    check(backend32, loss.delta(loss.output(backend32.xp, z), T), outputs - CLASSES, rtol=1e-6)
+    check(backend32, loss.delta(backend32.xp, loss.output(backend32.xp, z), T), outputs - CLASSES, rtol=1e-6)
 
 
 def test_a_huge_squared_error_is_right_in_float32(backend32, check):
@@ -71,7 +71,9 @@ def test_a_huge_squared_error_is_right_in_float32(backend32, check):
     check(backend32, LOSSES["squared"].value(backend32.xp, z, T), expected, rtol=1e-6)
 
 
-@each_loss
+@pytest.mark.parametrize(
+    "loss", [loss for loss in LOSSES.values() if loss.name != "poisson"], ids=lambda loss: loss.name
+)
 def test_a_whole_network_with_huge_weights_gives_finite_float32_gradients(backend32, put, rng, loss):
     network = Network.build(3, [4], 3, loss=loss.name)
     layers, X, T = problem(rng, network.sizes, loss.name, n=4)
@@ -118,7 +120,7 @@ def test_inputs_stay_as_they_are(backend, rng, loss):
     host = targets(loss.name, rng, 4, 3)
     z, T = backend.own(LOGITS), backend.own(host)
     loss.value(backend.xp, z, T)
-    Loss.delta(loss.output(backend.xp, z), T)
+    loss.delta(backend.xp, loss.output(backend.xp, z), T)
     np.testing.assert_array_equal(backend.to_numpy(z), LOGITS)
     np.testing.assert_array_equal(backend.to_numpy(T), host)
 
@@ -131,3 +133,28 @@ def test_get_loss_finds_each_by_name(loss):
 def test_an_unknown_name_lists_the_known_ones():
     with pytest.raises(InputError, match=r"loss is 'hinge', but must be one of: softmax, logistic, squared"):
         get_loss("hinge")
+
+
+@pytest.mark.parametrize(("build", "level"), [(huber, 0.3), (huber, 2.0), (quantile, 0.1), (quantile, 0.8)])
+def test_thresholds_and_levels_decide_loss_and_gradient(backend, check, build, level):
+    loss = build(level)
+    errors = np.array([[-2.5, -0.2, 0.1, 3.0]])
+    T = np.ones_like(errors)
+    reference = (
+        special.huber(level, errors) if loss.name == "huber" else np.maximum((1 - level) * errors, -level * errors)
+    )
+    z = backend.asarray(errors + T)
+    check(backend, loss.terms(backend.xp, z, backend.asarray(T)), reference)
+    slopes = np.clip(errors, -level, level) if loss.name == "huber" else np.where(errors > 0, 1 - level, -level)
+    check(backend, loss.delta(backend.xp, z, backend.asarray(T)), slopes)
+
+
+@each_loss
+def test_weights_count_rows(backend, check, rng, loss):
+    T, weights = targets(loss.name, rng, 4, 3), np.array([[0.5], [0.0], [2.0], [1.0]])
+    result = loss.value(backend.xp, backend.asarray(LOGITS), backend.asarray(T), backend.asarray(weights))
+    check(
+        backend,
+        result,
+        sum(w * total_loss(loss.name, [z], [t]) for w, z, t in zip(weights[:, 0], LOGITS, T, strict=True)),
+    )

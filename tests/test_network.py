@@ -195,3 +195,18 @@ def test_build_names_what_it_cannot_use(arguments, options, message):
 def test_an_unknown_mode_lists_the_known_ones(backend):
     with pytest.raises(InputError, match="mode is 'rows', but must be one of: matrix, loop"):
         gradient_function(backend.xp, build((3, [4], 2)), "rows")
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_weights_count_rows_in_the_loss_and_in_the_mean_gradient(backend, put, check, rng, mode):
+    network = build((3, [4], 2), activation="tanh")
+    layers, X, T = problem(rng, network.sizes)
+    weights = np.array([0.5, 2.0, 0.0])
+    arrays = (backend.asarray(values) for values in (X, T))
+    function = gradient_function(backend.xp, network, mode)
+    loss, gradients = function(put(backend, layers), *arrays, (), backend.asarray(weights[:, None]))
+    rows = [mean_loss(layers, ["tanh"], "softmax", X[k : k + 1], T[k : k + 1]) for k in range(3)]
+    check(backend, loss, np.dot(weights, rows))
+    check_layers(
+        check, backend, gradients, summed_gradients(layers, ["tanh"], "softmax", X, T, weights / weights.sum())
+    )

@@ -24,7 +24,7 @@ from xpmlp import (
     initialize,
     train,
 )
-from xpmlp.training import State, make_step, steps_per_epoch
+from xpmlp.training import Trainer, steps_per_epoch
 
 N, D, M = 103, 6, 3
 
@@ -287,11 +287,9 @@ class WithoutScalarCopies:
 def test_a_step_copies_no_number_to_the_device_and_waits_for_nothing(activation, schedule):
     backend = open_backend("numpy")
     backend.xp = WithoutScalarCopies(backend.xp)
-    net = network(activation=activation)
+    net = network(activation=activation, dropout=0.3, input_dropout=0.1)
     recipe = Recipe(AdamW(), schedule, ElasticNet.build(2, 0.1, 0.1), batch_size=20, epochs=1)
-    layers = [Layer(*(np.array(p) for p in layer)) for layer in initialize(net)]
-    params = [p for layer in layers for p in layer]
-    state = State(recipe.optimizer.init(np, params), np.array(0), np.array(0.0))
-    new, state = make_step(backend, net, recipe)(layers, state, *blobs(), np.arange(20))
+    trainer = Trainer(backend, net, recipe, initialize(net))
+    new, state = trainer.step(trainer.layers, trainer.state, *blobs(), np.arange(20))
     assert all(np.isfinite(p).all() for layer in new for p in layer)
     assert state.t == 1

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from xpmlp.types import Array, Namespace
 
-__all__ = ["ACTIVATIONS", "Activation", "get_activation", "logistic", "softplus"]
+__all__ = ["ACTIVATIONS", "Activation", "get_activation", "logistic", "sign", "softplus"]
 
 LEAKY_SLOPE = 0.01
 GELU_SCALE = math.sqrt(2.0 / math.pi)
@@ -143,6 +143,11 @@ def d_gelu(xp: Namespace, z: Array, a: Array) -> Array:  # noqa: ARG001 - as abo
     return 0.5 * (1.0 + u) + 0.5 * GELU_SCALE * z * (1.0 - u * u) * (1.0 + 3.0 * square)
 
 
+def sign(xp: Namespace, x: Array) -> Array:
+    """Return 1{x > 0} - 1{x < 0}, so sign(0) = 0 (1.30-1.31); `xp.sign` synchronises on CuPy, for the sake of NaN."""
+    return xp.astype(x > 0, x.dtype) - xp.astype(x < 0, x.dtype)
+
+
 ACTIVATIONS: dict[str, Activation] = {
     activation.name: activation
     for activation in (
@@ -159,13 +164,15 @@ ACTIVATIONS: dict[str, Activation] = {
 }
 
 
-def get_activation(name: str) -> Activation:
-    """Return the activation called `name`.
+def get_activation(name: str | Activation) -> Activation:
+    """Return the activation called `name`, or itself where it is one.
 
     Raises
     ------
     InputError
         For an unknown name, with the known ones.
     """
+    if isinstance(name, Activation):
+        return name
     check_choice("activation", name, ACTIVATIONS)
     return ACTIVATIONS[name]

@@ -275,6 +275,7 @@ class _Objective:
         ) -> tuple[Array, list[Array]]:
             z = fprop(xp, network, layers, X, masks).z
             sides = [xp.sign(z_l) for z_l, f in zip(z, network.activations, strict=False) if f.kink]
+            sides += [xp.sign(network.loss.output(xp, z[-1]) - T)] if network.loss.kink else []
             return network.loss.value(xp, z[-1], T) / X.shape[0] + penalty.value(xp, layers), sides
 
         self.evaluate = backend.compile(evaluate)

@@ -1,4 +1,4 @@
-"""Output layers with their losses: each pairs an output function with the loss whose delta is `a - T`.
+"""Output layers with their losses: each pairs an output function with a loss and its derivative by the logits.
 
 A loss is the sum over the rows of a minibatch; whoever calls divides by their number. It is computed from
 the logits `z`, by log-softmax and softplus: never as the logarithm of a clipped probability.
@@ -9,15 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from xpmlp.activations import identity, logistic, softplus
-from xpmlp.checks import check_choice
+from xpmlp.activations import identity, logistic, sign, softplus
+from xpmlp.checks import check_choice, check_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from xpmlp.types import Array, Namespace
 
-__all__ = ["LOSSES", "Loss", "get_loss", "log_softmax", "softmax"]
+__all__ = ["LOSSES", "Loss", "get_loss", "huber", "log_softmax", "quantile", "softmax"]
 
 
 @dataclass(frozen=True)
@@ -30,26 +30,37 @@ class Loss:
         How options and saved models call it.
     output : callable
         ``output(xp, z)``: the network's output, (K, m), from its logits ``z``, (K, m).
-    value : callable
-        ``value(xp, z, T)``: the loss, summed over the rows, a 0-d array. ``T`` are the targets, (K, m).
+    terms : callable
+        ``terms(xp, z, T)``: what each output of each row adds to the loss, (K, m). ``T`` are the targets, (K, m).
     correct : callable or None
         ``correct(xp, z, T)``: for each row, whether the prediction is right, (K,) booleans.
         None where the targets are real numbers.
+    delta : callable
+        ``delta(xp, a, T)``: dL/dz for each row, (K, m), from the output ``a``.
+    kink : bool
+        Whether the first or second derivative jumps where output and target are equal.
     """
 
     name: str
     output: Callable[[Namespace, Array], Array]
-    value: Callable[[Namespace, Array, Array], Array]
+    terms: Callable[[Namespace, Array, Array], Array]
     correct: Callable[[Namespace, Array, Array], Array] | None
+    delta: Callable[[Namespace, Array, Array], Array]
+    kink: bool = False
 
-    @staticmethod
-    def delta(a: Array, T: Array) -> Array:
-        """Return dL/dz for each row, (K, m): the output minus the target.
+    def value(self, xp: Namespace, z: Array, T: Array, weights: Array | None = None) -> Array:
+        """Return the loss summed over the rows, a 0-d array; each row times its weight, (K, 1), where given."""
+        terms = self.terms(xp, z, T)
+        return xp.sum(terms if weights is None else weights * terms)
 
-        For softmax cross-entropy this is os - onehot(y) (2.16-2.28). The logistic cross-entropy and half the
-        squared error have the same form, each through its own output function: these are the canonical pairs.
-        """
-        return a - T
+
+def canonical_delta(xp: Namespace, a: Array, T: Array) -> Array:  # noqa: ARG001 - every delta takes the namespace
+    """Return dL/dz: the output minus the target.
+
+    For softmax cross-entropy this is os - onehot(y) (2.16-2.28). The logistic cross-entropy, half the squared error and
+    Poisson's loss have the same form, each through its own output function: these are the canonical pairs.
+    """
+    return a - T
 
 
 def softmax(xp: Namespace, z: Array) -> Array:
@@ -66,17 +77,69 @@ def log_softmax(xp: Namespace, z: Array) -> Array:
 
 def softmax_cross_entropy(xp: Namespace, z: Array, T: Array) -> Array:
     """L = -sum_j T_j ln softmax(z)_j (2.10)."""
-    return -xp.sum(T * log_softmax(xp, z))
+    return -T * log_softmax(xp, z)
 
 
 def logistic_cross_entropy(xp: Namespace, z: Array, T: Array) -> Array:
     """L = sum_j T_j softplus(-z_j) + (1 - T_j) softplus(z_j), since ln sigmoid(z) = -softplus(-z) (1.9-1.12)."""
-    return xp.sum(T * softplus(xp, -z) + (1.0 - T) * softplus(xp, z))
+    return T * softplus(xp, -z) + (1.0 - T) * softplus(xp, z)
 
 
-def squared_error(xp: Namespace, z: Array, T: Array) -> Array:
+def squared_error(xp: Namespace, z: Array, T: Array) -> Array:  # noqa: ARG001 - every loss takes the namespace
     """L = |z - T|^2 / 2."""
-    return 0.5 * xp.sum((z - T) * (z - T))
+    return 0.5 * (z - T) * (z - T)
+
+
+def exponential(xp: Namespace, z: Array) -> Array:
+    """Return e^z: the mean of a count from its logarithm."""
+    return xp.exp(z)
+
+
+def poisson(xp: Namespace, z: Array, T: Array) -> Array:
+    """L = sum_j T_j (ln T_j - z_j) - T_j + e^z_j, half the deviance of counts T with means e^z; 0 ln 0 = 0."""
+    positive = xp.where(T > 0, T, xp.ones_like(T))
+    return T * (xp.log(positive) - z) - T + xp.exp(z)
+
+
+def absolute_error(xp: Namespace, z: Array, T: Array) -> Array:
+    """L = sum_j |z_j - T_j|."""
+    return xp.abs(z - T)
+
+
+def d_absolute_error(xp: Namespace, a: Array, T: Array) -> Array:
+    """dL/dz = sign(z - T)."""
+    return sign(xp, a - T)
+
+
+def huber(threshold: float = 1.0) -> Loss:
+    """Return Huber's loss (1964): e^2 / 2 for errors e = z - T up to the threshold h, and h |e| - h^2 / 2 beyond."""
+    h = check_number("threshold", threshold, above=0)
+
+    def terms(xp: Namespace, z: Array, T: Array) -> Array:
+        error = xp.abs(z - T)
+        return xp.where(error > h, h * error - 0.5 * h * h, 0.5 * error * error)
+
+    def delta(xp: Namespace, a: Array, T: Array) -> Array:
+        error = a - T
+        return xp.where(xp.abs(error) > h, h * sign(xp, error), error)
+
+    return Loss("huber", identity, terms, None, delta)
+
+
+def quantile(level: float = 0.5) -> Loss:
+    """Return the pinball loss of a quantile q: (1 - q) e for an error e = z - T above 0, and -q e below."""
+    q = check_number("quantile", level, above=0, below=1)
+
+    def terms(xp: Namespace, z: Array, T: Array) -> Array:
+        error = z - T
+        return xp.where(error > 0, (1.0 - q) * error, -q * error)
+
+    def delta(xp: Namespace, a: Array, T: Array) -> Array:
+        error = a - T
+        above, below = (xp.astype(side, error.dtype) for side in (error > 0, error < 0))
+        return (1.0 - q) * above - q * below
+
+    return Loss("quantile", identity, terms, None, delta, kink=True)
 
 
 def same_class(xp: Namespace, z: Array, T: Array) -> Array:
@@ -92,20 +155,26 @@ def same_labels(xp: Namespace, z: Array, T: Array) -> Array:
 LOSSES: dict[str, Loss] = {
     loss.name: loss
     for loss in (
-        Loss("softmax", softmax, softmax_cross_entropy, same_class),
-        Loss("logistic", logistic, logistic_cross_entropy, same_labels),
-        Loss("squared", identity, squared_error, None),
+        Loss("softmax", softmax, softmax_cross_entropy, same_class, canonical_delta),
+        Loss("logistic", logistic, logistic_cross_entropy, same_labels, canonical_delta),
+        Loss("squared", identity, squared_error, None, canonical_delta),
+        Loss("poisson", exponential, poisson, None, canonical_delta),
+        Loss("absolute", identity, absolute_error, None, d_absolute_error, kink=True),
+        huber(),
+        quantile(),
     )
 }
 
 
-def get_loss(name: str) -> Loss:
-    """Return the output layer and loss called `name`.
+def get_loss(name: str | Loss) -> Loss:
+    """Return the output layer and loss called `name`, or itself where it is one.
 
     Raises
     ------
     InputError
         For an unknown name, with the known ones.
     """
+    if isinstance(name, Loss):
+        return name
     check_choice("loss", name, LOSSES)
     return LOSSES[name]

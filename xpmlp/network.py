@@ -80,8 +80,8 @@ class Network:
         hidden: Sequence[int],
         n_outputs: int,
         *,
-        activation: str | Sequence[str] = "relu",
-        loss: str = "softmax",
+        activation: str | Activation | Sequence[str | Activation] = "relu",
+        loss: str | Loss = "softmax",
         dropout: float | Sequence[float] = 0.0,
         input_dropout: float = 0.0,
     ) -> Network:
@@ -93,10 +93,10 @@ class Network:
             Features of an example; classes, labels or regression targets.
         hidden : sequence of int
             Units of each hidden layer; empty for a linear model.
-        activation : str or sequence of str
-            A name from `ACTIVATIONS` for all hidden layers, or one for each.
-        loss : str
-            A name from `LOSSES`.
+        activation : str or Activation, or sequence of these
+            A name from `ACTIVATIONS` for all hidden layers, or one for each; or functions of your own.
+        loss : str or Loss
+            A name from `LOSSES`, or a loss of your own.
         dropout : float or sequence of float
             The share of the hidden units that is dropped in training, in [0, 1): one for all layers, or one for each.
         input_dropout : float
@@ -112,7 +112,7 @@ class Network:
         check_number("the number of outputs", n_outputs, at_least=1, integer=True)
         for position, size in enumerate(hidden, start=1):
             check_number(f"the size of hidden layer {position}", size, at_least=1, at_most=MOST_UNITS, integer=True)
-        names: tuple[str, ...] = one_for_each("activation", activation, len(hidden), "hidden layers")
+        names: tuple[str | Activation, ...] = one_for_each("activation", activation, len(hidden), "hidden layers")
         rates = (input_dropout, *one_for_each("dropout", dropout, len(hidden), "hidden layers"))
         if loss == "softmax" and n_outputs == 1:
             raise InputError("a softmax over one output is always 1: give at least two outputs, or loss 'logistic'.")
@@ -202,7 +202,7 @@ def bprop(
     """
     z, a, x, masks = trace
     gradients: list[Layer] = []
-    delta = network.loss.delta(a[-1], T) * scale  # (K, m): dL/d(oa) = os - onehot(y) (2.16-2.28)
+    delta = network.loss.delta(xp, a[-1], T) * scale  # (K, m): dL/d(oa) = os - onehot(y) (2.16-2.28)
     for i in reversed(range(len(layers))):
         dW = xp.matmul(x[i].T, delta)  # (fan_in, fan_out): hs (outer) delta (2.29-2.41, 2.52-2.64)
         db = xp.sum(delta, axis=0)  # (fan_out,)
@@ -222,35 +222,48 @@ def _masked(x: Array, mask: Array | None) -> Array:
 
 
 def matrix_gradients(
-    xp: Namespace, network: Network, layers: Sequence[Layer], X: Array, T: Array, masks: Sequence[Array | None] = ()
+    xp: Namespace,
+    network: Network,
+    layers: Sequence[Layer],
+    X: Array,
+    T: Array,
+    masks: Sequence[Array | None] = (),
+    weights: Array | None = None,
 ) -> tuple[Array, list[Layer]]:
     """Return the loss summed over the rows, and the gradients of its mean, all rows at once (3.1.5)."""
     trace = fprop(xp, network, layers, X, masks)
-    gradients, _ = bprop(xp, network, layers, trace, T, scale=1.0 / X.shape[0])
-    return network.loss.value(xp, trace.z[-1], T), gradients
+    scale = 1.0 / X.shape[0] if weights is None else weights / xp.sum(weights)
+    gradients, _ = bprop(xp, network, layers, trace, T, scale=scale)
+    return network.loss.value(xp, trace.z[-1], T, weights), gradients
 
 
 def loop_gradients(
+    xp: Namespace,
     row_gradients: GradientFunction,
     add: Sum,
     layers: Sequence[Layer],
     X: Array,
     T: Array,
     masks: Sequence[Array | None] = (),
+    weights: Array | None = None,
 ) -> tuple[Array, list[Layer]]:
     """Return what `matrix_gradients` does, row by row and averaged (3.1.4): the specification of it."""
 
     def of_row(i: int) -> tuple[Array, list[Layer]]:
         row = slice(i, i + 1)
         row_masks = [None if mask is None else mask[row, :] for mask in masks]
-        return row_gradients(layers, X[row, :], T[row, :], row_masks)
+        loss, gradients = row_gradients(layers, X[row, :], T[row, :], row_masks)
+        if weights is None:
+            return loss, gradients
+        weight = weights[i, 0]
+        return weight * loss, [Layer(weight * dW, weight * db) for dW, db in gradients]
 
-    n = X.shape[0]
     total = of_row(0)
-    for i in range(1, n):
+    for i in range(1, X.shape[0]):
         total = add(total, of_row(i))
     loss, gradients = total
-    return loss, [Layer(dW / n, db / n) for dW, db in gradients]
+    size = X.shape[0] if weights is None else xp.sum(weights)
+    return loss, [Layer(dW / size, db / size) for dW, db in gradients]
 
 
 def add_gradients(one: tuple[Array, list[Layer]], other: tuple[Array, list[Layer]]) -> tuple[Array, list[Layer]]:
@@ -266,7 +279,7 @@ def gradient_function(
     mode: str = "matrix",
     compiler: Callable[[Any], Any] | None = None,
 ) -> GradientFunction:
-    """Return the function ``(layers, X, T, masks=()) -> (loss, gradients)`` of one of the two variants.
+    """Return the function ``(layers, X, T, masks=(), weights=None) -> (loss, gradients)`` of one of the two variants.
 
     Parameters
     ----------
@@ -282,7 +295,8 @@ def gradient_function(
     Returns
     -------
     callable
-        Gives the loss summed over the rows, and a list of `Layer` with the gradients of its mean.
+        Gives the loss summed over the rows, and a list of `Layer` with the gradients of its mean. ``masks`` are
+        dropout's, as for `fprop`; ``weights`` (K, 1) say what each row counts in the sum and in the mean.
 
     Raises
     ------
@@ -292,4 +306,4 @@ def gradient_function(
     check_choice("mode", mode, MODES)
     compiled = compiler or (lambda function: function)
     function: GradientFunction = compiled(partial(matrix_gradients, xp, network))
-    return partial(loop_gradients, function, compiled(add_gradients)) if mode == "loop" else function
+    return partial(loop_gradients, xp, function, compiled(add_gradients)) if mode == "loop" else function

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from xpmlp.activations import sign
 from xpmlp.checks import check_number, one_for_each
 from xpmlp.errors import InputError
 from xpmlp.network import Layer
@@ -25,13 +26,22 @@ class ElasticNet:
     ----------
     l1, l2 : tuple of float
         The strengths, one per layer, or none at all; biases are not penalised.
+    alpha : float
+        scikit-learn's strength: adds alpha / 2 |W|^2 of every layer, divided by the examples of the minibatch.
     """
 
     l1: tuple[float, ...] = ()
     l2: tuple[float, ...] = ()
+    alpha: float = 0.0
 
     @classmethod
-    def build(cls, n_layers: int, l1: float | Sequence[float] = 0.0, l2: float | Sequence[float] = 0.0) -> ElasticNet:
+    def build(
+        cls,
+        n_layers: int,
+        l1: float | Sequence[float] = 0.0,
+        l2: float | Sequence[float] = 0.0,
+        alpha: float = 0.0,
+    ) -> ElasticNet:
         """Give every layer the same strength, or each its own.
 
         Raises
@@ -39,29 +49,35 @@ class ElasticNet:
         InputError
             For a negative strength, or as many as there are no layers for.
         """
-        return cls(one_for_each("l1", l1, n_layers, "layers"), one_for_each("l2", l2, n_layers, "layers"))
+        return cls(one_for_each("l1", l1, n_layers, "layers"), one_for_each("l2", l2, n_layers, "layers"), alpha)
 
     def __post_init__(self) -> None:
         for name in ("l1", "l2"):
             strengths = tuple(check_number(name, strength, at_least=0) for strength in getattr(self, name))
             object.__setattr__(self, name, strengths)
+        object.__setattr__(self, "alpha", check_number("alpha", self.alpha, at_least=0))
         if self.l1 and self.l2 and len(self.l1) != len(self.l2):
             raise InputError(f"l1 has {len(self.l1)} strengths and l2 {len(self.l2)}: give one for each layer to both.")
 
-    def value(self, xp: Namespace, layers: Sequence[Layer]) -> Array | float:
-        """Return Omega, a 0-d array; the number 0 where every strength is 0."""
+    def value(self, xp: Namespace, layers: Sequence[Layer], size: Array | float = 1.0) -> Array | float:
+        """Return Omega for a minibatch of `size` examples, a 0-d array; the number 0 where every strength is 0."""
         total: Array | float = 0.0
         for (W, _), l1, l2 in self._strengths(layers):
             if l1:
                 total = total + l1 * xp.sum(xp.abs(W))
             if l2:
                 total = total + l2 * xp.sum(W * W)
+            if self.alpha:
+                total = total + (0.5 * self.alpha / size) * xp.sum(W * W)
         return total
 
-    def add_gradient(self, xp: Namespace, layers: Sequence[Layer], gradients: Sequence[Layer]) -> list[Layer]:
+    def add_gradient(
+        self, xp: Namespace, layers: Sequence[Layer], gradients: Sequence[Layer], size: Array | float = 1.0
+    ) -> list[Layer]:
         """Return `gradients` with l1 sign(W) + 2 l2 W added to each dW, which may be written to; sign(0) = 0."""
+        per_example = self.alpha / size if self.alpha else 0.0
         return [
-            Layer(_add(xp, dW, W, l1, l2), db)
+            Layer(_add(xp, dW, W, l1, l2, per_example), db)
             for ((W, _), l1, l2), (dW, db) in zip(self._strengths(layers), gradients, strict=True)
         ]
 
@@ -70,14 +86,11 @@ class ElasticNet:
         return zip(layers, self.l1 or none, self.l2 or none, strict=True)
 
 
-def sign(xp: Namespace, x: Array) -> Array:
-    """Return 1{x > 0} - 1{x < 0}, so sign(0) = 0 (1.30-1.31); `xp.sign` synchronises on CuPy, for the sake of NaN."""
-    return xp.astype(x > 0, x.dtype) - xp.astype(x < 0, x.dtype)
-
-
-def _add(xp: Namespace, dW: Array, W: Array, l1: float, l2: float) -> Array:
+def _add(xp: Namespace, dW: Array, W: Array, l1: float, l2: float, per_example: Array | float) -> Array:
     if l1:
         dW += l1 * sign(xp, W)
     if l2:
         dW += (2.0 * l2) * W
+    if not isinstance(per_example, float) or per_example:
+        dW += per_example * W
     return dW

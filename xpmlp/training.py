@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from xpmlp.schedules import Schedule
     from xpmlp.types import Array
 
-    Step = Callable[[list[Layer], "State", Array, Array, Array], tuple[list[Layer], "State"]]
+    Step = Callable[..., tuple[list[Layer], "State"]]
 
-__all__ = ["Recipe", "Record", "State", "make_step", "steps_per_epoch", "train"]
+__all__ = ["Reading", "Recipe", "Record", "State", "Trainer", "make_step", "steps_per_epoch", "train"]
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,8 @@ class Recipe:
         Passes over the examples, each in an order of its own.
     seed : int
         Of these orders and of dropout's masks: the same ones on every backend.
+    penalised : bool
+        Whether the loss that is summed over an epoch has the penalty in it, as scikit-learn's has.
 
     Raises
     ------
@@ -69,6 +71,7 @@ class Recipe:
     batch_size: int = 64
     epochs: int = 20
     seed: int = 0
+    penalised: bool = False
 
     def __post_init__(self) -> None:
         check_choice("mode", self.mode, MODES)
@@ -120,6 +123,16 @@ class State(NamedTuple):
     optimizer: Any  # the update rule's own state
     t: Array  # steps taken: 0-d, integer
     loss: Array  # loss summed over the examples of the epoch so far: 0-d
+    rate: Array  # what the schedule's learning rate is multiplied by: 0-d
+
+
+class Reading(NamedTuple):
+    """What the host learns of an epoch."""
+
+    loss: float  # summed over the examples
+    finite: bool  # whether the loss and all weights are
+    rate: float  # of the last step
+    scores: dict[str, Score]  # of each set
 
 
 def steps_per_epoch(n: int, batch_size: int) -> int:
@@ -133,31 +146,40 @@ def make_step(backend: Backend, network: Network, recipe: Recipe) -> Step:
     Returns
     -------
     callable
-        ``step(layers, state, X, T, rows)`` gives the new ``(layers, state)``, where ``X`` (n, d) and ``T`` (n, m) hold
-        all examples and ``rows`` (K,) picks the minibatch. It uses up ``layers`` and ``state``.
+        ``step(layers, state, X, T, rows, weights=None)`` gives the new ``(layers, state)``, where ``X`` (n, d) and
+        ``T`` (n, m) hold all examples, ``weights`` (n, 1) what each counts, and ``rows`` (K,) picks the minibatch. It
+        uses up ``layers`` and ``state``.
     """
     xp = backend.xp
     in_loop = recipe.mode == "loop"  # then its parts are compiled, and not the step: unrolled, it would be too long
     gradients_of = gradient_function(xp, network, recipe.mode, backend.compile if in_loop else None)
 
-    def update(layers: list[Layer], state: State, loss: Array, gradients: list[Layer]) -> tuple[list[Layer], State]:
-        gradients = recipe.penalty.add_gradient(xp, layers, gradients)
+    def update(
+        layers: list[Layer], state: State, loss: Array, gradients: list[Layer], weights: Array | None, n: int
+    ) -> tuple[list[Layer], State]:
+        size = n if weights is None else xp.sum(weights)
+        gradients = recipe.penalty.add_gradient(xp, layers, gradients, size)
         steps, epoch_loss = state.t, state.loss
         steps += 1
-        epoch_loss += loss
+        epoch_loss += loss if weights is None else loss * (n / size)
+        if recipe.penalised:
+            epoch_loss += n * recipe.penalty.value(xp, layers, size)
         t = xp.astype(steps, loss.dtype)
-        rate = recipe.schedule(xp, t - 1.0)
+        rate = state.rate * recipe.schedule(xp, t - 1.0)
         params, optimizer = recipe.optimizer.update(xp, _flat(layers), _flat(gradients), state.optimizer, rate, t)
-        return _layered(params), State(optimizer, steps, epoch_loss)
+        return _layered(params), State(optimizer, steps, epoch_loss, state.rate)
 
     draw_masks = mask_function(backend, network, recipe.seed)
     if in_loop:
         update, draw_masks = backend.compile(update, donate=(0, 1)), backend.compile(draw_masks)
 
-    def step(layers: list[Layer], state: State, X: Array, T: Array, rows: Array) -> tuple[list[Layer], State]:
+    def step(
+        layers: list[Layer], state: State, X: Array, T: Array, rows: Array, weights: Array | None = None
+    ) -> tuple[list[Layer], State]:
         masks = draw_masks(state.t, rows)
-        loss, gradients = gradients_of(layers, xp.take(X, rows, axis=0), xp.take(T, rows, axis=0), masks)
-        return update(layers, state, loss, gradients)
+        weights = None if weights is None else xp.take(weights, rows, axis=0)
+        loss, gradients = gradients_of(layers, xp.take(X, rows, axis=0), xp.take(T, rows, axis=0), masks, weights)
+        return update(layers, state, loss, gradients, weights, rows.shape[0])
 
     return step if in_loop else backend.compile(step, donate=(0, 1))
 
@@ -221,87 +243,153 @@ def train(
         message = f"batch size {recipe.batch_size} is above the {n} training examples: taken as {n}."
         warnings.warn(message, XpmlpWarning, stacklevel=2)
         recipe = replace(recipe, batch_size=n)
-    loop = _Loop(backend, network, recipe, evaluate)
-    return loop.records(layers, X, T, should_stop, on_step)
+    return _records(Trainer(backend, network, recipe, layers), X, T, evaluate, should_stop, on_step)
 
 
-class _Loop:
-    """The epochs of one run."""
+class Trainer:
+    """A network in training: its parameters and the state of its optimiser, epoch by epoch.
+
+    `train` is a loop over this, with records; a caller with rules of its own (scikit-learn's, in `estimators`) makes
+    another.
+
+    Parameters
+    ----------
+    backend : Backend
+        Where to compute.
+    network : Network
+        The architecture.
+    recipe : Recipe
+        How to train; its epochs and its seed's orders are the caller's to keep to.
+    layers : sequence of Layer
+        The initial weights, on the host or on the backend; they stay as they are.
+    state : State, optional
+        Of an earlier trainer, to go on with; it is used up.
+
+    Attributes
+    ----------
+    layers : list of Layer
+        The weights, on the backend; the next step uses them up.
+    state : State
+        Likewise.
+    """
 
     def __init__(
-        self, backend: Backend, network: Network, recipe: Recipe, evaluate: dict[str, tuple[Array, Array]]
+        self, backend: Backend, network: Network, recipe: Recipe, layers: Sequence[Layer], state: State | None = None
     ) -> None:
         self.backend = backend
         self.recipe = recipe
-        self.evaluate = evaluate
         self.step = make_step(backend, network, recipe)
         self.score = make_scorer(backend, network)
         self.summarise = backend.compile(self._summary)
+        with backend.computing():
+            self.layers = [Layer(backend.own(W), backend.own(b)) for W, b in layers]
+            initial = recipe.optimizer.init(backend.xp, _flat(self.layers))
+            self.state = state or State(initial, backend.asindex(0), backend.own(0.0), backend.own(1.0))
 
-    def records(
+    def run_epoch(
         self,
-        initial: Sequence[Layer],
         X: Array,
         T: Array,
-        should_stop: Callable[[], bool],
-        on_step: Callable[[int], None],
-    ) -> Iterator[Record]:
-        backend, recipe = self.backend, self.recipe
-        rng = generator(recipe.seed, "order")
-        with backend.computing():
-            layers = [Layer(backend.own(W), backend.own(b)) for W, b in initial]
-            state = State(recipe.optimizer.init(backend.xp, _flat(layers)), backend.asindex(0), backend.own(0.0))
-        start, record = time.perf_counter(), None
-        for epoch in range(1, recipe.epochs + 1):
-            epoch_start = time.perf_counter()
-            examples, stopped = 0, False
-            with backend.computing():
-                state = state._replace(loss=backend.own(0.0))
-                for rows in backend.split(rng.permutation(X.shape[0]), recipe.batch_size):
-                    layers, state = self.step(layers, state, X, T, rows)
-                    examples += rows.shape[0]
-                    on_step(rows.shape[0])
-                    if stopped := should_stop():
-                        break
-                loss, finite, rate, scores = self._read(layers, state)
-                kept = [Layer(backend.own(W), backend.own(b)) for W, b in layers]
-            now = time.perf_counter()
-            if not finite:
-                raise _diverged(epoch, rate, record)
-            record = Record(
-                epoch=epoch,
-                seconds=now - start,
-                examples=examples,
-                examples_per_second=examples / (now - epoch_start),
-                learning_rate=rate,
-                loss=loss / examples,
-                scores=scores,
-                layers=kept,
-                complete=examples == X.shape[0],
-            )
-            yield record
-            if stopped:
-                return
+        order: Any,
+        *,
+        weights: Array | None = None,
+        rate: float = 1.0,
+        should_stop: Callable[[], bool] = lambda: False,
+        on_step: Callable[[int], None] = lambda _: None,
+    ) -> int:
+        """Take the steps of an epoch, without waiting for them.
 
-    def _read(self, layers: list[Layer], state: State) -> tuple[float, bool, float, dict[str, Score]]:
-        """Read the epoch's sums and the scores: the one synchronisation with the host."""
-        sums = [score_rows(self.backend, self.score, layers, X, T) for X, T in self.evaluate.values()]
-        numbers = self.backend.to_numpy(self.summarise(layers, state, sums)).tolist()
+        Parameters
+        ----------
+        X : array of shape (n, d)
+            Examples, on the backend.
+        T : array of shape (n, m)
+            Their targets.
+        order : ndarray of int
+            The examples to take, on the host.
+        weights : array of shape (n, 1), optional
+            What each example counts.
+        rate : float
+            What the schedule's learning rate is multiplied by.
+        should_stop, on_step : callable
+            As for `train`.
+
+        Returns
+        -------
+        int
+            Examples seen: fewer than in `order` where `should_stop` ended it.
+        """
+        backend, seen = self.backend, 0
+        with backend.computing():
+            self.state = self.state._replace(loss=backend.own(0.0), rate=backend.own(rate))
+            for rows in backend.split(order, self.recipe.batch_size):
+                self.layers, self.state = self.step(self.layers, self.state, X, T, rows, weights)
+                seen += rows.shape[0]
+                on_step(rows.shape[0])
+                if should_stop():
+                    break
+        return seen
+
+    def copy_layers(self) -> list[Layer]:
+        """Copy the weights, on the backend."""
+        with self.backend.computing():
+            return [Layer(self.backend.own(W), self.backend.own(b)) for W, b in self.layers]
+
+    def read(self, evaluate: Mapping[str, tuple[Array, Array]]) -> Reading:
+        """Read the epoch's sums and the scores of some sets: the one synchronisation with the host."""
+        backend = self.backend
+        with backend.computing():
+            sums = [score_rows(backend, self.score, self.layers, X, T) for X, T in evaluate.values()]
+            numbers = backend.to_numpy(self.summarise(self.layers, self.state, sums)).tolist()
         loss, finite, rate = numbers[:3]
         pairs = zip(numbers[3::2], numbers[4::2], strict=True)
         scores = {
             name: to_score(loss_sum, correct, X.shape[0])
-            for (name, (X, _)), (loss_sum, correct) in zip(self.evaluate.items(), pairs, strict=True)
+            for (name, (X, _)), (loss_sum, correct) in zip(evaluate.items(), pairs, strict=True)
         }
-        return loss, bool(finite), rate, scores
+        return Reading(loss, bool(finite), rate, scores)
 
     def _summary(self, layers: list[Layer], state: State, sums: list[Array]) -> Array:
         """Put what the host wants to know into one array: loss, whether all is finite, rate, then the scores."""
         xp = self.backend.xp
         finite = xp.stack([xp.all(xp.isfinite(p)) for p in [state.loss, *_flat(layers)]])
-        last = xp.astype(state.t, state.loss.dtype) - 1.0
-        rate = self.recipe.schedule(xp, last) + 0.0 * last  # a constant schedule gives a Python number
+        rate = state.rate * self.recipe.schedule(xp, xp.astype(state.t, state.loss.dtype) - 1.0)
         return xp.concat([xp.stack([state.loss, xp.astype(xp.all(finite), state.loss.dtype), rate]), *sums])
+
+
+def _records(
+    trainer: Trainer,
+    X: Array,
+    T: Array,
+    evaluate: dict[str, tuple[Array, Array]],
+    should_stop: Callable[[], bool],
+    on_step: Callable[[int], None],
+) -> Iterator[Record]:
+    n, recipe = X.shape[0], trainer.recipe
+    rng = generator(recipe.seed, "order")
+    start, record = time.perf_counter(), None
+    for epoch in range(1, recipe.epochs + 1):
+        epoch_start = time.perf_counter()
+        examples = trainer.run_epoch(X, T, rng.permutation(n), should_stop=should_stop, on_step=on_step)
+        reading = trainer.read(evaluate)
+        layers = trainer.copy_layers()
+        now = time.perf_counter()
+        if not reading.finite:
+            raise _diverged(epoch, reading.rate, record)
+        record = Record(
+            epoch=epoch,
+            seconds=now - start,
+            examples=examples,
+            examples_per_second=examples / (now - epoch_start),
+            learning_rate=reading.rate,
+            loss=reading.loss / examples,
+            scores=reading.scores,
+            layers=layers,
+            complete=examples == n,
+        )
+        yield record
+        if should_stop():
+            return
 
 
 def _flat(layers: Sequence[Layer]) -> list[Array]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
@@ -23,6 +23,7 @@ __all__ = ["Regions", "plane_grid", "regions_figure"]
 
 CLASS_COLOURS = (BLUE, VERMILION)
 PART_MARKERS = {"train": "o", "validation": "s", "test": "^"}
+ALPHA = 0.5  # of the shading, so that points of the same colour stand out from it
 SHADES = LinearSegmentedColormap.from_list("classes", [BLUE, "#FFFFFF", VERMILION])
 
 
@@ -62,7 +63,7 @@ def regions_figure(panels: Sequence[Regions], title: str, columns: int = 1, side
     panels : sequence of Regions
         One for each classifier, row by row.
     title : str
-        Above all of them.
+        Above all of them; may be empty.
     columns : int
         Panels in a row.
     side : float
@@ -74,42 +75,61 @@ def regions_figure(panels: Sequence[Regions], title: str, columns: int = 1, side
         With one scale of probability and one legend for all panels.
     """
     rows = math.ceil(len(panels) / columns)
-    figure = Figure(figsize=(columns * side + 1.0, rows * (side + 0.25) + 0.8), layout="constrained")
+    figure = Figure(figsize=(columns * side + 1.0, rows * (side + 0.3) + (0.9 if title else 0.5)), layout="compressed")
     every = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
     crowded = side < 4.0
     for axes, panel in zip(every, panels, strict=False):
-        shading = _draw(axes, panel, 3.0 if crowded else 14.0)
+        shading = _draw(axes, panel, 2.5 if crowded else 14.0)
         axes.set_title(panel.title, fontsize="small" if crowded else "medium")
         if not crowded:
             axes.set(xlabel="x0", ylabel="x1")
     for axes in every[len(panels) :]:
         axes.set_axis_off()
-    figure.colorbar(shading, ax=every, label="probability of class 1", ticks=[0.0, 0.25, 0.5, 0.75, 1.0], aspect=40)
+    ticks = [0.0, 0.25, 0.5, 0.75, 1.0]
+    figure.colorbar(shading, ax=every, label="probability of class 1", ticks=ticks, aspect=40 if crowded else 25)
     names = dict.fromkeys(part for panel in panels for part in panel.parts)
-    figure.legend(handles=_handles(names), loc="outside lower center", ncols=2 * len(names) + 1, fontsize="small")
-    figure.suptitle(title)
+    handles = _handles(names)
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles) if crowded else 3, fontsize="small")
+    if title:
+        figure.suptitle(title)
     return figure
 
 
 def _draw(axes: Axes, panel: Regions, size: float) -> AxesImage:
     h = panel.half_width
     shading = axes.imshow(
-        panel.probability, extent=(-h, h, -h, h), origin="lower", cmap=SHADES, vmin=0.0, vmax=1.0, alpha=0.75
+        panel.probability, extent=(-h, h, -h, h), origin="lower", cmap=SHADES, vmin=0.0, vmax=1.0, alpha=ALPHA
     )
     line = np.linspace(-h, h, panel.probability.shape[0])
     if panel.probability.min() < 0.5 < panel.probability.max():
         axes.contour(line, line, panel.probability, levels=[0.5], colors="black", linewidths=1.2)
     for part, (X, y) in panel.parts.items():
+        held_out = part != "train"
+        edge: dict[str, Any] = {"edgecolors": "black" if held_out else "white", "linewidths": 0.06 * size**0.5 + 0.1}
         for label, colour in enumerate(CLASS_COLOURS):
             points = X[y == label]
-            style = {"s": size, "color": colour, "edgecolors": "white", "linewidths": 0.06 * size**0.5 + 0.1}
-            axes.scatter(points[:, 0], points[:, 1], marker=PART_MARKERS[part], **style)
+            axes.scatter(
+                points[:, 0],
+                points[:, 1],
+                s=size * (1.6 if held_out else 1.0),
+                c=colour,
+                marker=PART_MARKERS[part],
+                **edge,
+            )
     return shading
 
 
 def _handles(parts: Sequence[str] | Mapping[str, None]) -> list[Line2D]:
     points = [
-        Line2D([], [], linestyle="", marker=PART_MARKERS[part], color=colour, label=f"class {label}, {part}")
+        Line2D(
+            [],
+            [],
+            linestyle="",
+            marker=PART_MARKERS[part],
+            color=colour,
+            markeredgecolor="white" if part == "train" else "black",
+            label=f"class {label}, {part}",
+        )
         for part in parts
         for label, colour in enumerate(CLASS_COLOURS)
     ]
