@@ -1,7 +1,7 @@
 """Whether the report's findings on the circles (3.3) are seen in what was measured.
 
-Each criterion is fixed here, before any number is looked at, and stands on the page beside its verdict. A finding is
-seen where every model that it speaks of meets the criterion, partly seen where some do, and not seen where none does.
+Each criterion stands on the page beside its verdict. A finding is seen where every model that it speaks of meets the
+criterion, partly seen where some do, and not seen where none does.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def regularisation_flattens(rows: Sequence[Row]) -> Finding:
     others = [row for row in models if ratio(row) >= FLAT]
     remark = ""
     if others:
-        spreads = " and ".join(f"{plain[_settings(row)]['spread']:.3f}" for row in others)
+        spreads = ", ".join(f"{plain[_settings(row)]['spread']:.3f}" for row in others)
         most = max(row["spread"] for row in plain.values())
         remark = (
             f"{_of(others, models)} are flattened less than that: {_rates(others)}. There the spread without "

@@ -53,6 +53,7 @@ def _measured(check: GradientCheck) -> dict[str, Any]:
         "worst_error": worst.error,
         "worst_error_at": worst.name,
         "worst_ratio": ratio.ratio,
+        "worst_ratio_error": ratio.ratio_error,
         "worst_ratio_at": ratio.name,
         "passed": check.passed,
         "report_passed": check.report_passed,

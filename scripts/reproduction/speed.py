@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 IMAGES = 60_000  # of an epoch
 ROUNDS, SECONDS = 5, 0.05
-QUICK_ROUNDS, QUICK_SECONDS = 1, 0.0
+QUICK_ROUNDS, QUICK_SECONDS = 3, 0.005
 
 
 def compare_speeds(plan: Plan) -> dict[str, Any]:
