@@ -9,7 +9,18 @@ from conftest import open_backend
 from xpmlp import InputError
 from xpmlp.experiments import check_circles, prepare
 from xpmlp.options import Options
-from xpmlp.plots import confusion_figure, curves_figure, gradient_figure, save_figure
+from xpmlp.plots import (
+    Regions,
+    comparison_figure,
+    confusion_figure,
+    curves_figure,
+    gradient_figure,
+    images_figure,
+    plane_grid,
+    regions_figure,
+    save_figure,
+    weights_figure,
+)
 
 
 def test_curves_show_every_part_in_loss_and_accuracy_with_axes_named():
@@ -46,3 +57,65 @@ def test_a_figure_that_cannot_be_written_is_an_error_of_ours(tmp_path):
     assert (tmp_path / "there.png").read_bytes().startswith(b"\x89PNG")
     with pytest.raises(InputError, match="cannot be written"):
         save_figure(figure, tmp_path / "nowhere" / "there.png")
+
+
+def test_two_runs_in_one_figure_differ_by_colour_and_their_parts_by_dashes():
+    runs = {
+        name: list(prepare(Options(dataset="circles", hidden=(4,), epochs=epochs)).records())
+        for name, epochs in (("short", 2), ("long", 3))
+    }
+    figure = comparison_figure(runs, "the title")
+    loss, accuracy = figure.axes
+    colours = [line.get_color() for line in accuracy.lines]
+    assert colours[0] == colours[1] != colours[2] == colours[3]
+    assert [line.get_linestyle() for line in accuracy.lines] == [":", "-", ":", "-"]
+    assert [len(line.get_xdata()) for line in loss.lines] == [2, 2, 3, 3]
+    (legend,) = figure.legends
+    last = runs["long"][-1].scores["test"].accuracy
+    assert legend.get_texts()[-1].get_text() == f"long, test ({last:.4f})"
+
+
+def test_decision_regions_show_probabilities_boundary_and_every_point():
+    grid = plane_grid(2.0, 21)
+    probability = (grid[:, 0] > 0).astype(float).reshape(21, 21)
+    X = np.array([[-1.0, 0.0], [-1.0, 1.0], [1.0, 0.0]])
+    parts = {"train": (X, np.array([0, 0, 1])), "test": (X[:1], np.array([0]))}
+    panels = [Regions("first", probability, 2.0, parts), Regions("flat", 0 * probability, 2.0, parts)]
+    figure = regions_figure(panels, "")
+    first, flat, scale = figure.axes
+    assert (first.get_title(), flat.get_title(), scale.get_ylabel()) == ("first", "flat", "probability of class 1")
+    image = first.images[0].get_array()
+    assert (image[:, 0] == 0.0).all()  # on the left, whatever x1 is
+    assert (image[:, -1] == 1.0).all()
+    shown = [len(points.get_offsets()) for points in first.collections if len(points.get_offsets())]
+    assert sorted(shown)[-3:] == [1, 1, 2]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [
+        "class 0, train",
+        "class 1, train",
+        "class 0, test",
+        "class 1, test",
+        "probability one half",
+    ]
+
+
+def test_the_points_of_the_plane_are_row_by_row_from_below():
+    np.testing.assert_array_equal(plane_grid(1.0, 2), [[-1, -1], [1, -1], [-1, 1], [1, 1]])
+
+
+def test_weights_are_images_of_their_units_on_one_scale_around_zero():
+    W = np.arange(18.0).reshape(6, 3)
+    figure = weights_figure(W, (2, 3), "title", columns=2)
+    *units, empty, scale = figure.axes
+    np.testing.assert_array_equal(units[1].images[0].get_array(), W[:, 1].reshape(2, 3))
+    low, high = units[0].images[0].get_clim()
+    assert low == -high < 0.0
+    assert [axes.get_title() for axes in units] == ["0", "1", "2"]
+    assert not empty.images
+    assert scale.get_ylabel() == "weight"
+
+
+def test_examples_are_images_with_their_captions():
+    figure = images_figure(np.arange(12.0).reshape(3, 4), ["a\n1", "b\n2", "c\n3"], (2, 2), "title", columns=2)
+    assert [axes.get_title() for axes in figure.axes] == ["a\n1", "b\n2", "c\n3", ""]
+    np.testing.assert_array_equal(figure.axes[2].images[0].get_array(), [[8, 9], [10, 11]])
+    assert [len(axes.images) for axes in figure.axes] == [1, 1, 1, 0]
