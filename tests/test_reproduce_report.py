@@ -94,7 +94,7 @@ def test_every_picture_is_there_and_embedded_with_its_description(report, result
     pictures = list(pictures_of(results))
     written = {str(path.relative_to(report)) for path in [*report.glob("figures/*"), *report.glob("boundaries/*")]}
     assert {picture["file"] for picture in pictures} == written
-    assert len(written) == 15 + len(results["boundaries"]["models"])
+    assert len(written) == 18 + len(results["boundaries"]["models"])
     images = Page(text).images
     assert {image["alt"] for image in images} == {picture["alt"] for picture in pictures}
     assert len(images) == len(pictures)
@@ -227,7 +227,8 @@ def test_few_units_fail_where_none_of_them_learns_the_circle():
     assert few_units_fail(rows(train_accuracy=0.99)).verdict == "not seen"
     finding = few_units_fail(rows(train_accuracy=lambda cell: 0.99 if cell["learning_rate"] == 5e-2 else 0.7))
     assert finding.verdict == "partly seen"
-    assert len(finding.numbers) == 4
+    assert len(finding.numbers) == len(finding.models) == 4
+    assert all(GRID[number][0] == 5 and GRID[number][2:4] == (0.0, 0.0) for number in finding.models)
     assert finding.remark.startswith("2 of 4 learn the circle")
     assert "least training" in finding.remark
 

@@ -21,6 +21,7 @@ from xpmlp.plots import Regions, plane_grid, regions_figure
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from reproduction.findings import Finding
     from reproduction.plan import Plan
 
 GRID = tuple(itertools.product((5, 100), (5e-2, 5e-3), (0.0, 0.01), (0.0, 0.01), (25, 100)))
@@ -162,12 +163,17 @@ def draw_boundaries(plan: Plan) -> dict[str, Any]:
         "seed": options.seed,
         "examples": {name: len(y) for name, (_, y) in data.items()},
         "best_circle": circle,
-        "sheet": plan.show(
-            sheet, "figures/boundaries.png", f"Contact sheet of the decision regions of {len(models)} models."
-        ),
+        "sheet": plan.show(sheet, "figures/boundaries.png", f"Decision regions of all {len(models)} models."),
         "models": [row | {"picture": picture} for row, picture in zip(rows, pictures, strict=True)],
-        "findings": [asdict(finding) for finding in judge(rows, circle)],
+        "findings": [asdict(finding) | _shown(plan, finding, panels) for finding in judge(rows, circle)],
     }
+
+
+def _shown(plan: Plan, finding: Finding, panels: Sequence[Regions]) -> dict[str, Any]:
+    """Draw the models that a finding speaks of: our form of the report's figure."""
+    figure = regions_figure([panels[number] for number in finding.models], "", columns=4, side=2.6)
+    alt = f"Decision regions of the models that figure {finding.figure} is about: {finding.finding}."
+    return {"picture": plan.show(figure, f"figures/finding-{finding.figure}.png", alt)}
 
 
 def _write_table(plan: Plan, rows: list[dict[str, Any]]) -> None:

@@ -32,6 +32,8 @@ class Finding:
         Of the models that it speaks of: all, some or none meet the criterion.
     numbers : tuple of str
         One line for each of these models.
+    models : tuple of int
+        Which rows these are.
     remark : str
         What explains a verdict other than "seen".
     """
@@ -41,6 +43,7 @@ class Finding:
     criterion: str
     verdict: str
     numbers: tuple[str, ...]
+    models: tuple[int, ...]
     remark: str = ""
 
 
@@ -76,6 +79,7 @@ def few_units_fail(rows: Sequence[Row]) -> Finding:
         f"every model with 5 units and no regularisation has a training accuracy below {LEARNT:g}",
         _verdict(models, lambda row: row["train_accuracy"] < LEARNT),
         tuple(_line(row) for row in models),
+        tuple(map(rows.index, models)),
         remark,
     )
 
@@ -103,7 +107,8 @@ def regularisation_flattens(rows: Sequence[Row]) -> Finding:
         "with L1 and L2 both at 0.01, the standard deviation of the probability over the square drawn is below "
         f"{FLAT:g} of that of the same model without regularisation",
         _verdict(models, lambda row: ratio(row) < FLAT),
-        tuple(f"{_line(row)}, spread {row['spread']:.3f}, {ratio(row):.2f} of that without" for row in models),
+        tuple(f"{_line(row)}, spread {row['spread']:.3f}, {ratio(row):.2f} of that without any" for row in models),
+        tuple(map(rows.index, models)),
         remark,
     )
 
@@ -126,6 +131,7 @@ def many_units_fit(rows: Sequence[Row], best_circle: Mapping[str, float]) -> Fin
         "every such model classifies all training examples correctly",
         _verdict(models, lambda row: row["train_errors"] == 0),
         tuple(f"{_line(row)}, {row['train_errors']} wrong" for row in models),
+        tuple(map(rows.index, models)),
         remark,
     )
 

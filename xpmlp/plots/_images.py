@@ -35,16 +35,20 @@ def weights_figure(W: np.ndarray, image_shape: tuple[int, int], title: str, colu
     """
     n_units = W.shape[1]
     rows = math.ceil(n_units / columns)
-    figure = Figure(figsize=(0.95 * columns + 1.0, 1.05 * rows + 0.6), layout="constrained")
-    every = figure.subplots(rows, columns, squeeze=False).ravel()
+    height, width = image_shape
+    above, beside = max(1, height // 5), max(1, width // 14)
+    mosaic = np.full((rows * (height + above), columns * (width + beside)), np.nan)
+    figure = Figure(figsize=(0.95 * columns + 1.0, 1.05 * rows + 0.6), layout="compressed")
+    axes = figure.subplots()
+    axes.set_axis_off()
+    for unit in range(n_units):
+        row, column = divmod(unit, columns)
+        top, left = row * (height + above) + above, column * (width + beside)
+        mosaic[top : top + height, left : left + width] = W[:, unit].reshape(image_shape)
+        axes.text(left + width / 2, top - 0.5 - above / 5, str(unit), ha="center", va="bottom", fontsize=7)
     largest = float(np.percentile(np.abs(W), 99.5)) or 1.0
-    for unit, axes in enumerate(every):
-        axes.set_axis_off()
-        if unit < n_units:
-            picture = W[:, unit].reshape(image_shape)
-            image = axes.imshow(picture, cmap="PuOr_r", vmin=-largest, vmax=largest)
-            axes.set_title(str(unit), fontsize=7, pad=2)
-    figure.colorbar(image, ax=every, label="weight", extend="both", aspect=40)
+    image = axes.imshow(mosaic, cmap="PuOr_r", vmin=-largest, vmax=largest)  # as one: fifty axes take seconds
+    figure.colorbar(image, ax=axes, label="weight", extend="both", aspect=40)
     figure.suptitle(title)
     return figure
 

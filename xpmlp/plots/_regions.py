@@ -75,7 +75,9 @@ def regions_figure(panels: Sequence[Regions], title: str, columns: int = 1, side
         With one scale of probability and one legend for all panels.
     """
     rows = math.ceil(len(panels) / columns)
-    figure = Figure(figsize=(columns * side + 1.0, rows * (side + 0.3) + (0.9 if title else 0.5)), layout="compressed")
+    columns = min(columns, len(panels))
+    size = (max(columns * side + 1.0, 5.4), rows * (side + 0.5) + (1.0 if title else 0.7))
+    figure = Figure(figsize=size, layout="compressed")
     every = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
     crowded = side < 4.0
     for axes, panel in zip(every, panels, strict=False):
@@ -85,11 +87,14 @@ def regions_figure(panels: Sequence[Regions], title: str, columns: int = 1, side
             axes.set(xlabel="x0", ylabel="x1")
     for axes in every[len(panels) :]:
         axes.set_axis_off()
+    scale: dict[str, Any] = {"shrink": min(1.0, 2.0 / rows), "anchor": (0.0, 1.0), "aspect": 25}
     ticks = [0.0, 0.25, 0.5, 0.75, 1.0]
-    figure.colorbar(shading, ax=every, label="probability of class 1", ticks=ticks, aspect=40 if crowded else 25)
+    figure.colorbar(shading, ax=every, label="probability of class 1", ticks=ticks, **scale)
     names = dict.fromkeys(part for panel in panels for part in panel.parts)
     handles = _handles(names)
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles) if crowded else 3, fontsize="small")
+    figure.legend(
+        handles=handles, loc="outside lower center", ncols=len(handles) if columns * side > 7.0 else 3, fontsize="small"
+    )
     if title:
         figure.suptitle(title)
     return figure
