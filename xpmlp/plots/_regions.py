@@ -76,7 +76,7 @@ def regions_figure(panels: Sequence[Regions], title: str, columns: int = 1, side
     """
     rows = math.ceil(len(panels) / columns)
     columns = min(columns, len(panels))
-    size = (max(columns * side + 1.0, 5.4), rows * (side + 0.5) + (1.0 if title else 0.7))
+    size = (max(columns * side + 1.0, 5.4), rows * (side + 0.4) + (1.1 if title else 0.8))
     figure = Figure(figsize=size, layout="compressed")
     every = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
     crowded = side < 4.0
