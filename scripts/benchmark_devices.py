@@ -116,7 +116,8 @@ def cases_of(backend: Backend, X: np.ndarray, T: np.ndarray) -> Iterator[tuple[C
 
 def step_call(backend: Backend, network: Network, recipe: Recipe, X: Any, T: Any, rows: int) -> Callable[[], Any]:
     """Return a call that takes one training step and carries its weights on to the next."""
-    trainer = Trainer(backend, network, recipe, initialize(network, init="report"))
+    trainer = Trainer(backend, network, recipe)
+    trainer.start(initialize(network, init="report"))
     carried = trainer.layers, trainer.state
     minibatches = backend.split(np.random.default_rng(0).permutation(X.shape[0])[: 20 * rows], rows)
     turn = 0

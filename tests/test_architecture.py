@@ -23,7 +23,7 @@ LEVELS = [
     ["penalties", "initializers", "schedules", "optimizers"],
     ["scoring", "gradcheck"],
     ["training", "preprocessing", "datasets"],
-    ["models"],
+    ["models", "estimators"],
     ["checkpoints"],
     ["experiments"],
     ["runs", "plots"],

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from xpmlp.errors import InputError as InputError
     from xpmlp.errors import XpmlpError as XpmlpError
     from xpmlp.errors import XpmlpWarning as XpmlpWarning
+    from xpmlp.estimators import MLPClassifier as MLPClassifier
+    from xpmlp.estimators import MLPRegressor as MLPRegressor
     from xpmlp.gradcheck import GradientCheck as GradientCheck
     from xpmlp.gradcheck import check_gradients as check_gradients
     from xpmlp.initializers import INITIALIZERS as INITIALIZERS
@@ -55,6 +57,7 @@ _HOMES = {
     "checkpoints": ("load_model", "save_model"),
     "datasets": ("Dataset", "load_dataset", "split"),
     "errors": ("BackendError", "DivergenceError", "InputError", "XpmlpError", "XpmlpWarning"),
+    "estimators": ("MLPClassifier", "MLPRegressor"),
     "gradcheck": ("GradientCheck", "check_gradients"),
     "initializers": ("INITIALIZERS", "initialize"),
     "losses": ("LOSSES", "Loss"),

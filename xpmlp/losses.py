@@ -6,6 +6,7 @@ the logits `z`, by log-softmax and softplus: never as the logarithm of a clipped
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -97,8 +98,8 @@ def exponential(xp: Namespace, z: Array) -> Array:
 
 def poisson(xp: Namespace, z: Array, T: Array) -> Array:
     """L = sum_j T_j (ln T_j - z_j) - T_j + e^z_j, half the deviance of counts T with means e^z; 0 ln 0 = 0."""
-    positive = xp.where(T > 0, T, xp.ones_like(T))
-    return T * (xp.log(positive) - z) - T + xp.exp(z)
+    not_zero = xp.where(T == 0, xp.ones_like(T), T)  # a negative count makes the loss NaN, as it should
+    return T * (xp.log(not_zero) - z) - T + xp.exp(z)
 
 
 def absolute_error(xp: Namespace, z: Array, T: Array) -> Array:
@@ -111,6 +112,7 @@ def d_absolute_error(xp: Namespace, a: Array, T: Array) -> Array:
     return sign(xp, a - T)
 
 
+@functools.cache
 def huber(threshold: float = 1.0) -> Loss:
     """Return Huber's loss (1964): e^2 / 2 for errors e = z - T up to the threshold h, and h |e| - h^2 / 2 beyond."""
     h = check_number("threshold", threshold, above=0)
@@ -126,6 +128,7 @@ def huber(threshold: float = 1.0) -> Loss:
     return Loss("huber", identity, terms, None, delta)
 
 
+@functools.cache
 def quantile(level: float = 0.5) -> Loss:
     """Return the pinball loss of a quantile q: (1 - q) e for an error e = z - T above 0, and -q e below."""
     q = check_number("quantile", level, above=0, below=1)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     Sum = Callable[..., tuple[Array, list["Layer"]]]
     GradientFunction = Callable[..., tuple[Array, list["Layer"]]]
 
-__all__ = ["MODES", "Layer", "Network", "Trace", "bprop", "fprop", "gradient_function"]
+__all__ = ["MODES", "Layer", "Network", "Trace", "backward", "bprop", "fprop", "gradient_function"]
 
 MODES = ("matrix", "loop")
 MOST_UNITS = 2**31 - 1
@@ -200,20 +200,29 @@ def bprop(
     dX : array of shape (K, d), or None
         dL/dx of each row (2.65-2.67), times `scale`, if asked for.
     """
-    z, a, x, masks = trace
-    gradients: list[Layer] = []
-    delta = network.loss.delta(xp, a[-1], T) * scale  # (K, m): dL/d(oa) = os - onehot(y) (2.16-2.28)
-    for i in reversed(range(len(layers))):
-        dW = xp.matmul(x[i].T, delta)  # (fan_in, fan_out): hs (outer) delta (2.29-2.41, 2.52-2.64)
-        db = xp.sum(delta, axis=0)  # (fan_out,)
-        gradients.append(Layer(dW, db))
-        if i > 0:
-            da = _masked(xp.matmul(delta, layers[i].W.T), masks[i])  # (K, fan_in): dL/d(hs) = W2 delta (2.42-2.47)
-            delta = da * network.activations[i - 1].derivative(xp, z[i - 1], a[i])  # dL/d(ha) (2.48-2.51)
+    deltas = backward(xp, network, layers, trace, T, scale)
+    gradients = [
+        Layer(
+            xp.matmul(x.T, delta),  # dW, (fan_in, fan_out): hs (outer) delta (2.29-2.41, 2.52-2.64)
+            xp.sum(delta, axis=0),  # db, (fan_out,)
+        )
+        for x, delta in zip(trace.x, deltas, strict=True)
+    ]
     if not input_gradient:
-        return gradients[::-1], None
-    dX = _masked(xp.matmul(delta, layers[0].W.T), masks[0])  # (K, d): W1 dL/d(ha) (2.65-2.67)
-    return gradients[::-1], dX
+        return gradients, None
+    return gradients, _masked(xp.matmul(deltas[0], layers[0].W.T), trace.masks[0])  # (K, d): W1 delta (2.65-2.67)
+
+
+def backward(
+    xp: Namespace, network: Network, layers: Sequence[Layer], trace: Trace, T: Array, scale: Array | float = 1.0
+) -> list[Array]:
+    """Return delta, dL/dz, of every layer, (K, fan_out), by the chain rule from the last back; as for `bprop`."""
+    z, a, _, masks = trace
+    deltas = [network.loss.delta(xp, a[-1], T) * scale]  # (K, m): dL/d(oa) = os - onehot(y) (2.16-2.28)
+    for i in reversed(range(1, len(layers))):
+        da = _masked(xp.matmul(deltas[-1], layers[i].W.T), masks[i])  # (K, fan_in): dL/d(hs) = W2 delta (2.42-2.47)
+        deltas.append(da * network.activations[i - 1].derivative(xp, z[i - 1], a[i]))  # dL/d(ha) (2.48-2.51)
+    return deltas[::-1]
 
 
 def _masked(x: Array, mask: Array | None) -> Array:

@@ -52,7 +52,7 @@ class SGD:
     Attributes
     ----------
     momentum : float
-        What is kept of the velocity at each step, in [0, 1).
+        What is kept of the velocity at each step, in [0, 1]; 1 keeps all, and seldom converges.
     nesterov : bool
         Whether to step from where the velocity leads (Sutskever et al., 2013).
     """
@@ -61,7 +61,7 @@ class SGD:
     nesterov: bool = False
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "momentum", check_number("momentum", self.momentum, at_least=0, below=1))
+        object.__setattr__(self, "momentum", check_number("momentum", self.momentum, at_least=0, at_most=1))
         if self.nesterov and not self.momentum:
             raise InputError("Nesterov's variant changes nothing at momentum 0: give a momentum, such as 0.9.")
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     Scorer = Callable[[Sequence[Layer], Array, Array], Array]
 
-__all__ = ["ROWS_AT_A_TIME", "Score", "make_scorer", "score_rows", "to_score"]
+__all__ = ["ROWS_AT_A_TIME", "Score", "make_scorer", "outputs", "score_rows", "to_score"]
 
 ROWS_AT_A_TIME = 8192  # bounds the memory that an evaluation takes
 
@@ -50,6 +50,14 @@ def make_scorer(backend: Backend, network: Network) -> Scorer:
         return xp.stack([value, xp.sum(xp.astype(loss.correct(xp, logits, T), value.dtype))])
 
     return backend.compile(score)
+
+
+def outputs(backend: Backend, function: Callable[..., Array], layers: Sequence[Layer], X: Array) -> Array:
+    """Return ``function(layers, X)``, an array with a row for each of X, computed `ROWS_AT_A_TIME` rows at a time."""
+    if X.shape[0] <= ROWS_AT_A_TIME:
+        return function(layers, X)
+    starts = range(0, X.shape[0], ROWS_AT_A_TIME)
+    return backend.xp.concat([function(layers, X[start : start + ROWS_AT_A_TIME, :]) for start in starts])
 
 
 def score_rows(backend: Backend, score: Scorer, layers: Sequence[Layer], X: Array, T: Array) -> Array:

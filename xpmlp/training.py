@@ -243,7 +243,9 @@ def train(
         message = f"batch size {recipe.batch_size} is above the {n} training examples: taken as {n}."
         warnings.warn(message, XpmlpWarning, stacklevel=2)
         recipe = replace(recipe, batch_size=n)
-    return _records(Trainer(backend, network, recipe, layers), X, T, evaluate, should_stop, on_step)
+    trainer = Trainer(backend, network, recipe)
+    trainer.start(layers)
+    return _records(trainer, X, T, evaluate, should_stop, on_step)
 
 
 class Trainer:
@@ -260,10 +262,6 @@ class Trainer:
         The architecture.
     recipe : Recipe
         How to train; its epochs and its seed's orders are the caller's to keep to.
-    layers : sequence of Layer
-        The initial weights, on the host or on the backend; they stay as they are.
-    state : State, optional
-        Of an earlier trainer, to go on with; it is used up.
 
     Attributes
     ----------
@@ -273,17 +271,31 @@ class Trainer:
         Likewise.
     """
 
-    def __init__(
-        self, backend: Backend, network: Network, recipe: Recipe, layers: Sequence[Layer], state: State | None = None
-    ) -> None:
+    layers: list[Layer]
+    state: State
+
+    def __init__(self, backend: Backend, network: Network, recipe: Recipe) -> None:
         self.backend = backend
+        self.network = network
         self.recipe = recipe
         self.step = make_step(backend, network, recipe)
         self.score = make_scorer(backend, network)
         self.summarise = backend.compile(self._summary)
+
+    def start(self, layers: Sequence[Layer], state: State | None = None) -> None:
+        """Take initial weights, from the host or the backend, which stay as they are.
+
+        Parameters
+        ----------
+        layers : sequence of Layer
+            The weights.
+        state : State, optional
+            Of an earlier run, to go on with; it is used up.
+        """
+        backend = self.backend
         with backend.computing():
             self.layers = [Layer(backend.own(W), backend.own(b)) for W, b in layers]
-            initial = recipe.optimizer.init(backend.xp, _flat(self.layers))
+            initial = self.recipe.optimizer.init(backend.xp, _flat(self.layers))
             self.state = state or State(initial, backend.asindex(0), backend.own(0.0), backend.own(1.0))
 
     def run_epoch(

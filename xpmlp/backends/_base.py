@@ -104,6 +104,11 @@ class Backend(ABC):
     def status(cls) -> Status:
         """Say what there is of this backend here; raise a `BackendError` where it cannot be used."""
 
+    @classmethod
+    @abstractmethod
+    def device_of(cls, values: Any) -> str | None:
+        """Name the device of an array of this library, as a user writes it; None for anything else."""
+
     def asarray(self, values: Any) -> Array:
         """Move host values (real numbers of any dtype and shape) to the device, in the floating dtype."""
         return self._from_host(np.asarray(values, dtype=self.dtype), copy=None)
@@ -111,6 +116,10 @@ class Backend(ABC):
     def asindex(self, values: Any) -> Array:
         """Move host integers (row numbers, counters) to the device, as integers."""
         return self._from_host(np.array(values, dtype=np.int64), copy=None)
+
+    def asis(self, values: Any) -> Array:
+        """Copy host values to the device in their own dtype."""
+        return self._from_host(np.array(values), copy=None)
 
     def own(self, values: Any) -> Array:
         """Copy host values, or an array of this backend, to an array that may be written to."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from array_api_compat import is_cupy_array
+
 from xpmlp.backends._base import Backend, Status, not_installed, unknown_device
 from xpmlp.errors import BackendError
 
@@ -53,6 +55,11 @@ class CupyBackend(Backend):
         runtime = cupy.cuda.runtime
         versions = f"CUDA {_version(runtime.runtimeGetVersion())}, driver for {_version(runtime.driverGetVersion())}"
         return Status(cls.name, cupy.__version__, devices, "; ".join([*cards, versions]))
+
+    @classmethod
+    def device_of(cls, values: Any) -> str | None:
+        """Return "cuda:0" or the like for an array of CuPy."""
+        return f"cuda:{values.device.id}" if is_cupy_array(values) else None
 
     def to_numpy(self, x: Array) -> np.ndarray:
         """Copy to the host, on the current stream, and wait."""

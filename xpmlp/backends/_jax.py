@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from array_api_compat import is_jax_array
 
 from xpmlp.backends._base import Backend, Function, Status, not_installed, unknown_device
 from xpmlp.errors import BackendError
@@ -43,6 +44,11 @@ class JaxBackend(Backend):
         devices = _devices(jax)
         kinds = dict.fromkeys(device.device_kind for device in devices.values())
         return Status(cls.name, jax.__version__, tuple(devices), "; ".join(kinds))
+
+    @classmethod
+    def device_of(cls, values: Any) -> str | None:
+        """Return "cpu", "cuda:0" or the like for an array of JAX."""
+        return _name(next(iter(values.devices()))) if is_jax_array(values) else None
 
     def _from_host(self, values: np.ndarray, *, copy: bool | None) -> Array:
         if values.dtype == np.int64 and not self._jax.config.jax_enable_x64:

@@ -38,6 +38,11 @@ class NumpyBackend(Backend):
         ]
         return Status(cls.name, np.__version__, ("cpu",), "; ".join(dict.fromkeys(libraries)) or "BLAS unknown")
 
+    @classmethod
+    def device_of(cls, values: Any) -> str | None:
+        """Return "cpu" for an array of NumPy."""
+        return "cpu" if isinstance(values, np.ndarray | np.generic) else None
+
     def to_numpy(self, x: np.ndarray) -> np.ndarray:
         """Return a copy."""
         return np.array(x)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import sys
+from typing import Any
 
 from xpmlp.backends._base import Backend, Status
 from xpmlp.backends._cupy import CupyBackend
@@ -11,9 +13,9 @@ from xpmlp.backends._numpy import NumpyBackend
 from xpmlp.backends._strict import StrictBackend
 from xpmlp.backends._torch import TorchBackend
 from xpmlp.checks import check_choice
-from xpmlp.errors import BackendError
+from xpmlp.errors import BackendError, InputError
 
-__all__ = ["BACKENDS", "get_backend", "statuses"]
+__all__ = ["BACKENDS", "backend_of", "get_backend", "statuses"]
 
 BACKENDS: dict[str, type[Backend]] = {
     backend.name: backend for backend in (NumpyBackend, CupyBackend, TorchBackend, JaxBackend, StrictBackend)
@@ -63,6 +65,34 @@ def get_backend(name: str = "numpy", device: str | None = None, dtype: str = "fl
         backend = NumpyBackend(device, dtype)
         backend.reason = f"no GPU: {error}"
     return backend
+
+
+def backend_of(values: Any, dtype: str) -> Backend:
+    """Open the backend that an array belongs to, on the array's device.
+
+    Parameters
+    ----------
+    values : array
+        Of any library that is a backend.
+    dtype : {"float32", "float64"}
+        The floating dtype to compute in.
+
+    Raises
+    ------
+    InputError
+        For anything else.
+    """
+    for backend in BACKENDS.values():
+        device = backend.device_of(values)
+        if device is not None:
+            return _opened(backend, device, dtype)
+    known = ", ".join(BACKENDS)
+    raise InputError(f"this is {type(values).__name__}, but must be an array of one of: {known}.")
+
+
+@functools.lru_cache(maxsize=32)
+def _opened(backend: type[Backend], device: str, dtype: str) -> Backend:
+    return backend(device, dtype)
 
 
 def statuses() -> list[Status]:

@@ -36,6 +36,11 @@ class StrictBackend(Backend):
         devices = tuple(device._device for device in library.__array_namespace_info__().devices())  # noqa: SLF001 - it has no public name
         return Status(cls.name, library.__version__, devices, "for tests: slow, and strict about the standard")
 
+    @classmethod
+    def device_of(cls, values: Any) -> str | None:
+        """Return "CPU_DEVICE", "device1" or the like for an array of array-api-strict."""
+        return values.device._device if type(values).__module__.startswith("array_api_strict") else None  # noqa: SLF001 - as above
+
     def to_numpy(self, x: Array) -> np.ndarray:
         """Copy to the CPU device first, as the library asks."""
         return np.array(self.xp.asarray(x, device=self.xp.Device("CPU_DEVICE")))

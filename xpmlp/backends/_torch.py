@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from array_api_compat import is_torch_array
 
 from xpmlp.backends._base import Backend, Status, not_installed, unknown_device
 from xpmlp.errors import BackendError
@@ -51,6 +52,11 @@ class TorchBackend(Backend):
         ]
         details += [torch.cuda.get_device_name(name) for name in devices if name.startswith("cuda")]
         return Status(cls.name, torch.__version__, devices, "; ".join(details))
+
+    @classmethod
+    def device_of(cls, values: Any) -> str | None:
+        """Return "cpu", "cuda:0", "mps" or the like for a tensor of torch."""
+        return str(values.device).replace("mps:0", "mps") if is_torch_array(values) else None
 
     def _from_host(self, values: np.ndarray, *, copy: bool | None) -> Array:
         # torch warns of read-only memory, which it could write to, and knows no negative strides: these are copied.

@@ -1,0 +1,42 @@
+"""NumPy for examples that are sparse; apart from the other backends, as it needs SciPy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import array_api_compat.numpy
+import numpy as np
+from scipy import sparse
+
+from xpmlp.backends._numpy import NumpyBackend
+
+__all__ = ["SparseNumpyBackend"]
+
+
+class _WithSparse:
+    """NumPy's namespace, with products and picked rows of SciPy's sparse arrays; all else of them is their own."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(array_api_compat.numpy, name)
+
+    @staticmethod
+    def matmul(a: Any, b: Any) -> Any:
+        return a.dot(b) if sparse.issparse(a) else np.matmul(a, b)
+
+    @staticmethod
+    def take(x: Any, rows: np.ndarray, *, axis: int) -> Any:
+        return x[rows] if sparse.issparse(x) else np.take(x, rows, axis=axis)
+
+
+class SparseNumpyBackend(NumpyBackend):
+    """NumPy, for examples that are sparse (`scipy.sparse.csr_array`): they stay so up to the first layer's products."""
+
+    xp = _WithSparse()
+
+    def holds(self, values: Any) -> bool:
+        """Whether `values` is an array of NumPy, or sparse."""
+        return isinstance(values, np.ndarray) or sparse.issparse(values)
+
+    def on_device(self, x: Any) -> bool:  # noqa: ARG002 - there is one device
+        """Return True: there is one device."""
+        return True
