@@ -16,13 +16,11 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
 from sklearn.utils.validation import column_or_1d
 
-from xpmlp.activations import softplus
 from xpmlp.estimators._base import STOCHASTIC, BaseMLP
 from xpmlp.estimators._inspection import InspectionMixin
 from xpmlp.estimators._losses import bounded_logistic, bounded_softmax
 from xpmlp.estimators._parameters import CONSTRAINTS, keep_parameters
 from xpmlp.estimators._places import library_of, to_host
-from xpmlp.losses import log_softmax
 from xpmlp.network import fprop
 
 if TYPE_CHECKING:
@@ -263,8 +261,9 @@ class MLPClassifier(InspectionMixin, ClassifierMixin, BaseMLP):
         return place.give(p)
 
     def predict_log_proba(self, X: Any) -> Any:
-        """Predict the logarithms of the probabilities, finite where these round to 0; parameters as for `predict`."""
-        place, p = self._forward(X, "predict_log_proba", _log_probabilities)
+        """Predict the logarithms of the probabilities, -inf where these round to 0; parameters as for `predict`."""
+        with np.errstate(divide="ignore"):
+            place, p = self._forward(X, "predict_log_proba", _log_probabilities)
         return place.give(p)
 
     def __sklearn_tags__(self) -> Tags:
@@ -283,7 +282,4 @@ def _probabilities(xp: Namespace, network: Network, layers: list[Layer], X: Arra
 
 
 def _log_probabilities(xp: Namespace, network: Network, layers: list[Layer], X: Array) -> Array:
-    z = fprop(xp, network, layers, X).z[-1]
-    if network.loss.name == "softmax":
-        return log_softmax(xp, z)
-    return -softplus(xp, -(xp.concat([-z, z], axis=1) if z.shape[1] == 1 else z))  # (1.9-1.12)
+    return xp.log(_probabilities(xp, network, layers, X))
