@@ -119,7 +119,7 @@ def test_a_trained_model_scores_on_raw_data_what_the_last_record_says(backend_na
         ({"epochs": -1}, "epochs is -1"),
         ({"seed": -1}, "seed is -1"),
         ({"momentum": 0.9}, "momentum and nesterov are options of optimizer sgd"),
-        ({"optimizer": "sgd", "momentum": 1.0}, "momentum is 1.0"),
+        ({"optimizer": "sgd", "momentum": 1.5}, "momentum is 1.5"),
         ({"weight_decay": 0.1}, "weight decay is an option of optimizer adamw"),
         ({"validation": 1.0}, "validation"),
         ({"test": -0.1}, "test"),

@@ -202,7 +202,7 @@ def test_build_optimizer_gives_the_rule_with_its_options(name, options, expected
         ("sgd", {"weight_decay": 0.1}, "option of optimizer adamw, but the optimizer is sgd: use l2 there"),
         ("adam", {"weight_decay": 0.0}, "option of optimizer adamw, but the optimizer is adam"),
         ("sgd", {"nesterov": True}, "Nesterov's variant changes nothing at momentum 0: give a momentum"),
-        ("sgd", {"momentum": 1.0}, "momentum is 1.0, but must be a number at least 0 and below 1"),
+        ("sgd", {"momentum": 1.5}, "momentum is 1.5, but must be a number at least 0 and at most 1"),
         ("sgd", {"momentum": -0.1}, "momentum is -0.1, but must be"),
         ("adamw", {"weight_decay": -1}, "weight decay is -1, but must be a number at least 0"),
     ],
