@@ -9,6 +9,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from xpmlp import InputError, Model, Network, Scaling, initialize, load_model, save_model
+from xpmlp.checkpoints import _digest
 
 D, M = 4, 3
 
@@ -97,13 +98,38 @@ def test_a_file_that_is_missing_foreign_or_cut_is_refused(model, tmp_path):
             load_model(path)
 
 
+def test_every_changed_byte_is_found_or_harmless(model, X, tmp_path):
+    """One of the eight bits of each byte in turn; a file that still loads must predict the same."""
+    path = tmp_path / "model.safetensors"
+    save_model(model, path)
+    whole, expected = path.read_bytes(), model.predict_proba(X)
+    harmless = 0
+    for position in range(len(whole)):
+        damaged = bytearray(whole)
+        damaged[position] ^= 1 << position % 8
+        path.write_bytes(damaged)
+        try:
+            loaded = load_model(path)
+        except InputError:
+            continue
+        harmless += 1
+        assert loaded.network == model.network
+        assert loaded.classes.tolist() == model.classes.tolist()
+        assert loaded.feature_names == model.feature_names
+        np.testing.assert_array_equal(loaded.predict_proba(X), expected)
+    assert harmless < 50  # padding
+
+
 def rewrite(path, *, arrays=None, **changes):
     """Write the model again with another description or other arrays."""
     from safetensors import safe_open
 
     with safe_open(path, framework="numpy") as file:
-        description = json.loads(file.metadata()["xpmlp"])
-    save_file(load_file(path) | (arrays or {}), path, {"xpmlp": json.dumps(description | changes)})
+        description = json.loads(file.metadata()["xpmlp"]) | changes
+    description.pop("sha256")
+    arrays = load_file(path) | (arrays or {})
+    description["sha256"] = _digest(arrays, description)
+    save_file(arrays, path, {"xpmlp": json.dumps(description)})
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,13 @@
-"""Models on disk: safetensors for the arrays, JSON in its metadata for the rest. Loading one never runs code."""
+"""Models and unfinished runs on disk: safetensors for the arrays, JSON in its metadata for the rest.
+
+Loading a file never runs code. A SHA-256 of all that a file says stands in it: what has changed since is refused.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,14 +18,48 @@ from xpmlp.errors import InputError, XpmlpError
 from xpmlp.files import write_whole
 from xpmlp.models import Model
 from xpmlp.network import Layer, Network
+from xpmlp.optimizers import AdamState, SGDState
 from xpmlp.preprocessing import Scaling
+from xpmlp.scoring import Score
+from xpmlp.training import Record, Resumption, State
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
-__all__ = ["load_model", "save_model"]
+    from xpmlp.types import Array
+
+__all__ = [
+    "Checkpoint",
+    "drop_checkpoints",
+    "load_checkpoint",
+    "load_model",
+    "previous",
+    "save_checkpoint",
+    "save_model",
+]
 
 FORMAT = 1
+STATES = {state.__name__: state for state in (SGDState, AdamState)}
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """An unfinished run, as it was after an epoch.
+
+    Attributes
+    ----------
+    run : str
+        A fingerprint of configuration and data: where it differs, the run cannot be gone on with.
+    records : list of Record
+        Of the epochs that are done, without weights and state.
+    resumption : Resumption
+        What `train` goes on with, in NumPy arrays.
+    """
+
+    run: str
+    records: list[Record]
+    resumption: Resumption
 
 
 def save_model(model: Model, path: Path) -> None:
@@ -33,11 +72,9 @@ def save_model(model: Model, path: Path) -> None:
     path : Path
         Where, usually ``model.safetensors``.
     """
-    arrays = {"scaling.shift": model.scaling.shift, "scaling.scale": model.scaling.scale}
-    for number, layer in enumerate(model.layers, start=1):
-        arrays |= {f"W{number}": layer.W, f"b{number}": layer.b}
+    arrays = {"scaling.shift": model.scaling.shift, "scaling.scale": model.scaling.scale, **_named(model.layers)}
     description = {
-        "format": FORMAT,
+        "kind": "model",
         "sizes": model.network.sizes,
         "activations": [activation.name for activation in model.network.activations],
         "loss": model.network.loss.name,
@@ -46,8 +83,7 @@ def save_model(model: Model, path: Path) -> None:
         "feature_names": model.feature_names,
         "class_names": model.class_names,
     }
-    contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    write_whole(path, save(contiguous, metadata={"xpmlp": json.dumps(description)}))
+    _write(path, arrays, description)
 
 
 def load_model(path: Path) -> Model:
@@ -68,27 +104,122 @@ def load_model(path: Path) -> Model:
     InputError
         For a file that is missing, damaged, or not one of ours.
     """
+    model: Model = _read(path, "model", _model)
+    return model
+
+
+def save_checkpoint(run: str, records: Sequence[Record], to_numpy: Callable[[Array], np.ndarray], path: Path) -> None:
+    """Write what it takes to go on with a run, beside the checkpoint before, which is kept as ``previous-...``.
+
+    Parameters
+    ----------
+    run : str
+        As in `Checkpoint`.
+    records : sequence of Record
+        Of all epochs; the last one's weights and state are those to go on with.
+    to_numpy : callable
+        `Backend.to_numpy`.
+    path : Path
+        Where.
+    """
+    last = records[-1]
+    if last.state is None:
+        raise InputError("the last record has no state to go on with: it was read from a file.")
+    optimizer = last.state.optimizer
+    arrays = _named([Layer(to_numpy(W), to_numpy(b)) for W, b in last.layers])
+    arrays |= {
+        f"{field}.{number}": to_numpy(array)
+        for field in optimizer._fields
+        for number, array in enumerate(getattr(optimizer, field))
+    }
+    description = {
+        "kind": "checkpoint",
+        "run": run,
+        "steps": int(to_numpy(last.state.t)),
+        "optimizer": type(optimizer).__name__,
+        "records": [_plain(record) for record in records],
+    }
+    fresh = path.with_name(f"next-{path.name}")
+    _write(fresh, arrays, description)
+    if path.exists():
+        path.replace(previous(path))
+    fresh.replace(path)
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint that `save_checkpoint` wrote.
+
+    Raises
+    ------
+    InputError
+        For a file that is missing, damaged, or not one of ours.
+    """
+    checkpoint: Checkpoint = _read(path, "checkpoint", _checkpoint)
+    return checkpoint
+
+
+def previous(path: Path) -> Path:
+    """Return where the checkpoint before the one at `path` is kept."""
+    return path.with_name(f"previous-{path.name}")
+
+
+def drop_checkpoints(path: Path) -> None:
+    """Remove the checkpoint at `path`, the one before it, and one that was not finished."""
+    for name in (path.name, f"previous-{path.name}", f"next-{path.name}"):
+        path.with_name(name).unlink(missing_ok=True)
+
+
+def _named(layers: Sequence[Layer]) -> dict[str, np.ndarray]:
+    """Name the arrays of each layer: W1, b1, W2, b2, ..."""
+    return {
+        f"{letter}{n}": array
+        for n, layer in enumerate(layers, start=1)
+        for letter, array in zip("Wb", layer, strict=True)
+    }
+
+
+def _digest(arrays: dict[str, np.ndarray], description: dict[str, Any]) -> str:
+    digest = hashlib.sha256(json.dumps(description, sort_keys=True).encode())
+    for name in sorted(arrays):
+        digest.update(f"{name} {arrays[name].dtype.str} {arrays[name].shape}".encode())
+        digest.update(arrays[name].tobytes())
+    return digest.hexdigest()
+
+
+def _write(path: Path, arrays: dict[str, np.ndarray], description: dict[str, Any]) -> None:
+    contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    plain = json.loads(json.dumps({"format": FORMAT, **description}))  # as it will be read
+    text = json.dumps({"sha256": _digest(contiguous, plain), **plain})
+    write_whole(path, save(contiguous, metadata={"xpmlp": text}))
+
+
+def _read(path: Path, kind: str, build: Callable[[dict[str, Any], dict[str, np.ndarray]], Any]) -> Any:
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dict
     except FileNotFoundError as error:
-        raise InputError(f"there is no model at {path}.") from error
+        raise InputError(f"there is no {kind} at {path}.") from error
     except (OSError, SafetensorError) as error:
-        raise InputError(f"{path} cannot be read as a model: {error}. It may be damaged or half written.") from error
+        raise InputError(f"{path} cannot be read as a {kind}: {error}. It may be damaged or half written.") from error
     if "xpmlp" not in metadata:
         raise InputError(f"{path} is a safetensors file, but xpmlp did not write it: its description is missing.")
     try:
-        return _model(json.loads(metadata["xpmlp"]), arrays)
+        description = json.loads(metadata["xpmlp"])
+        if description["format"] != FORMAT:
+            raise InputError(f"it has format {description['format']}, but this version of xpmlp reads format {FORMAT}.")
+        if description.pop("sha256") != _digest(arrays, description):
+            raise InputError("it has changed since it was written: its SHA-256 does not match.")
+        if description["kind"] != kind:
+            raise InputError(f"it is a {description['kind']}.")
+        return build(description, arrays)
     except XpmlpError as error:
-        raise InputError(f"{path} does not describe a model: {error}") from error
-    except (AttributeError, LookupError, TypeError, ValueError) as error:
-        raise InputError(f"{path} does not describe a model: {type(error).__name__}: {error}.") from error
+        raise InputError(f"{path} does not describe a {kind}: {error}") from error
+    except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+        raise InputError(f"{path} does not describe a {kind}: {type(error).__name__}: {error}.") from error
 
 
 def _model(description: dict[str, Any], arrays: dict[str, np.ndarray]) -> Model:
-    if description["format"] != FORMAT:
-        raise InputError(f"it has format {description['format']}, but this version of xpmlp reads format {FORMAT}.")
     sizes = description["sizes"]
     network = Network.build(
         sizes[0],
@@ -121,3 +252,26 @@ def _model(description: dict[str, Any], arrays: dict[str, np.ndarray]) -> Model:
         feature_names=tuple(names) if names else None,
         class_names=tuple(class_names) if class_names else None,
     )
+
+
+def _checkpoint(description: dict[str, Any], arrays: dict[str, np.ndarray]) -> Checkpoint:
+    state = STATES[description["optimizer"]]
+    fields = {field: sum(name.startswith(f"{field}.") for name in arrays) for field in state._fields}
+    optimizer = state(**{field: [arrays[f"{field}.{i}"] for i in range(count)] for field, count in fields.items()})
+    layers = [Layer(arrays[f"W{n}"], arrays[f"b{n}"]) for n in range(1, sum(name[0] == "W" for name in arrays) + 1)]
+    records = [_record(values) for values in description["records"]]
+    nothing = np.array(0.0)
+    resumed = State(optimizer, np.array(description["steps"]), nothing, nothing)
+    return Checkpoint(description["run"], records, Resumption(records[-1].epoch, records[-1].seconds, layers, resumed))
+
+
+def _plain(record: Record) -> dict[str, Any]:
+    """Turn all of a record but weights and state into plain values."""
+    names = ("epoch", "seconds", "examples", "examples_per_second", "learning_rate", "loss", "complete")
+    scores = {part: asdict(score) for part, score in record.scores.items()}
+    return {name: getattr(record, name) for name in names} | {"scores": scores}
+
+
+def _record(values: dict[str, Any]) -> Record:
+    scores = {part: Score(**score) for part, score in values["scores"].items()}
+    return Record(**values | {"scores": scores}, layers=[], state=None)

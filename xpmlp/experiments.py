@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from xpmlp.gradcheck import GradientCheck
     from xpmlp.options import Options
     from xpmlp.scoring import Score
-    from xpmlp.training import Record
+    from xpmlp.training import Record, Resumption
     from xpmlp.types import Array
 
 __all__ = [
@@ -85,6 +85,7 @@ class Experiment:
         self,
         should_stop: Callable[[], bool] = lambda: False,
         on_step: Callable[[int], None] = lambda _: None,
+        resume: Resumption | None = None,
     ) -> Iterator[Record]:
         """Train, scoring every part after each epoch; parameters as for `train`."""
         X, T = self.sets["train"]
@@ -98,6 +99,7 @@ class Experiment:
             evaluate=self.sets,
             should_stop=should_stop,
             on_step=on_step,
+            resume=resume,
         )
 
     def trained(self, layers: Sequence[Layer]) -> Model:

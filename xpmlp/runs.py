@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import hashlib
+import io
 import json
 import math
 import platform
@@ -13,15 +15,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from xpmlp import __version__
 from xpmlp.backends import BACKENDS
-from xpmlp.checkpoints import load_model, save_model
+from xpmlp.checkpoints import drop_checkpoints, load_checkpoint, load_model, previous, save_checkpoint, save_model
 from xpmlp.errors import InputError
 from xpmlp.experiments import fingerprint
 from xpmlp.files import write_whole
 from xpmlp.options import Options
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
+    from xpmlp.checkpoints import Checkpoint
     from xpmlp.experiments import Experiment
     from xpmlp.models import Model
     from xpmlp.training import Record
@@ -50,9 +53,9 @@ class RunFolder:
 
     Attributes
     ----------
-    config, metrics, model, curves, confusion, log : Path
-        Its files: ``config.json``, ``metrics.csv``, ``model.safetensors``, ``curves.png``, ``confusion.png`` and
-        ``train.log``.
+    config, metrics, model, checkpoint, curves, confusion, log : Path
+        Its files: ``config.json``, ``metrics.csv``, ``model.safetensors``, ``checkpoint.safetensors``, ``curves.png``,
+        ``confusion.png`` and ``train.log``. The checkpoint before is ``previous-checkpoint.safetensors``.
     """
 
     def __init__(self, path: Path) -> None:
@@ -60,6 +63,7 @@ class RunFolder:
         self.config = path / "config.json"
         self.metrics = path / "metrics.csv"
         self.model = path / "model.safetensors"
+        self.checkpoint = path / "checkpoint.safetensors"
         self.curves = path / "curves.png"
         self.confusion = path / "confusion.png"
         self.log = path / "train.log"
@@ -67,7 +71,7 @@ class RunFolder:
     @property
     def files(self) -> list[Path]:
         """The files of the run that exist."""
-        known = [self.config, self.metrics, self.model, self.curves, self.confusion, self.log]
+        known = [self.config, self.metrics, self.model, self.checkpoint, self.curves, self.confusion, self.log]
         return [file for file in known if file.exists()]
 
     @classmethod
@@ -108,17 +112,68 @@ class RunFolder:
             self.path.mkdir(parents=True, exist_ok=True)
             for file in self.files:
                 file.unlink()
+            drop_checkpoints(self.checkpoint)
             write_whole(self.config, (json.dumps(_configuration(experiment), indent=2) + "\n").encode())
-            self._append(METRICS)
+            self._write_metrics([])
         except OSError as error:
             raise InputError(f"the output folder {self.path} cannot be written to: {error}.") from error
 
     def add(self, record: Record) -> None:
         """Append the row of an epoch to ``metrics.csv``."""
-        scores = [record.scores.get(part) for part in PARTS]
-        cells = [value for score in scores for value in ((score.loss, score.accuracy) if score else ("", ""))]
-        seconds = f"{record.seconds:.3f}"
-        self._append([record.epoch, seconds, record.examples, f"{record.learning_rate:.6g}", *map(_number, cells)])
+        with self.metrics.open("a", newline="", encoding="utf-8") as file:
+            file.write(_lines([_row(record)]))
+
+    def save_checkpoint(self, experiment: Experiment, records: Sequence[Record]) -> None:
+        """Write ``checkpoint.safetensors``; the one before is kept beside it."""
+        save_checkpoint(self._run_of(experiment), records, experiment.backend.to_numpy, self.checkpoint)
+
+    def resume(self, experiment: Experiment) -> tuple[Checkpoint, str]:
+        """Find the newest good checkpoint, and bring ``metrics.csv`` back to its epoch.
+
+        Returns
+        -------
+        checkpoint : Checkpoint
+            To go on from.
+        passed_over : str
+            Why a newer one was not taken; "" where there is none.
+
+        Raises
+        ------
+        InputError
+            Where there is none to go on from, or the configuration or the data have changed since.
+        """
+        checkpoint, passed_over = self._newest_checkpoint()
+        if checkpoint.run != self._run_of(experiment):
+            raise InputError(
+                f"the run in {self.path} cannot be gone on with: its data or its {self.config.name} have changed since "
+                "its checkpoint was written. Restore them, or train anew."
+            )
+        self._write_metrics(checkpoint.records)
+        return checkpoint, passed_over
+
+    def _newest_checkpoint(self) -> tuple[Checkpoint, str]:
+        problem = ""
+        for path in (self.checkpoint, previous(self.checkpoint)):
+            if not path.exists():
+                continue
+            try:
+                return load_checkpoint(path), problem
+            except InputError as error:
+                problem = str(error)
+        if problem:
+            raise InputError(f"the run in {self.path} has no good checkpoint to go on from: {problem}")
+        if self.model.exists():
+            raise InputError(f"the run in {self.path} is complete: there is nothing left to go on with.")
+        raise InputError(f"the run in {self.path} has no checkpoint to go on from: train it anew with --overwrite.")
+
+    @staticmethod
+    def _run_of(experiment: Experiment) -> str:
+        """Return what a run's configuration and data come to, in one word."""
+        decided = json.dumps(experiment.options.to_json(), sort_keys=True) + fingerprint(experiment.dataset)
+        return hashlib.sha256(decided.encode()).hexdigest()
+
+    def _write_metrics(self, records: Sequence[Record]) -> None:
+        write_whole(self.metrics, _lines([METRICS, *map(_row, records)]).encode())
 
     def write_log(self, line: str) -> None:
         """Append a line to ``train.log``, with the time before it."""
@@ -128,6 +183,10 @@ class RunFolder:
     def save(self, model: Model) -> None:
         """Write ``model.safetensors``."""
         save_model(model, self.model)
+
+    def finish(self) -> None:
+        """Remove the checkpoints of a run that is complete and saved."""
+        drop_checkpoints(self.checkpoint)
 
     def load(self) -> Model:
         """Read ``model.safetensors``.
@@ -166,9 +225,18 @@ class RunFolder:
         except (OSError, AttributeError, LookupError, TypeError, ValueError) as error:
             raise InputError(f"{self.config} cannot be read: {type(error).__name__}: {error}.") from error
 
-    def _append(self, cells: Iterable[Any]) -> None:
-        with self.metrics.open("a", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerow(cells)
+
+def _lines(rows: Iterable[Iterable[Any]]) -> str:
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows(rows)
+    return text.getvalue()
+
+
+def _row(record: Record) -> list[Any]:
+    scores = [record.scores.get(part) for part in PARTS]
+    cells = [value for score in scores for value in ((score.loss, score.accuracy) if score else ("", ""))]
+    seconds = f"{record.seconds:.3f}"
+    return [record.epoch, seconds, record.examples, f"{record.learning_rate:.6g}", *map(_number, cells)]
 
 
 def _number(value: float | str) -> str:

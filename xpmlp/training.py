@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     Step = Callable[..., tuple[list[Layer], "State"]]
 
-__all__ = ["Reading", "Recipe", "Record", "State", "Trainer", "make_step", "steps_per_epoch", "train"]
+__all__ = ["Reading", "Recipe", "Record", "Resumption", "State", "Trainer", "make_step", "steps_per_epoch", "train"]
 
 
 @dataclass(frozen=True)
@@ -102,6 +102,9 @@ class Record:
         Of each set that `train` was asked to evaluate, under the weights at the end of the epoch.
     layers : list of Layer
         A copy of these weights, on the backend.
+    state : State
+        What the next step would go on with: until the next record is asked for, which uses it up. None in a record
+        that was read from a file.
     complete : bool
         False where `should_stop` ended the epoch early.
     """
@@ -114,6 +117,7 @@ class Record:
     loss: float
     scores: dict[str, Score]
     layers: list[Layer]
+    state: State | None
     complete: bool
 
 
@@ -133,6 +137,15 @@ class Reading(NamedTuple):
     finite: bool  # whether the loss and all weights are
     rate: float  # of the last step
     scores: dict[str, Score]  # of each set
+
+
+class Resumption(NamedTuple):
+    """Where a run is taken up again: what a `Record` of a complete epoch leaves, on the host or on a backend."""
+
+    epoch: int  # epochs that are done
+    seconds: float  # that they took
+    layers: Sequence[Layer]
+    state: State
 
 
 def steps_per_epoch(n: int, batch_size: int) -> int:
@@ -195,6 +208,7 @@ def train(
     evaluate: Mapping[str, tuple[Array, Array]] | None = None,
     should_stop: Callable[[], bool] = lambda: False,
     on_step: Callable[[int], None] = lambda _: None,
+    resume: Resumption | None = None,
 ) -> Iterator[Record]:
     """Train a network, one record an epoch.
 
@@ -218,11 +232,14 @@ def train(
         Asked after each step; True ends the run with a record of the epoch so far.
     on_step : callable
         Told the number of examples of each step, once it is under way.
+    resume : Resumption, optional
+        Where to go on, in place of the initial weights: with the same arguments the rest of the run is the same, to the
+        last bit where the library computes the same twice.
 
     Returns
     -------
     iterator of Record
-        One per epoch. The last one's `layers` are the trained weights.
+        One per epoch that is left. The last one's `layers` are the trained weights.
 
     Raises
     ------
@@ -244,8 +261,11 @@ def train(
         warnings.warn(message, XpmlpWarning, stacklevel=2)
         recipe = replace(recipe, batch_size=n)
     trainer = Trainer(backend, network, recipe)
-    trainer.start(layers)
-    return _records(trainer, X, T, evaluate, should_stop, on_step)
+    if resume is None:
+        trainer.start(layers)
+    else:
+        trainer.start(resume.layers, resume.state)
+    return _records(trainer, X, T, evaluate, should_stop, on_step, resume)
 
 
 class Trainer:
@@ -290,13 +310,17 @@ class Trainer:
         layers : sequence of Layer
             The weights.
         state : State, optional
-            Of an earlier run, to go on with; it is used up.
+            Of an earlier run, to go on with; from the host or the backend, and it stays as it is.
         """
         backend = self.backend
         with backend.computing():
             self.layers = [Layer(backend.own(W), backend.own(b)) for W, b in layers]
             initial = self.recipe.optimizer.init(backend.xp, _flat(self.layers))
-            self.state = state or State(initial, backend.asindex(0), backend.own(0.0), backend.own(1.0))
+            self.state = State(initial, backend.asindex(0), backend.own(0.0), backend.own(1.0))
+            if state is not None:
+                kept = type(initial)(*([backend.own(p) for p in arrays] for arrays in state.optimizer))
+                steps = backend.to_numpy(state.t) if backend.holds(state.t) else state.t
+                self.state = self.state._replace(optimizer=kept, t=backend.asindex(steps))
 
     def run_epoch(
         self,
@@ -376,11 +400,16 @@ def _records(
     evaluate: dict[str, tuple[Array, Array]],
     should_stop: Callable[[], bool],
     on_step: Callable[[int], None],
+    resume: Resumption | None,
 ) -> Iterator[Record]:
     n, recipe = X.shape[0], trainer.recipe
     rng = generator(recipe.seed, "order")
-    start, record = time.perf_counter(), None
-    for epoch in range(1, recipe.epochs + 1):
+    start, record, done = time.perf_counter(), None, 0
+    if resume is not None:
+        start, done = start - resume.seconds, resume.epoch
+        for _ in range(done):
+            rng.permutation(n)  # the orders of the epochs that are done
+    for epoch in range(done + 1, recipe.epochs + 1):
         epoch_start = time.perf_counter()
         examples = trainer.run_epoch(X, T, rng.permutation(n), should_stop=should_stop, on_step=on_step)
         reading = trainer.read(evaluate)
@@ -397,6 +426,7 @@ def _records(
             loss=reading.loss / examples,
             scores=reading.scores,
             layers=layers,
+            state=trainer.state,
             complete=examples == n,
         )
         yield record

@@ -90,24 +90,27 @@ def _parse(option: str, text: str, convert: Callable[[str], Number], wanted: str
 
 @contextmanager
 def stopping_on_interrupt() -> Iterator[Callable[[], bool]]:
-    """Let the first Ctrl-C ask for an end, which the function given tells, and the second one interrupt.
+    """Let the first Ctrl-C or SIGTERM ask for an end, which the function given tells, and the second one interrupt.
 
-    Outside the main thread, where Python delivers no signals, Ctrl-C stays as it is.
+    Outside the main thread, where Python delivers no signals, they stay as they are.
     """
     asked = False
 
     def ask(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - a signal handler takes them
         nonlocal asked
         asked = True
-        signal.signal(signal.SIGINT, before)
+        restore()
         say("\nStopping after this step; once more to stop without saving.")
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False
         return
-    before = signal.getsignal(signal.SIGINT)
-    signal.signal(signal.SIGINT, ask)
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield lambda: asked
     finally:
-        signal.signal(signal.SIGINT, before)
+        restore()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -37,21 +38,26 @@ from xpmlp.cli._terminal import (
     print_table,
     say,
     stopping_on_interrupt,
+    warn,
 )
+from xpmlp.errors import InputError
 from xpmlp.options import DEFAULT_RATES, DEFAULT_SCHEDULES, Options
 
 if TYPE_CHECKING:
     from xpmlp.experiments import Experiment
     from xpmlp.runs import RunFolder
-    from xpmlp.training import Record
+    from xpmlp.training import Record, Resumption
 
 __all__ = ["train"]
 
 
 DEFAULTS = Options()
+RUN = "The run"
+FREE = ("resume", "quiet", "checkpoint_every", "checkpoint_seconds")  # options that may be given with --resume
 
 
 def train(
+    context: typer.Context,
     dataset: Annotated[
         str, typer.Argument(help="digits, circles, fashion-mnist, or your own .npz (X, y) or .csv file.")
     ] = DEFAULTS.dataset,
@@ -117,9 +123,21 @@ def train(
     dtype: Annotated[str, typer.Option(help="float32 or float64.", rich_help_panel=PLACE)] = DEFAULTS.dtype,
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder for the run.", show_default="runs/<dataset>-<time>"),
+        typer.Option(help="Folder for the run.", show_default="runs/<dataset>-<time>", rich_help_panel=RUN),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run in a folder that has one.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the run in a folder that has one.", rich_help_panel=RUN)
+    ] = False,
+    resume: Annotated[
+        Path | None,
+        typer.Option(help="Go on with the interrupted run in this folder, as it was begun.", rich_help_panel=RUN),
+    ] = None,
+    checkpoint_every: Annotated[
+        int, typer.Option(help="Epochs from one checkpoint to the next; 0 for none.", min=0, rich_help_panel=RUN)
+    ] = 1,
+    checkpoint_seconds: Annotated[
+        float, typer.Option(help="Least time from one checkpoint to the next.", min=0, rich_help_panel=RUN)
+    ] = 0.0,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors and warnings alone.")] = False,
 ) -> None:
     """Train a network, score it, and leave it in a folder with its curves.
@@ -160,42 +178,97 @@ def train(
         device=device,
         dtype=dtype,
     )
-    folder = RunFolder(out) if out is not None else RunFolder.default(dataset, datetime.now().astimezone())
-    folder.check_free(overwrite=overwrite)
-    experiment = prepare(options, progress=not quiet)
-    announce(experiment.backend.reason, experiment.backend.name)
-    if not quiet and experiment.dataset.feature_names is None and dataset.lower().endswith(".csv"):
-        say(f"{dataset} has no header: its first line is taken as an example, its last column as the label.")
-    folder.start(experiment)
     records: list[Record] = []
+    resumption = None
+    if resume is not None:
+        _check_alone(context)
+        folder = RunFolder(resume)
+        experiment = prepare(folder.options(), progress=not quiet)
+        checkpoint, passed_over = folder.resume(experiment)
+        if passed_over:
+            warn(f"{passed_over} The checkpoint before it is taken.")
+        resumption = checkpoint.resumption
+        records += checkpoint.records
+        say(f"Going on after epoch {resumption.epoch} of {experiment.recipe.epochs}.")
+    else:
+        folder = RunFolder(out) if out is not None else RunFolder.default(dataset, datetime.now().astimezone())
+        folder.check_free(overwrite=overwrite)
+        experiment = prepare(options, progress=not quiet)
+        announce(experiment.backend.reason, experiment.backend.name)
+        if not quiet and experiment.dataset.feature_names is None and dataset.lower().endswith(".csv"):
+            say(f"{dataset} has no header: its first line is taken as an example, its last column as the label.")
+        folder.start(experiment)
     failure: str | None = None
+    due = _Due(checkpoint_every, checkpoint_seconds)
     try:
-        _follow(experiment, folder, records, quiet=quiet)
+        _follow(experiment, folder, records, resumption, due, quiet=quiet)
     except DivergenceError as error:
         failure = str(error)
         folder.write_log(f"diverged: {failure}")
     _save(experiment, folder, records)
+    done = not failure and records[-1].complete and len(records) == experiment.recipe.epochs
+    if done:
+        folder.finish()
     if not quiet:
         _summarise(experiment, folder, records)
     if failure:
         say(f"Error: {failure}")
         raise typer.Exit(FAILED)
-    if not records[-1].complete or len(records) < experiment.recipe.epochs:
+    if not done:
         say(f"Interrupted in epoch {records[-1].epoch}; what was learnt so far is saved.")
+        if folder.checkpoint.exists():
+            say(f"To go on: xpmlp train --resume {folder.path}")
         raise typer.Exit(INTERRUPTED)
 
 
-def _follow(experiment: Experiment, folder: RunFolder, records: list[Record], *, quiet: bool) -> None:
+class _Due:
+    """Says after which epochs a checkpoint is written."""
+
+    def __init__(self, every: int, seconds: float) -> None:
+        self._every, self._seconds = every, seconds
+        self._last = time.monotonic()
+
+    def __call__(self, record: Record) -> bool:
+        if not self._every or not record.complete or record.epoch % self._every:
+            return False
+        if (now := time.monotonic()) - self._last < self._seconds:
+            return False
+        self._last = now
+        return True
+
+
+def _check_alone(context: typer.Context) -> None:
+    """Refuse options beside ``--resume`` that the run has decided already."""
+    sources = {p: context.get_parameter_source(str(p.name)) for p in context.command.params if p.name not in FREE}
+    given = [p.opts[0] for p, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
+    if given:
+        raise InputError(
+            f"--resume goes on with a run as it was begun, but {', '.join(given)} is given too: leave it out, or begin "
+            "another run."
+        )
+
+
+def _follow(
+    experiment: Experiment,
+    folder: RunFolder,
+    records: list[Record],
+    resumption: Resumption | None,
+    due: _Due,
+    *,
+    quiet: bool,
+) -> None:
     """Train, and write each epoch down as it ends."""
     from xpmlp.cli._progress import TrainingProgress
 
     n = experiment.sets["train"][0].shape[0]
     folder.write_log(_headline(experiment))
     with TrainingProgress(experiment.recipe.epochs, n, quiet=quiet) as progress, stopping_on_interrupt() as should_stop:
-        for record in experiment.records(should_stop, progress.advance):
+        for record in experiment.records(should_stop, progress.advance, resumption):
             if records:
                 records[-1] = replace(records[-1], layers=[])  # one copy of the weights is enough
             records.append(record)
+            if due(record):
+                folder.save_checkpoint(experiment, records)
             folder.add(record)
             line = _line(record, experiment.recipe.epochs)
             folder.write_log(line)
@@ -203,7 +276,7 @@ def _follow(experiment: Experiment, folder: RunFolder, records: list[Record], *,
 
 
 def _save(experiment: Experiment, folder: RunFolder, records: list[Record]) -> None:
-    if not records:
+    if not records or not records[-1].layers:  # none, or none since it was resumed
         return
     from xpmlp.plots import curves_figure, save_figure
 

@@ -1,0 +1,246 @@
+"""Checkpoints: an interrupted run goes on to the same bytes, and a damaged file is never taken for a good one."""
+
+from __future__ import annotations
+
+import csv
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from xpmlp import InputError
+from xpmlp.checkpoints import load_checkpoint, load_model, previous, save_checkpoint
+from xpmlp.cli._train import _Due
+from xpmlp.experiments import prepare
+from xpmlp.options import Options
+
+CONFIGURATIONS = {
+    "sgd": {"optimizer": "sgd"},
+    "momentum": {"optimizer": "sgd", "momentum": 0.9, "nesterov": True, "schedule": "step"},
+    "adam": {"optimizer": "adam"},
+    "dropout": {"optimizer": "adamw", "dropout": (0.3,), "input_dropout": 0.1, "l1": (1e-4,)},
+    "float64": {"dtype": "float64"},
+}
+
+
+def experiment_of(name, backend="numpy"):
+    return prepare(Options(dataset="circles", hidden=(16,), epochs=6, backend=backend, **CONFIGURATIONS[name]))
+
+
+def weights(experiment, record):
+    return [experiment.backend.to_numpy(p) for layer in record.layers for p in layer]
+
+
+@pytest.mark.parametrize("name", CONFIGURATIONS)
+@pytest.mark.parametrize("epoch", [1, 4])
+def test_a_resumed_run_ends_with_the_same_weights_and_scores(backend_name, tmp_path, name, epoch):
+    if backend_name == "numpy-readonly":
+        pytest.skip("numpy-readonly is a backend of the tests alone")
+    experiment = experiment_of(name, backend_name)
+    records, path = [], tmp_path / "checkpoint.safetensors"
+    for record in experiment.records():
+        records.append(record)
+        if record.epoch == epoch:
+            save_checkpoint("run", records, experiment.backend.to_numpy, path)
+    checkpoint = load_checkpoint(path)
+    assert [record.epoch for record in checkpoint.records] == list(range(1, epoch + 1))
+    assert checkpoint.records[-1].scores == records[epoch - 1].scores
+    rest = list(experiment_of(name, backend_name).records(resume=checkpoint.resumption))
+    assert [record.epoch for record in rest] == list(range(epoch + 1, 7))
+    for one, other in zip(records[epoch:], rest, strict=True):
+        assert one.scores == other.scores
+        assert one.learning_rate == other.learning_rate
+        assert one.loss == other.loss
+        assert other.seconds > checkpoint.resumption.seconds
+    for one, other in zip(weights(experiment, records[-1]), weights(experiment, rest[-1]), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.fixture(name="checkpoint")
+def a_checkpoint(tmp_path):
+    """A small checkpoint after three epochs, with the one before it."""
+    experiment = prepare(Options(dataset="circles", hidden=(2,), epochs=3, batch_size=400))
+    records, path = [], tmp_path / "checkpoint.safetensors"
+    for record in experiment.records():
+        records.append(record)
+        save_checkpoint("run", records, experiment.backend.to_numpy, path)
+    return path
+
+
+def test_the_last_two_are_kept(checkpoint):
+    assert load_checkpoint(checkpoint).resumption.epoch == 3
+    assert load_checkpoint(previous(checkpoint)).resumption.epoch == 2
+    assert sorted(file.name for file in checkpoint.parent.iterdir()) == [
+        "checkpoint.safetensors",
+        "previous-checkpoint.safetensors",
+    ]
+
+
+def test_every_changed_byte_and_every_cut_is_found_or_harmless(checkpoint):
+    whole = checkpoint.read_bytes()
+    wanted = load_checkpoint(checkpoint)
+    harmless = 0
+    for position in range(len(whole)):
+        damaged = bytearray(whole)
+        damaged[position] ^= 1 << position % 8
+        checkpoint.write_bytes(damaged)
+        try:
+            found = load_checkpoint(checkpoint)
+        except InputError:
+            continue
+        harmless += 1
+        assert found.run == wanted.run
+        assert found.records == wanted.records
+        for one, other in zip(found.resumption.layers, wanted.resumption.layers, strict=True):
+            np.testing.assert_array_equal(one.W, other.W)
+    assert harmless < 50  # padding
+    for length in range(0, len(whole), 11):
+        checkpoint.write_bytes(whole[:length])
+        with pytest.raises(InputError, match=r"cannot be read as a checkpoint|did not write it"):
+            load_checkpoint(checkpoint)
+
+
+def test_a_model_is_no_checkpoint_and_a_checkpoint_no_model(checkpoint, tmp_path):
+    with pytest.raises(InputError, match="does not describe a model: it is a checkpoint"):
+        load_model(checkpoint)
+    with pytest.raises(InputError, match="there is no checkpoint at"):
+        load_checkpoint(tmp_path / "none.safetensors")
+
+
+def test_a_record_from_a_file_is_nothing_to_go_on_from(checkpoint):
+    with pytest.raises(InputError, match="no state to go on with"):
+        save_checkpoint("run", load_checkpoint(checkpoint).records, np.asarray, checkpoint)
+
+
+# The command line
+
+
+def command(*arguments):
+    return [sys.executable, "-m", "xpmlp", *map(str, arguments)]
+
+
+def xpmlp(folder, *arguments, **options):
+    return subprocess.run(command(*arguments), cwd=folder, capture_output=True, text=True, check=False, **options)  # noqa: S603 - our own
+
+
+def begin(folder, *arguments):
+    """Start a training and wait for its first checkpoint."""
+    process = subprocess.Popen(  # noqa: S603 - our own command
+        command("train", "circles", "--out", "run", *arguments), cwd=folder, stderr=subprocess.PIPE, text=True
+    )
+    for _ in range(600):
+        if (folder / "run" / "checkpoint.safetensors").exists():
+            return process
+        time.sleep(0.05)
+    process.kill()
+    raise AssertionError("no checkpoint within 30 s")
+
+
+def rows_of(folder):
+    """The rows of metrics.csv, without the seconds."""
+    rows = list(csv.DictReader((folder / "metrics.csv").read_text().splitlines()))
+    return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
+
+
+LONG = ("--epochs", "100", "--hidden", "8", "--dropout", "0.2", "--optimizer", "adamw")
+
+
+def test_killed_runs_go_on_to_the_same_bytes(tmp_path):
+    """`kill -9` three times; scripts/kill_and_resume.py does it a hundred times and more."""
+    assert xpmlp(tmp_path, "train", "circles", "--out", "whole", *LONG).returncode == 0
+    process = begin(tmp_path, *LONG)
+    for _ in range(2):
+        process.kill()
+        process.communicate()
+        process = subprocess.Popen(  # noqa: S603 - our own command
+            command("train", "--resume", "run"), cwd=tmp_path, stderr=subprocess.PIPE, text=True
+        )
+        process.stderr.readline()  # it is under way
+        time.sleep(0.15)
+    process.kill()
+    process.communicate()
+    done = xpmlp(tmp_path, "train", "--resume", "run")
+    assert done.returncode == 0 or "is complete" in done.stderr, done.stderr
+    one, other = tmp_path / "run", tmp_path / "whole"
+    assert (one / "model.safetensors").read_bytes() == (other / "model.safetensors").read_bytes()
+    assert rows_of(one) == rows_of(other)
+    assert not list(one.glob("*checkpoint*"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_told_to_end_says_how_to_go_on(tmp_path, number):
+    process = begin(tmp_path, "--epochs", "5000", "--hidden", "8")
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "To go on: xpmlp train --resume run" in err
+    assert load_model(tmp_path / "run" / "model.safetensors")
+
+
+def test_a_damaged_checkpoint_is_named_and_the_one_before_it_taken(tmp_path):
+    process = begin(tmp_path, "--epochs", "5000", "--hidden", "8")
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    path = tmp_path / "run" / "checkpoint.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-3] ^= 1
+    path.write_bytes(content)
+    resumed = subprocess.Popen(  # noqa: S603 - our own command
+        command("train", "--resume", "run"), cwd=tmp_path, stderr=subprocess.PIPE, text=True
+    )
+    line = resumed.stderr.readline()
+    assert "has changed since it was written" in line
+    assert "The checkpoint before it is taken" in line
+    assert "Going on after epoch" in resumed.stderr.readline()
+    resumed.send_signal(signal.SIGINT)
+    resumed.communicate(timeout=60)
+
+
+def test_resuming_refuses_other_options_changed_configurations_and_runs_without_checkpoint(tmp_path):
+    process = begin(tmp_path, "--epochs", "5000", "--hidden", "8")
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    done = xpmlp(tmp_path, "train", "--resume", "run", "--l2", "0.1", "--seed", "3")
+    assert done.returncode == 2
+    assert "begun, but --l2, --seed is given too" in done.stderr
+    config = tmp_path / "run" / "config.json"
+    config.write_text(config.read_text().replace('"learning_rate": 0.003', '"learning_rate": 0.004'))
+    done = xpmlp(tmp_path, "train", "--resume", "run")
+    assert done.returncode == 2
+    assert "have changed since its checkpoint was written" in done.stderr
+    for file in (tmp_path / "run").glob("*.safetensors"):
+        file.unlink()
+    done = xpmlp(tmp_path, "train", "--resume", "run")
+    assert done.returncode == 2
+    assert "no checkpoint to go on from" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_full_disk_ends_the_run_and_leaves_the_last_good_checkpoint(tmp_path):
+    """Files are limited to 12 KiB, which the checkpoint outgrows as its records add up."""
+    arguments = " ".join(command("train", "circles", "--out", "run", "--epochs", "60", "--hidden", "8"))
+    limited = ["bash", "-c", f"ulimit -f 12; exec {arguments}"]
+    done = subprocess.run(limited, cwd=tmp_path, capture_output=True, text=True, check=False)  # noqa: S603 - as above
+    assert done.returncode in {1, 2}
+    assert "cannot be written" in done.stderr
+    assert "Traceback" not in done.stderr
+    checkpoint = load_checkpoint(tmp_path / "run" / "checkpoint.safetensors")
+    assert 10 < checkpoint.resumption.epoch < 60
+    assert xpmlp(tmp_path, "train", "--resume", "run").returncode == 0
+    assert len(rows_of(tmp_path / "run")) == 60
+
+
+@pytest.mark.parametrize(
+    ("every", "seconds", "expected"), [(1, 0, [1, 2, 3, 4]), (2, 0, [2, 4]), (0, 0, []), (1, 99, [])]
+)
+def test_checkpoints_may_be_rarer_or_none(checkpoint, every, seconds, expected):
+    record = load_checkpoint(checkpoint).records[-1]
+    due = _Due(every, seconds)
+    epochs = [epoch for epoch in range(1, 5) if due(replace(record, epoch=epoch))]
+    assert epochs == expected
+    assert not due(replace(record, epoch=12, complete=False))
