@@ -2,26 +2,62 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from pathlib import Path
 
+import pytest
+from sklearn.neural_network import MLPClassifier, MLPRegressor
+
+import xpmlp
 import xpmlp.cli
 from xpmlp.cli import _evaluate, _gradcheck, _predict, _train
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+ESTIMATORS = (ROOT / "docs" / "estimators.md").read_text(encoding="utf-8")
+
+
+def snippets_of(page):
+    return re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+
+
+def run(snippet, name, names):
+    exec(compile(snippet, name, "exec"), names)  # noqa: S102 - it is our own page
 
 
 def test_the_python_snippets_run_as_they_are_printed_one_after_the_other(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    snippets = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
-    assert len(snippets) == 3
+    snippets = snippets_of(README)
+    assert len(snippets) == 4
     names = {}
     for snippet in snippets:
-        exec(compile(snippet, "README.md", "exec"), names)  # noqa: S102 - it is our own README
+        run(snippet, "README.md", names)
     assert names["check"].passed
     assert (tmp_path / "digits.safetensors").exists()
     assert "W" in capsys.readouterr().out
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # few epochs, to be read in a moment
+def test_the_snippets_on_estimators_run_as_they_are_printed_one_after_the_other(monkeypatch):
+    monkeypatch.setenv("SCIPY_ARRAY_API", "1")
+    missing = {"cuda:0"} | ({"torch"} if importlib.util.find_spec("torch") is None else set())
+    names, left_out = {}, 0
+    for snippet in snippets_of(ESTIMATORS):
+        if any(f'"{word}"' in snippet or f"import {word}" in snippet for word in missing):
+            left_out += 1
+        else:
+            run(snippet, "estimators.md", names)
+    assert left_out <= 3
+    assert names["model"].fit(names["X_train"], names["y_train"]).score(names["X_test"], names["y_test"]) > 0.9
+
+
+def test_the_page_on_estimators_names_every_parameter_that_scikit_learn_lacks():
+    for ours, theirs in ((xpmlp.MLPClassifier(), MLPClassifier()), (xpmlp.MLPRegressor(), MLPRegressor())):
+        extra = set(ours.get_params()) - set(theirs.get_params())
+        assert extra
+        for name in extra:
+            assert f"`{name}" in ESTIMATORS or f"{name}=" in ESTIMATORS, name
 
 
 def test_the_quick_start_lines_are_the_ones_that_ci_runs():
