@@ -29,6 +29,7 @@ from rich.console import Console
 from rich.table import Table
 from threadpoolctl import threadpool_info
 
+from commands import run_script
 from xpmlp import (
     SGD,
     Constant,
@@ -37,7 +38,6 @@ from xpmlp import (
     Network,
     Recipe,
     Scaling,
-    XpmlpError,
     __version__,
     bprop,
     encode,
@@ -316,8 +316,4 @@ def benchmark(wanted: list[str] | None, data_dir: str | None, rounds: int, secon
 
 
 if __name__ == "__main__":
-    try:
-        typer.run(main)
-    except XpmlpError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        sys.exit(2)
+    run_script(main)

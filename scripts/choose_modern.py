@@ -17,7 +17,7 @@ from typing import Annotated, Any
 import typer
 
 from benchmark_devices import machine
-from xpmlp import XpmlpError
+from commands import run_script
 from xpmlp.experiments import prepare
 from xpmlp.files import check_place, write_whole
 from xpmlp.options import Options
@@ -71,8 +71,4 @@ def main(
 
 
 if __name__ == "__main__":
-    try:
-        typer.run(main)
-    except XpmlpError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        sys.exit(2)
+    run_script(main)

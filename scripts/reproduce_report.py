@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from benchmark_devices import machine
+from commands import run_script
 from reproduction.boundaries import draw_boundaries
 from reproduction.fashion import train_fashion
 from reproduction.gradients import check_gradients_of_report
@@ -28,7 +29,7 @@ from reproduction.page import check_jinja, write_page
 from reproduction.plan import Plan
 from reproduction.results import prepare_folder, write_results
 from reproduction.speed import compare_speeds
-from xpmlp import XpmlpError, load_dataset
+from xpmlp import load_dataset
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,8 +92,4 @@ def describe(plan: Plan) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    try:
-        typer.run(main)
-    except XpmlpError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        sys.exit(2)
+    run_script(main)

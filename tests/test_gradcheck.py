@@ -301,3 +301,12 @@ def test_a_loss_and_gradients_of_exactly_zero_pass(backend):
     result = run(backend, network, (zeros, np.ones((3, 2)), np.zeros((3, 1))))
     assert result.passed
     assert result.report_passed
+
+
+def test_an_error_at_the_threshold_of_hubers_loss_is_a_kink_and_not_a_failure(backend):
+    network = Network.build(1, [], 1, loss="huber")
+    layers = [(np.array([[0.5]]), np.array([0.0]))]
+    result = run(backend, network, (layers, np.array([[1.0]]), np.array([[0.5 - 1.0]])))
+    assert len(result.kinks) == 2
+    off = run(backend, network, (layers, np.array([[1.0]]), np.array([[0.5 - 1.3]])))
+    assert off.passed

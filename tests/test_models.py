@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from safetensors.numpy import load_file, save_file
 
 from xpmlp import InputError, Model, Network, Scaling, initialize, load_model, save_model
 from xpmlp.checkpoints import _digest
+from xpmlp.losses import huber
 
 D, M = 4, 3
 
@@ -162,3 +164,13 @@ def test_a_model_that_cannot_be_written_leaves_nothing(model, tmp_path):
     with pytest.raises(InputError, match="cannot be written"):
         save_model(model, folder)
     assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_a_model_with_functions_of_ones_own_is_not_saved_under_their_names(model, tmp_path):
+    """A file holds names: another function of a known name would be read in its place."""
+    (activation,) = model.network.activations
+    mine = replace(activation, name="relu")
+    for network in (replace(model.network, activations=(mine,)), replace(model.network, loss=huber(5.0))):
+        with pytest.raises(InputError, match=r"a function of your own, '(relu|huber)', cannot be saved"):
+            save_model(replace(model, network=network), tmp_path / "model.safetensors")
+    assert not list(tmp_path.iterdir())

@@ -21,7 +21,7 @@ from reproduction.gradients import agreement
 from reproduction.inspection import most_confidently_wrong
 from reproduction.page import duration
 from reproduction.reference import INDEPENDENT_ACCURACY
-from reproduction.results import prepare_folder
+from reproduction.results import prepare_folder, write_results
 from xpmlp import InputError
 from xpmlp.experiments import check_circles, load_splits
 from xpmlp.options import Options
@@ -287,3 +287,18 @@ def test_the_configurations_are_those_that_the_page_speaks_of():
 @pytest.mark.parametrize(("seconds", "said"), [(0.04, "0.0 s"), (75.25, "75.2 s"), (185.0, "3 min 5 s")])
 def test_times_are_said_in_words(seconds, said):
     assert duration(seconds) == said
+
+
+def test_the_modern_configuration_is_the_one_that_was_chosen_on_the_validation_part():
+    choice = json.loads((SCRIPT.parent.parent / "benchmarks" / "modern-choice.json").read_text())
+    best = max(choice["results"], key=lambda result: result["validation_accuracy"])
+    assert choice["chosen"] == best
+    wanted = choice["common"] | best["changes"]
+    made = json.loads(json.dumps(MODERN.to_json()))
+    assert {name: made[name] for name in wanted} == wanted
+
+
+def test_numbers_that_are_not_finite_are_null_in_the_results(tmp_path):
+    write_results(tmp_path, {"ratio": float("inf"), "errors": [float("nan"), 1.0], "nested": {"x": (2, -float("inf"))}})
+    read = json.loads((tmp_path / "results.json").read_text())
+    assert read == {"ratio": None, "errors": [None, 1.0], "nested": {"x": [2, None]}}

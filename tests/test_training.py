@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from conftest import open_backend
+from references import mean_loss, summed_gradients
 
 from xpmlp import (
     ACTIVATIONS,
@@ -294,3 +295,44 @@ def test_a_step_copies_no_number_to_the_device_and_waits_for_nothing(activation,
     new, state = trainer.step(trainer.layers, trainer.state, *blobs(), np.arange(20))
     assert all(np.isfinite(p).all() for layer in new for p in layer)
     assert state.t == 1
+
+
+def steps_by_hand(net, layers, X, T, weights, alpha, rate, batches):
+    """Plain gradient descent with scikit-learn's penalty and weighted means, one example at a time, in NumPy."""
+    layers = [(np.array(W), np.array(b)) for W, b in layers]
+    total = 0.0
+    for rows in batches:
+        size = weights[rows].sum() or 1.0
+        losses = [mean_loss(layers, ["tanh"], "softmax", X[k : k + 1], T[k : k + 1]) for k in rows]
+        squares = sum((W**2).sum() for W, _ in layers)
+        total += len(rows) * (np.dot(weights[rows], losses) + 0.5 * alpha * squares) / size
+        gradients = summed_gradients(layers, ["tanh"], "softmax", X[rows], T[rows], weights[rows] / size)
+        layers = [
+            (W - rate * (dW + alpha / size * W), b - rate * db)
+            for (W, b), (dW, db) in zip(layers, gradients, strict=True)
+        ]
+    return layers, total
+
+
+@pytest.mark.parametrize("mode", ["matrix", "loop"])
+def test_weights_alpha_and_a_rate_give_the_steps_worked_out_by_hand(backend, mode):
+    """The second minibatch has no weight at all: it adds nothing but the penalty, and no NaN."""
+    net = network(hidden=[4])
+    X, T = blobs(12)
+    weights = np.array([0.5, 1.0, 2.0, 0.0, 0.0, 0.0, 1.0, 0.0, 3.0, 1.0, 1.0, 0.2])
+    recipe = Recipe(SGD(), Constant(0.5), ElasticNet.build(2, alpha=0.3), mode=mode, batch_size=3, penalised=True)
+    trainer = Trainer(backend, net, recipe)
+    trainer.start(initialize(net, seed=3))
+    seen = trainer.run_epoch(
+        backend.asarray(X), backend.asarray(T), np.arange(12), weights=backend.asarray(weights[:, None]), rate=0.2
+    )
+    batches = np.arange(12).reshape(4, 3)
+    expected, total = steps_by_hand(net, initialize(net, seed=3), X, T, weights, 0.3, 0.1, batches)
+    reading = trainer.read({})
+    assert seen == 12
+    assert reading.finite
+    assert reading.rate == pytest.approx(0.1)
+    assert reading.loss == pytest.approx(total, rel=1e-12)
+    for layer, (W, b) in zip(trainer.copy_layers(), expected, strict=True):
+        np.testing.assert_allclose(backend.to_numpy(layer.W), W, rtol=1e-11, atol=1e-13)
+        np.testing.assert_allclose(backend.to_numpy(layer.b), b, rtol=1e-11, atol=1e-13)

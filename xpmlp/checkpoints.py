@@ -14,8 +14,10 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from xpmlp.activations import ACTIVATIONS
 from xpmlp.errors import InputError, XpmlpError
 from xpmlp.files import write_whole
+from xpmlp.losses import LOSSES
 from xpmlp.models import Model
 from xpmlp.network import Layer, Network
 from xpmlp.optimizers import AdamState, SGDState
@@ -71,7 +73,20 @@ def save_model(model: Model, path: Path) -> None:
         What to write.
     path : Path
         Where, usually ``model.safetensors``.
+
+    Raises
+    ------
+    InputError
+        For an activation or a loss that is not in the library's tables, and where the file cannot be written.
     """
+    network = model.network
+    own = [activation.name for activation in network.activations if ACTIVATIONS.get(activation.name) is not activation]
+    own += [] if LOSSES.get(network.loss.name) is network.loss else [network.loss.name]
+    if own:
+        raise InputError(
+            f"a model with a function of your own, {own[0]!r}, cannot be saved: a file holds names alone, and would be "
+            "read with another function or with none."
+        )
     arrays = {"scaling.shift": model.scaling.shift, "scaling.scale": model.scaling.scale, **_named(model.layers)}
     description = {
         "kind": "model",

@@ -49,8 +49,10 @@ def mask_function(backend: Backend, network: Network, seed: int) -> DrawMasks:
     """
     xp = backend.xp
     keys = generator(seed, "dropout").integers(-(2**31), 2**31, size=len(network.dropout)).tolist()
+    if not any(network.dropout):
+        return lambda t, rows: [None] * len(network.dropout)  # noqa: ARG005 - nothing to draw
     layers = [
-        (rate, key, xp.astype(backend.asindex(range(fan_in)), xp.int32) if rate else None)
+        (rate, key, _hash(xp, xp.astype(backend.asindex(range(fan_in)), xp.int32)) if rate else None)
         for rate, key, (fan_in, _) in zip(network.dropout, keys, network.shapes, strict=True)
     ]
 
@@ -63,7 +65,7 @@ def mask_function(backend: Backend, network: Network, seed: int) -> DrawMasks:
                 drawn.append(None)
                 continue
             row = _hash(xp, _hash(xp, step ^ key) ^ examples)  # (K,)
-            bits = _mixed(xp, row[:, None] ^ _hash(xp, units)[None, :])  # (K, fan_in), uniform over the integers
+            bits = _mixed(xp, row[:, None] ^ units[None, :])  # (K, fan_in), uniform over the integers
             kept = xp.astype(bits >= round(rate * (2**32 - 1)) - 2**31, backend.float_dtype)
             kept *= 1.0 / (1.0 - rate)
             drawn.append(kept)

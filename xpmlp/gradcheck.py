@@ -13,6 +13,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from xpmlp.activations import sign
 from xpmlp.draws import generator
 from xpmlp.errors import InputError
 from xpmlp.network import Layer, fprop, gradient_function
@@ -274,8 +275,8 @@ class _Objective:
             layers: list[Layer], X: Array, T: Array, masks: Sequence[Array | None]
         ) -> tuple[Array, list[Array]]:
             z = fprop(xp, network, layers, X, masks).z
-            sides = [xp.sign(z_l) for z_l, f in zip(z, network.activations, strict=False) if f.kink]
-            sides += [xp.sign(network.loss.output(xp, z[-1]) - T)] if network.loss.kink else []
+            sides = [sign(xp, z_l) for z_l, f in zip(z, network.activations, strict=False) if f.kink]
+            sides += [sign(xp, network.loss.output(xp, z[-1]) - T - kink) for kink in network.loss.kinks]
             return network.loss.value(xp, z[-1], T) / X.shape[0] + penalty.value(xp, layers), sides
 
         self.evaluate = backend.compile(evaluate)

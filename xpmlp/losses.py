@@ -38,8 +38,8 @@ class Loss:
         None where the targets are real numbers.
     delta : callable
         ``delta(xp, a, T)``: dL/dz for each row, (K, m), from the output ``a``.
-    kink : bool
-        Whether the first or second derivative jumps where output and target are equal.
+    kinks : tuple of float
+        The errors, ``a - T``, at which the first or second derivative jumps, where finite differences mislead.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Loss:
     terms: Callable[[Namespace, Array, Array], Array]
     correct: Callable[[Namespace, Array, Array], Array] | None
     delta: Callable[[Namespace, Array, Array], Array]
-    kink: bool = False
+    kinks: tuple[float, ...] = ()
 
     def value(self, xp: Namespace, z: Array, T: Array, weights: Array | None = None) -> Array:
         """Return the loss summed over the rows, a 0-d array; each row times its weight, (K, 1), where given."""
@@ -125,7 +125,7 @@ def huber(threshold: float = 1.0) -> Loss:
         error = a - T
         return xp.where(xp.abs(error) > h, h * sign(xp, error), error)
 
-    return Loss("huber", identity, terms, None, delta)
+    return Loss("huber", identity, terms, None, delta, kinks=(-h, h))
 
 
 @functools.cache
@@ -142,7 +142,7 @@ def quantile(level: float = 0.5) -> Loss:
         above, below = (xp.astype(side, error.dtype) for side in (error > 0, error < 0))
         return (1.0 - q) * above - q * below
 
-    return Loss("quantile", identity, terms, None, delta, kink=True)
+    return Loss("quantile", identity, terms, None, delta, kinks=(0.0,))
 
 
 def same_class(xp: Namespace, z: Array, T: Array) -> Array:
@@ -162,7 +162,7 @@ LOSSES: dict[str, Loss] = {
         Loss("logistic", logistic, logistic_cross_entropy, same_labels, canonical_delta),
         Loss("squared", identity, squared_error, None, canonical_delta),
         Loss("poisson", exponential, poisson, None, canonical_delta),
-        Loss("absolute", identity, absolute_error, None, d_absolute_error, kink=True),
+        Loss("absolute", identity, absolute_error, None, d_absolute_error, kinks=(0.0,)),
         huber(),
         quantile(),
     )

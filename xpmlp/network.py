@@ -241,7 +241,7 @@ def matrix_gradients(
 ) -> tuple[Array, list[Layer]]:
     """Return the loss summed over the rows, and the gradients of its mean, all rows at once (3.1.5)."""
     trace = fprop(xp, network, layers, X, masks)
-    scale = 1.0 / X.shape[0] if weights is None else weights / xp.sum(weights)
+    scale = 1.0 / X.shape[0] if weights is None else weights / total_weight(xp, weights, X.shape[0])
     gradients, _ = bprop(xp, network, layers, trace, T, scale=scale)
     return network.loss.value(xp, trace.z[-1], T, weights), gradients
 
@@ -271,8 +271,16 @@ def loop_gradients(
     for i in range(1, X.shape[0]):
         total = add(total, of_row(i))
     loss, gradients = total
-    size = X.shape[0] if weights is None else xp.sum(weights)
+    size = total_weight(xp, weights, X.shape[0])
     return loss, [Layer(dW / size, db / size) for dW, db in gradients]
+
+
+def total_weight(xp: Namespace, weights: Array | None, n: int) -> Array | int:
+    """Return what `n` rows count together: `n`, or the sum of their weights; 1 where all of these are 0."""
+    if weights is None:
+        return n
+    total = xp.sum(weights)
+    return xp.where(total > 0, total, xp.ones_like(total))
 
 
 def add_gradients(one: tuple[Array, list[Layer]], other: tuple[Array, list[Layer]]) -> tuple[Array, list[Layer]]:

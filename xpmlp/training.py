@@ -15,7 +15,7 @@ from xpmlp.checks import check_choice, check_features, check_number
 from xpmlp.draws import generator
 from xpmlp.dropout import mask_function
 from xpmlp.errors import DivergenceError, InputError, XpmlpWarning
-from xpmlp.network import MODES, Layer, gradient_function
+from xpmlp.network import MODES, Layer, gradient_function, total_weight
 from xpmlp.optimizers import Adam
 from xpmlp.penalties import ElasticNet
 from xpmlp.schedules import Constant
@@ -97,7 +97,7 @@ class Record:
     learning_rate : float
         Of its last step.
     loss : float
-        Mean loss of its examples, each under the weights of its own step; without penalty.
+        Mean loss of its examples, each under the weights of its own step; with the penalty where the recipe says so.
     scores : dict of str to Score
         Of each set that `train` was asked to evaluate, under the weights at the end of the epoch.
     layers : list of Layer
@@ -170,7 +170,7 @@ def make_step(backend: Backend, network: Network, recipe: Recipe) -> Step:
     def update(
         layers: list[Layer], state: State, loss: Array, gradients: list[Layer], weights: Array | None, n: int
     ) -> tuple[list[Layer], State]:
-        size = n if weights is None else xp.sum(weights)
+        size = total_weight(xp, weights, n)
         gradients = recipe.penalty.add_gradient(xp, layers, gradients, size)
         steps, epoch_loss = state.t, state.loss
         steps += 1
@@ -315,12 +315,13 @@ class Trainer:
         backend = self.backend
         with backend.computing():
             self.layers = [Layer(backend.own(W), backend.own(b)) for W, b in layers]
-            initial = self.recipe.optimizer.init(backend.xp, _flat(self.layers))
-            self.state = State(initial, backend.asindex(0), backend.own(0.0), backend.own(1.0))
-            if state is not None:
-                kept = type(initial)(*([backend.own(p) for p in arrays] for arrays in state.optimizer))
+            steps: Any
+            if state is None:
+                optimizer, steps = self.recipe.optimizer.init(backend.xp, _flat(self.layers)), 0
+            else:
+                optimizer = type(state.optimizer)(*([backend.own(p) for p in arrays] for arrays in state.optimizer))
                 steps = backend.to_numpy(state.t) if backend.holds(state.t) else state.t
-                self.state = self.state._replace(optimizer=kept, t=backend.asindex(steps))
+            self.state = State(optimizer, backend.asindex(steps), backend.own(0.0), backend.own(1.0))
 
     def run_epoch(
         self,

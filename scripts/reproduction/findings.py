@@ -120,10 +120,9 @@ def many_units_fit(rows: Sequence[Row], best_circle: Mapping[str, float]) -> Fin
     remark = ""
     if imperfect:
         remark = (
-            "The two rings overlap: on these training data the best circle around the origin has "
+            "On these training data the best circle around the origin has "
             f"{best_circle['errors']} examples on its wrong side (accuracy {best_circle['accuracy']:.4f}). "
-            f"The models have {' and '.join(str(row['train_errors']) for row in models)}: a smooth boundary, "
-            "not a perfect fit."
+            f"The models have {' and '.join(str(row['train_errors']) for row in models)}."
         )
     return Finding(
         "5",

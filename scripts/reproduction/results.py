@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import shutil
 from typing import TYPE_CHECKING, Any
 
 from xpmlp import InputError
@@ -18,7 +20,7 @@ RESULTS = "results.json"
 
 
 def prepare_folder(folder: Path, *, overwrite: bool) -> None:
-    """Make the folder, or clear it of an earlier report's page, table and pictures; runs replace their own files.
+    """Make the folder, or clear it of an earlier report's page, table, pictures and runs.
 
     Raises
     ------
@@ -36,8 +38,11 @@ def prepare_folder(folder: Path, *, overwrite: bool) -> None:
             raise InputError(
                 f"the output folder {folder} holds a report: choose another with --out, or give --overwrite."
             )
-        for stale in [folder / "index.html", *folder.glob("figures/*.png"), *folder.glob("boundaries/*.png")]:
+        pictures = [*folder.glob("figures/*.png"), *folder.glob("boundaries/*.png")]
+        for stale in [folder / "index.html", folder / "boundaries.csv", *pictures]:
             stale.unlink(missing_ok=True)
+        for config in folder.glob("runs/*/config.json"):
+            shutil.rmtree(config.parent)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -46,5 +51,13 @@ def prepare_folder(folder: Path, *, overwrite: bool) -> None:
 
 
 def write_results(folder: Path, results: Mapping[str, Any]) -> None:
-    """Write what has been measured so far."""
-    write_whole(folder / RESULTS, (json.dumps(results, indent=1, allow_nan=False) + "\n").encode())
+    """Write what has been measured so far; what is no finite number, as of a check that failed, is null."""
+    write_whole(folder / RESULTS, (json.dumps(_finite(results), indent=1, allow_nan=False) + "\n").encode())
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -24,6 +24,10 @@ class _WithSparse:
         return a.dot(b) if sparse.issparse(a) else np.matmul(a, b)
 
     @staticmethod
+    def concat(arrays: Any, *, axis: int = 0) -> Any:
+        return sparse.vstack(arrays) if sparse.issparse(arrays[0]) else np.concatenate(arrays, axis=axis)
+
+    @staticmethod
     def take(x: Any, rows: np.ndarray, *, axis: int) -> Any:
         return x[rows] if sparse.issparse(x) else np.take(x, rows, axis=axis)
 
