@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+from conftest import open_backend
 
-from xpmlp.backends import BACKENDS, get_backend, statuses
+from xpmlp.backends import BACKENDS, backend_of, get_backend, statuses
 from xpmlp.errors import InputError
 
 HOST = np.array([[1.0, -2.0, 3.5], [0.0, 1e-3, 7.0]])
@@ -274,3 +275,18 @@ def test_host_arrays_of_any_layout_are_taken(backend, check, view):
     host = view(np.arange(12.0).reshape(3, 4))
     check(backend, backend.asarray(host), host)
     check(backend, backend.own(host), host)
+
+
+def test_backends_are_equal_where_library_device_and_dtype_are(backend_name):
+    one, same, other = (open_backend(backend_name, dtype) for dtype in ("float64", "float64", "float32"))
+    assert one == same
+    assert hash(one) == hash(same)
+    assert one != other
+    assert one != backend_name
+
+
+def test_the_backend_of_an_array_is_that_of_its_library_and_device(backend):
+    found = backend_of(backend.asarray([1.0]), "float64")
+    assert (found.name, found.device_name, found.dtype) == (backend.name, backend.device_name, "float64")
+    with pytest.raises(InputError, match="this is list, but must be an array of one of: numpy"):
+        backend_of([1.0], "float64")

@@ -90,19 +90,60 @@ def test_weights_of_classes_are_weights_of_their_examples(solver, class_weight):
     same(model, new("multiclass", solver=solver).fit(X, y, sample_weight=own * weights))
 
 
-def test_weights_of_classes_count_in_early_stopping_and_partial_fit():
+def test_weights_of_classes_count_in_early_stopping_and_for_a_validation_set_of_ones_own():
     X, y = make("multiclass")
-    for params in ({"early_stopping": True, "validation_fraction": 0.3}, {"solver": "sgd"}):
-        model, expected = new("multiclass", class_weight="balanced", **params), new("multiclass", **params)
-        weights = compute_sample_weight("balanced", y)
-        if "early_stopping" in params:
-            model.fit(X, y)
-            expected.fit(X, y, sample_weight=weights)
-            assert model.validation_scores_ == expected.validation_scores_
-        else:
-            model.partial_fit(X, y, classes=[0, 1, 2])
-            expected.partial_fit(X, y, classes=[0, 1, 2], sample_weight=weights)
-        same(model, expected)
+    weights = compute_sample_weight("balanced", y)
+    params = {"early_stopping": True, "validation_fraction": 0.3}
+    model = new("multiclass", class_weight="balanced", **params).fit(X, y)
+    expected = new("multiclass", **params).fit(X, y, sample_weight=weights)
+    assert model.validation_scores_ == expected.validation_scores_
+    same(model, expected)
+    model = new("multiclass", class_weight="balanced").fit(X, y, X_val=X, y_val=y)
+    expected = new("multiclass").fit(X, y, sample_weight=weights, X_val=X, y_val=y, sample_weight_val=weights)
+    assert model.validation_loss_curve_ == expected.validation_loss_curve_
+
+
+def test_weights_of_classes_count_in_partial_fit_but_cannot_be_balanced_there():
+    X, y = make("multiclass")
+    weights = {0: 1.0, 1: 3.0, 2: 0.5}
+    model = new("multiclass", class_weight=weights).partial_fit(X, y, classes=[0, 1, 2])
+    expected = new("multiclass").partial_fit(X, y, classes=[0, 1, 2], sample_weight=compute_sample_weight(weights, y))
+    same(model, expected)
+    with pytest.raises(ValueError, match="'balanced' is not for partial_fit"):
+        new("multiclass", class_weight="balanced").partial_fit(X, y, classes=[0, 1, 2])
+
+
+def test_a_minibatch_without_weight_adds_nothing():
+    X, y = make("multiclass")
+    weights = np.zeros(N)
+    weights[:10] = 1.0
+    model = new("multiclass", alpha=0.0, batch_size=5, shuffle=False).fit(X, y, sample_weight=weights)
+    assert np.isfinite(model.loss_)
+    assert model.score(X[:10], y[:10]) > 0.5
+
+
+def test_a_warm_start_keeps_the_sizes_of_its_weights_and_refuses_another_number_of_layers():
+    X, y = make("multiclass")
+    model = new("multiclass", hidden_layer_sizes=(10,), warm_start=True, dropout=0.2).fit(X, y)
+    model.set_params(hidden_layer_sizes=(20,)).fit(X, y)
+    assert model.coefs_[0].shape[1] == 10
+    with pytest.raises(ValueError, match=r"hidden_layer_sizes is \[20, 20\], but the weights .* have 1 hidden layers"):
+        model.set_params(hidden_layer_sizes=(20, 20)).fit(X, y)
+
+
+def test_an_unknown_scorer_is_said_before_anything_is_trained():
+    X, y = make("multiclass")
+    model = new("multiclass", early_stopping=True, scoring="nonsense", max_iter=10**9)
+    with pytest.raises(ValueError, match="nonsense"):
+        model.fit(X, y)
+
+
+def test_a_regressor_with_a_loss_that_scikit_learn_lacks_goes_there_to_predict_and_not_with_its_optimizer():
+    X, y = make("regression")
+    model = new("regression", loss="huber").fit(X, y)
+    theirs = model.to_sklearn()
+    np.testing.assert_array_equal(theirs.predict(X), model.predict(X))
+    assert not hasattr(theirs, "_optimizer")
 
 
 def test_weights_of_classes_may_name_words_and_labels_in_a_column():

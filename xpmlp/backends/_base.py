@@ -95,6 +95,12 @@ class Backend(ABC):
     def __repr__(self) -> str:
         return f"<xpmlp backend {self.name} on {self.device_name} in {self.dtype}>"
 
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and (other.device_name, other.dtype) == (self.device_name, self.dtype)
+
+    def __hash__(self) -> int:
+        return hash((type(self), self.device_name, self.dtype))
+
     @abstractmethod
     def _open(self, device: str | None) -> None:
         """Set `xp`, `device` and `device_name`, or raise a `BackendError`."""

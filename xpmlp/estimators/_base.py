@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator, _fit_context, is_classifier
 from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import train_test_split
-from sklearn.utils import check_random_state
+from sklearn.utils import assert_all_finite, check_consistent_length, check_random_state
 from sklearn.utils._array_api import get_namespace_and_device, supported_float_dtypes
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
@@ -22,8 +22,8 @@ from xpmlp.estimators._lbfgs import minimise
 from xpmlp.estimators._parameters import CONSTRAINTS
 from xpmlp.estimators._places import dispatching, float_dtype, place_of, to_host
 from xpmlp.estimators._sklearn import ExchangeMixin
-from xpmlp.estimators._stochastic import Optimization, Progress, Rates, Rules, Validation, run
-from xpmlp.estimators._travel import TravelMixin
+from xpmlp.estimators._stochastic import Optimization, Progress, Rates, Rules, run
+from xpmlp.estimators._travel import TravelMixin, on_host
 from xpmlp.initializers import initialize
 from xpmlp.network import Layer, Network, fprop
 from xpmlp.optimizers import SGD, Adam, AdamW
@@ -148,15 +148,17 @@ class BaseMLP(TravelMixin, ExchangeMixin, CallbackSupportMixin, BaseEstimator, A
         X, T = self._validate(X, y, reset=first, incremental=incremental)
         weights = None if sample_weight is None else self._checked_weights(sample_weight, X.shape[0])
         weights = self._weights_of(y, weights)
+        if held_out is not None and self.solver == "lbfgs":
+            raise InputError("solver lbfgs has no epochs after which to measure X_val: leave it out, or take another.")
         place = place_of(X, self.device, self.dtype or self._dtype_for(X, first=first))
         self._random_state = check_random_state(self.random_state)
-        network = self._network(X.shape[1], sizes, T.shape[1])
+        network = self._network(X.shape[1], sizes if first else self._kept_sizes(sizes), T.shape[1])
         if first:
             self._start(network, self.dtype or float_dtype(X))
         backend = place.backend
         layers = place.layers(self.coefs_, self.intercepts_)
         examples = Examples(place.bring(X), backend.asarray(T), _column(place, weights))
-        task = Task(self, *given)
+        task = Task(self, *given, sample_weight)
         with task.running():
             if self.solver == "lbfgs":
                 layers = self._fit_lbfgs(place, network, layers, examples, task)
@@ -191,6 +193,16 @@ class BaseMLP(TravelMixin, ExchangeMixin, CallbackSupportMixin, BaseEstimator, A
             raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
         return sizes
 
+    def _kept_sizes(self, sizes: Sequence[int]) -> list[int]:
+        """Return the hidden sizes of the weights that are gone on with: sizes set since have no effect, as theirs."""
+        kept = [W.shape[1] for W in self.coefs_[:-1]]
+        if len(kept) != len(sizes):
+            raise ValueError(
+                f"hidden_layer_sizes is {list(sizes)}, but the weights to go on with have {len(kept)} hidden layers: "
+                "fit without warm_start, or clone the estimator."
+            )
+        return kept
+
     def _network(self, n_inputs: int, hidden: Sequence[int], n_outputs: int) -> Network:
         loss, self.out_activation_ = self._loss_of(n_outputs)
         self.n_outputs_ = n_outputs
@@ -214,7 +226,12 @@ class BaseMLP(TravelMixin, ExchangeMixin, CallbackSupportMixin, BaseEstimator, A
         """Draw initial weights and forget what an earlier fit has left."""
         draw = self._random_state
         if self.init == "auto":
-            layers = [_glorot(draw, *shape, logistic=self.activation == "logistic") for shape in network.shapes]
+            names = [activation.name for activation in network.activations]
+            names.append(names[-1] if names else self.activation)  # of the output layer, as in scikit-learn
+            layers = [
+                _glorot(draw, *shape, logistic=name == "logistic")
+                for shape, name in zip(network.shapes, names, strict=True)
+            ]
         else:
             layers = initialize(network, init=self.init, seed=draw.randint(MOST_SEEDS))
         self.coefs_ = [layer.W.astype(dtype) for layer in layers]
@@ -257,11 +274,11 @@ class BaseMLP(TravelMixin, ExchangeMixin, CallbackSupportMixin, BaseEstimator, A
             return Adam(self.beta_1, self.beta_2, self.epsilon)
         return AdamW(self.beta_1, self.beta_2, self.epsilon, self.weight_decay)
 
-    def _recipe(self, network: Network, n: int, optimizer: Optimizer) -> Recipe:
+    def _recipe(self, n: int, optimizer: Optimizer, seed: int) -> Recipe:
         batch_size = min(200, n) if self.batch_size == "auto" else self.batch_size
         if batch_size > n:
             warnings.warn(
-                "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped", stacklevel=6
+                "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped", stacklevel=7
             )
             batch_size = n
         steps = steps_per_epoch(n, batch_size) * self.max_iter
@@ -271,7 +288,7 @@ class BaseMLP(TravelMixin, ExchangeMixin, CallbackSupportMixin, BaseEstimator, A
             penalty=self._penalty(),
             batch_size=batch_size,
             epochs=self.max_iter,
-            seed=self._random_state.randint(MOST_SEEDS) if any(network.dropout) else 0,
+            seed=seed,
             penalised=True,
         )
 
@@ -287,25 +304,29 @@ class BaseMLP(TravelMixin, ExchangeMixin, CallbackSupportMixin, BaseEstimator, A
         *,
         incremental: bool,
     ) -> list[Layer]:
+        if self._watched() == "validation score" and self.scoring is not None:
+            check_scoring(self, self.scoring)  # an unknown one is said before the first epoch
         if self.early_stopping and incremental:
             raise ValueError("partial_fit does not support early_stopping=True")
         rows = np.arange(T.shape[0])
         validation = None
         if held_out is not None:
-            validation = self._validation(place, network, *self._held_out(place, *held_out))
+            validation = self._validation(place, network, *self._held_out(place, examples.X, *held_out))
         elif self.early_stopping:
             rows, val_rows = self._split(T)
             validation = self._validation(place, network, *_picked(place, examples, T, val_rows))
         kept = getattr(self, "_optimization", None) if incremental else None
         optimizer, rates = (kept.optimizer, kept.rates) if kept else (self._optimizer(), self._rates())
-        recipe = self._recipe(network, rows.shape[0], optimizer)
+        # Drawn where there is dropout alone, so that without it the draws are scikit-learn's.
+        seed = kept.seed if kept else self._random_state.randint(MOST_SEEDS) if any(network.dropout) else 0
+        recipe = self._recipe(rows.shape[0], optimizer, seed)
         trainer = self._trainer_of(place, network, recipe)
         trainer.start(layers, self._state(place, kept))
         if not hasattr(self, "_progress"):
             self._progress = Progress(self._watched())
             self._progress.best_layers = trainer.copy_layers() if self.early_stopping else None
-        else:
-            self._progress.best_layers = None  # scikit-learn's best weights are the last ones then, until beaten
+        elif self._progress.watched != self._watched():
+            self._progress.watched, self._progress.without_improvement = self._watched(), 0
         rules = Rules(self.max_iter, self.tol, self.n_iter_no_change, self.shuffle, self.verbose, incremental)
 
         def around(epoch: Callable[[], None]) -> bool:
@@ -314,10 +335,11 @@ class BaseMLP(TravelMixin, ExchangeMixin, CallbackSupportMixin, BaseEstimator, A
         try:
             run(trainer, *examples, rows, self._random_state, rates, rules, self._progress, validation, around)
         finally:
+            # None are kept from fit to fit: in a warm start, scikit-learn's best weights are the last, until beaten.
+            best, self._progress.best_layers = self._progress.best_layers, None
             self._note()
         state = trainer.state
-        self._optimization = Optimization(optimizer, state, rates)
-        best = self._progress.best_layers
+        self._optimization = Optimization(optimizer, state, rates, seed)
         return best if self.early_stopping and best is not None else trainer.copy_layers()
 
     def _rates(self) -> Rates:
@@ -329,12 +351,10 @@ class BaseMLP(TravelMixin, ExchangeMixin, CallbackSupportMixin, BaseEstimator, A
         return "validation loss" if self.scoring == "loss" else "validation score"
 
     def _state(self, place: Place, kept: Optimization | None) -> State | None:
-        if kept is None:
-            return None
-        backend = place.backend
-        optimizer, t, loss, rate = kept.state
-        moved = type(optimizer)(*[[backend.own(to_host(p)) for p in arrays] for arrays in optimizer])
-        return State(moved, backend.asindex(to_host(t)), *(backend.own(to_host(number)) for number in (loss, rate)))
+        """Return the state to go on with, where the network computes or on the host."""
+        if kept is None or place.backend.holds(kept.state.t):
+            return kept and kept.state
+        return on_host(kept.state)
 
     def _trainer_of(self, place: Place, network: Network, recipe: Recipe) -> Trainer:
         """Return the trainer of the last call where it would be the same: what it has compiled is kept."""
@@ -360,14 +380,22 @@ class BaseMLP(TravelMixin, ExchangeMixin, CallbackSupportMixin, BaseEstimator, A
             )
         return rows, val_rows
 
-    def _held_out(self, place: Place, X: Any, y: Any, weights: Any) -> tuple[Examples, np.ndarray, Any]:
-        self._check_namespace(X, "fit", place)
+    def _held_out(self, place: Place, X_fit: Any, X: Any, y: Any, weights: Any) -> tuple[Examples, np.ndarray, Any]:
         X = self._validated(X)
-        T = self._targets(X, y)
-        weights = None if weights is None else self._checked_weights(weights, X.shape[0])
+        if sparse.issparse(X) and not sparse.issparse(X_fit):
+            raise InputError("X_val is sparse, but X is not: give both in the same form.")
+        if not (place.home.holds(X) and place.home.on_device(X)):
+            raise ValueError(
+                "X_val must use the same namespace and the same device as X, which is of "
+                f"{place.home.name} on {place.home.device_name}."
+            )
+        T = self._checked_targets(X, y)
+        weights = self._weights_of(y, None if weights is None else self._checked_weights(weights, X.shape[0]))
         return Examples(place.bring(X), place.backend.asarray(T), _column(place, weights)), T, X
 
-    def _validation(self, place: Place, network: Network, examples: Examples, T: np.ndarray, X: Any) -> Validation:
+    def _validation(
+        self, place: Place, network: Network, examples: Examples, T: np.ndarray, X: Any
+    ) -> Callable[[Trainer], tuple[float, float | None]]:
         backend = place.backend
         xp = backend.xp
         X_val, T_val, weights = examples
@@ -375,25 +403,26 @@ class BaseMLP(TravelMixin, ExchangeMixin, CallbackSupportMixin, BaseEstimator, A
         size = float(X_val.shape[0] if host_weights is None else host_weights.sum())
         logits = backend.compile(lambda layers, X: fprop(xp, network, layers, X).z[-1])
 
-        def loss(trainer: Trainer) -> float:
-            with backend.computing():
-                value = network.loss.value(xp, outputs(backend, logits, trainer.layers, X_val), T_val, weights)
-                return float(backend.to_numpy(value)) / size
+        labels = self._labels(T)
+        scored = self._watched() == "validation score"
 
-        def score(trainer: Trainer) -> float:
-            if self.scoring is not None:
-                self._keep(place, trainer.copy_layers())
-                y = self._labels(T)
-                scorer = check_scoring(self, self.scoring)
-                return float(scorer(self, X, y) if weights is None else scorer(self, X, y, sample_weight=host_weights))
+        def measure(trainer: Trainer) -> tuple[float, float | None]:
             with backend.computing():
                 z = outputs(backend, logits, trainer.layers, X_val)
-                a = backend.to_numpy(network.loss.output(xp, z))
+                loss = float(backend.to_numpy(network.loss.value(xp, z, T_val, weights))) / size
+                a = backend.to_numpy(network.loss.output(xp, z)) if scored and self.scoring is None else None
+            return loss, score(trainer, a) if scored else None
+
+        def score(trainer: Trainer, a: np.ndarray | None) -> float:
+            if a is None:
+                now = self._on_numpy(place, trainer.copy_layers())
+                given = {} if weights is None else {"sample_weight": host_weights}
+                return float(check_scoring(now, self.scoring)(now, to_host(X), labels, **given))
             if not np.isfinite(a).all():
                 return float("nan")
-            return float(self._measure(self._labels(T), self._labels(a), sample_weight=host_weights))
+            return float(self._measure(labels, self._labels(a), sample_weight=host_weights))
 
-        return Validation(loss, score if self._watched() == "validation score" else None)
+        return measure
 
     def _note(self) -> None:
         """Write down what scikit-learn's attributes say of the fit so far."""
@@ -409,10 +438,26 @@ class BaseMLP(TravelMixin, ExchangeMixin, CallbackSupportMixin, BaseEstimator, A
         self.best_validation_score_ = progress.best_score if stopping else None
         if progress.validation_loss_curve:
             self.validation_loss_curve_ = progress.validation_loss_curve
+        else:
+            self.__dict__.pop("validation_loss_curve_", None)
 
     def _keep(self, place: Place, layers: Sequence[Layer]) -> None:
         for name, value in self._as_fitted(place, layers).items():
             setattr(self, name, value)
+
+    def _on_numpy(self, place: Place, layers: Sequence[Layer]) -> Self:
+        """Return an estimator with these weights that computes where this one does, but takes and gives NumPy's arrays.
+
+        Few of scikit-learn's scorers take arrays of another library.
+        """
+        now = object.__new__(type(self))
+        now.__dict__.update(self.__dict__, **self._as_fitted(place, layers))
+        if place.home.name != "numpy":
+            now.device = f"{place.home.name}:{place.home.device_name}"
+            now.coefs_, now.intercepts_ = ([to_host(p) for p in arrays] for arrays in (now.coefs_, now.intercepts_))
+            if is_classifier(self):
+                now.classes_ = to_host(self.classes_)
+        return now
 
     @staticmethod
     def _as_fitted(place: Place, layers: Sequence[Layer]) -> dict[str, Any]:
@@ -424,11 +469,20 @@ class BaseMLP(TravelMixin, ExchangeMixin, CallbackSupportMixin, BaseEstimator, A
 
     # Predicting.
 
+    def _checked_targets(self, X: Any, y: Any) -> np.ndarray:
+        """Check the targets of examples other than those of the fit, which `_targets` does not."""
+        T = self._targets(X, y)
+        check_consistent_length(X, T)
+        assert_all_finite(T)
+        if T.shape[1] != self.n_outputs_:
+            raise ValueError(f"The targets have {T.shape[1]} outputs, but the network has {self.n_outputs_}.")
+        return T
+
     def _validated(self, X: Any) -> Any:
         return validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
 
     def _place_at(self, X: Any, method: str) -> Place:
-        place = place_of(X, self.device, str(to_host(self.coefs_[0]).dtype))
+        place = place_of(X, self.device, float_dtype(self.coefs_[0]))
         self._check_namespace(X, method, place)
         return place
 

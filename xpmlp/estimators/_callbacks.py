@@ -18,21 +18,22 @@ class Task:
     ----------
     estimator : estimator
         What is fitted.
-    X, y : array
+    X, y, sample_weight : array
         As they were given.
     """
 
-    def __init__(self, estimator: Any, X: Any, y: Any) -> None:
-        self.estimator, self.X, self.y = estimator, X, y
+    def __init__(self, estimator: Any, X: Any, y: Any, sample_weight: Any = None) -> None:
+        metadata = {} if sample_weight is None else {"sample_weight": sample_weight}
+        self.about = {"estimator": estimator, "X": X, "y": y, "metadata": metadata}
         self.watched = bool(getattr(estimator, "_skl_callbacks", None)) or hasattr(estimator, "_parent_callback_ctx")
         self.context = estimator._init_callback_context(max_subtasks=estimator.max_iter)  # noqa: SLF001 - the protocol's
 
     @contextmanager
     def running(self) -> Iterator[None]:
         """Tell of the beginning and of the end."""
-        self.context.call_on_fit_task_begin(estimator=self.estimator, X=self.X, y=self.y)
+        self.context.call_on_fit_task_begin(**self.about)
         yield
-        self.context.call_on_fit_task_end(estimator=self.estimator, X=self.X, y=self.y)
+        self.context.call_on_fit_task_end(**self.about)
 
     def around(self, iteration: Callable[[], None], fitted: Callable[[], dict[str, Any]]) -> bool:
         """Do an iteration and tell of it; return whether a callback asks for an end.
@@ -42,16 +43,12 @@ class Task:
         iteration : callable
             What to do.
         fitted : callable
-            The attributes that make the estimator a fitted one as it is then.
+            The attributes that make the estimator a fitted one as it is then; called where a callback wants one.
         """
         if not self.watched:
             iteration()
             return False
         subtask = self.context.subcontext(task_name="iteration")
-        subtask.call_on_fit_task_begin(estimator=self.estimator, X=self.X, y=self.y)
+        subtask.call_on_fit_task_begin(**self.about)
         iteration()
-        return bool(
-            subtask.call_on_fit_task_end(
-                estimator=self.estimator, X=self.X, y=self.y, reconstruction_attributes=fitted()
-            )
-        )
+        return bool(subtask.call_on_fit_task_end(**self.about, reconstruction_attributes=fitted))

@@ -20,7 +20,7 @@ from xpmlp.estimators._base import STOCHASTIC, BaseMLP
 from xpmlp.estimators._inspection import InspectionMixin
 from xpmlp.estimators._losses import bounded_logistic, bounded_softmax
 from xpmlp.estimators._parameters import CONSTRAINTS, keep_parameters
-from xpmlp.estimators._places import library_of, to_host
+from xpmlp.estimators._places import NUMBERS, library_of, to_host
 from xpmlp.network import fprop
 
 if TYPE_CHECKING:
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from xpmlp.types import Array, Namespace
 
 __all__ = ["MLPClassifier"]
-
-NUMBERS = "iuf"  # the kinds of dtype that every array library has
 
 
 class MLPClassifier(InspectionMixin, ClassifierMixin, BaseMLP):
@@ -164,6 +162,11 @@ class MLPClassifier(InspectionMixin, ClassifierMixin, BaseMLP):
         self
             Fitted further.
         """
+        if self.class_weight == "balanced":
+            raise ValueError(
+                "class_weight 'balanced' is not for partial_fit, which sees a part of the examples: give a dict, such "
+                "as compute_class_weight('balanced', classes=classes, y=y) of scikit-learn computes from all of them."
+            )
         if _check_partial_fit_first_call(self, to_host(classes)):
             multilabel = type_of_target(to_host(y)).startswith("multilabel")
             self._label_binarizer = LabelBinarizer().fit(to_host(y if multilabel else classes))
@@ -184,7 +187,7 @@ class MLPClassifier(InspectionMixin, ClassifierMixin, BaseMLP):
         labels = self._flat(y)
         unknown = np.setdiff1d(unique_labels(labels), to_host(self.classes_))
         if unknown.size:
-            raise ValueError(f"y_val has classes that y does not have: {unknown.tolist()}.")
+            raise ValueError(f"There are classes that `y` in fit did not have: {unknown.tolist()}.")
         return self._binarized(labels)
 
     @staticmethod

@@ -86,15 +86,16 @@ class InspectionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         -------
         array of shape (n,)
             The Euclidean norm, over all weights and biases, of the gradient of each example's loss without penalty; of
-            X's library, on its device. No gradient of an example is ever formed: that of a layer is x (outer) delta, so
-            its squared norm is |x|^2 |delta|^2, and |delta|^2 for the biases (Goodfellow, 2015, arXiv:1510.01799).
+            X's library, on its device. The squared errors of several outputs are summed, as for the gradients of the
+            training. No gradient of an example is ever formed: that of a layer is x (outer) delta, so its squared norm
+            is |x|^2 |delta|^2, and |delta|^2 for the biases (Goodfellow, 2015, arXiv:1510.01799).
         """
         check_is_fitted(self)
         X = self._validated(X)
         place = self._place_at(X, "sample_gradient_norms")
         backend, network = place.backend, self._fitted_network()
         xp, layers = backend.xp, place.layers(self.coefs_, self.intercepts_)
-        examples, T = place.bring(X), backend.asarray(self._targets(X, y))
+        examples, T = place.bring(X), backend.asarray(self._checked_targets(X, y))
         with backend.computing():
             trace = fprop(xp, network, layers, examples)
             deltas = backward(xp, network, layers, trace, T)
@@ -108,7 +109,7 @@ class InspectionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         """Return a table of the layers, their shapes and their numbers of parameters."""
         check_is_fitted(self)
         names = [*(activation.name for activation in self._fitted_network().activations), self.out_activation_]
-        shapes = [tuple(to_host(W).shape) for W in self.coefs_]
+        shapes = [tuple(W.shape) for W in self.coefs_]
         rows = [("layer", "shape", "activation", "parameters")]
         rows += [
             (str(number), f"{fan_in} x {fan_out}", name, f"{fan_out * (fan_in + 1):,}")
@@ -126,7 +127,7 @@ class InspectionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
     @property
     def _n_features_out(self: Any) -> int:
         """The units of the last hidden layer: what `transform` gives, for the names of its columns."""
-        return int(to_host(self.coefs_[-1]).shape[0])
+        return int(self.coefs_[-1].shape[0])
 
     def __sklearn_tags__(self: Any) -> Tags:
         tags = super().__sklearn_tags__()

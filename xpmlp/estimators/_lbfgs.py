@@ -8,7 +8,7 @@ import numpy as np
 from scipy import optimize
 from sklearn.utils.optimize import _check_optimize_result
 
-from xpmlp.network import Layer, gradient_function
+from xpmlp.network import Layer, gradient_function, total_weight
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -44,13 +44,14 @@ def minimise(
     loss : float
         Their loss.
     n_iter : int
-        Iterations taken. Where they ended before the tolerance was met, scikit-learn's warning is given.
+        Iterations taken. Where they ended before the tolerance was met, scikit-learn's warning is given, unless
+        `on_iteration` asked for the end.
     """
     xp = backend.xp
     gradients_of = gradient_function(xp, network)
 
     def objective(layers: list[Layer], X: Array, T: Array, weights: Array | None) -> tuple[Array, list[Layer]]:
-        size = X.shape[0] if weights is None else xp.sum(weights)
+        size = total_weight(xp, weights, X.shape[0])
         loss, gradients = gradients_of(layers, X, T, (), weights)
         loss = loss / size + penalty.value(xp, layers, size)
         return loss, penalty.add_gradient(xp, layers, gradients, size)
@@ -62,8 +63,12 @@ def minimise(
             loss, gradients = compiled(_unpacked(backend, network, flat), X, T, weights)
             return float(backend.to_numpy(loss)), _packed(backend, gradients)
 
+    stopped = False
+
     def told(flat: np.ndarray) -> None:
-        if on_iteration(_unpacked(backend, network, flat)):
+        nonlocal stopped
+        stopped = on_iteration(_unpacked(backend, network, flat))
+        if stopped:
             raise StopIteration
 
     found = optimize.minimize(
@@ -74,7 +79,7 @@ def minimise(
         callback=told,
         options={"maxfun": max_fun, "maxiter": max_iter, "gtol": tol},
     )
-    n_iter = _check_optimize_result("lbfgs", found, max_iter)
+    n_iter = int(found.nit) if stopped else _check_optimize_result("lbfgs", found, max_iter)
     return _unpacked(backend, network, found.x), float(found.fun), n_iter
 
 

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from xpmlp.backends import Backend
     from xpmlp.types import Array
 
-__all__ = ["Place", "dispatching", "float_dtype", "library_of", "move", "open_place", "place_of", "to_host"]
+__all__ = ["NUMBERS", "Place", "dispatching", "float_dtype", "library_of", "move", "open_place", "place_of", "to_host"]
+
+NUMBERS = "iuf"  # the kinds of dtype that every array library has
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class Place:
 
     def give(self, x: Array) -> Array:
         """Move a result home."""
-        return x if self.home is self.backend else move(x, self.home)
+        return x if self.home == self.backend else move(x, self.home)
 
     def layers(self, coefs: Sequence[Array], intercepts: Sequence[Array]) -> list[Layer]:
         """Move weights, wherever they are, to where the network computes."""

@@ -68,7 +68,7 @@ class ExchangeMixin:
             theirs.classes_ = self._label_binarizer.classes_
         if hasattr(self, "_progress"):
             theirs._no_improvement_count = self._progress.without_improvement  # noqa: SLF001 - what theirs goes on with
-        if hasattr(self, "_optimization"):
+        if hasattr(self, "_optimization") and (shared["solver"], shared.get("loss")) == (self.solver, own.get("loss")):
             theirs._optimizer = _their_optimizer(self._optimization, theirs)  # noqa: SLF001 - as above
         return theirs
 
@@ -146,11 +146,11 @@ def _our_optimization(estimator: Any) -> Optimization:
         state = AdamState(_by_layer(theirs.ms), _by_layer(theirs.vs))
         rates = Rates("constant", theirs.learning_rate_init, 0.5)
         steps = theirs.t
-    return Optimization(optimizer, State(state, np.array(steps), np.array(0.0), np.array(1.0)), rates)
+    return Optimization(optimizer, State(state, np.array(steps), np.array(0.0), np.array(1.0)), rates, 0)
 
 
 def _their_optimizer(kept: Optimization, estimator: Any) -> SGDOptimizer | AdamOptimizer:
-    ours, state, rates = kept
+    ours, state, rates, _ = kept
     params = estimator.coefs_ + estimator.intercepts_
     if isinstance(ours, SGD):
         theirs = SGDOptimizer(params, rates.initial, rates.kind, ours.momentum, ours.nesterov, rates.power_t)

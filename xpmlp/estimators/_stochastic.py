@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from xpmlp.training import State, Trainer
     from xpmlp.types import Array
 
-__all__ = ["Optimization", "Progress", "Rates", "Rules", "Validation", "run"]
+__all__ = ["Optimization", "Progress", "Rates", "Rules", "run"]
 
 LEAST_RATE = 1e-6  # below which "adaptive" gives up
 
@@ -66,6 +66,7 @@ class Optimization(NamedTuple):
     optimizer: Optimizer
     state: State
     rates: Rates
+    seed: int  # of dropout's masks
 
 
 @dataclass
@@ -107,20 +108,6 @@ def _judged(curve: list[float], best: float, tol: float, *, sign: int) -> tuple[
 
 
 @dataclass(frozen=True)
-class Validation:
-    """What is measured on held-out examples after each epoch.
-
-    Attributes
-    ----------
-    loss, score : callable
-        ``f(trainer)``: their mean loss, and their score where one is asked for.
-    """
-
-    loss: Callable[[Trainer], float]
-    score: Callable[[Trainer], float] | None
-
-
-@dataclass(frozen=True)
 class Rules:
     """When to stop, and what to say.
 
@@ -150,7 +137,7 @@ def run(
     rates: Rates,
     rules: Rules,
     progress: Progress,
-    validation: Validation | None,
+    measure: Callable[[Trainer], tuple[float, float | None]] | None,
     around_epoch: Callable[[Callable[[], None]], bool],
 ) -> None:
     """Train until a rule says stop.
@@ -167,8 +154,8 @@ def run(
         Shuffles them anew for each epoch, from the last order: scikit-learn's draws.
     rates, rules, progress
         As their classes say; `rates` and `progress` are updated.
-    validation : Validation, optional
-        What to measure on held-out examples.
+    measure : callable, optional
+        ``measure(trainer)`` gives the mean loss of held-out examples, and their score where one is watched.
     around_epoch : callable
         ``around_epoch(epoch)`` calls ``epoch()`` and returns whether a callback asks for an end.
     """
@@ -183,10 +170,11 @@ def run(
         progress.n_iter += 1
         progress.seen += rows.shape[0]
         _say(rules, f"Iteration {progress.n_iter}, loss = {progress.loss_curve[-1]:.8f}")
-        if validation is not None:
-            progress.validation_loss_curve.append(validation.loss(trainer))
-            if validation.score is not None:
-                progress.validation_scores.append(validation.score(trainer))
+        if measure is not None:
+            loss, score = measure(trainer)
+            progress.validation_loss_curve.append(loss)
+            if score is not None:
+                progress.validation_scores.append(score)
                 _say(rules, f"Validation score: {progress.validation_scores[-1]:f}")
         if progress.judge(rules.tol) and progress.watched != "training loss":
             progress.best_layers = trainer.copy_layers()
@@ -202,10 +190,10 @@ def run(
             f"Stochastic Optimizer: Maximum iterations ({rules.max_iter}) "
             "reached and the optimization hasn't converged yet.",
             ConvergenceWarning,
-            stacklevel=5,
+            stacklevel=7,
         )
     except KeyboardInterrupt:
-        warnings.warn("Training interrupted by user.", stacklevel=5)
+        warnings.warn("Training interrupted by user.", stacklevel=7)
 
 
 def _gives_up(rules: Rules, rates: Rates, progress: Progress) -> bool:
