@@ -45,7 +45,7 @@ def test_a_resumed_run_ends_with_the_same_weights_and_scores(backend_name, tmp_p
     for record in experiment.records():
         records.append(record)
         if record.epoch == epoch:
-            save_checkpoint("run", records, experiment.backend.to_numpy, path)
+            save_checkpoint(["a", "b"], records, experiment.backend.to_numpy, path)
     checkpoint = load_checkpoint(path)
     assert [record.epoch for record in checkpoint.records] == list(range(1, epoch + 1))
     assert checkpoint.records[-1].scores == records[epoch - 1].scores
@@ -67,7 +67,7 @@ def a_checkpoint(tmp_path):
     records, path = [], tmp_path / "checkpoint.safetensors"
     for record in experiment.records():
         records.append(record)
-        save_checkpoint("run", records, experiment.backend.to_numpy, path)
+        save_checkpoint(["a", "b"], records, experiment.backend.to_numpy, path)
     return path
 
 
@@ -113,7 +113,7 @@ def test_a_model_is_no_checkpoint_and_a_checkpoint_no_model(checkpoint, tmp_path
 
 def test_a_record_from_a_file_is_nothing_to_go_on_from(checkpoint):
     with pytest.raises(InputError, match="no state to go on with"):
-        save_checkpoint("run", load_checkpoint(checkpoint).records, np.asarray, checkpoint)
+        save_checkpoint(["a", "b"], load_checkpoint(checkpoint).records, np.asarray, checkpoint)
 
 
 # The command line
@@ -212,7 +212,7 @@ def test_resuming_refuses_other_options_changed_configurations_and_runs_without_
     config.write_text(config.read_text().replace('"learning_rate": 0.003', '"learning_rate": 0.004'))
     done = xpmlp(tmp_path, "train", "--resume", "run")
     assert done.returncode == 2
-    assert "have changed since its checkpoint was written" in done.stderr
+    assert "its configuration changed since its checkpoint was written" in done.stderr
     for file in (tmp_path / "run").glob("*.safetensors"):
         file.unlink()
     done = xpmlp(tmp_path, "train", "--resume", "run")
@@ -233,6 +233,29 @@ def test_a_full_disk_ends_the_run_and_leaves_the_last_good_checkpoint(tmp_path):
     assert 10 < checkpoint.resumption.epoch < 60
     assert xpmlp(tmp_path, "train", "--resume", "run").returncode == 0
     assert len(rows_of(tmp_path / "run")) == 60
+
+
+def test_an_interrupted_run_without_checkpoint_is_not_called_complete_and_an_unfinished_one_points_to_its_resumption(
+    tmp_path,
+):
+    process = begin(tmp_path, "--epochs", "5000", "--hidden", "8")
+    process.kill()
+    process.communicate()
+    for arguments in (("evaluate", "run"), ("train", "circles", "--out", "run")):
+        done = xpmlp(tmp_path, *arguments)
+        assert done.returncode == 2
+        assert "xpmlp train --resume run" in done.stderr
+    resumed = subprocess.Popen(  # noqa: S603 - our own command
+        command("train", "--resume", "run"), cwd=tmp_path, stderr=subprocess.PIPE, text=True
+    )
+    resumed.stderr.readline()  # it is under way
+    resumed.send_signal(signal.SIGINT)
+    resumed.communicate(timeout=60)
+    for file in (tmp_path / "run").glob("*checkpoint*"):
+        file.unlink()
+    done = xpmlp(tmp_path, "train", "--resume", "run")
+    assert done.returncode == 2
+    assert "has no checkpoint to go on from" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,7 +28,6 @@ from xpmlp.training import Record, Resumption, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from xpmlp.types import Array
 
@@ -51,20 +51,20 @@ class Checkpoint:
 
     Attributes
     ----------
-    run : str
-        A fingerprint of configuration and data: where it differs, the run cannot be gone on with.
+    run : list of str
+        Fingerprints of configuration and data: where one differs, the run cannot be gone on with.
     records : list of Record
         Of the epochs that are done, without weights and state.
     resumption : Resumption
         What `train` goes on with, in NumPy arrays.
     """
 
-    run: str
+    run: list[str]
     records: list[Record]
     resumption: Resumption
 
 
-def save_model(model: Model, path: Path) -> None:
+def save_model(model: Model, path: str | Path) -> None:
     """Write a model, so that a reader finds the old file or the new one and never half of it.
 
     Parameters
@@ -98,10 +98,10 @@ def save_model(model: Model, path: Path) -> None:
         "feature_names": model.feature_names,
         "class_names": model.class_names,
     }
-    _write(path, arrays, description)
+    _write(Path(path), arrays, description)
 
 
-def load_model(path: Path) -> Model:
+def load_model(path: str | Path) -> Model:
     """Read a model that `save_model` wrote.
 
     Parameters
@@ -119,16 +119,18 @@ def load_model(path: Path) -> Model:
     InputError
         For a file that is missing, damaged, or not one of ours.
     """
-    model: Model = _read(path, "model", _model)
+    model: Model = _read(Path(path), "model", _model)
     return model
 
 
-def save_checkpoint(run: str, records: Sequence[Record], to_numpy: Callable[[Array], np.ndarray], path: Path) -> None:
+def save_checkpoint(
+    run: list[str], records: Sequence[Record], to_numpy: Callable[[Array], np.ndarray], path: Path
+) -> None:
     """Write what it takes to go on with a run, beside the checkpoint before, which is kept as ``previous-...``.
 
     Parameters
     ----------
-    run : str
+    run : list of str
         As in `Checkpoint`.
     records : sequence of Record
         Of all epochs; the last one's weights and state are those to go on with.
@@ -209,6 +211,8 @@ def _write(path: Path, arrays: dict[str, np.ndarray], description: dict[str, Any
 
 
 def _read(path: Path, kind: str, build: Callable[[dict[str, Any], dict[str, np.ndarray]], Any]) -> Any:
+    if path.is_dir():
+        raise InputError(f"{path} is a folder, and no {kind}: in the folder of a run it is {path / kind}.safetensors.")
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}

@@ -61,6 +61,8 @@ class Model:
         InputError
             For another number of features than in training, and for NaN or infinite values.
         """
+        if not isinstance(X, np.ndarray):
+            raise InputError(f"X is {type(X).__name__}, but must be a NumPy array with the features in order.")
         check_features(X, "X", self.feature_names)
         expected = self.network.sizes[0]
         if X.shape[1] != expected:

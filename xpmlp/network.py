@@ -113,6 +113,8 @@ class Network:
         for position, size in enumerate(hidden, start=1):
             check_number(f"the size of hidden layer {position}", size, at_least=1, at_most=MOST_UNITS, integer=True)
         names: tuple[str | Activation, ...] = one_for_each("activation", activation, len(hidden), "hidden layers")
+        if not hidden and isinstance(dropout, int | float) and dropout:
+            raise InputError("dropout is of hidden units, and there are none: leave it out, or drop inputs.")
         rates = (input_dropout, *one_for_each("dropout", dropout, len(hidden), "hidden layers"))
         if loss == "softmax" and n_outputs == 1:
             raise InputError("a softmax over one output is always 1: give at least two outputs, or loss 'logistic'.")
@@ -120,7 +122,10 @@ class Network:
             sizes=(int(n_inputs), *(int(size) for size in hidden), int(n_outputs)),
             activations=tuple(get_activation(name) for name in names),
             loss=get_loss(loss),
-            dropout=tuple(check_number("dropout", rate, at_least=0, below=1) for rate in rates),
+            dropout=tuple(
+                check_number("dropout" if number else "input dropout", rate, at_least=0, below=1)
+                for number, rate in enumerate(rates)
+            ),
         )
 
     @property

@@ -69,6 +69,10 @@ class RunFolder:
         self.log = path / "train.log"
 
     @property
+    def _unfinished(self) -> bool:
+        return self.checkpoint.exists() or previous(self.checkpoint).exists()
+
+    @property
     def files(self) -> list[Path]:
         """The files of the run that exist."""
         known = [self.config, self.metrics, self.model, self.checkpoint, self.curves, self.confusion, self.log]
@@ -94,6 +98,11 @@ class RunFolder:
         """
         if self.path.exists() and not self.path.is_dir():
             raise InputError(f"the output folder {self.path} exists and is a file: choose another with --out.")
+        if not overwrite and self._unfinished:
+            raise InputError(
+                f"the output folder {self.path} holds an unfinished run: go on with `xpmlp train --resume "
+                f"{self.path}`, choose another with --out, or give --overwrite to replace it."
+            )
         if not overwrite and self.path.is_dir() and any(self.path.iterdir()):
             raise InputError(
                 f"the output folder {self.path} is not empty: choose another with --out, "
@@ -125,7 +134,7 @@ class RunFolder:
 
     def save_checkpoint(self, experiment: Experiment, records: Sequence[Record]) -> None:
         """Write ``checkpoint.safetensors``; the one before is kept beside it."""
-        save_checkpoint(self._run_of(experiment), records, experiment.backend.to_numpy, self.checkpoint)
+        save_checkpoint(_run_of(experiment), records, experiment.backend.to_numpy, self.checkpoint)
 
     def resume(self, experiment: Experiment) -> tuple[Checkpoint, str]:
         """Find the newest good checkpoint, and bring ``metrics.csv`` back to its epoch.
@@ -143,12 +152,14 @@ class RunFolder:
             Where there is none to go on from, or the configuration or the data have changed since.
         """
         checkpoint, passed_over = self._newest_checkpoint()
-        if checkpoint.run != self._run_of(experiment):
-            raise InputError(
-                f"the run in {self.path} cannot be gone on with: its data or its {self.config.name} have changed since "
-                "its checkpoint was written. Restore them, or train anew."
-            )
+        for what, then, now in zip(("configuration", "data"), checkpoint.run, _run_of(experiment), strict=True):
+            if then != now:
+                raise InputError(
+                    f"the run in {self.path} cannot be gone on with: its {what} changed since its checkpoint was "
+                    "written. Restore what was changed, or train anew."
+                )
         self._write_metrics(checkpoint.records)
+        self.model.unlink(missing_ok=True)  # of the interruption: the checkpoint is ahead of it from now on
         return checkpoint, passed_over
 
     def _newest_checkpoint(self) -> tuple[Checkpoint, str]:
@@ -162,15 +173,20 @@ class RunFolder:
                 problem = str(error)
         if problem:
             raise InputError(f"the run in {self.path} has no good checkpoint to go on from: {problem}")
-        if self.model.exists():
+        if self.model.exists() and self._is_complete():
             raise InputError(f"the run in {self.path} is complete: there is nothing left to go on with.")
-        raise InputError(f"the run in {self.path} has no checkpoint to go on from: train it anew with --overwrite.")
+        raise InputError(
+            f"the run in {self.path} has no checkpoint to go on from, which the end of an epoch leaves: train it anew "
+            "with --overwrite."
+        )
 
-    @staticmethod
-    def _run_of(experiment: Experiment) -> str:
-        """Return what a run's configuration and data come to, in one word."""
-        decided = json.dumps(experiment.options.to_json(), sort_keys=True) + fingerprint(experiment.dataset)
-        return hashlib.sha256(decided.encode()).hexdigest()
+    def _is_complete(self) -> bool:
+        """Whether the last row of ``metrics.csv`` is that of the last epoch, with all its examples."""
+        wanted = self._configured(lambda config: (config["options"]["epochs"], config["data"]["examples"]["train"]))
+        rows = (
+            list(csv.DictReader(self.metrics.read_text(encoding="utf-8").splitlines())) if self.metrics.exists() else []
+        )
+        return bool(rows) and (int(rows[-1]["epoch"]), int(rows[-1]["examples"])) == tuple(wanted)
 
     def _write_metrics(self, records: Sequence[Record]) -> None:
         write_whole(self.metrics, _lines([METRICS, *map(_row, records)]).encode())
@@ -198,6 +214,10 @@ class RunFolder:
         """
         if not self.path.is_dir():
             raise InputError(f"there is no run folder at {self.path}. `xpmlp train` makes one.")
+        if not self.model.exists() and self._unfinished:
+            raise InputError(
+                f"the run in {self.path} is not finished: go on with `xpmlp train --resume {self.path}` first."
+            )
         if self.config.exists() and not self.model.exists():
             raise InputError(f"the run in {self.path} ended before there was a model to save: train it again.")
         return load_model(self.model)
@@ -220,10 +240,16 @@ class RunFolder:
     def _configured(self, read: Callable[[dict[str, Any]], Value]) -> Value:
         try:
             return read(json.loads(self.config.read_text(encoding="utf-8")))
-        except FileNotFoundError as error:
+        except (FileNotFoundError, NotADirectoryError) as error:
             raise InputError(f"there is no {self.config}: is {self.path} the folder of a run?") from error
         except (OSError, AttributeError, LookupError, TypeError, ValueError) as error:
             raise InputError(f"{self.config} cannot be read: {type(error).__name__}: {error}.") from error
+
+
+def _run_of(experiment: Experiment) -> list[str]:
+    """Return what a run's configuration and its data come to, in a word each; data may be found in another folder."""
+    decided = {name: value for name, value in experiment.options.to_json().items() if name != "data_dir"}
+    return [hashlib.sha256(json.dumps(decided, sort_keys=True).encode()).hexdigest(), fingerprint(experiment.dataset)]
 
 
 def _lines(rows: Iterable[Iterable[Any]]) -> str:

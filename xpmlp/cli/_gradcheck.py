@@ -60,7 +60,11 @@ def gradcheck(
         seed=seed,
     )
     _print(check)
-    title = f"circles, {hidden} hidden {activation}, {mode}, K = {batch_size}, {place.name} on {place.device_name}"
+    dropped = f", dropout {dropout}" if dropout != "0" else ""
+    title = (
+        f"circles, {hidden} hidden {activation}, {mode}{dropped}, K = {batch_size}, {place.name} on {place.device_name}"
+    )
+    typer.echo(title)
     save_figure(gradient_figure(check, title), out)
     typer.echo(f"figure: {out}")
     if not (check.passed and check.report_passed):

@@ -53,7 +53,13 @@ __all__ = ["train"]
 
 DEFAULTS = Options()
 RUN = "The run"
-FREE = ("resume", "quiet", "checkpoint_every", "checkpoint_seconds")  # options that may be given with --resume
+FREE = (
+    "resume",
+    "data_dir",
+    "quiet",
+    "checkpoint_every",
+    "checkpoint_seconds",
+)  # options that may be given with --resume
 
 
 def train(
@@ -183,7 +189,8 @@ def train(
     if resume is not None:
         _check_alone(context)
         folder = RunFolder(resume)
-        experiment = prepare(folder.options(), progress=not quiet)
+        kept = folder.options()
+        experiment = prepare(replace(kept, data_dir=options.data_dir or kept.data_dir), progress=not quiet)
         checkpoint, passed_over = folder.resume(experiment)
         if passed_over:
             warn(f"{passed_over} The checkpoint before it is taken.")

@@ -11,7 +11,7 @@ from sklearn import get_config
 
 from xpmlp.backends import BACKENDS, backend_of, get_backend
 from xpmlp.backends.sparse import SparseNumpyBackend
-from xpmlp.errors import InputError
+from xpmlp.errors import BackendError, InputError
 from xpmlp.network import Layer
 
 if TYPE_CHECKING:
@@ -139,16 +139,17 @@ def open_place(where: str, dtype: str) -> Backend:
     if where == "cpu":
         return get_backend("numpy", dtype=dtype)
     if name == "cuda":
-        library = "torch" if _only_torch() else "cupy"
-        return get_backend(library, where, dtype)
+        installed = [library for library in ("cupy", "torch") if importlib.util.find_spec(library) is not None]
+        if not installed:
+            raise BackendError(
+                f"device {where!r} needs CuPy or PyTorch, and neither is installed. Install one with: "
+                "pip install 'xpmlp[cuda13]' or 'xpmlp[cuda12]' (CuPy), or pip install 'xpmlp[torch]'"
+            )
+        return get_backend(installed[0], where, dtype)
     if where == "mps":
         return get_backend("torch", where, dtype)
     known = "auto, cpu, cuda, cuda:0, mps, or a backend's name with or without a device, such as torch:cuda:0"
     raise InputError(f"device is {where!r}, but must be one of: {known}.")
-
-
-def _only_torch() -> bool:
-    return importlib.util.find_spec("cupy") is None and importlib.util.find_spec("torch") is not None
 
 
 def library_of(values: Any) -> Backend | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import warnings
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +13,7 @@ from sklearn.metrics import r2_score
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import column_or_1d
 
+from xpmlp.errors import XpmlpWarning
 from xpmlp.estimators._base import BaseMLP
 from xpmlp.estimators._inspection import InspectionMixin
 from xpmlp.estimators._losses import mean_squared
@@ -116,6 +119,13 @@ class MLPRegressor(InspectionMixin, RegressorMixin, BaseMLP):
         keep_parameters(self, locals())
 
     def _validate(self, X: Any, y: Any, *, reset: bool, incremental: bool) -> tuple[Any, np.ndarray]:  # noqa: ARG002
+        for name, loss in (("quantile", "quantile"), ("huber_threshold", "huber")):
+            default = inspect.signature(type(self).__init__).parameters[name].default
+            if getattr(self, name) != default and self.loss != loss:
+                message = (
+                    f"{name} is {getattr(self, name)}, which is of loss {loss!r} alone; the loss is {self.loss!r}."
+                )
+                warnings.warn(message, XpmlpWarning, stacklevel=7)
         X, y = self._checked(X, y, reset=reset, y_numeric=True)
         return X, self._targets(X, y)
 
