@@ -4,32 +4,31 @@ from __future__ import annotations
 
 import warnings
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from scipy import sparse
-from sklearn.base import BaseEstimator, _fit_context, is_classifier
+from sklearn.base import BaseEstimator, _fit_context
 from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.metrics import check_scoring
-from sklearn.model_selection import train_test_split
-from sklearn.utils import assert_all_finite, check_consistent_length, check_random_state
+from sklearn.utils import check_random_state
 from sklearn.utils._array_api import get_namespace_and_device, supported_float_dtypes
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from xpmlp.errors import InputError
 from xpmlp.estimators._callbacks import Task
 from xpmlp.estimators._lbfgs import minimise
 from xpmlp.estimators._parameters import CONSTRAINTS
-from xpmlp.estimators._places import dispatching, float_dtype, place_of, to_host
+from xpmlp.estimators._places import float_dtype, place_of, to_host
+from xpmlp.estimators._prediction import PredictionMixin
 from xpmlp.estimators._sklearn import ExchangeMixin
 from xpmlp.estimators._stochastic import Optimization, Progress, Rates, Rules, run
 from xpmlp.estimators._travel import TravelMixin, on_host
+from xpmlp.estimators._validation import Examples, ValidationMixin, column, picked
 from xpmlp.initializers import initialize
-from xpmlp.network import Layer, Network, fprop
+from xpmlp.network import Layer, Network
 from xpmlp.optimizers import SGD, Adam, AdamW
 from xpmlp.penalties import ElasticNet
 from xpmlp.schedules import Constant, build_schedule
-from xpmlp.scoring import outputs
 from xpmlp.training import Recipe, State, Trainer, steps_per_epoch
 
 if TYPE_CHECKING:
@@ -38,7 +37,6 @@ if TYPE_CHECKING:
     from xpmlp.estimators._places import Place
     from xpmlp.losses import Loss
     from xpmlp.optimizers import Optimizer
-    from xpmlp.types import Array
 
 __all__ = ["BaseMLP"]
 
@@ -46,15 +44,7 @@ MOST_SEEDS = 2**31 - 1
 STOCHASTIC = ("sgd", "adam", "adamw")
 
 
-class Examples(NamedTuple):
-    """Examples with their targets and weights, where the network computes."""
-
-    X: Any  # (n, d)
-    T: Array  # (n, m)
-    weights: Array | None  # (n, 1)
-
-
-class BaseMLP(TravelMixin, ExchangeMixin, CallbackSupportMixin, BaseEstimator, ABC):
+class BaseMLP(ValidationMixin, PredictionMixin, TravelMixin, ExchangeMixin, CallbackSupportMixin, BaseEstimator, ABC):
     """Base of `MLPClassifier` and `MLPRegressor`: use these."""
 
     _parameter_constraints: dict[str, list[Any]] = CONSTRAINTS
@@ -157,7 +147,7 @@ class BaseMLP(TravelMixin, ExchangeMixin, CallbackSupportMixin, BaseEstimator, A
             self._start(network, self.dtype or float_dtype(X))
         backend = place.backend
         layers = place.layers(self.coefs_, self.intercepts_)
-        examples = Examples(place.bring(X), backend.asarray(T), _column(place, weights))
+        examples = Examples(place.bring(X), backend.asarray(T), column(place, weights))
         task = Task(self, *given, sample_weight)
         with task.running():
             if self.solver == "lbfgs":
@@ -311,10 +301,10 @@ class BaseMLP(TravelMixin, ExchangeMixin, CallbackSupportMixin, BaseEstimator, A
         rows = np.arange(T.shape[0])
         validation = None
         if held_out is not None:
-            validation = self._validation(place, network, *self._held_out(place, examples.X, *held_out))
+            validation = self._measurement(place, network, *self._held_out(place, examples.X, *held_out))
         elif self.early_stopping:
             rows, val_rows = self._split(T)
-            validation = self._validation(place, network, *_picked(place, examples, T, val_rows))
+            validation = self._measurement(place, network, *picked(place, examples, T, val_rows))
         kept = getattr(self, "_optimization", None) if incremental else None
         optimizer, rates = (kept.optimizer, kept.rates) if kept else (self._optimizer(), self._rates())
         # Drawn where there is dropout alone, so that without it the draws are scikit-learn's.
@@ -345,11 +335,6 @@ class BaseMLP(TravelMixin, ExchangeMixin, CallbackSupportMixin, BaseEstimator, A
     def _rates(self) -> Rates:
         return Rates(self.learning_rate if self.solver == "sgd" else "constant", self.learning_rate_init, self.power_t)
 
-    def _watched(self) -> str:
-        if not self.early_stopping:
-            return "training loss"
-        return "validation loss" if self.scoring == "loss" else "validation score"
-
     def _state(self, place: Place, kept: Optimization | None) -> State | None:
         """Return the state to go on with, where the network computes or on the host."""
         if kept is None or place.backend.holds(kept.state.t):
@@ -362,67 +347,6 @@ class BaseMLP(TravelMixin, ExchangeMixin, CallbackSupportMixin, BaseEstimator, A
         if kept is None or (kept.backend, kept.network, kept.recipe) != (place.backend, network, recipe):
             kept = self._trainer = Trainer(place.backend, network, recipe)
         return kept
-
-    def _split(self, T: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Hold out a share of the examples: the rows to train on, and the others, as scikit-learn draws them."""
-        stratify = T if is_classifier(self) and T.shape[1] == 1 else None
-        if self.stratify_validation and is_classifier(self) and self.out_activation_ == "softmax":
-            stratify = T.argmax(axis=1)
-        rows, val_rows = train_test_split(
-            np.arange(T.shape[0]),
-            random_state=self._random_state,
-            test_size=self.validation_fraction,
-            stratify=stratify,
-        )
-        if val_rows.shape[0] < 2:
-            raise ValueError(
-                "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."
-            )
-        return rows, val_rows
-
-    def _held_out(self, place: Place, X_fit: Any, X: Any, y: Any, weights: Any) -> tuple[Examples, np.ndarray, Any]:
-        X = self._validated(X)
-        if sparse.issparse(X) and not sparse.issparse(X_fit):
-            raise InputError("X_val is sparse, but X is not: give both in the same form.")
-        if not (place.home.holds(X) and place.home.on_device(X)):
-            raise ValueError(
-                "X_val must use the same namespace and the same device as X, which is of "
-                f"{place.home.name} on {place.home.device_name}."
-            )
-        T = self._checked_targets(X, y)
-        weights = self._weights_of(y, None if weights is None else self._checked_weights(weights, X.shape[0]))
-        return Examples(place.bring(X), place.backend.asarray(T), _column(place, weights)), T, X
-
-    def _validation(
-        self, place: Place, network: Network, examples: Examples, T: np.ndarray, X: Any
-    ) -> Callable[[Trainer], tuple[float, float | None]]:
-        backend = place.backend
-        xp = backend.xp
-        X_val, T_val, weights = examples
-        host_weights = None if weights is None else to_host(weights)[:, 0]
-        size = float(X_val.shape[0] if host_weights is None else host_weights.sum())
-        logits = backend.compile(lambda layers, X: fprop(xp, network, layers, X).z[-1])
-
-        labels = self._labels(T)
-        scored = self._watched() == "validation score"
-
-        def measure(trainer: Trainer) -> tuple[float, float | None]:
-            with backend.computing():
-                z = outputs(backend, logits, trainer.layers, X_val)
-                loss = float(backend.to_numpy(network.loss.value(xp, z, T_val, weights))) / size
-                a = backend.to_numpy(network.loss.output(xp, z)) if scored and self.scoring is None else None
-            return loss, score(trainer, a) if scored else None
-
-        def score(trainer: Trainer, a: np.ndarray | None) -> float:
-            if a is None:
-                now = self._on_numpy(place, trainer.copy_layers())
-                given = {} if weights is None else {"sample_weight": host_weights}
-                return float(check_scoring(now, self.scoring)(now, to_host(X), labels, **given))
-            if not np.isfinite(a).all():
-                return float("nan")
-            return float(self._measure(labels, self._labels(a), sample_weight=host_weights))
-
-        return measure
 
     def _note(self) -> None:
         """Write down what scikit-learn's attributes say of the fit so far."""
@@ -445,20 +369,6 @@ class BaseMLP(TravelMixin, ExchangeMixin, CallbackSupportMixin, BaseEstimator, A
         for name, value in self._as_fitted(place, layers).items():
             setattr(self, name, value)
 
-    def _on_numpy(self, place: Place, layers: Sequence[Layer]) -> Self:
-        """Return an estimator with these weights that computes where this one does, but takes and gives NumPy's arrays.
-
-        Few of scikit-learn's scorers take arrays of another library.
-        """
-        now = object.__new__(type(self))
-        now.__dict__.update(self.__dict__, **self._as_fitted(place, layers))
-        if place.home.name != "numpy":
-            now.device = f"{place.home.name}:{place.home.device_name}"
-            now.coefs_, now.intercepts_ = ([to_host(p) for p in arrays] for arrays in (now.coefs_, now.intercepts_))
-            if is_classifier(self):
-                now.classes_ = to_host(self.classes_)
-        return now
-
     @staticmethod
     def _as_fitted(place: Place, layers: Sequence[Layer]) -> dict[str, Any]:
         """Return the attributes that hold weights."""
@@ -467,69 +377,8 @@ class BaseMLP(TravelMixin, ExchangeMixin, CallbackSupportMixin, BaseEstimator, A
             "intercepts_": [place.give(layer.b) for layer in layers],
         }
 
-    # Predicting.
-
-    def _checked_targets(self, X: Any, y: Any) -> np.ndarray:
-        """Check the targets of examples other than those of the fit, which `_targets` does not."""
-        T = self._targets(X, y)
-        check_consistent_length(X, T)
-        assert_all_finite(T)
-        if T.shape[1] != self.n_outputs_:
-            raise ValueError(f"The targets have {T.shape[1]} outputs, but the network has {self.n_outputs_}.")
-        return T
-
-    def _validated(self, X: Any) -> Any:
-        return validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
-
-    def _place_at(self, X: Any, method: str) -> Place:
-        place = place_of(X, self.device, float_dtype(self.coefs_[0]))
-        self._check_namespace(X, method, place)
-        return place
-
-    def _check_namespace(self, X: Any, method: str, place: Place) -> None:
-        """Refuse examples of another library or device than the fitted weights', as scikit-learn does."""
-        if not dispatching() or sparse.issparse(X):
-            return
-        fitted = self.coefs_[0]
-        if not (place.home.holds(fitted) and place.home.on_device(fitted)):
-            raise ValueError(
-                f"Inputs passed to {type(self).__name__}.{method}() must use the same namespace and the same device as "
-                f"those passed to fit(): these are of {place.home.name} on {place.home.device_name}. Move the "
-                f"estimator with estimator.to('{place.home.name}:{place.home.device_name}')."
-            )
-
-    def _forward(self, X: Any, method: str, of: Callable[..., Array]) -> tuple[Place, Array]:
-        """Return ``of(xp, network, layers, X)`` for validated examples, where they are computed on."""
-        check_is_fitted(self)
-        X = self._validated(X)
-        place = self._place_at(X, method)
-        backend = place.backend
-        network = self._fitted_network()
-        layers = place.layers(self.coefs_, self.intercepts_)
-        with backend.computing():
-            return place, outputs(backend, lambda layers, X: of(backend.xp, network, layers, X), layers, place.bring(X))
-
-    def _fitted_network(self) -> Network:
-        """Describe the network that the fitted weights are of."""
-        shapes = [tuple(W.shape) for W in self.coefs_]
-        hidden = [fan_out for _, fan_out in shapes[:-1]]
-        loss, _ = self._loss_of(self.n_outputs_)
-        return Network.build(shapes[0][0], hidden, shapes[-1][1], activation=self.activation, loss=loss)
-
 
 def _glorot(draw: np.random.RandomState, fan_in: int, fan_out: int, *, logistic: bool) -> Layer:
     """Draw weights and biases uniformly within sqrt(6 / (fan_in + fan_out)), 2 for logistic units: scikit-learn's."""
     bound = np.sqrt((2.0 if logistic else 6.0) / (fan_in + fan_out))
     return Layer(draw.uniform(-bound, bound, (fan_in, fan_out)), draw.uniform(-bound, bound, fan_out))
-
-
-def _column(place: Place, weights: np.ndarray | None) -> Array | None:
-    return None if weights is None else place.backend.asarray(weights[:, None])
-
-
-def _picked(place: Place, examples: Examples, T: np.ndarray, rows: np.ndarray) -> tuple[Examples, np.ndarray, Any]:
-    backend = place.backend
-    indices = backend.asindex(rows)
-    picked = [None if array is None else backend.xp.take(array, indices, axis=0) for array in examples]
-    X = picked[0] if sparse.issparse(picked[0]) else place.give(picked[0])
-    return Examples(*picked), T[rows], X

@@ -1,0 +1,74 @@
+"""From examples to the outputs of a fitted network."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from scipy import sparse
+from sklearn.utils import assert_all_finite, check_consistent_length
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from xpmlp.estimators._places import dispatching, float_dtype, place_of
+from xpmlp.network import Network
+from xpmlp.scoring import outputs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+
+    from xpmlp.estimators._places import Place
+    from xpmlp.types import Array
+
+__all__ = ["PredictionMixin"]
+
+
+class PredictionMixin:
+    """How `BaseMLP` checks examples and passes them through its network."""
+
+    def _checked_targets(self: Any, X: Any, y: Any) -> np.ndarray:
+        """Check the targets of examples other than those of the fit, which `_targets` does not."""
+        T = self._targets(X, y)
+        check_consistent_length(X, T)
+        assert_all_finite(T)
+        if T.shape[1] != self.n_outputs_:
+            raise ValueError(f"The targets have {T.shape[1]} outputs, but the network has {self.n_outputs_}.")
+        return T
+
+    def _validated(self: Any, X: Any) -> Any:
+        return validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
+
+    def _place_at(self: Any, X: Any, method: str) -> Place:
+        place = place_of(X, self.device, float_dtype(self.coefs_[0]))
+        self._check_namespace(X, method, place)
+        return place
+
+    def _check_namespace(self: Any, X: Any, method: str, place: Place) -> None:
+        """Refuse examples of another library or device than the fitted weights', as scikit-learn does."""
+        if not dispatching() or sparse.issparse(X):
+            return
+        fitted = self.coefs_[0]
+        if not (place.home.holds(fitted) and place.home.on_device(fitted)):
+            raise ValueError(
+                f"Inputs passed to {type(self).__name__}.{method}() must use the same namespace and the same device as "
+                f"those passed to fit(): these are of {place.home.name} on {place.home.device_name}. Move the "
+                f"estimator with estimator.to('{place.home.name}:{place.home.device_name}')."
+            )
+
+    def _forward(self: Any, X: Any, method: str, of: Callable[..., Array]) -> tuple[Place, Array]:
+        """Return ``of(xp, network, layers, X)`` for validated examples, where they are computed on."""
+        check_is_fitted(self)
+        X = self._validated(X)
+        place = self._place_at(X, method)
+        backend = place.backend
+        network = self._fitted_network()
+        layers = place.layers(self.coefs_, self.intercepts_)
+        with backend.computing():
+            return place, outputs(backend, lambda layers, X: of(backend.xp, network, layers, X), layers, place.bring(X))
+
+    def _fitted_network(self: Any) -> Network:
+        """Describe the network that the fitted weights are of."""
+        shapes = [tuple(W.shape) for W in self.coefs_]
+        hidden = [fan_out for _, fan_out in shapes[:-1]]
+        loss, _ = self._loss_of(self.n_outputs_)
+        return Network.build(shapes[0][0], hidden, shapes[-1][1], activation=self.activation, loss=loss)
