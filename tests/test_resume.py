@@ -1,0 +1,152 @@
+"""`xpmlp train --resume`: killed, told to end or out of disk, a run goes on to the same bytes."""
+
+from __future__ import annotations
+
+import csv
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from xpmlp.checkpoints import load_checkpoint, load_model
+
+
+def command(*arguments):
+    return [sys.executable, "-m", "xpmlp", *map(str, arguments)]
+
+
+def xpmlp(folder, *arguments, **options):
+    return subprocess.run(command(*arguments), cwd=folder, capture_output=True, text=True, check=False, **options)  # noqa: S603 - our own
+
+
+def begin(folder, *arguments):
+    """Start a training and wait for its first checkpoint."""
+    process = subprocess.Popen(  # noqa: S603 - our own command
+        command("train", "circles", "--out", "run", *arguments), cwd=folder, stderr=subprocess.PIPE, text=True
+    )
+    for _ in range(600):
+        if (folder / "run" / "checkpoint.safetensors").exists():
+            return process
+        time.sleep(0.05)
+    process.kill()
+    raise AssertionError("no checkpoint within 30 s")
+
+
+def rows_of(folder):
+    """The rows of metrics.csv, without the seconds."""
+    rows = list(csv.DictReader((folder / "metrics.csv").read_text().splitlines()))
+    return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
+
+
+LONG = ("--epochs", "100", "--hidden", "8", "--dropout", "0.2", "--optimizer", "adamw")
+
+
+def test_killed_runs_go_on_to_the_same_bytes(tmp_path):
+    """`kill -9` three times; scripts/kill_and_resume.py does it a hundred times and more."""
+    assert xpmlp(tmp_path, "train", "circles", "--out", "whole", *LONG).returncode == 0
+    process = begin(tmp_path, *LONG)
+    for _ in range(2):
+        process.kill()
+        process.communicate()
+        process = subprocess.Popen(  # noqa: S603 - our own command
+            command("train", "--resume", "run"), cwd=tmp_path, stderr=subprocess.PIPE, text=True
+        )
+        process.stderr.readline()  # it is under way
+        time.sleep(0.15)
+    process.kill()
+    process.communicate()
+    done = xpmlp(tmp_path, "train", "--resume", "run")
+    assert done.returncode == 0 or "is complete" in done.stderr, done.stderr
+    one, other = tmp_path / "run", tmp_path / "whole"
+    assert (one / "model.safetensors").read_bytes() == (other / "model.safetensors").read_bytes()
+    assert rows_of(one) == rows_of(other)
+    assert not list(one.glob("*checkpoint*"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_told_to_end_says_how_to_go_on(tmp_path, number):
+    process = begin(tmp_path, "--epochs", "5000", "--hidden", "8")
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "To go on: xpmlp train --resume run" in err
+    assert load_model(tmp_path / "run" / "model.safetensors")
+
+
+def test_a_damaged_checkpoint_is_named_and_the_one_before_it_taken(tmp_path):
+    process = begin(tmp_path, "--epochs", "5000", "--hidden", "8")
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    path = tmp_path / "run" / "checkpoint.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-3] ^= 1
+    path.write_bytes(content)
+    resumed = subprocess.Popen(  # noqa: S603 - our own command
+        command("train", "--resume", "run"), cwd=tmp_path, stderr=subprocess.PIPE, text=True
+    )
+    line = resumed.stderr.readline()
+    assert "has changed since it was written" in line
+    assert "The checkpoint before it is taken" in line
+    assert "Going on after epoch" in resumed.stderr.readline()
+    resumed.send_signal(signal.SIGINT)
+    resumed.communicate(timeout=60)
+
+
+def test_resuming_refuses_other_options_changed_configurations_and_runs_without_checkpoint(tmp_path):
+    process = begin(tmp_path, "--epochs", "5000", "--hidden", "8")
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    done = xpmlp(tmp_path, "train", "--resume", "run", "--l2", "0.1", "--seed", "3")
+    assert done.returncode == 2
+    assert "begun, but --l2, --seed is given too" in done.stderr
+    config = tmp_path / "run" / "config.json"
+    config.write_text(config.read_text().replace('"learning_rate": 0.003', '"learning_rate": 0.004'))
+    done = xpmlp(tmp_path, "train", "--resume", "run")
+    assert done.returncode == 2
+    assert "its configuration changed since its checkpoint was written" in done.stderr
+    for file in (tmp_path / "run").glob("*.safetensors"):
+        file.unlink()
+    done = xpmlp(tmp_path, "train", "--resume", "run")
+    assert done.returncode == 2
+    assert "no checkpoint to go on from" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_full_disk_ends_the_run_and_leaves_the_last_good_checkpoint(tmp_path):
+    """Files are limited to 12 KiB, which the checkpoint outgrows as its records add up."""
+    arguments = " ".join(command("train", "circles", "--out", "run", "--epochs", "60", "--hidden", "8"))
+    limited = ["bash", "-c", f"ulimit -f 12; exec {arguments}"]
+    done = subprocess.run(limited, cwd=tmp_path, capture_output=True, text=True, check=False)  # noqa: S603 - as above
+    assert done.returncode in {1, 2}
+    assert "cannot be written" in done.stderr
+    assert "Traceback" not in done.stderr
+    checkpoint = load_checkpoint(tmp_path / "run" / "checkpoint.safetensors")
+    assert 10 < checkpoint.resumption.epoch < 60
+    assert xpmlp(tmp_path, "train", "--resume", "run").returncode == 0
+    assert len(rows_of(tmp_path / "run")) == 60
+
+
+def test_an_interrupted_run_without_checkpoint_is_not_called_complete_and_an_unfinished_one_points_to_its_resumption(
+    tmp_path,
+):
+    process = begin(tmp_path, "--epochs", "5000", "--hidden", "8")
+    process.kill()
+    process.communicate()
+    for arguments in (("evaluate", "run"), ("train", "circles", "--out", "run")):
+        done = xpmlp(tmp_path, *arguments)
+        assert done.returncode == 2
+        assert "xpmlp train --resume run" in done.stderr
+    resumed = subprocess.Popen(  # noqa: S603 - our own command
+        command("train", "--resume", "run"), cwd=tmp_path, stderr=subprocess.PIPE, text=True
+    )
+    resumed.stderr.readline()  # it is under way
+    resumed.send_signal(signal.SIGINT)
+    resumed.communicate(timeout=60)
+    for file in (tmp_path / "run").glob("*checkpoint*"):
+        file.unlink()
+    done = xpmlp(tmp_path, "train", "--resume", "run")
+    assert done.returncode == 2
+    assert "has no checkpoint to go on from" in done.stderr
