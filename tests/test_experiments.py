@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from reproduction.fashion import train_run
 from xpmlp import BACKENDS, InputError, XpmlpError
 from xpmlp.experiments import check_circles, load_splits, prepare, score_model
 from xpmlp.options import Options
@@ -156,3 +158,12 @@ def test_more_examples_than_the_circles_have_are_refused():
 
     with pytest.raises(InputError, match="batch size is 1001"):
         check_circles(open_backend("numpy"), batch_size=1001)
+
+
+def test_the_records_of_a_reproduced_run_travel_between_processes(backend_name, tmp_path):
+    """They hold neither weights nor state: what the next epoch has used up cannot be pickled on JAX."""
+    if backend_name == "numpy-readonly":
+        pytest.skip("numpy-readonly is a backend of the tests alone")
+    options = Options(dataset="circles", hidden=(4,), epochs=3, backend=backend_name)
+    records = train_run("circles", options, tmp_path / "run", 1)
+    assert pickle.loads(pickle.dumps(records)) == records  # noqa: S301 - our own bytes

@@ -48,9 +48,9 @@ def mask_function(backend: Backend, network: Network, seed: int) -> DrawMasks:
         minibatch's examples.
     """
     xp = backend.xp
-    keys = generator(seed, "dropout").integers(-(2**31), 2**31, size=len(network.dropout)).tolist()
     if not any(network.dropout):
         return lambda t, rows: [None] * len(network.dropout)  # noqa: ARG005 - nothing to draw
+    keys = generator(seed, "dropout").integers(-(2**31), 2**31, size=len(network.dropout)).tolist()
     layers = [
         (rate, key, _hash(xp, xp.astype(backend.asindex(range(fan_in)), xp.int32)) if rate else None)
         for rate, key, (fan_in, _) in zip(network.dropout, keys, network.shapes, strict=True)

@@ -75,7 +75,7 @@ class ElasticNet:
         self, xp: Namespace, layers: Sequence[Layer], gradients: Sequence[Layer], size: Array | float = 1.0
     ) -> list[Layer]:
         """Return `gradients` with l1 sign(W) + 2 l2 W added to each dW, which may be written to; sign(0) = 0."""
-        per_example = self.alpha / size if self.alpha else 0.0
+        per_example = self.alpha / size if self.alpha else None
         return [
             Layer(_add(xp, dW, W, l1, l2, per_example), db)
             for ((W, _), l1, l2), (dW, db) in zip(self._strengths(layers), gradients, strict=True)
@@ -86,11 +86,11 @@ class ElasticNet:
         return zip(layers, self.l1 or none, self.l2 or none, strict=True)
 
 
-def _add(xp: Namespace, dW: Array, W: Array, l1: float, l2: float, per_example: Array | float) -> Array:
+def _add(xp: Namespace, dW: Array, W: Array, l1: float, l2: float, per_example: Array | float | None) -> Array:
     if l1:
         dW += l1 * sign(xp, W)
     if l2:
         dW += (2.0 * l2) * W
-    if not isinstance(per_example, float) or per_example:
+    if per_example is not None:
         dW += per_example * W
     return dW

@@ -74,7 +74,7 @@ def train_run(name: str, options: Options, path: Path, threads: int | None) -> l
         folder.start(experiment)
         folder.write_log(title_of(options))
         for record in experiment.records():
-            records.append(replace(record, layers=[]))
+            records.append(replace(record, layers=[], state=None))
             folder.add(record)
             scores = (f"{part} loss {s.loss:.4f} accuracy {s.accuracy:.4f}" for part, s in record.scores.items())
             folder.write_log(f"epoch {record.epoch}/{options.epochs}: {', '.join(scores)}, {record.seconds:.1f} s")

@@ -272,7 +272,7 @@ def _follow(
     with TrainingProgress(experiment.recipe.epochs, n, quiet=quiet) as progress, stopping_on_interrupt() as should_stop:
         for record in experiment.records(should_stop, progress.advance, resumption):
             if records:
-                records[-1] = replace(records[-1], layers=[])  # one copy of the weights is enough
+                records[-1] = replace(records[-1], layers=[], state=None)  # one copy of the weights is enough
             records.append(record)
             if due(record):
                 folder.save_checkpoint(experiment, records)

@@ -337,9 +337,10 @@ class BaseMLP(ValidationMixin, PredictionMixin, TravelMixin, ExchangeMixin, Call
 
     def _state(self, place: Place, kept: Optimization | None) -> State | None:
         """Return the state to go on with, where the network computes or on the host."""
-        if kept is None or place.backend.holds(kept.state.t):
-            return kept and kept.state
-        return on_host(kept.state)
+        if kept is None:
+            return None
+        here = place.backend.holds(kept.state.t) and place.backend.on_device(kept.state.t)
+        return kept.state if here else on_host(kept.state)
 
     def _trainer_of(self, place: Place, network: Network, recipe: Recipe) -> Trainer:
         """Return the trainer of the last call where it would be the same: what it has compiled is kept."""
