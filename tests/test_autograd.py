@@ -53,7 +53,7 @@ def by_hand(backend, put, network, layers, X, T, scale):
     trace = fprop(backend.xp, network, layers, backend.asarray(X))
     T = backend.asarray(T)
     gradients, dX = bprop(backend.xp, network, layers, trace, T, scale=scale, input_gradient=True)
-    return network.loss.value(backend.xp, trace.z[-1], T), gradients, dX
+    return network.loss.value(backend.xp, trace.u, T), gradients, dX
 
 
 @pytest.mark.parametrize("loss", LOSSES)

@@ -8,12 +8,12 @@ import re
 
 import numpy as np
 import pytest
-from references import check_layers, differences, differentiate_layers, mean_loss, onehot, problem
+from references import check_layers, differences, differentiate_layers, mean_loss, onehot, output_of, problem
 from scipy import special
 
 from xpmlp.activations import ACTIVATIONS, softplus
 from xpmlp.initializers import initialize
-from xpmlp.losses import LOSSES, softmax
+from xpmlp.losses import LOSSES
 from xpmlp.network import Layer, Network, bprop, fprop, gradient_function
 from xpmlp.optimizers import SGD
 from xpmlp.penalties import ElasticNet
@@ -160,7 +160,8 @@ def test_eq_2_6_to_2_9_the_outputs_are_positive_and_sum_to_1(backend, put, check
 def test_eq_2_10_the_loss_of_an_example_is_minus_the_logarithm_of_its_probability(backend, check, drawn):
     for k in range(K):
         *_, oa, os_ = columns(drawn, k)
-        value = LOSSES["softmax"].value(backend.xp, backend.asarray(oa.T), backend.asarray(drawn.T[k : k + 1]))
+        u = LOSSES["softmax"].normalise(backend.xp, backend.asarray(oa.T))
+        value = LOSSES["softmax"].value(backend.xp, u, backend.asarray(drawn.T[k : k + 1]))
         check(backend, value, -math.log(os_[drawn.T[k].argmax(), 0]))
 
 
@@ -194,7 +195,7 @@ def test_eq_2_14_to_2_15_batch_gradient_descent_steps_against_the_gradient(backe
 def test_eq_2_16_to_2_28_gradient_by_the_output_activation(backend, check, drawn):
     for k in range(K):
         _, y, _, _, oa, os_ = columns(drawn, k)
-        output = softmax(backend.xp, backend.asarray(oa.T))
+        output = output_of(LOSSES["softmax"], backend.xp, backend.asarray(oa.T))
         delta = LOSSES["softmax"].delta(backend.xp, output, backend.asarray(y.T))
         check(backend, delta, (os_ - onehot([drawn.T[k].argmax()], M).T).T)
         expected = differences(lambda oa, y=y: -(y * special.log_softmax(oa, axis=0)).sum(), oa, 1e-2)

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from references import OUTPUTS, differences, onehot, problem, targets, total_loss
+from references import OUTPUTS, differences, onehot, output_of, problem, targets, total_loss
 from scipy import special
 
 from xpmlp.errors import InputError
-from xpmlp.losses import LOSSES, get_loss, huber, log_softmax, quantile, softmax
+from xpmlp.losses import LOSSES, get_loss, huber, log_softmax, quantile
 from xpmlp.network import Network, bprop, fprop
 
 LOGITS = np.array([[0.3, -1.2, 2.0], [-4.0, 0.0, 5.5], [7.0, 7.0, 7.0], [-0.1, 0.4, -30.0]])
@@ -18,33 +18,33 @@ each_loss = pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
 
 @pytest.mark.parametrize("z", [LOGITS, LOGITS[:1], LOGITS[0]], ids=["rows", "one row", "one vector"])
 def test_softmax_and_its_logarithm_agree_with_scipy(backend, check, z):
-    check(backend, softmax(backend.xp, backend.asarray(z)), special.softmax(z, axis=-1))
+    check(backend, output_of(LOSSES["softmax"], backend.xp, backend.asarray(z)), special.softmax(z, axis=-1))
     check(backend, log_softmax(backend.xp, backend.asarray(z)), special.log_softmax(z, axis=-1))
 
 
 def test_log_softmax_of_huge_logits_is_finite_and_right_in_float32(backend32, check):
     expected = special.log_softmax(HUGE.astype(float), axis=-1)
     check(backend32, log_softmax(backend32.xp, backend32.asarray(HUGE)), expected, rtol=1e-6)
-    check(backend32, softmax(backend32.xp, backend32.asarray(HUGE)), np.exp(expected), rtol=1e-6)
+    check(backend32, output_of(LOSSES["softmax"], backend32.xp, backend32.asarray(HUGE)), np.exp(expected), rtol=1e-6)
 
 
 @each_loss
 def test_the_output_agrees_with_scipy(backend, check, loss):
     expected = [OUTPUTS[loss.name](row) for row in LOGITS]
-    check(backend, loss.output(backend.xp, backend.asarray(LOGITS)), expected)
+    check(backend, output_of(loss, backend.xp, backend.asarray(LOGITS)), expected)
 
 
 @each_loss
 def test_the_value_is_the_sum_over_the_rows_of_an_independent_formula(backend, check, rng, loss):
     T = targets(loss.name, rng, 4, 3)
-    result = loss.value(backend.xp, backend.asarray(LOGITS), backend.asarray(T))
+    result = loss.value(backend.xp, loss.normalise(backend.xp, backend.asarray(LOGITS)), backend.asarray(T))
     check(backend, result, total_loss(loss.name, LOGITS, T))
 
 
 @each_loss
 def test_delta_is_the_gradient_of_the_value(backend, check, rng, loss):
     T = targets(loss.name, rng, 4, 3)
-    delta = loss.delta(backend.xp, loss.output(backend.xp, backend.asarray(LOGITS)), backend.asarray(T))
+    delta = loss.delta(backend.xp, output_of(loss, backend.xp, backend.asarray(LOGITS)), backend.asarray(T))
     expected = differences(lambda z: total_loss(loss.name, z, T), LOGITS, 1e-2)
     check(backend, delta, expected, rtol=1e-9, atol=1e-10)
 
@@ -52,7 +52,9 @@ def test_delta_is_the_gradient_of_the_value(backend, check, rng, loss):
 @pytest.mark.parametrize("name", ["softmax", "logistic"])
 def test_delta_is_the_gradient_for_soft_targets_too(backend, check, name):
     T = np.tile([0.2, 0.7, 0.1], (4, 1))
-    delta = LOSSES[name].delta(backend.xp, LOSSES[name].output(backend.xp, backend.asarray(LOGITS)), backend.asarray(T))
+    delta = LOSSES[name].delta(
+        backend.xp, output_of(LOSSES[name], backend.xp, backend.asarray(LOGITS)), backend.asarray(T)
+    )
     expected = differences(lambda z: total_loss(name, z, T), LOGITS, 1e-2)
     check(backend, delta, expected, rtol=1e-9, atol=1e-10)
 
@@ -60,9 +62,14 @@ def test_delta_is_the_gradient_for_soft_targets_too(backend, check, name):
 @pytest.mark.parametrize("name", ["softmax", "logistic"])
 def test_huge_logits_give_finite_losses_and_gradients_in_float32(backend32, check, name):
     loss, z, T = LOSSES[name], backend32.asarray(HUGE), backend32.asarray(CLASSES)
-    check(backend32, loss.value(backend32.xp, z, T), total_loss(name, HUGE.astype(float), CLASSES), rtol=1e-6)
+    check(
+        backend32,
+        loss.value(backend32.xp, loss.normalise(backend32.xp, z), T),
+        total_loss(name, HUGE.astype(float), CLASSES),
+        rtol=1e-6,
+    )
     outputs = [OUTPUTS[name](row) for row in HUGE.astype(float)]
-    check(backend32, loss.delta(backend32.xp, loss.output(backend32.xp, z), T), outputs - CLASSES, rtol=1e-6)
+    check(backend32, loss.delta(backend32.xp, output_of(loss, backend32.xp, z), T), outputs - CLASSES, rtol=1e-6)
 
 
 def test_a_huge_squared_error_is_right_in_float32(backend32, check):
@@ -81,7 +88,7 @@ def test_a_whole_network_with_huge_weights_gives_finite_float32_gradients(backen
     trace = fprop(backend32.xp, network, layers, backend32.asarray(X))
     T = backend32.asarray(T)
     gradients, dX = bprop(backend32.xp, network, layers, trace, T, input_gradient=True)
-    arrays = [loss.value(backend32.xp, trace.z[-1], T), trace.a[-1], dX, *(g for layer in gradients for g in layer)]
+    arrays = [loss.value(backend32.xp, trace.u, T), trace.a[-1], dX, *(g for layer in gradients for g in layer)]
     for array in arrays:
         assert array.dtype == backend32.float_dtype
         assert np.isfinite(backend32.to_numpy(array)).all()
@@ -91,12 +98,17 @@ def test_a_certain_and_right_prediction_costs_nothing_and_a_wrong_one_its_margin
     z = backend32.asarray([[1e4, -1e4]])
     for name in ("softmax", "logistic"):
         for T, cost in (([[1, 0]], 0.0), ([[0, 1]], 2e4)):
-            check(backend32, LOSSES[name].value(backend32.xp, z, backend32.asarray(T)), cost)
+            check(
+                backend32,
+                LOSSES[name].value(backend32.xp, LOSSES[name].normalise(backend32.xp, z), backend32.asarray(T)),
+                cost,
+            )
 
 
 def test_equal_logits_cost_the_logarithm_of_the_number_of_classes(backend, check):
     T = backend.asarray([[0, 0, 1, 0]])
-    check(backend, LOSSES["softmax"].value(backend.xp, backend.asarray(np.zeros((1, 4))), T), np.log(4))
+    u = LOSSES["softmax"].normalise(backend.xp, backend.asarray(np.zeros((1, 4))))
+    check(backend, LOSSES["softmax"].value(backend.xp, u, T), np.log(4))
 
 
 def test_a_class_is_right_where_its_logit_is_the_largest(backend):
@@ -119,8 +131,8 @@ def test_real_targets_are_neither_right_nor_wrong():
 def test_inputs_stay_as_they_are(backend, rng, loss):
     host = targets(loss.name, rng, 4, 3)
     z, T = backend.own(LOGITS), backend.own(host)
-    loss.value(backend.xp, z, T)
-    loss.delta(backend.xp, loss.output(backend.xp, z), T)
+    loss.value(backend.xp, loss.normalise(backend.xp, z), T)
+    loss.delta(backend.xp, output_of(loss, backend.xp, z), T)
     np.testing.assert_array_equal(backend.to_numpy(z), LOGITS)
     np.testing.assert_array_equal(backend.to_numpy(T), host)
 
@@ -152,7 +164,9 @@ def test_thresholds_and_levels_decide_loss_and_gradient(backend, check, build, l
 @each_loss
 def test_weights_count_rows(backend, check, rng, loss):
     T, weights = targets(loss.name, rng, 4, 3), np.array([[0.5], [0.0], [2.0], [1.0]])
-    result = loss.value(backend.xp, backend.asarray(LOGITS), backend.asarray(T), backend.asarray(weights))
+    result = loss.value(
+        backend.xp, loss.normalise(backend.xp, backend.asarray(LOGITS)), backend.asarray(T), backend.asarray(weights)
+    )
     check(
         backend,
         result,

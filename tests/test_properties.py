@@ -1,14 +1,16 @@
 """Properties that hold for all inputs, with inputs drawn by hypothesis."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from references import check_layers
+from references import check_layers, output_of
 
 from xpmlp.activations import ACTIVATIONS
-from xpmlp.losses import LOSSES, log_softmax, softmax
+from xpmlp.losses import LOSSES, log_softmax
 from xpmlp.network import Layer, Network, bprop, fprop, gradient_function
 from xpmlp.optimizers import SGD
 from xpmlp.penalties import ElasticNet
@@ -43,7 +45,7 @@ def gradients_of(backend, network, layers, X, T, scale=1.0):
     trace = fprop(backend.xp, network, layers, backend.asarray(X))
     T = backend.asarray(T)
     gradients, _ = bprop(backend.xp, network, layers, trace, T, scale=scale)
-    loss = network.loss.value(backend.xp, trace.z[-1], T)
+    loss = network.loss.value(backend.xp, trace.u, T)
     return float(backend.to_numpy(loss)), [tuple(map(backend.to_numpy, layer)) for layer in gradients]
 
 
@@ -56,7 +58,7 @@ def assert_layers_close(results, expected):
 @EXAMPLES
 @given(z=matrices(K, M, bound=1e4))
 def test_the_rows_of_a_softmax_are_distributions(backend, z):
-    result = backend.to_numpy(softmax(backend.xp, backend.asarray(z)))
+    result = backend.to_numpy(output_of(LOSSES["softmax"], backend.xp, backend.asarray(z)))
     assert (result >= 0).all()
     np.testing.assert_allclose(result.sum(axis=1), 1, rtol=1e-14)
 
@@ -64,7 +66,7 @@ def test_the_rows_of_a_softmax_are_distributions(backend, z):
 @EXAMPLES
 @given(z=matrices(K, M, bound=100.0), shift=matrices(K, 1, bound=1e3))
 def test_a_softmax_and_its_logarithm_do_not_see_a_shift_of_a_row(backend, check, z, shift):
-    for function in (softmax, log_softmax):
+    for function in (partial(output_of, LOSSES["softmax"]), log_softmax):
         expected = backend.to_numpy(function(backend.xp, backend.asarray(z)))
         check(backend, function(backend.xp, backend.asarray(z + shift)), expected, rtol=1e-9, atol=1e-11)
 
@@ -72,15 +74,16 @@ def test_a_softmax_and_its_logarithm_do_not_see_a_shift_of_a_row(backend, check,
 @EXAMPLES
 @given(z=matrices(K, M, bound=1e4), order=st.permutations(range(M)))
 def test_a_softmax_of_permuted_logits_is_permuted(backend, check, z, order):
-    expected = backend.to_numpy(softmax(backend.xp, backend.asarray(z)))[:, order]
-    check(backend, softmax(backend.xp, backend.asarray(z[:, order])), expected)
+    expected = backend.to_numpy(output_of(LOSSES["softmax"], backend.xp, backend.asarray(z)))[:, order]
+    check(backend, output_of(LOSSES["softmax"], backend.xp, backend.asarray(z[:, order])), expected)
 
 
 @pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
 @EXAMPLES
 @given(z=matrices(K, M, bound=500.0), T=classes)
 def test_no_loss_is_negative(backend, loss, z, T):
-    assert float(backend.to_numpy(loss.value(backend.xp, backend.asarray(z), backend.asarray(T)))) >= -1e-14
+    u = loss.normalise(backend.xp, backend.asarray(z))
+    assert float(backend.to_numpy(loss.value(backend.xp, u, backend.asarray(T)))) >= -1e-14
 
 
 @pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
@@ -88,7 +91,8 @@ def test_no_loss_is_negative(backend, loss, z, T):
 @given(z=matrices(K, M), other=matrices(K, M), T=classes, weight=st.floats(0, 1))
 def test_every_loss_is_convex_in_the_logits(backend, loss, z, other, T, weight):
     def value(z):
-        return float(backend.to_numpy(loss.value(backend.xp, backend.asarray(z), backend.asarray(T))))
+        u = loss.normalise(backend.xp, backend.asarray(z))
+        return float(backend.to_numpy(loss.value(backend.xp, u, backend.asarray(T))))
 
     between = value(weight * z + (1 - weight) * other)
     assert between <= weight * value(z) + (1 - weight) * value(other) + 1e-9

@@ -124,8 +124,8 @@ def test_the_loss_of_a_record_is_the_mean_under_the_weights_of_each_step(backend
     layers = [Layer(backend.asarray(W), backend.asarray(b)) for W, b in initialize(net, seed=3)]
     from xpmlp import fprop
 
-    logits = fprop(backend.xp, net, layers, backend.asarray(X)).z[-1]
-    mean = float(net.loss.value(backend.xp, logits, backend.asarray(T))) / N
+    u = fprop(backend.xp, net, layers, backend.asarray(X)).u
+    mean = float(net.loss.value(backend.xp, u, backend.asarray(T))) / N
     assert record.loss == pytest.approx(mean, rel=1e-10)
 
 

@@ -274,10 +274,10 @@ class _Objective:
         def evaluate(
             layers: list[Layer], X: Array, T: Array, masks: Sequence[Array | None]
         ) -> tuple[Array, list[Array]]:
-            z = fprop(xp, network, layers, X, masks).z
-            sides = [sign(xp, z_l) for z_l, f in zip(z, network.activations, strict=False) if f.kink]
-            sides += [sign(xp, network.loss.output(xp, z[-1]) - T - kink) for kink in network.loss.kinks]
-            return network.loss.value(xp, z[-1], T) / X.shape[0] + penalty.value(xp, layers), sides
+            trace = fprop(xp, network, layers, X, masks)
+            sides = [sign(xp, z_l) for z_l, f in zip(trace.z, network.activations, strict=False) if f.kink]
+            sides += [sign(xp, trace.a[-1] - T - kink) for kink in network.loss.kinks]
+            return network.loss.value(xp, trace.u, T) / X.shape[0] + penalty.value(xp, layers), sides
 
         self.evaluate = backend.compile(evaluate)
 

@@ -1,7 +1,8 @@
 """Output layers with their losses: each pairs an output function with a loss and its derivative by the logits.
 
-A loss is the sum over the rows of a minibatch; whoever calls divides by their number. It is computed from
-the logits `z`, by log-softmax and softplus: never as the logarithm of a clipped probability.
+A loss is the sum over the rows of a minibatch; whoever calls divides by their number. It is computed by log-softmax and
+softplus: never as the logarithm of a clipped probability. What output and loss have in common, `u`, is computed once
+from the logits `z`: ln softmax(z) for softmax, `z` itself for the others.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from xpmlp.types import Array, Namespace
 
-__all__ = ["LOSSES", "Loss", "get_loss", "huber", "log_softmax", "quantile", "softmax"]
+__all__ = ["LOSSES", "Loss", "get_loss", "huber", "log_softmax", "quantile"]
 
 
 @dataclass(frozen=True)
@@ -30,16 +31,18 @@ class Loss:
     name : str
         How options and saved models call it.
     output : callable
-        ``output(xp, z)``: the network's output, (K, m), from its logits ``z``, (K, m).
+        ``output(xp, u)``: the network's output, (K, m), from ``u``, (K, m).
     terms : callable
-        ``terms(xp, z, T)``: what each output of each row adds to the loss, (K, m). ``T`` are the targets, (K, m).
+        ``terms(xp, u, T)``: what each output of each row adds to the loss, (K, m). ``T`` are the targets, (K, m).
     correct : callable or None
-        ``correct(xp, z, T)``: for each row, whether the prediction is right, (K,) booleans.
+        ``correct(xp, u, T)``: for each row, whether the prediction is right, (K,) booleans.
         None where the targets are real numbers.
     delta : callable
-        ``delta(xp, a, T)``: dL/dz for each row, (K, m), from the output ``a``.
+        ``delta(xp, a, T)``: dL/dz for each row, (K, m), from the output ``a``, in an array of its own.
     kinks : tuple of float
         The errors, ``a - T``, at which the first or second derivative jumps, where finite differences mislead.
+    normalise : callable
+        ``normalise(xp, z)``: ``u``, (K, m), from the logits ``z``, (K, m).
     """
 
     name: str
@@ -48,10 +51,11 @@ class Loss:
     correct: Callable[[Namespace, Array, Array], Array] | None
     delta: Callable[[Namespace, Array, Array], Array]
     kinks: tuple[float, ...] = ()
+    normalise: Callable[[Namespace, Array], Array] = identity
 
-    def value(self, xp: Namespace, z: Array, T: Array, weights: Array | None = None) -> Array:
+    def value(self, xp: Namespace, u: Array, T: Array, weights: Array | None = None) -> Array:
         """Return the loss summed over the rows, a 0-d array; each row times its weight, (K, 1), where given."""
-        terms = self.terms(xp, z, T)
+        terms = self.terms(xp, u, T)
         return xp.sum(terms if weights is None else weights * terms)
 
 
@@ -64,21 +68,16 @@ def canonical_delta(xp: Namespace, a: Array, T: Array) -> Array:  # noqa: ARG001
     return a - T
 
 
-def softmax(xp: Namespace, z: Array) -> Array:
-    """softmax(z), row by row, with the row maximum taken away (2.6-2.9, 3.1.1)."""
-    e = xp.exp(z - xp.max(z, axis=-1, keepdims=True))
-    return e / xp.sum(e, axis=-1, keepdims=True)
-
-
 def log_softmax(xp: Namespace, z: Array) -> Array:
-    """Return ln softmax(z), row by row, finite for every finite `z`."""
-    shifted = z - xp.max(z, axis=-1, keepdims=True)
-    return shifted - xp.log(xp.sum(xp.exp(shifted), axis=-1, keepdims=True))
+    """Return ln softmax(z), row by row, finite for every finite `z`: the maximum is taken away (2.6-2.9, 3.1.1)."""
+    u = z - xp.max(z, axis=-1, keepdims=True)
+    u -= xp.log(xp.sum(xp.exp(u), axis=-1, keepdims=True))
+    return u
 
 
-def softmax_cross_entropy(xp: Namespace, z: Array, T: Array) -> Array:
-    """L = -sum_j T_j ln softmax(z)_j (2.10)."""
-    return -T * log_softmax(xp, z)
+def softmax_cross_entropy(xp: Namespace, u: Array, T: Array) -> Array:  # noqa: ARG001 - every loss takes the namespace
+    """L = -sum_j T_j u_j, with u = ln softmax(z) (2.10)."""
+    return -T * u
 
 
 def logistic_cross_entropy(xp: Namespace, z: Array, T: Array) -> Array:
@@ -91,9 +90,9 @@ def squared_error(xp: Namespace, z: Array, T: Array) -> Array:  # noqa: ARG001 -
     return 0.5 * (z - T) * (z - T)
 
 
-def exponential(xp: Namespace, z: Array) -> Array:
-    """Return e^z: the mean of a count from its logarithm."""
-    return xp.exp(z)
+def exponential(xp: Namespace, u: Array) -> Array:
+    """Return e^u: a probability, or the mean of a count, from its logarithm."""
+    return xp.exp(u)
 
 
 def poisson(xp: Namespace, z: Array, T: Array) -> Array:
@@ -145,9 +144,9 @@ def quantile(level: float = 0.5) -> Loss:
     return Loss("quantile", identity, terms, None, delta, kinks=(0.0,))
 
 
-def same_class(xp: Namespace, z: Array, T: Array) -> Array:
-    """Whether the largest logit is that of the target's class."""
-    return xp.argmax(z, axis=-1) == xp.argmax(T, axis=-1)
+def same_class(xp: Namespace, u: Array, T: Array) -> Array:
+    """Whether the most probable class is that of the target."""
+    return xp.argmax(u, axis=-1) == xp.argmax(T, axis=-1)
 
 
 def same_labels(xp: Namespace, z: Array, T: Array) -> Array:
@@ -158,7 +157,7 @@ def same_labels(xp: Namespace, z: Array, T: Array) -> Array:
 LOSSES: dict[str, Loss] = {
     loss.name: loss
     for loss in (
-        Loss("softmax", softmax, softmax_cross_entropy, same_class, canonical_delta),
+        Loss("softmax", exponential, softmax_cross_entropy, same_class, canonical_delta, normalise=log_softmax),
         Loss("logistic", logistic, logistic_cross_entropy, same_labels, canonical_delta),
         Loss("squared", identity, squared_error, None, canonical_delta),
         Loss("poisson", exponential, poisson, None, canonical_delta),

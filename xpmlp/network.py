@@ -5,8 +5,9 @@ Glossary, from the report's symbols to the code's (rows are examples; K rows, d 
     x    a[0]    input              (K, d)        W1, b1   layers[0].W, layers[0].b   (d, d_h), (d_h,)
     ha   z[0]    pre-activation     (K, d_h)      W2, b2   layers[1].W, layers[1].b   (d_h, m), (m,)
     hs   a[1]    hidden activation  (K, d_h)
-    oa   z[-1]   logits             (K, m)        delta    dL/dz of the layer at hand
+    oa   z[-1]   logits             (K, m)        u        ln softmax(z[-1]), or z[-1] (K, m)
     os   a[-1]   output             (K, m)        T        targets, one-hot or real   (K, m)
+                                                  delta    dL/dz of the layer at hand
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ class Trace(NamedTuple):
 
     z: list[Array]  # z[l]: pre-activation of layer l
     a: list[Array]  # a[0]: the input; a[l + 1]: activation of layer l
+    u: Array  # what output and loss have in common: ln softmax(z[-1]), or z[-1]
     x: list[Array]  # x[l]: what layer l is given: a[l], or what dropout leaves of it
     masks: Sequence[Array | None]  # what x[l] is a[l] times; None for 1
 
@@ -165,12 +167,16 @@ def fprop(
     z: list[Array] = []
     a, x = [X], []
     masks = masks or [None] * len(layers)
-    functions = [*(activation.function for activation in network.activations), network.loss.output]
-    for layer, function, mask in zip(layers, functions, masks, strict=True):
-        x.append(_masked(a[-1], mask))  # (K, fan_in)
-        z.append(xp.matmul(x[-1], layer.W) + layer.b)  # (K, fan_out): ha, oa (2.1-2.2, 2.4-2.5)
-        a.append(function(xp, z[-1]))  # (K, fan_out): hs, os (2.3, 2.6)
-    return Trace(z, a, x, masks)
+    for i, (W, b) in enumerate(layers):
+        x.append(a[i] if masks[i] is None else a[i] * masks[i])  # (K, fan_in)
+        h = xp.matmul(x[i], W)
+        h += b
+        z.append(h)  # (K, fan_out): ha, oa (2.1-2.2, 2.4-2.5)
+        if i < len(network.activations):
+            a.append(network.activations[i].function(xp, h))  # (K, d_h): hs (2.3)
+    u = network.loss.normalise(xp, z[-1])
+    a.append(network.loss.output(xp, u))  # (K, m): os (2.6)
+    return Trace(z, a, u, x, masks)
 
 
 def bprop(
@@ -215,24 +221,30 @@ def bprop(
     ]
     if not input_gradient:
         return gradients, None
-    return gradients, _masked(xp.matmul(deltas[0], layers[0].W.T), trace.masks[0])  # (K, d): W1 delta (2.65-2.67)
+    return gradients, _upstream(xp, deltas[0], layers[0].W, trace.masks[0])  # (K, d): W1 delta (2.65-2.67)
 
 
 def backward(
     xp: Namespace, network: Network, layers: Sequence[Layer], trace: Trace, T: Array, scale: Array | float = 1.0
 ) -> list[Array]:
     """Return delta, dL/dz, of every layer, (K, fan_out), by the chain rule from the last back; as for `bprop`."""
-    z, a, _, masks = trace
-    deltas = [network.loss.delta(xp, a[-1], T) * scale]  # (K, m): dL/d(oa) = os - onehot(y) (2.16-2.28)
+    z, a = trace.z, trace.a
+    delta = network.loss.delta(xp, a[-1], T)  # (K, m): dL/d(oa) = os - onehot(y) (2.16-2.28)
+    delta *= scale
+    deltas = [delta]
     for i in reversed(range(1, len(layers))):
-        da = _masked(xp.matmul(deltas[-1], layers[i].W.T), masks[i])  # (K, fan_in): dL/d(hs) = W2 delta (2.42-2.47)
-        deltas.append(da * network.activations[i - 1].derivative(xp, z[i - 1], a[i]))  # dL/d(ha) (2.48-2.51)
+        delta = _upstream(xp, delta, layers[i].W, trace.masks[i])  # (K, fan_in): dL/d(hs) = W2 delta (2.42-2.47)
+        delta *= network.activations[i - 1].derivative(xp, z[i - 1], a[i])  # dL/d(ha) (2.48-2.51)
+        deltas.append(delta)
     return deltas[::-1]
 
 
-def _masked(x: Array, mask: Array | None) -> Array:
-    """Return what dropout leaves of an activation, or of its gradient."""
-    return x if mask is None else x * mask
+def _upstream(xp: Namespace, delta: Array, W: Array, mask: Array | None) -> Array:
+    """Return dL/dx of a layer, (K, fan_in), from its delta, less what dropout took from x."""
+    dx = xp.matmul(delta, W.T)
+    if mask is not None:
+        dx *= mask
+    return dx
 
 
 def matrix_gradients(
@@ -248,7 +260,7 @@ def matrix_gradients(
     trace = fprop(xp, network, layers, X, masks)
     scale = 1.0 / X.shape[0] if weights is None else weights / total_weight(xp, weights, X.shape[0])
     gradients, _ = bprop(xp, network, layers, trace, T, scale=scale)
-    return network.loss.value(xp, trace.z[-1], T, weights), gradients
+    return network.loss.value(xp, trace.u, T, weights), gradients
 
 
 def loop_gradients(

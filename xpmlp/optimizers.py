@@ -80,8 +80,8 @@ class SGD:
     ) -> tuple[list[Array], SGDState]:
         """Step: p <- p - rate g; with momentum v <- momentum v - rate g, and p <- p + v or p + momentum v - rate g."""
         if not self.momentum:
-            return [_descend(p, rate * g) for p, g in zip(params, gradients, strict=True)], state
-        moved = [self._move(p, rate * g, v) for p, g, v in zip(params, gradients, state.velocity, strict=True)]
+            return [_descend(p, _scaled(g, rate)) for p, g in zip(params, gradients, strict=True)], state
+        moved = [self._move(p, _scaled(g, rate), v) for p, g, v in zip(params, gradients, state.velocity, strict=True)]
         return [p for p, _ in moved], SGDState([v for _, v in moved])
 
     def _move(self, p: Array, step: Array, v: Array) -> tuple[Array, Array]:
@@ -134,10 +134,22 @@ class Adam:
     ) -> tuple[list[Array], AdamState]:
         """Step: p <- p - rate sqrt(1 - beta_2^t) / (1 - beta_1^t) * m / (sqrt(v) + epsilon)."""
         corrected = rate * xp.sqrt(_one_minus_power(xp, self.beta_2, t)) / _one_minus_power(xp, self.beta_1, t)
-        m = [_running_mean(m, g, self.beta_1) for m, g in zip(state.m, gradients, strict=True)]
-        v = [_running_mean(v, g * g, self.beta_2) for v, g in zip(state.v, gradients, strict=True)]
-        steps = (corrected * (m_p / (xp.sqrt(v_p) + self.epsilon)) for m_p, v_p in zip(m, v, strict=True))
-        return [_descend(p, step) for p, step in zip(params, steps, strict=True)], AdamState(m, v)
+        moved = [
+            self._move(xp, p, g, m, v, corrected)
+            for p, g, m, v in zip(params, gradients, state.m, state.v, strict=True)
+        ]
+        return [p for p, _, _ in moved], AdamState([m for _, m, _ in moved], [v for _, _, v in moved])
+
+    def _move(self, xp: Namespace, p: Array, g: Array, m: Array, v: Array, rate: Array) -> tuple[Array, Array, Array]:
+        m *= self.beta_1
+        m += (1.0 - self.beta_1) * g
+        g *= g
+        g *= 1.0 - self.beta_2
+        v *= self.beta_2
+        v += g
+        root = xp.sqrt(v)
+        root += self.epsilon
+        return _descend(p, _scaled(m / root, rate)), m, v
 
 
 @dataclass(frozen=True)
@@ -175,10 +187,9 @@ def _descend(p: Array, step: Array) -> Array:
     return p
 
 
-def _running_mean(mean: Array, value: Array, kept: float) -> Array:
-    mean *= kept
-    mean += (1.0 - kept) * value
-    return mean
+def _scaled(x: Array, factor: Array | float) -> Array:
+    x *= factor
+    return x
 
 
 def _one_minus_power(xp: Namespace, beta: float, t: Array) -> Array:

@@ -43,11 +43,11 @@ def make_scorer(backend: Backend, network: Network) -> Scorer:
     xp, loss = backend.xp, network.loss
 
     def score(layers: Sequence[Layer], X: Array, T: Array) -> Array:
-        logits = fprop(xp, network, layers, X).z[-1]
-        value = loss.value(xp, logits, T)
+        u = fprop(xp, network, layers, X).u
+        value = loss.value(xp, u, T)
         if loss.correct is None:
             return xp.stack([value, math.nan * value])
-        return xp.stack([value, xp.sum(xp.astype(loss.correct(xp, logits, T), value.dtype))])
+        return xp.stack([value, xp.sum(xp.astype(loss.correct(xp, u, T), value.dtype))])
 
     return backend.compile(score)
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
-from array_api_compat import array_namespace, is_array_api_obj
 from array_api_compat import device as device_of
 
 from xpmlp.checks import check_choice
@@ -135,7 +134,7 @@ class Backend(ABC):
 
     def holds(self, values: Any) -> bool:
         """Whether `values` is an array of this backend's library."""
-        return is_array_api_obj(values) and array_namespace(values) is self.xp
+        return self.device_of(values) is not None
 
     def on_device(self, x: Array) -> bool:
         """Whether an array of this backend's library lies on this backend's device."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-import array_api_compat.numpy
 import numpy as np
 
 from xpmlp.backends._base import Backend, Status, unknown_device
+from xpmlp.backends._memory import keep_freed_memory
+from xpmlp.backends._shortcuts import STANDARD_WITH_SHORTCUTS
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -19,12 +21,13 @@ class NumpyBackend(Backend):
     """NumPy, on the CPU."""
 
     name = "numpy"
-    xp = array_api_compat.numpy
+    xp = SimpleNamespace(**STANDARD_WITH_SHORTCUTS)
 
     def _open(self, device: str | None) -> None:
         if device not in (None, "cpu"):
             raise unknown_device(self.name, device, ["cpu"])
         self.device = self.device_name = "cpu"
+        keep_freed_memory()
 
     @classmethod
     def status(cls) -> Status:

@@ -8,6 +8,7 @@ import numpy as np
 from array_api_compat import is_torch_array
 
 from xpmlp.backends._base import Backend, Status, not_installed, unknown_device
+from xpmlp.backends._memory import keep_freed_memory
 from xpmlp.errors import BackendError
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ class TorchBackend(Backend):
         if self.device_name == "mps" and self.dtype == "float64":
             raise BackendError("torch's device mps has no float64: use dtype float32 there, or device cpu.")
         self.device = torch.empty(0, device=self.device_name).device  # as arrays say it: "mps" becomes "mps:0"
+        if self.device_name == "cpu":
+            keep_freed_memory()
 
         import array_api_compat.torch  # noqa: PLC0415 - optional; imports torch
 

@@ -2,40 +2,34 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
-import array_api_compat.numpy
 import numpy as np
 from scipy import sparse
 
 from xpmlp.backends._numpy import NumpyBackend
+from xpmlp.backends._shortcuts import STANDARD_WITH_SHORTCUTS
 
 __all__ = ["SparseNumpyBackend"]
 
 
-class _WithSparse:
-    """NumPy's namespace, with products and picked rows of SciPy's sparse arrays; all else of them is their own."""
+def _matmul(a: Any, b: Any) -> Any:
+    return a.dot(b) if sparse.issparse(a) else np.matmul(a, b)
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(array_api_compat.numpy, name)
 
-    @staticmethod
-    def matmul(a: Any, b: Any) -> Any:
-        return a.dot(b) if sparse.issparse(a) else np.matmul(a, b)
+def _concat(arrays: Any, *, axis: int = 0) -> Any:
+    return sparse.vstack(arrays) if sparse.issparse(arrays[0]) else np.concatenate(arrays, axis=axis)
 
-    @staticmethod
-    def concat(arrays: Any, *, axis: int = 0) -> Any:
-        return sparse.vstack(arrays) if sparse.issparse(arrays[0]) else np.concatenate(arrays, axis=axis)
 
-    @staticmethod
-    def take(x: Any, rows: np.ndarray, *, axis: int) -> Any:
-        return x[rows] if sparse.issparse(x) else np.take(x, rows, axis=axis)
+def _take(x: Any, rows: np.ndarray, *, axis: int) -> Any:
+    return x[rows] if sparse.issparse(x) else np.take(x, rows, axis=axis)
 
 
 class SparseNumpyBackend(NumpyBackend):
     """NumPy, for examples that are sparse (`scipy.sparse.csr_array`): they stay so up to the first layer's products."""
 
-    xp = _WithSparse()
+    xp = SimpleNamespace(**{**STANDARD_WITH_SHORTCUTS, "matmul": _matmul, "concat": _concat, "take": _take})
 
     def holds(self, values: Any) -> bool:
         """Whether `values` is an array of NumPy, or sparse."""

@@ -6,11 +6,12 @@ L-BFGS's line search visits points where that decides the path, and the rules to
 from __future__ import annotations
 
 import functools
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from xpmlp.activations import logistic
-from xpmlp.losses import LOSSES, softmax
+from xpmlp.losses import LOSSES
 
 if TYPE_CHECKING:
     from xpmlp.losses import Loss
@@ -19,18 +20,20 @@ if TYPE_CHECKING:
 __all__ = ["bounded_logistic", "bounded_softmax", "mean_squared"]
 
 
-def _clipped(xp: Namespace, p: Array) -> Array:
-    """Bring probabilities into [eps, 1 - eps], by the epsilon of their dtype."""
-    epsilon = float(xp.finfo(p.dtype).eps)
-    return xp.maximum(xp.minimum(p, xp.full_like(p, 1.0 - epsilon)), xp.full_like(p, epsilon))
+def _between(xp: Namespace, x: Array, least: float, most: float) -> Array:
+    return xp.maximum(xp.minimum(x, xp.full_like(x, most)), xp.full_like(x, least))
 
 
-def _softmax_terms(xp: Namespace, z: Array, T: Array) -> Array:
-    return -T * xp.log(_clipped(xp, softmax(xp, z)))
+def _softmax_terms(xp: Namespace, u: Array, T: Array) -> Array:
+    """L = -sum_j T_j ln p_j, with p = softmax(z) in [eps, 1 - eps], by the epsilon of the dtype."""
+    epsilon = float(xp.finfo(u.dtype).eps)
+    return -T * _between(xp, u, math.log(epsilon), math.log1p(-epsilon))
 
 
 def _logistic_terms(xp: Namespace, z: Array, T: Array) -> Array:
-    p = _clipped(xp, logistic(xp, z))
+    """L = -sum_j T_j ln p_j + (1 - T_j) ln(1 - p_j), with p = sigmoid(z) in [eps, 1 - eps]."""
+    epsilon = float(xp.finfo(z.dtype).eps)
+    p = _between(xp, logistic(xp, z), epsilon, 1.0 - epsilon)
     return -T * xp.log(p) - (1.0 - T) * xp.log(1.0 - p)
 
 

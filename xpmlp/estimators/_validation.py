@@ -102,16 +102,16 @@ class ValidationMixin:
         X_val, T_val, weights = examples
         host_weights = None if weights is None else to_host(weights)[:, 0]
         size = float(X_val.shape[0] if host_weights is None else host_weights.sum())
-        logits = backend.compile(lambda layers, X: fprop(xp, network, layers, X).z[-1])
+        forward = backend.compile(lambda layers, X: fprop(xp, network, layers, X).u)
 
         labels = self._labels(T)
         scored = self._watched() == "validation score"
 
         def measure(trainer: Trainer) -> tuple[float, float | None]:
             with backend.computing():
-                z = outputs(backend, logits, trainer.layers, X_val)
-                loss = float(backend.to_numpy(network.loss.value(xp, z, T_val, weights))) / size
-                a = backend.to_numpy(network.loss.output(xp, z)) if scored and self.scoring is None else None
+                u = outputs(backend, forward, trainer.layers, X_val)
+                loss = float(backend.to_numpy(network.loss.value(xp, u, T_val, weights))) / size
+                a = backend.to_numpy(network.loss.output(xp, u)) if scored and self.scoring is None else None
             return loss, score(trainer, a) if scored else None
 
         def score(trainer: Trainer, a: np.ndarray | None) -> float:
