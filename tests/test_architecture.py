@@ -14,7 +14,7 @@ ROOT = Path(xpmlp.__file__).parent
 # From the bottom up: a module imports from the levels below its own.
 LEVELS = [
     ["errors", "types"],
-    ["checks", "files", "options"],
+    ["checks", "examples", "files", "options"],
     ["draws", "backends"],
     ["activations"],
     ["losses"],
@@ -34,6 +34,7 @@ LEVEL = {module: level for level, modules in enumerate(LEVELS) for module in mod
 MATHS = [
     "activations",
     "dropout",
+    "examples",
     "gradcheck",
     "losses",
     "network",

@@ -16,6 +16,7 @@ from xpmlp.datasets import load_dataset, split
 from xpmlp.draws import generator
 from xpmlp.dropout import mask_function
 from xpmlp.errors import InputError
+from xpmlp.examples import Scaled
 from xpmlp.gradcheck import check_gradients
 from xpmlp.initializers import INITIALIZERS, initialize
 from xpmlp.models import Model
@@ -79,7 +80,7 @@ class Experiment:
     backend: Backend
     model: Model
     recipe: Recipe
-    sets: dict[str, tuple[Array, Array]]
+    sets: dict[str, tuple[Array | Scaled, Array]]
 
     def records(
         self,
@@ -181,9 +182,16 @@ def prepare(options: Options, *, progress: bool = False) -> Experiment:
     return Experiment(replace(options, epochs=epochs), dataset, backend, model, recipe, sets)
 
 
-def lay_out(model: Model, backend: Backend, X: np.ndarray, y: np.ndarray) -> tuple[Array, Array]:
-    """Scale raw features, (n, d), encode labels, (n,), and move both to a backend: what the network is given."""
-    return backend.asarray(model.prepare(X, backend.dtype)), backend.asarray(encode(y, model.classes))
+def lay_out(model: Model, backend: Backend, X: np.ndarray, y: np.ndarray) -> tuple[Array | Scaled, Array]:
+    """Scale raw features, (n, d), encode labels, (n,), and move both to a backend: what the network is given.
+
+    Features of 8 bits stay as they are up to the minibatch, where scaling them only multiplies.
+    """
+    T = backend.asarray(encode(y, model.classes))
+    if X.dtype.kind in "iu" and X.dtype.itemsize == 1 and model.scaling.only_scales:
+        model.check(X)
+        return Scaled(backend.asis(X), backend.asarray(model.scaling.scale)), T
+    return backend.asarray(model.prepare(X, backend.dtype)), T
 
 
 def fingerprint(dataset: Dataset) -> str:

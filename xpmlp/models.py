@@ -53,8 +53,8 @@ class Model:
         """The floating dtype of the weights."""
         return str(self.layers[0].W.dtype)
 
-    def prepare(self, X: np.ndarray, dtype: str) -> np.ndarray:
-        """Check raw features, (n, d), and scale them as in training, into `dtype`.
+    def check(self, X: np.ndarray) -> None:
+        """Check raw features, (n, d).
 
         Raises
         ------
@@ -67,6 +67,10 @@ class Model:
         expected = self.network.sizes[0]
         if X.shape[1] != expected:
             raise InputError(f"X has {X.shape[1]} features, but the model was trained on {expected}.")
+
+    def prepare(self, X: np.ndarray, dtype: str) -> np.ndarray:
+        """Scale raw features, (n, d), as in training, into `dtype`; raises as `check`."""
+        self.check(X)
         return self.scaling.apply(X, dtype)
 
     def predict_proba(self, X: np.ndarray, backend: Backend | None = None) -> np.ndarray:

@@ -59,9 +59,14 @@ class Scaling:
         scaler = StandardScaler().fit(X.astype(np.float64))  # it knows a constant column from a rounded one
         return cls(scaler.mean_, 1.0 / scaler.scale_)
 
+    @property
+    def only_scales(self) -> bool:
+        """Whether nothing is shifted."""
+        return not self.shift.any()
+
     def apply(self, X: np.ndarray, dtype: str = "float64") -> np.ndarray:
         """Return the scaled features in `dtype`; `X` stays as it is."""
-        if not self.shift.any():
+        if self.only_scales:
             scaled = X.astype(dtype)
             scaled *= self.scale.astype(dtype)
             return scaled

@@ -6,12 +6,14 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from xpmlp.examples import slice_rows
 from xpmlp.network import fprop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from xpmlp.backends import Backend
+    from xpmlp.examples import Scaled
     from xpmlp.network import Layer, Network
     from xpmlp.types import Array
 
@@ -60,12 +62,12 @@ def outputs(backend: Backend, function: Callable[..., Array], layers: Sequence[L
     return backend.xp.concat([function(layers, X[start : start + ROWS_AT_A_TIME, :]) for start in starts])
 
 
-def score_rows(backend: Backend, score: Scorer, layers: Sequence[Layer], X: Array, T: Array) -> Array:
+def score_rows(backend: Backend, score: Scorer, layers: Sequence[Layer], X: Array | Scaled, T: Array) -> Array:
     """Sum `score` over all rows, `ROWS_AT_A_TIME` of them at a time; nothing is read by the host."""
     total = backend.asarray([0.0, 0.0])
     for start in range(0, X.shape[0], ROWS_AT_A_TIME):
         stop = min(start + ROWS_AT_A_TIME, X.shape[0])
-        total = total + score(layers, X[start:stop, :], T[start:stop, :])
+        total = total + score(layers, slice_rows(backend.xp, X, start, stop), T[start:stop, :])
     return total
 
 

@@ -15,6 +15,7 @@ from xpmlp.checks import check_choice, check_features, check_number
 from xpmlp.draws import generator
 from xpmlp.dropout import mask_function
 from xpmlp.errors import DivergenceError, InputError, XpmlpWarning
+from xpmlp.examples import Scaled, take_rows
 from xpmlp.network import MODES, Layer, gradient_function, total_weight
 from xpmlp.optimizers import Adam
 from xpmlp.penalties import ElasticNet
@@ -187,11 +188,11 @@ def make_step(backend: Backend, network: Network, recipe: Recipe) -> Step:
         update, draw_masks = backend.compile(update, donate=(0, 1)), backend.compile(draw_masks)
 
     def step(
-        layers: list[Layer], state: State, X: Array, T: Array, rows: Array, weights: Array | None = None
+        layers: list[Layer], state: State, X: Array | Scaled, T: Array, rows: Array, weights: Array | None = None
     ) -> tuple[list[Layer], State]:
         masks = draw_masks(state.t, rows)
         weights = None if weights is None else xp.take(weights, rows, axis=0)
-        loss, gradients = gradients_of(layers, xp.take(X, rows, axis=0), xp.take(T, rows, axis=0), masks, weights)
+        loss, gradients = gradients_of(layers, take_rows(xp, X, rows), xp.take(T, rows, axis=0), masks, weights)
         return update(layers, state, loss, gradients, weights, rows.shape[0])
 
     return step if in_loop else backend.compile(step, donate=(0, 1))
@@ -201,11 +202,11 @@ def train(
     backend: Backend,
     network: Network,
     layers: Sequence[Layer],
-    X: Array,
+    X: Array | Scaled,
     T: Array,
     recipe: Recipe,
     *,
-    evaluate: Mapping[str, tuple[Array, Array]] | None = None,
+    evaluate: Mapping[str, tuple[Array | Scaled, Array]] | None = None,
     should_stop: Callable[[], bool] = lambda: False,
     on_step: Callable[[int], None] = lambda _: None,
     resume: Resumption | None = None,
@@ -220,7 +221,7 @@ def train(
         The architecture.
     layers : sequence of Layer
         The initial weights, on the host or on the backend; they stay as they are.
-    X : array of shape (n, d)
+    X : array of shape (n, d), or Scaled
         Examples.
     T : array of shape (n, m)
         Their targets: one-hot, 0 or 1 per label, or real numbers.
@@ -251,9 +252,10 @@ def train(
     """
     evaluate = dict(evaluate or {})
     for name, (examples, targets) in {"training": (X, T), **evaluate}.items():
-        _check_arrays(backend, name, examples, targets)
+        floating = examples.scale if isinstance(examples, Scaled) else examples
+        _check_arrays(backend, name, floating, targets)
         _check_shapes(name, network, examples, targets)
-        _check_finite(backend, f"the {name} examples", examples)
+        _check_finite(backend, f"the {name} examples", floating)
         _check_finite(backend, f"the {name} targets", targets)
     n = X.shape[0]
     if recipe.batch_size > n:
@@ -325,7 +327,7 @@ class Trainer:
 
     def run_epoch(
         self,
-        X: Array,
+        X: Array | Scaled,
         T: Array,
         order: Any,
         *,
@@ -338,7 +340,7 @@ class Trainer:
 
         Parameters
         ----------
-        X : array of shape (n, d)
+        X : array of shape (n, d), or Scaled
             Examples, on the backend.
         T : array of shape (n, m)
             Their targets.
@@ -372,7 +374,7 @@ class Trainer:
         with self.backend.computing():
             return [Layer(self.backend.own(W), self.backend.own(b)) for W, b in self.layers]
 
-    def read(self, evaluate: Mapping[str, tuple[Array, Array]]) -> Reading:
+    def read(self, evaluate: Mapping[str, tuple[Array | Scaled, Array]]) -> Reading:
         """Read the epoch's sums and the scores of some sets: the one synchronisation with the host."""
         backend = self.backend
         with backend.computing():
@@ -459,7 +461,7 @@ def _check_finite(backend: Backend, name: str, array: Array) -> None:
         check_features(backend.to_numpy(array), name)
 
 
-def _check_shapes(name: str, network: Network, X: Array, T: Array) -> None:
+def _check_shapes(name: str, network: Network, X: Array | Scaled, T: Array) -> None:
     n_inputs, n_outputs = network.sizes[0], network.sizes[-1]
     if X.ndim != 2 or X.shape[1] != n_inputs:
         raise InputError(f"the {name} examples have shape {tuple(X.shape)}, but the network takes (n, {n_inputs}).")

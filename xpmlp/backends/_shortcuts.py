@@ -10,13 +10,17 @@ import numpy as np
 
 __all__ = ["STANDARD_WITH_SHORTCUTS"]
 
+# Without NumPy's types, which know no `keepdims` that is a variable.
+add_reduce: Any = np.add.reduce
+maximum_reduce: Any = np.maximum.reduce
+
 SHORT = 32  # up to so many columns, NumPy's maximum along the rows takes longer than down the columns of a copy
 
 
 def _sum(x: np.ndarray, /, *, axis: int | None = None, keepdims: bool = False) -> Any:
     """As `numpy.sum`; over one axis of a floating matrix, by a product with ones."""
     if axis is None or x.ndim != 2 or x.dtype.kind != "f":
-        return np.add.reduce(x, axis=axis, keepdims=keepdims)
+        return add_reduce(x, axis=axis, keepdims=keepdims)
     if axis == 0:
         total = np.matmul(_ones(x.shape[0], x.dtype), x)
         return total[None, :] if keepdims else total
@@ -27,8 +31,8 @@ def _sum(x: np.ndarray, /, *, axis: int | None = None, keepdims: bool = False) -
 def _max(x: np.ndarray, /, *, axis: int | None = None, keepdims: bool = False) -> Any:
     """As `numpy.max`; along short rows of a matrix, down the columns of a transposed copy."""
     if axis != -1 or x.ndim != 2 or x.shape[1] > SHORT:
-        return np.maximum.reduce(x, axis=axis, keepdims=keepdims)
-    largest = np.maximum.reduce(x.T.copy(), axis=0)
+        return maximum_reduce(x, axis=axis, keepdims=keepdims)
+    largest = maximum_reduce(x.T.copy(), axis=0)
     return largest[:, None] if keepdims else largest
 
 
