@@ -46,6 +46,10 @@ class NumpyBackend(Backend):
         """Return "cpu" for an array of NumPy."""
         return "cpu" if isinstance(values, np.ndarray | np.generic) else None
 
+    def on_device(self, x: np.ndarray) -> bool:  # noqa: ARG002 - there is one device
+        """Return True: there is one device."""
+        return True
+
     def to_numpy(self, x: np.ndarray) -> np.ndarray:
         """Return a copy."""
         return np.array(x)

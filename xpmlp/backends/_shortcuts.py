@@ -21,7 +21,7 @@ def _sum(x: np.ndarray, /, *, axis: int | None = None, keepdims: bool = False) -
     """As `numpy.sum`; over one axis of a floating matrix, by a product with ones."""
     if axis is None or x.ndim != 2 or x.dtype.kind != "f":
         return add_reduce(x, axis=axis, keepdims=keepdims)
-    if axis == 0:
+    if axis in (0, -2):
         total = np.matmul(_ones(x.shape[0], x.dtype), x)
         return total[None, :] if keepdims else total
     total = np.matmul(x, _ones(x.shape[1], x.dtype))

@@ -34,7 +34,3 @@ class SparseNumpyBackend(NumpyBackend):
     def holds(self, values: Any) -> bool:
         """Whether `values` is an array of NumPy, or sparse."""
         return isinstance(values, np.ndarray) or sparse.issparse(values)
-
-    def on_device(self, x: Any) -> bool:  # noqa: ARG002 - there is one device
-        """Return True: there is one device."""
-        return True

@@ -250,13 +250,11 @@ class MLPClassifier(InspectionMixin, ClassifierMixin, BaseMLP):
         """
         place, a = self._forward(X, "predict", _outputs)
         a, classes = place.give(a), self._label_binarizer.classes_
-        if place.home.name == "numpy" or classes.dtype.kind not in NUMBERS:
-            return self._labels(to_host(a))
-        xp = place.home.xp
+        xp, in_library = place.home.xp, place.home.name != "numpy" and classes.dtype.kind in NUMBERS
         if self._label_binarizer.y_type_.startswith("multilabel"):
-            return xp.astype(a > 0.5, xp.int64)
+            return xp.astype(a > 0.5, xp.int64) if in_library else self._labels(to_host(a))
         chosen = xp.argmax(a, axis=1) if self.n_outputs_ > 1 else xp.astype(a[:, 0] > 0.5, xp.int64)
-        return xp.take(place.home.asis(classes), chosen, axis=0)
+        return xp.take(place.home.asis(classes), chosen, axis=0) if in_library else classes[to_host(chosen)]
 
     def predict_proba(self, X: Any) -> Any:
         """Predict the probability of each class, (n, n_classes), or of each label; parameters as for `predict`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -162,4 +163,9 @@ def library_of(values: Any) -> Backend | None:
 
 def float_dtype(X: Any) -> str:
     """Name the floating dtype of an array or sparse array: float32, or float64 for anything wider or whole."""
-    return "float32" if str(X.dtype).rpartition(".")[2] == "float32" else "float64"
+    return _float_dtype(type(X.dtype), X.dtype)
+
+
+@functools.lru_cache(maxsize=64)  # NumPy takes longer to name a dtype than to pass a row through a small network
+def _float_dtype(library: type, dtype: Any) -> str:  # noqa: ARG001 - dtypes of two libraries are not to be compared
+    return "float32" if str(dtype).rpartition(".")[2] == "float32" else "float64"

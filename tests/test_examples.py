@@ -1,0 +1,68 @@
+"""8-bit examples that become floating in their minibatch alone."""
+
+import numpy as np
+import pytest
+
+from xpmlp.datasets import Dataset
+from xpmlp.examples import Scaled, slice_rows, take_rows
+from xpmlp.experiments import lay_out
+from xpmlp.initializers import initialize
+from xpmlp.models import Model
+from xpmlp.network import Network
+from xpmlp.preprocessing import Scaling
+from xpmlp.training import Recipe, train
+
+PIXELS = np.arange(256, dtype=np.uint8).reshape(64, 4)
+LABELS = np.arange(64) % 3
+
+
+def model(kind):
+    return Model(
+        network := Network.build(4, [5], 3, dropout=0.25),
+        initialize(network, seed=1),
+        np.arange(3),
+        Scaling.fit(kind, PIXELS, 255.0),
+    )
+
+
+def both(backend, kind="range"):
+    """The same examples, as they came and as floating numbers."""
+    trained = model(kind)
+    return lay_out(trained, backend, PIXELS, LABELS), lay_out(trained, backend, PIXELS.astype(np.int64), LABELS)
+
+
+def test_pixels_stay_8_bit_where_scaling_them_only_multiplies(backend):
+    (kept, _), (floating, _) = both(backend)
+    assert isinstance(kept, Scaled)
+    assert str(kept.values.dtype).endswith("uint8")
+    assert kept.shape == floating.shape == (64, 4)
+    (shifted, _), _ = both(backend, "standard")
+    assert shifted.dtype == backend.float_dtype
+
+
+def test_a_minibatch_has_the_same_bits_either_way(backend, check):
+    (kept, _), (floating, _) = both(backend)
+    rows = backend.asindex([63, 0, 7])
+    check(backend, take_rows(backend.xp, kept, rows), backend.to_numpy(floating)[[63, 0, 7]], rtol=0, atol=0)
+    check(backend, slice_rows(backend.xp, kept, 5, 9), backend.to_numpy(floating)[5:9], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("mode", ["matrix", "loop"])
+def test_training_gives_the_same_weights_and_scores_either_way(backend, mode):
+    ends = []
+    for X, T in both(backend):
+        initial = model("range")
+        recipe = Recipe(epochs=2, batch_size=24, mode=mode)
+        *_, record = train(backend, initial.network, initial.layers, X, T, recipe, evaluate={"train": (X, T)})
+        ends.append(record)
+    kept, floating = ends
+    assert kept.scores == floating.scores
+    for layer, other in zip(kept.layers, floating.layers, strict=True):
+        np.testing.assert_allclose(backend.to_numpy(layer.W), backend.to_numpy(other.W), rtol=1e-12)
+        np.testing.assert_allclose(backend.to_numpy(layer.b), backend.to_numpy(other.b), rtol=1e-12, atol=1e-15)
+
+
+def test_a_data_set_of_other_integers_is_made_floating(backend):
+    dataset = Dataset("wide", PIXELS.astype(np.int16), LABELS)
+    X, _ = lay_out(model("range"), backend, dataset.X, dataset.y)
+    assert X.dtype == backend.float_dtype
