@@ -253,7 +253,10 @@ class MLPClassifier(InspectionMixin, ClassifierMixin, BaseMLP):
         xp, in_library = place.home.xp, place.home.name != "numpy" and classes.dtype.kind in NUMBERS
         if self._label_binarizer.y_type_.startswith("multilabel"):
             return xp.astype(a > 0.5, xp.int64) if in_library else self._labels(to_host(a))
-        chosen = xp.argmax(a, axis=1) if self.n_outputs_ > 1 else xp.astype(a[:, 0] > 0.5, xp.int64)
+        if self.n_outputs_ > 1:
+            chosen = xp.argmax(a, axis=1)
+        else:
+            chosen = xp.astype(a[:, 0] > 0.5, xp.int64) * (classes.shape[0] - 1)  # always 0 where there is one class
         return xp.take(place.home.asis(classes), chosen, axis=0) if in_library else classes[to_host(chosen)]
 
     def predict_proba(self, X: Any) -> Any:
