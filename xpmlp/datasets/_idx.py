@@ -41,8 +41,8 @@ def read_idx(path: Path) -> np.ndarray:
     Raises
     ------
     InputError
-        For a file that cannot be opened, is not gzip, has another magic number, claims more than 256 MiB,
-        or holds fewer or more bytes than its header says.
+        For a file that cannot be opened, is not gzip, has another magic number, claims nothing or more than
+        256 MiB, or holds fewer or more bytes than its header says.
     """
     try:
         with open_file(path) as file, gzip.open(file) as stream:
@@ -54,6 +54,8 @@ def read_idx(path: Path) -> np.ndarray:
                 )
             shape = _header(path, stream, _RANKS[magic])
             count = math.prod(shape)
+            if not count:
+                raise InputError(f"{path} claims {shape} items, none at all: it is damaged, so get it again.")
             if count > _MOST_BYTES:
                 raise InputError(
                     f"{path} claims {shape} items, {count} bytes, more than the {_MOST_BYTES} that xpmlp reads of such "
