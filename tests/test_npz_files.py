@@ -2,7 +2,6 @@
 
 import os
 import struct
-import tracemalloc
 import zipfile
 
 import numpy as np
@@ -102,15 +101,14 @@ def write_zip(path, compression=zipfile.ZIP_DEFLATED, **members):
 
 
 @pytest.mark.parametrize("shape", ["(1073741824, 1024)", "(-1, -16)", "(4, 2)", "(2, 1)"])
-def test_a_shape_that_the_bytes_do_not_bear_out_is_refused_before_memory_is_taken(shape, tmp_path):
+def test_a_shape_that_the_bytes_do_not_bear_out_is_refused_before_memory_is_taken(shape, tmp_path, peak):
     path = write_zip(tmp_path / "data.npz", X=npy(shape, data=bytes(128 - 8 * (shape == "(2, 1)"))))
-    tracemalloc.start()
-    try:
+
+    def read():
         with pytest.raises(InputError, match="claims shape"):
             read_npz(path, ["X"])
-        assert tracemalloc.get_traced_memory()[1] < 2**22
-    finally:
-        tracemalloc.stop()
+
+    assert peak(read) < 2**22
 
 
 @pytest.mark.parametrize("content", [b"", b"not an array", npy("(2,"), npy("'ab'"), npy("(" * 900), npy("(2,)", "<zz")])
@@ -126,6 +124,40 @@ def test_an_archive_that_would_unpack_into_far_more_than_it_holds_is_refused(tmp
     with pytest.raises(InputError, match="would unpack into 2097280, more than 100 times"):
         read_npz(tmp_path / "bomb.npz", ["X"])
     assert read_npz(tmp_path / "data.npz", ["X"])["X"].shape == (2**10, 2**8)
+
+
+def test_a_bomb_is_refused_before_memory_is_taken(tmp_path, peak):
+    path = write_zip(tmp_path / "bomb.npz", X=npy((2**27,), "|u1", bytes(2**27)))
+
+    def read():
+        with pytest.raises(InputError, match="would unpack into"):
+            read_npz(path, ["X"])
+
+    assert peak(read) < 2**22
+
+
+def test_a_directory_that_claims_more_than_the_archive_holds_takes_64_mib_at_most(tmp_path, peak):
+    """The size in the directory and the header agree with each other, and not with the bytes."""
+    path, claimed = tmp_path / "data.npz", 2**26 - 2**10
+    member = npy((claimed,), "|u1", bytes(10))
+    size = len(member) - 10 + claimed
+    write_zip(path, zipfile.ZIP_STORED, X=member)
+    content = path.read_bytes()
+    assert content.count(struct.pack("<I", len(member))) == 4  # packed and unpacked, in the directory and the archive
+    path.write_bytes(content.replace(struct.pack("<I", len(member)), struct.pack("<I", size)))
+
+    def read():
+        with pytest.raises(InputError, match=r"is not a complete \.npz file"):
+            read_npz(path, ["X"])
+
+    assert peak(read) < 2**26 + 2**22
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_compressions_that_unpack_without_bounds_are_refused(compression, tmp_path):
+    path = write_zip(tmp_path / "data.npz", compression, X=npy((2,), data=bytes(16)))
+    with pytest.raises(InputError, match=r"X in .* is compressed in a way .*numpy\.savez_compressed"):
+        read_npz(path, ["X"])
 
 
 def test_a_half_written_npz_file_is_refused(savez):
