@@ -225,7 +225,7 @@ LABELS_OF_3 = struct.pack(">2I3B", LABELS, 3, 0, 1, 2)
         (gzip.compress(LABELS_OF_3)[:-9], "not a complete gzip file"),
         (gzip.compress(LABELS_OF_3)[:-8] + bytes(8), "not a complete gzip file"),
         (gzip.compress(LABELS_OF_3) + b"rubbish", "not a complete gzip file"),
-        (gzip.compress(struct.pack(">4I", IMAGES, 2**31, 2**31, 2**31)), "more than the 268435456"),
+        (gzip.compress(struct.pack(">4I", IMAGES, 2**31, 2**31, 2**31)), "more than the 67108864"),
         (gzip.compress(struct.pack(">4I", IMAGES, 0, 2**32 - 1, 2**32 - 1)), "none at all"),
     ],
 )
@@ -238,7 +238,7 @@ def test_damaged_idx_files_are_refused(content, message, scratch):
 @pytest.mark.parametrize(
     "content",
     [
-        pytest.param(struct.pack(">2I", LABELS, 2**28), id="a claim without bytes"),
+        pytest.param(struct.pack(">2I", LABELS, 2**26), id="a claim without bytes"),
         pytest.param(struct.pack(">2I", LABELS, 3) + bytes(2**27), id="bytes without a claim"),
     ],
 )

@@ -108,7 +108,7 @@ def test_arrays_that_numpy_cannot_hold_are_refused(dtype, shape, size, tmp_path)
     header = json.dumps({"W1": {"dtype": dtype, "shape": shape, "data_offsets": [0, size]}}).encode()
     path = tmp_path / "model.safetensors"
     path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(size))
-    with pytest.raises(InputError, match="cannot be read as a model"):
+    with pytest.raises(InputError, match=r"cannot be read as a model|did not write it"):  # JAX brings some of them
         load_model(path)
 
 
