@@ -103,18 +103,39 @@ def test_a_slow_server_is_waited_for_as_long_as_enough_comes(server, folder, mon
     assert contents(folder) == {NAME: CONTENT}
 
 
+PROGRAM = """
+import sys
+from pathlib import Path
+from xpmlp.datasets import _download
+
+_download._PATIENCE = float(sys.argv[1])
+name, checksum, address, folder = sys.argv[2:]
+_download.fetch({name: checksum}, [address], Path(folder), progress=False)
+"""
+
+
+def downloading(address, folder, patience=30):
+    """Start a process that downloads."""
+    command = [sys.executable, "-c", PROGRAM, str(patience), NAME, CHECKSUM, address, str(folder)]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)  # noqa: S603 - our own program
+
+
 def test_two_processes_that_download_at_once_both_have_the_whole_file(server, folder):
     """The server answers neither before both have asked."""
-    code = "import sys; from pathlib import Path; from xpmlp.datasets._download import fetch; "
-    code += "name, checksum, address, folder = sys.argv[1:]; "
-    code += "fetch({name: checksum}, [address], Path(folder), progress=False)"
-    command = [sys.executable, "-c", code, NAME, CHECKSUM, server.address("together"), str(folder)]
-    processes = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]  # noqa: S603 - ours
+    processes = [downloading(server.address("together"), folder) for _ in range(2)]
     for process in processes:
         _, err = process.communicate(timeout=60)
         assert process.returncode == 0, err
     assert len(server.asked) == 2
     assert contents(folder) == {NAME: CONTENT}
+
+
+def test_a_program_that_gave_up_ends_although_the_server_goes_on(server, folder):
+    process = downloading(server.address("dripping"), folder, patience=0.5)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "ConnectionError" in err
+    assert contents(folder) == {}
 
 
 def test_a_folder_that_cannot_be_made_is_an_error_of_the_folder(server, folder):

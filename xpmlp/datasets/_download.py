@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["cache_folder", "fetch"]
 
-# An answer ends within two hours and a half, whatever the server does: at a rate of 70 kbit/s or more, or as too large.
-_PATIENCE = 30.0  # seconds in which this much must come, or all the rest
+# Whatever a server does, it is done with after 256 times 30 seconds, and mostly far sooner.
+_PATIENCE = 30.0  # seconds in which this much must come, or all the rest: 70 kbit/s
 _LEAST_BYTES = 2**18
 _MOST_BYTES = 2**26  # 64 MiB, more than twice the largest file that is downloaded
 _PIECE = 2**16
