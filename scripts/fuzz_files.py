@@ -49,7 +49,7 @@ def fuzz(name: str, runs: int, seed: int, findings: Path) -> tuple[int, int, str
 def main(
     runs: Annotated[int, typer.Option(help="Executions of each target.", min=1)] = 150_000,
     target: Annotated[list[str] | None, typer.Option(help="One target alone; repeatable.", show_default="all")] = None,
-    seed: Annotated[int, typer.Option(help="Of the fuzzer; 0 draws one.", min=0)] = 1,
+    seed: Annotated[int, typer.Option(help="Of the fuzzer; 0 draws one.", min=0)] = 0,
     findings: Annotated[Path, typer.Option(help="Where the bytes of findings are kept.")] = Path("findings"),
 ) -> None:
     """Fuzz each target in turn, and print a row for each."""

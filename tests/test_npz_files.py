@@ -176,6 +176,19 @@ def test_a_member_whose_bytes_were_changed_is_refused(tmp_path):
         read_npz(path, ["X"])
 
 
+@pytest.mark.parametrize("code", [0x20202020, 0x110000, 0xD800])
+@pytest.mark.parametrize("name", ["y", "feature_names"])
+def test_text_of_characters_that_unicode_lacks_is_refused(code, name, savez):
+    good = {"X": np.eye(2), "y": np.arange(2), "feature_names": np.array(["u", "v"])}
+    with pytest.raises(InputError, match=f"{name} in .* holds text that is not Unicode"):
+        load_dataset(savez(**good | {name: np.array([ord("a"), code], np.uint32).view("U1")}))
+
+
+def test_text_of_any_characters_of_unicode_is_read(savez):
+    y = np.array(["", "größe", chr(0x10FFFF)])
+    assert load_dataset(savez(X=np.eye(3), y=y)).y.tolist() == y.tolist()
+
+
 def test_pickles_are_never_loaded(tmp_path):
     class Harmful:
         def __reduce__(self):

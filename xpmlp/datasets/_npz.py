@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 import zipfile
 from typing import TYPE_CHECKING
 
@@ -48,8 +49,9 @@ def read_npz(path: Path, required: Sequence[str], optional: Sequence[str] = ()) 
     ------
     InputError
         For a file that cannot be opened, is no complete .npz file, lacks a required array, holds Python
-        objects, claims sizes that its bytes do not bear out, is compressed otherwise than by deflation, or
-        would unpack into more than 64 MiB and more than a hundred times its size.
+        objects or text that is not Unicode, claims sizes that its bytes do not bear out, is compressed
+        otherwise than by deflation, or would unpack into more than 64 MiB and more than a hundred times its
+        size.
     """
     with open_file(path) as file:
         try:
@@ -111,7 +113,18 @@ def _read_array(path: Path, name: str, archive: zipfile.ZipFile, info: zipfile.Z
         )
     with archive.open(info) as stream:
         array: np.ndarray = npy.read_array(stream, allow_pickle=False)
-    return np.asarray(array, dtype=array.dtype.newbyteorder("="), order="C")
+    array = np.asarray(array, dtype=array.dtype.newbyteorder("="), order="C")
+    if not _is_unicode(array):
+        raise InputError(f"{name} in {path} holds text that is not Unicode: the file is damaged, so write it again.")
+    return array
+
+
+def _is_unicode(array: np.ndarray) -> bool:
+    # NumPy keeps any 32 bits for a character, and fails where they are to become a Python string.
+    if array.dtype.kind != "U" or not array.dtype.itemsize:
+        return True
+    codes = array.reshape(-1).view(np.uint32)
+    return bool(np.all((codes < 0xD800) | ((codes > 0xDFFF) & (codes <= sys.maxunicode))))
 
 
 def _listed(names: Sequence[str]) -> str:
