@@ -251,7 +251,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         for start in range(0, len(content), 2**15):
-            self.server.over.wait(0.2)
+            self.server.over.wait(0.7)
             self.wfile.write(content[start : start + 2**15])
 
     def dripping_headers(self, _):
