@@ -10,11 +10,12 @@ import contextlib
 import os
 import threading
 import tracemalloc
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
 import pytest
+from servers import Handler
 
 from xpmlp import Layer
 from xpmlp.backends import BACKENDS, Status, get_backend, statuses
@@ -188,82 +189,6 @@ def peak():
 def scratch(tmp_path_factory):
     """A folder that the examples of a property test share."""
     return tmp_path_factory.mktemp("files")
-
-
-class Handler(BaseHTTPRequestHandler):
-    """Gives a file of `server.files` as the first part of the path says: /good/file, /cut/file, ..."""
-
-    def do_GET(self):
-        _, behaviour, name = self.path.split("/")
-        self.server.asked.append(self.path)
-        content = self.server.files[name]
-        getattr(self, behaviour)(content)
-
-    def answer(self, content, status=200, length=None, **headers):
-        self.send_response(status)
-        headers["Content-Length"] = str(len(content) if length is None else length)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(content)
-
-    def good(self, content):
-        self.answer(content)
-
-    def together(self, content):
-        self.server.barrier.wait()
-        self.answer(content)
-
-    def missing(self, _):
-        self.answer(b"not here", 404)
-
-    def broken(self, _):
-        self.answer(b"out of order", 500)
-
-    def wrong(self, content):
-        self.answer(content[:-1] + b"?")
-
-    def page(self, _):
-        self.answer(b"<html>Please log in to this network</html>")
-
-    def cut(self, content):
-        self.answer(content[: len(content) // 2], length=len(content))
-
-    def loop(self, _):
-        self.answer(b"", 302, Location=self.path)
-
-    def endless(self, _):
-        self.send_response(200)
-        self.end_headers()
-        self.repeat(bytes(2**16), 0)
-
-    def silent(self, _):
-        self.repeat(b"", 0.01)
-
-    def dripping(self, _):
-        self.send_response(200)
-        self.send_header("Content-Length", "1000000")
-        self.end_headers()
-        self.repeat(b".", 0.01)
-
-    def steady(self, content):
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        for start in range(0, len(content), 2**15):
-            self.server.over.wait(0.7)
-            self.wfile.write(content[start : start + 2**15])
-
-    def dripping_headers(self, _):
-        self.repeat(b"H", 0.01)
-
-    def repeat(self, piece, seconds):
-        with contextlib.suppress(OSError):  # the other side has hung up
-            while not self.server.over.wait(seconds):
-                self.wfile.write(piece)
-
-    def log_message(self, *args):
-        pass
 
 
 @pytest.fixture

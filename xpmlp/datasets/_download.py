@@ -94,7 +94,8 @@ class _Downloader:
     def __init__(self, bar: _Bar) -> None:
         import pooch  # noqa: PLC0415 - slow to import, and needed for downloads alone
 
-        self._http = pooch.HTTPDownloader(progressbar=bar, chunk_size=_PIECE, timeout=_PATIENCE)
+        # The socket's own limit is longer, so that it ends the thread alone, once nobody waits for it.
+        self._http = pooch.HTTPDownloader(progressbar=bar, chunk_size=_PIECE, timeout=2 * _PATIENCE)
 
     def __call__(self, url: str, place: str, pooch: object) -> None:  # noqa: ARG002 - pooch hands itself over
         pieces = _Pieces()
