@@ -6,11 +6,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import threading
+import tracemalloc
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
 import pytest
+from servers import Handler
 
 from xpmlp import Layer
 from xpmlp.backends import BACKENDS, Status, get_backend, statuses
@@ -148,7 +153,55 @@ def savez(tmp_path):
     return savez
 
 
+@pytest.fixture
+def as_nobody():
+    """Leave root's rights over files behind for a while, where the tests run as root: gives a context manager."""
+
+    @contextlib.contextmanager
+    def as_nobody():
+        user = os.geteuid()
+        if user == 0:
+            os.seteuid(65534)
+        try:
+            yield
+        finally:
+            os.seteuid(user)
+
+    return as_nobody
+
+
+@pytest.fixture
+def peak():
+    """Measure a call's memory: gives the most bytes that Python, NumPy and zlib held at once for it."""
+
+    def peak(call):
+        tracemalloc.start()
+        try:
+            call()
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    return peak
+
+
 @pytest.fixture(scope="session")
 def scratch(tmp_path_factory):
     """A folder that the examples of a property test share."""
     return tmp_path_factory.mktemp("files")
+
+
+@pytest.fixture
+def server(monkeypatch):
+    """Serve `server.files` on this machine, from `server.address("cut")` and the like; `server.asked`: for what."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.files, server.asked = {}, []
+        server.over, server.barrier = threading.Event(), threading.Barrier(2, timeout=60)
+        server.address = lambda behaviour: f"http://127.0.0.1:{server.server_port}/{behaviour}/"
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server
+        server.over.set()
+        server.shutdown()
+        thread.join()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 import signal
@@ -275,6 +276,48 @@ def test_a_bad_csv_file_is_refused_with_the_place(cli, tmp_path, text, message):
     assert code == 2
     assert message in err
     assert [file.name for file in tmp_path.iterdir()] == ["data.csv"]
+
+
+def npz(**arrays):
+    content = io.BytesIO()
+    np.savez(content, **arrays)
+    return content.getvalue()
+
+
+HOSTILE = {
+    "empty.csv": b"",
+    "empty.npz": b"",
+    "binary.csv": bytes(range(256)),
+    "binary.npz": bytes(range(256)),
+    "nul.csv": b"1,a\0\n2,b\n",
+    "utf16.csv": "1,a\n2,b\n".encode("utf-16"),
+    "one-column.csv": b"1\n2\n",
+    "ragged.csv": b"1,2,3,4,a\n1,b\n",
+    "nan.csv": b"1,2,3,nan,a\n1,2,3,4,b\n",
+    "long.csv": b"1," + b"2" * 2**22 + b",a\n",
+    "pickled.npz": npz(X=np.array([[{}]]), y=np.array([{}])),
+    "nan.npz": npz(X=np.full((2, 5), np.nan), y=np.arange(2)),
+    "cut.npz": npz(X=np.eye(4), y=np.arange(4))[:-100],
+    "other.npz": npz(Z=np.eye(4)),
+}
+
+
+def test_hostile_files_end_every_command_with_one_message(cli, iris, tmp_path):
+    assert cli("train", iris, "--out", "run", *QUICK)[0] == 0
+    for name, content in HOSTILE.items():
+        (tmp_path / name).write_bytes(content)
+        for command in (["train", name], ["evaluate", "run", name], ["predict", "run", name]):
+            code, out, err = cli(*command)
+            assert (code, out) == (2, ""), name
+            assert err.startswith("Error: ")
+            assert name in err
+    for content in (b"", bytes(range(256)), b"\x02\0\0\0\0\0\0\0{}"):
+        (tmp_path / "run" / "model.safetensors").write_bytes(content)
+        for command in (["evaluate", "run"], ["predict", "run", "new.csv"]):
+            code, out, err = cli(*command)
+            assert (code, out) == (2, "")
+            assert err.startswith("Error: ")
+            assert "model.safetensors" in err
 
 
 def test_a_wrong_number_of_features_is_refused_at_prediction(cli, iris, tmp_path):

@@ -1,5 +1,6 @@
 """The user's own .csv files."""
 
+import contextlib
 import csv
 
 import numpy as np
@@ -94,12 +95,52 @@ def test_labels_are_numbers_only_when_all_are_integers(labels, kind, write):
         ('a,b,y\n1,2,"c"at\n', "line 2: .* expected after"),
         ("größe,b,y\n1,2,cat\n".encode("latin-1"), "is not UTF-8"),
         ("a,b,y\n1,2,cat\n".encode("utf-16"), "is not UTF-8"),
+        ("a,b,y\n1,2,cat\n".encode("utf-16-le"), "holds NUL bytes.*UTF-8"),
+        ("a,b,y\n1,2,cat\n3,4,cat\0\n", "holds NUL bytes.*UTF-8"),
+        (b"\x1f\x8b\x08\x00\x00", "is not UTF-8"),
         ("a,b,y\n1," + "2" * 200_000, "field larger than field limit"),
     ],
 )
 def test_a_csv_file_that_cannot_be_used_is_refused_with_the_place(content, message, write):
     with pytest.raises(InputError, match=message):
         load_dataset(write(content))
+
+
+MANY = 50_000
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param("1,a\n" * MANY + "1,b\n", id="many rows"),
+        pytest.param("1,2\n" + "," * 4 * MANY, id="many empty cells"),
+        pytest.param("1,2\n" + ",ab" * MANY, id="many short cells"),
+        pytest.param(",".join(f"{i:x}x" for i in range(MANY)), id="many names"),
+        pytest.param("\n" * 4 * MANY, id="many blank lines"),
+        pytest.param("a" * 4 * MANY, id="one long cell"),
+        pytest.param("1,2\n" + "\U0001f600" * MANY, id="one long cell of wide characters"),
+        pytest.param('1,"' + "\n" * 2 * MANY + '"\n', id="one cell of many lines"),
+    ],
+)
+def test_memory_stays_below_64_times_the_size_of_the_file(content, write, peak):
+    path = write(content)
+
+    def read():
+        with contextlib.suppress(InputError):
+            load_dataset(path)
+
+    read()  # what the first call imports is not the file's
+    assert peak(read) < 64 * path.stat().st_size
+
+
+def test_one_long_label_does_not_take_its_length_for_every_row(write, peak):
+    path = write("1,a\n" * 70_000 + f"1,{'b' * 256}\n")
+
+    def read():
+        with pytest.raises(InputError, match=r"its longest label has 256 characters.*Give every class a short name"):
+            load_dataset(path)
+
+    assert peak(read) < 32 * path.stat().st_size
 
 
 def test_a_target_that_is_no_column_lists_the_columns(write):

@@ -73,11 +73,12 @@ def test_the_columns_of_an_npz_file_that_names_them_are_taken_by_name(savez):
         (np.eye(3), "has 3 columns, but .* 2 features"),
         (np.array([1.0, 2]), "two dimensions"),
         (np.array([[1, np.inf]]), "NaN or infinite"),
+        (np.array([[1, 2, np.nan]]), "NaN or infinite.* column 2"),
     ],
 )
 def test_npz_files_with_other_features_than_the_models_are_refused(X, message, savez):
     with pytest.raises(InputError, match=message):
-        read_features(savez(X=X), n_features=2)
+        read_features(savez(X=X), n_features=2, feature_names=["width", "height"])
 
 
 def test_files_of_another_kind_are_refused_for_prediction(write):

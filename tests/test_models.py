@@ -62,6 +62,7 @@ def test_many_rows_are_predicted_in_chunks_with_the_same_result(model, X):
         (lambda X: X[:, :3], "X has 3 features, but the model was trained on 4"),
         (lambda X: X[:0], "no rows"),
         (lambda X: X[0], "must have two dimensions"),
+        (lambda X: np.pad(X, ((0, 0), (0, 1)), constant_values=np.nan), "20 values that are NaN .*row 0, column 4"),
         (lambda X: np.where(np.arange(D) == 2, np.nan, X), "20 values that are NaN or infinite.*row 0, column 'c'"),
     ],
 )
@@ -98,6 +99,17 @@ def test_a_file_that_is_missing_foreign_or_cut_is_refused(model, tmp_path):
         path.write_bytes(whole[:length])
         with pytest.raises(InputError, match=r"cannot be read as a model|did not write it"):
             load_model(path)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "shape", "size"), [("BF16", [1], 2), ("F8_E4M3", [1], 1), ("F32", [0, 2**40, 2**40], 0)]
+)
+def test_arrays_that_numpy_cannot_hold_are_refused(dtype, shape, size, tmp_path):
+    header = json.dumps({"W1": {"dtype": dtype, "shape": shape, "data_offsets": [0, size]}}).encode()
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(size))
+    with pytest.raises(InputError, match=r"cannot be read as a model|did not write it"):  # JAX brings some of them
+        load_model(path)
 
 
 def test_every_changed_byte_is_found_or_harmless(model, X, tmp_path):

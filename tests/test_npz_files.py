@@ -2,7 +2,6 @@
 
 import os
 import struct
-import tracemalloc
 import zipfile
 
 import numpy as np
@@ -102,15 +101,14 @@ def write_zip(path, compression=zipfile.ZIP_DEFLATED, **members):
 
 
 @pytest.mark.parametrize("shape", ["(1073741824, 1024)", "(-1, -16)", "(4, 2)", "(2, 1)"])
-def test_a_shape_that_the_bytes_do_not_bear_out_is_refused_before_memory_is_taken(shape, tmp_path):
+def test_a_shape_that_the_bytes_do_not_bear_out_is_refused_before_memory_is_taken(shape, tmp_path, peak):
     path = write_zip(tmp_path / "data.npz", X=npy(shape, data=bytes(128 - 8 * (shape == "(2, 1)"))))
-    tracemalloc.start()
-    try:
+
+    def read():
         with pytest.raises(InputError, match="claims shape"):
             read_npz(path, ["X"])
-        assert tracemalloc.get_traced_memory()[1] < 2**22
-    finally:
-        tracemalloc.stop()
+
+    assert peak(read) < 2**22
 
 
 @pytest.mark.parametrize("content", [b"", b"not an array", npy("(2,"), npy("'ab'"), npy("(" * 900), npy("(2,)", "<zz")])
@@ -128,6 +126,40 @@ def test_an_archive_that_would_unpack_into_far_more_than_it_holds_is_refused(tmp
     assert read_npz(tmp_path / "data.npz", ["X"])["X"].shape == (2**10, 2**8)
 
 
+def test_a_bomb_is_refused_before_memory_is_taken(tmp_path, peak):
+    path = write_zip(tmp_path / "bomb.npz", X=npy((2**27,), "|u1", bytes(2**27)))
+
+    def read():
+        with pytest.raises(InputError, match="would unpack into"):
+            read_npz(path, ["X"])
+
+    assert peak(read) < 2**22
+
+
+def test_a_directory_that_claims_more_than_the_archive_holds_takes_64_mib_at_most(tmp_path, peak):
+    """The size in the directory and the header agree with each other, and not with the bytes."""
+    path, claimed = tmp_path / "data.npz", 2**26 - 2**10
+    member = npy((claimed,), "|u1", bytes(10))
+    size = len(member) - 10 + claimed
+    write_zip(path, zipfile.ZIP_STORED, X=member)
+    content = path.read_bytes()
+    assert content.count(struct.pack("<I", len(member))) == 4  # packed and unpacked, in the directory and the archive
+    path.write_bytes(content.replace(struct.pack("<I", len(member)), struct.pack("<I", size)))
+
+    def read():
+        with pytest.raises(InputError, match=r"is not a complete \.npz file"):
+            read_npz(path, ["X"])
+
+    assert peak(read) < 2**26 + 2**22
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_compressions_that_unpack_without_bounds_are_refused(compression, tmp_path):
+    path = write_zip(tmp_path / "data.npz", compression, X=npy((2,), data=bytes(16)))
+    with pytest.raises(InputError, match=r"X in .* is compressed in a way .*numpy\.savez_compressed"):
+        read_npz(path, ["X"])
+
+
 def test_a_half_written_npz_file_is_refused(savez):
     path = savez(X=np.eye(9), y=np.arange(9))
     content = path.read_bytes()
@@ -142,6 +174,19 @@ def test_a_member_whose_bytes_were_changed_is_refused(tmp_path):
     path.write_bytes(path.read_bytes().replace(b"abc", b"xyz"))
     with pytest.raises(InputError, match="Bad CRC"):
         read_npz(path, ["X"])
+
+
+@pytest.mark.parametrize("code", [0x20202020, 0x110000, 0xD800])
+@pytest.mark.parametrize("name", ["y", "feature_names"])
+def test_text_of_characters_that_unicode_lacks_is_refused(code, name, savez):
+    good = {"X": np.eye(2), "y": np.arange(2), "feature_names": np.array(["u", "v"])}
+    with pytest.raises(InputError, match=f"{name} in .* holds text that is not Unicode"):
+        load_dataset(savez(**good | {name: np.array([ord("a"), code], np.uint32).view("U1")}))
+
+
+def test_text_of_any_characters_of_unicode_is_read(savez):
+    y = np.array(["", "größe", chr(0x10FFFF)])
+    assert load_dataset(savez(X=np.eye(3), y=y)).y.tolist() == y.tolist()
 
 
 def test_pickles_are_never_loaded(tmp_path):

@@ -91,7 +91,7 @@ def check_features(X: np.ndarray, name: str = "X", feature_names: Sequence[str] 
     name : str
         What to call it in the message.
     feature_names : sequence of str, optional
-        Names of the columns, for the message.
+        Names of the columns, for the message, where there is one for each.
 
     Raises
     ------
@@ -113,7 +113,8 @@ def check_features(X: np.ndarray, name: str = "X", feature_names: Sequence[str] 
     count = int(np.count_nonzero(bad))
     if count:
         row, column = (int(i) for i in np.argwhere(bad)[0])
-        column_name = f"column {column}" if feature_names is None else f"column {feature_names[column]!r}"
+        names = feature_names if feature_names is not None and len(feature_names) == X.shape[1] else range(X.shape[1])
+        column_name = f"column {names[column]!r}"
         values = "1 value that is" if count == 1 else f"{count} values that are"
         raise InputError(
             f"{name} holds {values} NaN or infinite, the first ({X[row, column]}) at row {row}, {column_name}. "

@@ -18,13 +18,17 @@ from xpmlp.datasets._open import open_file
 from xpmlp.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
     from pathlib import Path
 
 __all__ = ["Columns", "has_number", "read_csv"]
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")  # 18 digits always fit into int64
-_LONGEST_LABEL = 256  # NumPy gives every label the room of the longest: one absurd label would take all memory
+# NumPy gives every label the room of the longest, 4 bytes a character: one absurd label would take all memory. So no
+# label is longer than this, and labels take more than 64 MiB only where that is at most 64 bytes for each character.
+_LONGEST_LABEL = 256
+_SAFE_BYTES = 2**26
+_SAFE_RATIO = 64
 
 
 @dataclass(frozen=True)
@@ -74,8 +78,9 @@ def read_csv(path: Path, choose: Callable[[list[str]], Columns]) -> tuple[np.nda
     Raises
     ------
     InputError
-        For a file that cannot be opened, is empty, is not UTF-8 or not well-formed; and, with the line and
-        the column, for rows of different lengths, missing values and cells that are not finite numbers.
+        For a file that cannot be opened, is empty, is not UTF-8, holds NUL bytes or is not well-formed; with
+        the line and the column, for rows of different lengths, missing values and cells that are not finite
+        numbers; and for labels so different in length that they would take far more memory than the file.
     """
     numbers: array[float] = array("d")
     labels: list[str] = []
@@ -96,6 +101,7 @@ def read_csv(path: Path, choose: Callable[[list[str]], Columns]) -> tuple[np.nda
             numbers.extend(_features(where, cells, columns))
             if columns.label is not None:
                 labels.append(_label(where, cells[columns.label], columns.describe(columns.label)))
+    _check_room(path, labels)
     X = np.array(numbers, dtype=np.float64).reshape(-1, len(columns.features))
     return X, None if columns.label is None else _labels(labels), columns
 
@@ -115,7 +121,7 @@ def _is_number(cell: str) -> bool:
 
 def _rows(path: Path) -> Generator[tuple[int, list[str]]]:
     with open_file(path) as file, io.TextIOWrapper(file, encoding="utf-8-sig", newline="") as text:
-        reader = csv.reader(text, strict=True)
+        reader = csv.reader(_without_nul(path, text), strict=True)
         try:
             for row in reader:
                 cells = [cell.strip() for cell in row]
@@ -128,6 +134,13 @@ def _rows(path: Path) -> Generator[tuple[int, list[str]]]:
                 f"{path}, line {reader.line_num}: {error}. Quote a cell that holds commas, quotes or line breaks as a "
                 'whole ("like ""this"""), and nothing else.'
             ) from error
+
+
+def _without_nul(path: Path, text: Iterable[str]) -> Iterator[str]:
+    for line in text:
+        if "\0" in line:
+            raise InputError(f"{path} holds NUL bytes, as no text does (UTF-16 has them): save it as CSV in UTF-8.")
+        yield line
 
 
 def _check_header(where: str, names: Sequence[str]) -> None:
@@ -167,6 +180,16 @@ def _label(where: str, cell: str, column: str) -> str:
             "Give every class a short name."
         )
     return cell
+
+
+def _check_room(path: Path, labels: Sequence[str]) -> None:
+    longest = max(map(len, labels), default=0)
+    room = 4 * longest * len(labels)
+    if room > max(_SAFE_BYTES, _SAFE_RATIO * sum(map(len, labels))):
+        raise InputError(
+            f"{path}: its longest label has {longest} characters, many more than most, and {len(labels)} labels "
+            f"of that length would take {room} bytes. Give every class a short name."
+        )
 
 
 def _number(cell: str) -> float:

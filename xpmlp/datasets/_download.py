@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-import sys
+import queue
+import threading
+import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Iterator, Mapping, Sequence
 
     from rich.progress import Progress
 
 __all__ = ["cache_folder", "fetch"]
 
-_TIMEOUTS = (10, 30)  # seconds: to connect, and between two pieces of an answer
+# Whatever a server does, it is done with after 256 times 30 seconds, and mostly far sooner.
+_PATIENCE = 30.0  # seconds in which this much must come, or all the rest: 70 kbit/s
+_LEAST_BYTES = 2**18
+_MOST_BYTES = 2**26  # 64 MiB, more than twice the largest file that is downloaded
+_PIECE = 2**16
 
 
 def cache_folder() -> Path:
@@ -28,7 +34,8 @@ def fetch(files: Mapping[str, str], addresses: Sequence[str], folder: Path, *, p
     """Download into `folder` those of the files that are not there, or not as they should be.
 
     A file is written under another name first, and gets its own once its checksum is right, so that the
-    folder never holds a part of a file under that file's name.
+    folder never holds a part of a file under that file's name, and several processes may do this at once.
+    A server that sends fewer than 256 KiB in 30 seconds before the end, or more than 64 MiB, is given up.
 
     Parameters
     ----------
@@ -45,6 +52,8 @@ def fetch(files: Mapping[str, str], addresses: Sequence[str], folder: Path, *, p
     ------
     ConnectionError
         When a file can be had from no address: each with what went wrong, one a line.
+    OSError
+        When the folder cannot be made, read or written to.
     """
     import pooch  # noqa: PLC0415 - slow to import, and needed for downloads alone
     from rich.console import Console  # noqa: PLC0415 - as above
@@ -65,21 +74,89 @@ def _fetch_one(name: str, checksum: str, addresses: Sequence[str], folder: Path,
     import pooch  # noqa: PLC0415 - slow to import, and needed for downloads alone
 
     failures = []
-    outer = sys.exception()  # what the caller was handling, if anything: no part of why a download fails
     for address in addresses:
-        downloader = pooch.HTTPDownloader(progressbar=_Bar(bars, name), chunk_size=2**16, timeout=_TIMEOUTS)
+        downloader = _Downloader(_Bar(bars, name))
         try:
             pooch.retrieve(address + name, f"sha256:{checksum}", fname=name, path=folder, downloader=downloader)
-        except (OSError, ValueError) as error:  # the base of what requests raises, and pooch's for a wrong checksum
-            failures.append(f"{address}{name}: {_root(error, outer)}")
+        except (ConnectionError, ValueError) as error:  # the downloader's, and pooch's for a wrong checksum
+            failures.append(f"{address}{name}: {error}")
         else:
             return
     raise ConnectionError("\n".join(failures))
 
 
-def _root(error: BaseException, outer: BaseException | None) -> BaseException:
+class _Downloader:
+    """What pooch asks of a downloader: its own one, given up where too little comes or too much.
+
+    It waits for the server in a thread, since a server that sends a byte now and then never lets a socket time out.
+    """
+
+    def __init__(self, bar: _Bar) -> None:
+        import pooch  # noqa: PLC0415 - slow to import, and needed for downloads alone
+
+        # The socket's own limit is longer, so that it ends the thread alone, once nobody waits for it.
+        self._http = pooch.HTTPDownloader(progressbar=bar, chunk_size=_PIECE, timeout=2 * _PATIENCE)
+
+    def __call__(self, url: str, place: str, pooch: object) -> None:  # noqa: ARG002 - pooch hands itself over
+        pieces = _Pieces()
+        # A daemon, so that one that still waits for a server that was given up does not keep the program from ending.
+        threading.Thread(target=self._receive, args=(url, pieces), daemon=True).start()
+        try:
+            with Path(place).open("wb") as file:
+                file.writelines(pieces)
+        finally:
+            pieces.wanted = False
+
+    def _receive(self, url: str, pieces: _Pieces) -> None:
+        try:
+            self._http(url, pieces, None)
+        except Exception as error:  # noqa: BLE001 - it is raised where the pieces are waited for
+            pieces.end(error)
+        else:
+            pieces.end(None)
+
+
+class _Pieces:
+    """A file to the thread that receives an answer; its pieces, as they come, to the one that waits for them."""
+
+    def __init__(self) -> None:
+        self.wanted = True
+        self._size = 0
+        self._queue: queue.SimpleQueue[bytes | Exception | None] = queue.SimpleQueue()
+
+    def write(self, piece: bytes) -> None:
+        self._size += len(piece)
+        if not self.wanted or self._size > _MOST_BYTES:
+            raise ConnectionError(f"more than {_MOST_BYTES} bytes came, and no file is that large")
+        self._queue.put(piece)
+
+    def flush(self) -> None:
+        pass
+
+    def end(self, error: Exception | None) -> None:
+        self._queue.put(error)
+
+    def __iter__(self) -> Iterator[bytes]:
+        recent, start = 0, time.monotonic()
+        while (piece := self._next(start + _PATIENCE - time.monotonic())) is not None:
+            yield piece
+            recent += len(piece)
+            if recent >= _LEAST_BYTES:
+                recent, start = 0, time.monotonic()
+
+    def _next(self, seconds: float) -> bytes | None:
+        try:
+            piece = self._queue.get(timeout=max(0.0, seconds))
+        except queue.Empty:
+            raise ConnectionError(f"fewer than {_LEAST_BYTES} bytes came in {_PATIENCE:g} seconds") from None
+        if isinstance(piece, Exception):
+            raise ConnectionError(str(_root(piece))) from piece
+        return piece
+
+
+def _root(error: BaseException) -> BaseException:
     # requests wraps the one line that says what went wrong into several layers of its own.
-    while error.__context__ not in (None, outer):
+    while error.__context__ is not None:
         error = error.__context__
     return error
 

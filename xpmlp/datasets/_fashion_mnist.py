@@ -126,6 +126,11 @@ def _cached_folder(*, progress: bool) -> Path:
             f"with a folder {_FOLDER} that has them; the cache, {folder}; or a download, with a network that reaches "
             "one of the addresses above."
         ) from error
+    except OSError as error:
+        raise InputError(
+            f"The cache, {folder}, cannot be used ({error}): see that it may be written to and that the disk has "
+            f"room, or give a folder with Fashion-MNIST's four files: data_dir (--data-dir), or ${VARIABLE}."
+        ) from error
     return folder
 
 

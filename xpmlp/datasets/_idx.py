@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["read_idx"]
 
 _RANKS = {2049: 1, 2051: 3}  # the magic numbers of labels and of images, and how many sizes follow them
-_MOST_BYTES = 2**28  # 256 MiB, five times Fashion-MNIST's largest file: no header can claim more
+_MOST_BYTES = 2**26  # 64 MiB, where Fashion-MNIST's largest file unpacks into 45: no header can claim more
 _CHUNK = 2**20
 
 
@@ -41,8 +41,8 @@ def read_idx(path: Path) -> np.ndarray:
     Raises
     ------
     InputError
-        For a file that cannot be opened, is not gzip, has another magic number, claims more than 256 MiB,
-        or holds fewer or more bytes than its header says.
+        For a file that cannot be opened, is not gzip, has another magic number, claims nothing or more than
+        64 MiB, or holds fewer or more bytes than its header says.
     """
     try:
         with open_file(path) as file, gzip.open(file) as stream:
@@ -54,6 +54,8 @@ def read_idx(path: Path) -> np.ndarray:
                 )
             shape = _header(path, stream, _RANKS[magic])
             count = math.prod(shape)
+            if not count:
+                raise InputError(f"{path} claims {shape} items, none at all: it is damaged, so get it again.")
             if count > _MOST_BYTES:
                 raise InputError(
                     f"{path} claims {shape} items, {count} bytes, more than the {_MOST_BYTES} that xpmlp reads of such "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 import zipfile
 from typing import TYPE_CHECKING
 
@@ -19,10 +20,12 @@ if TYPE_CHECKING:
 
 __all__ = ["read_npz"]
 
-# A few hundred bytes can unpack into gigabytes. Arrays that unpack into more than 1 GiB are therefore read
+# A few hundred bytes can unpack into gigabytes. Arrays that unpack into more than 64 MiB are therefore read
 # only when they take at least a hundredth of that on the disk, which real data that large do.
-_SAFE_BYTES = 2**30
+_SAFE_BYTES = 2**26
 _SAFE_RATIO = 100
+
+_COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # zipfile unpacks the others without regard to memory
 
 _SHAPE_READERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 
@@ -46,8 +49,9 @@ def read_npz(path: Path, required: Sequence[str], optional: Sequence[str] = ()) 
     ------
     InputError
         For a file that cannot be opened, is no complete .npz file, lacks a required array, holds Python
-        objects, claims sizes that its bytes do not bear out, or would unpack into more than 1 GiB and
-        more than a hundred times its size.
+        objects or text that is not Unicode, claims sizes that its bytes do not bear out, is compressed
+        otherwise than by deflation, or would unpack into more than 64 MiB and more than a hundred times its
+        size.
     """
     with open_file(path) as file:
         try:
@@ -80,6 +84,12 @@ def _read_arrays(
             f"{path} has {on_disk} bytes that would unpack into {unpacked}, more than {_SAFE_RATIO} times as many, "
             "which real data do not: write it with numpy.savez, uncompressed, if you trust it."
         )
+    for name, info in wanted.items():
+        if info.compress_type not in _COMPRESSIONS:
+            raise InputError(
+                f"{name} in {path} is compressed in a way that xpmlp does not read: write it with "
+                "numpy.savez_compressed."
+            )
     return {name: _read_array(path, name, archive, info) for name, info in wanted.items()}
 
 
@@ -103,7 +113,18 @@ def _read_array(path: Path, name: str, archive: zipfile.ZipFile, info: zipfile.Z
         )
     with archive.open(info) as stream:
         array: np.ndarray = npy.read_array(stream, allow_pickle=False)
-    return np.asarray(array, dtype=array.dtype.newbyteorder("="), order="C")
+    array = np.asarray(array, dtype=array.dtype.newbyteorder("="), order="C")
+    if not _is_unicode(array):
+        raise InputError(f"{name} in {path} holds text that is not Unicode: the file is damaged, so write it again.")
+    return array
+
+
+def _is_unicode(array: np.ndarray) -> bool:
+    # NumPy keeps any 32 bits for a character, and fails where they are to become a Python string.
+    if array.dtype.kind != "U" or not array.dtype.itemsize:
+        return True
+    codes = array.reshape(-1).view(np.uint32)
+    return bool(np.all((codes < 0xD800) | ((codes > 0xDFFF) & (codes <= sys.maxunicode))))
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -1,0 +1,1 @@
+"""The parts of `scripts/fuzz_files.py`: what is fuzzed, with which valid files to begin, and one run of the fuzzer."""
