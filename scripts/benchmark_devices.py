@@ -119,12 +119,13 @@ def step_call(backend: Backend, network: Network, recipe: Recipe, X: Any, T: Any
     trainer = Trainer(backend, network, recipe)
     trainer.start(initialize(network, init="report"))
     carried = trainer.layers, trainer.state
-    minibatches = backend.split(np.random.default_rng(0).permutation(X.shape[0])[: 20 * rows], rows)
+    order = np.random.default_rng(0).permutation(X.shape[0])[: 20 * rows]
+    minibatches = [order[start : start + rows] for start in range(0, order.shape[0] - rows + 1, rows)]
     turn = 0
 
     def call() -> Any:
         nonlocal carried, turn
-        carried = trainer.step(*carried, X, T, minibatches[turn])
+        *carried, _ = next(trainer.steps(*carried, X, T, minibatches[turn], rows, None))
         turn = (turn + 1) % len(minibatches)
         return carried
 

@@ -234,7 +234,7 @@ def score_model(model: Model, backend: Backend, X: np.ndarray, y: np.ndarray) ->
     layers = [Layer(backend.asarray(W), backend.asarray(b)) for W, b in model.layers]
     with backend.computing():
         sums = score_rows(backend, make_scorer(backend, model.network), layers, examples, targets)
-    loss, correct = backend.to_numpy(sums).tolist()
+    loss, correct = (backend.to_numpy(total).item() for total in sums)
     return to_score(loss, correct, X.shape[0])
 
 

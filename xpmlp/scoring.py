@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from xpmlp.network import Layer, Network
     from xpmlp.types import Array
 
-    Scorer = Callable[[Sequence[Layer], Array, Array], Array]
+    Scorer = Callable[[Sequence[Layer], Array, Array], tuple[Array, Array]]
 
 __all__ = ["ROWS_AT_A_TIME", "Score", "make_scorer", "outputs", "score_rows", "to_score"]
 
@@ -41,17 +41,17 @@ class Score:
 
 
 def make_scorer(backend: Backend, network: Network) -> Scorer:
-    """Build ``score(layers, X, T)``: an array (2,) of the summed loss and the number of right predictions."""
+    """Build ``score(layers, X, T)``: the summed loss and the number of right predictions, two 0-d arrays."""
     xp, loss = backend.xp, network.loss
 
-    def score(layers: Sequence[Layer], X: Array, T: Array) -> Array:
+    def score(layers: Sequence[Layer], X: Array, T: Array) -> tuple[Array, Array]:
         u = fprop(xp, network, layers, X).u
         value = loss.value(xp, u, T)
         if loss.correct is None:
-            return xp.stack([value, math.nan * value])
-        return xp.stack([value, xp.sum(xp.astype(loss.correct(xp, u, T), value.dtype))])
+            return value, math.nan * value
+        return value, xp.sum(xp.astype(loss.correct(xp, u, T), value.dtype))
 
-    return backend.compile(score)
+    return backend.capture(score)
 
 
 def outputs(backend: Backend, function: Callable[..., Array], layers: Sequence[Layer], X: Array) -> Array:
@@ -62,13 +62,16 @@ def outputs(backend: Backend, function: Callable[..., Array], layers: Sequence[L
     return backend.xp.concat([function(layers, X[start : start + ROWS_AT_A_TIME, :]) for start in starts])
 
 
-def score_rows(backend: Backend, score: Scorer, layers: Sequence[Layer], X: Array | Scaled, T: Array) -> Array:
-    """Sum `score` over all rows, `ROWS_AT_A_TIME` of them at a time; nothing is read by the host."""
-    total = backend.asarray([0.0, 0.0])
+def score_rows(
+    backend: Backend, score: Scorer, layers: Sequence[Layer], X: Array | Scaled, T: Array
+) -> tuple[Array, Array]:
+    """Sum what `score` gives over all rows, `ROWS_AT_A_TIME` of them at a time; nothing is read by the host."""
+    loss = correct = backend.own(0.0)
     for start in range(0, X.shape[0], ROWS_AT_A_TIME):
         stop = min(start + ROWS_AT_A_TIME, X.shape[0])
-        total = total + score(layers, slice_rows(backend.xp, X, start, stop), T[start:stop, :])
-    return total
+        more_loss, more_correct = score(layers, slice_rows(backend.xp, X, start, stop), T[start:stop, :])
+        loss, correct = loss + more_loss, correct + more_correct
+    return loss, correct
 
 
 def to_score(loss_sum: float, correct: float, n: int) -> Score:

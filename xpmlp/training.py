@@ -155,12 +155,12 @@ def steps_per_epoch(n: int, batch_size: int) -> int:
 
 
 def make_step(backend: Backend, network: Network, recipe: Recipe) -> Step:
-    """Build a training step, compiled by the backend.
+    """Build a training step, for `Backend.stepping`.
 
     Returns
     -------
     callable
-        ``step(layers, state, X, T, rows, weights=None)`` gives the new ``(layers, state)``, where ``X`` (n, d) and
+        ``step(layers, state, X, T, rows, weights)`` gives the new ``(layers, state)``, where ``X`` (n, d) and
         ``T`` (n, m) hold all examples, ``weights`` (n, 1) what each counts, and ``rows`` (K,) picks the minibatch. It
         uses up ``layers`` and ``state``.
     """
@@ -188,14 +188,14 @@ def make_step(backend: Backend, network: Network, recipe: Recipe) -> Step:
         update, draw_masks = backend.compile(update, donate=(0, 1)), backend.compile(draw_masks)
 
     def step(
-        layers: list[Layer], state: State, X: Array | Scaled, T: Array, rows: Array, weights: Array | None = None
+        layers: list[Layer], state: State, X: Array | Scaled, T: Array, rows: Array, weights: Array | None
     ) -> tuple[list[Layer], State]:
         masks = draw_masks(state.t, rows)
         weights = None if weights is None else xp.take(weights, rows, axis=0)
         loss, gradients = gradients_of(layers, take_rows(xp, X, rows), xp.take(T, rows, axis=0), masks, weights)
         return update(layers, state, loss, gradients, weights, rows.shape[0])
 
-    return step if in_loop else backend.compile(step, donate=(0, 1))
+    return step
 
 
 def train(
@@ -300,7 +300,7 @@ class Trainer:
         self.backend = backend
         self.network = network
         self.recipe = recipe
-        self.step = make_step(backend, network, recipe)
+        self.steps = backend.stepping(make_step(backend, network, recipe), whole=recipe.mode != "loop")
         self.score = make_scorer(backend, network)
         self.summarise = backend.compile(self._summary)
 
@@ -360,11 +360,12 @@ class Trainer:
         """
         backend, seen = self.backend, 0
         with backend.computing():
-            self.state = self.state._replace(loss=backend.own(0.0), rate=backend.own(rate))
-            for rows in backend.split(order, self.recipe.batch_size):
-                self.layers, self.state = self.step(self.layers, self.state, X, T, rows, weights)
-                seen += rows.shape[0]
-                on_step(rows.shape[0])
+            loss, factor = backend.refill(self.state.loss, 0.0), backend.refill(self.state.rate, rate)
+            self.state = self.state._replace(loss=loss, rate=factor)
+            steps = self.steps(self.layers, self.state, X, T, order, self.recipe.batch_size, weights)
+            for self.layers, self.state, rows in steps:
+                seen += rows
+                on_step(rows)
                 if should_stop():
                     break
         return seen
@@ -378,7 +379,7 @@ class Trainer:
         """Read the epoch's sums and the scores of some sets: the one synchronisation with the host."""
         backend = self.backend
         with backend.computing():
-            sums = [score_rows(backend, self.score, self.layers, X, T) for X, T in evaluate.values()]
+            sums = [total for X, T in evaluate.values() for total in score_rows(backend, self.score, self.layers, X, T)]
             numbers = backend.to_numpy(self.summarise(self.layers, self.state, sums)).tolist()
         loss, finite, rate = numbers[:3]
         pairs = zip(numbers[3::2], numbers[4::2], strict=True)
@@ -393,7 +394,7 @@ class Trainer:
         xp = self.backend.xp
         finite = xp.stack([xp.all(xp.isfinite(p)) for p in [state.loss, *_flat(layers)]])
         rate = state.rate * self.recipe.schedule(xp, xp.astype(state.t, state.loss.dtype) - 1.0)
-        return xp.concat([xp.stack([state.loss, xp.astype(xp.all(finite), state.loss.dtype), rate]), *sums])
+        return xp.stack([state.loss, xp.astype(xp.all(finite), state.loss.dtype), rate, *sums])
 
 
 def _records(

@@ -14,9 +14,11 @@ from xpmlp.checks import check_choice
 from xpmlp.errors import BackendError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from xpmlp.types import Array, Namespace
+
+    Steps = Callable[..., Iterator[tuple[Any, Any, int]]]
 
 __all__ = ["Backend", "Status", "not_installed", "unknown_device"]
 
@@ -164,6 +166,47 @@ class Backend(ABC):
             Positions of the arguments that the caller will not use again.
         """
         return function
+
+    def capture(self, function: Function) -> Function:
+        """As `compile`, for a function that is called again and again on the same buffers.
+
+        Its results may be overwritten by the next call.
+        """
+        return self.compile(function)
+
+    def stepping(self, step: Callable[..., Any], *, whole: bool = True) -> Steps:
+        """Make the steps of an epoch fast.
+
+        Parameters
+        ----------
+        step : callable
+            ``step(layers, state, X, T, rows, weights)`` gives ``(layers, state)``, and uses up what it was given of
+            these. As for `compile`.
+        whole : bool
+            Whether to compile the step as one; False where its parts are compiled already.
+
+        Returns
+        -------
+        callable
+            ``steps(layers, state, X, T, order, size, weights)`` takes the rows in an order, an array of the host, and
+            yields ``(layers, state, rows)``, with the number of rows, after each piece of work that is under way:
+            a step, or many.
+        """
+        step = self.compile(step, donate=(0, 1)) if whole else step
+
+        def steps(
+            layers: Any, state: Any, X: Any, T: Array, order: np.ndarray, size: int, weights: Array | None
+        ) -> Iterator[tuple[Any, Any, int]]:
+            for rows in self.split(order, size):
+                layers, state = step(layers, state, X, T, rows, weights)
+                yield layers, state, rows.shape[0]
+
+        return steps
+
+    def refill(self, x: Array, value: float) -> Array:
+        """Give every entry of an array a value: in place where the library can."""
+        x[...] = value
+        return x
 
     def computing(self) -> AbstractContextManager[Any]:
         """Return the context in which the training loop computes."""

@@ -71,6 +71,10 @@ class JaxBackend(Backend):
         compiled: Function = self._jax.jit(function, donate_argnums=donate)
         return compiled
 
+    def refill(self, x: Array, value: float) -> Array:
+        """Return a new array: JAX's cannot be written to."""
+        return self.xp.full_like(x, value)
+
     def synchronize(self, results: Any) -> None:
         """Wait for the results."""
         self._jax.block_until_ready(results)

@@ -167,5 +167,5 @@ def float_dtype(X: Any) -> str:
 
 
 @functools.lru_cache(maxsize=64)  # NumPy takes longer to name a dtype than to pass a row through a small network
-def _float_dtype(library: type, dtype: Any) -> str:  # noqa: ARG001 - dtypes of two libraries are not to be compared
+def _float_dtype(library: Any, dtype: Any) -> str:  # noqa: ARG001 - dtypes of two libraries are not to be compared
     return "float32" if str(dtype).rpartition(".")[2] == "float32" else "float64"

@@ -1,0 +1,155 @@
+"""Graphs of device work: what a function of arrays did once is replayed without Python, for CuPy and torch on CUDA.
+
+A library launches one kernel an operation, which takes the host longer than a small kernel takes the device. A graph is
+captured from a function while it is called, and launched as one. It works on the very memory that it was captured on:
+it is replayed only for arguments in the same buffers, and its results are overwritten by the next replay.
+"""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from xpmlp.errors import XpmlpWarning
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterator
+
+    import numpy as np
+
+    from xpmlp.types import Array
+
+__all__ = ["Captured", "Capturer", "stepping_in_graphs"]
+
+SEEN_BEFORE = 1  # calls on the same buffers before they are captured: a library compiles kernels in the first
+MOST_GRAPHS = 64  # of one function; the one that was not used for longest makes room
+MOST_STEPS = 256  # of one graph: their nodes take memory, and an epoch can have thousands
+
+
+class Capturer(Protocol):
+    """What a library has to offer."""
+
+    def address(self, array: Array) -> Hashable:
+        """Return what tells an array's buffer and layout from others: address, shape, strides, dtype."""
+
+    def capture(self, call: Callable[[], Any]) -> tuple[Callable[[], None], Any]:
+        """Call a function, recording the work that it asks for instead of doing it: return what does it, and the results."""
+
+
+class _Graph(NamedTuple):
+    replay: Callable[[], None]
+    results: Any
+
+
+class Captured:
+    """A function of arrays that is replayed where it is called again on the same buffers.
+
+    Parameters
+    ----------
+    function : callable
+        Takes and gives arrays, and lists and named tuples of them; it may write to its arguments. It asks nothing of an
+        array's values.
+    capturer : Capturer
+        Of the library that holds the arrays.
+
+    Notes
+    -----
+    What cannot be captured is warned of once, and called as it is from then on.
+    """
+
+    def __init__(self, function: Callable[..., Any], capturer: Capturer) -> None:
+        self.function = function
+        self._capturer = capturer
+        self._seen: OrderedDict[Hashable, int] = OrderedDict()
+        self._graphs: OrderedDict[Hashable, _Graph] = OrderedDict()
+        self._failed = False
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Call the function, or replay what it did."""
+        if self._failed:
+            return self.function(*arguments)
+        key = tuple(self._addresses(arguments))
+        graph = self._graphs.get(key)
+        if graph is None:
+            if self._count(key) < SEEN_BEFORE:
+                return self.function(*arguments)
+            graph = self._capture(key, arguments)
+            if graph is None:
+                return self.function(*arguments)
+        self._graphs.move_to_end(key)
+        graph.replay()
+        return graph.results
+
+    def _addresses(self, nest: Any) -> Iterator[Hashable]:
+        if isinstance(nest, tuple | list):
+            yield len(nest)
+            for part in nest:
+                yield from self._addresses(part)
+        else:
+            yield None if nest is None else self._capturer.address(nest)
+
+    def _count(self, key: Hashable) -> int:
+        """Return how often these buffers were seen before, and count this time."""
+        before = self._seen.pop(key, 0)
+        self._seen[key] = before + 1
+        if len(self._seen) > 2 * MOST_GRAPHS:
+            self._seen.popitem(last=False)
+        return before
+
+    def _capture(self, key: Hashable, arguments: tuple[Any, ...]) -> _Graph | None:
+        try:
+            replay, results = self._capturer.capture(lambda: self.function(*arguments))
+        except Exception as error:  # noqa: BLE001 - whatever the library could not capture, it can do
+            self._failed = True
+            self._graphs.clear()
+            warnings.warn(
+                f"the work could not be captured into a graph, and is asked for operation by operation, which takes "
+                f"longer: {type(error).__name__}: {error}. Graphs are not tried with --no-graph (graphs=False).",
+                XpmlpWarning,
+                stacklevel=2,
+            )
+            return None
+        self._graphs[key] = graph = _Graph(replay, results)
+        if len(self._graphs) > MOST_GRAPHS:
+            self._graphs.popitem(last=False)
+        return graph
+
+
+def stepping_in_graphs(
+    step: Callable[..., Any], capturer: Capturer, move_rows: Callable[[np.ndarray, Array | None], Array]
+) -> Callable[..., Iterator[tuple[Any, Any, int]]]:
+    """As `Backend.stepping`: up to `MOST_STEPS` steps in one graph, on rows that lie where the last ones lay.
+
+    Parameters
+    ----------
+    step : callable
+        As there.
+    capturer : Capturer
+        Of the library that holds the arrays.
+    move_rows : callable
+        ``move_rows(rows, buffer)`` moves rows from the host into a buffer of their size, or a new one.
+    """
+    buffers: dict[int, Array] = {}
+
+    @functools.cache
+    def captured(size: int) -> Captured:
+        def several(layers: Any, state: Any, X: Any, T: Array, rows: Array, weights: Array | None) -> tuple[Any, Any]:
+            for start in range(0, rows.shape[0], size):
+                layers, state = step(layers, state, X, T, rows[start : start + size], weights)
+            return layers, state
+
+        return Captured(several, capturer)
+
+    def steps(
+        layers: Any, state: Any, X: Any, T: Array, order: np.ndarray, size: int, weights: Array | None
+    ) -> Iterator[tuple[Any, Any, int]]:
+        for start in range(0, order.shape[0], MOST_STEPS * size):
+            rows = order[start : start + MOST_STEPS * size]
+            n = rows.shape[0]
+            buffers[n] = move_rows(rows, buffers.get(n))
+            layers, state = captured(size)(layers, state, X, T, buffers[n], weights)
+            yield layers, state, n
+
+    return steps
