@@ -35,7 +35,7 @@ class Capturer(Protocol):
         """Return what tells an array's buffer and layout from others: address, shape, strides, dtype."""
 
     def capture(self, call: Callable[[], Any]) -> tuple[Callable[[], None], Any]:
-        """Call a function, recording the work that it asks for instead of doing it: return what does it, and the results."""
+        """Call a function, recording the work that it asks for: return what does that work, and the results."""
 
 
 class _Graph(NamedTuple):

@@ -163,7 +163,8 @@ def library_of(values: Any) -> Backend | None:
 
 def float_dtype(X: Any) -> str:
     """Name the floating dtype of an array or sparse array: float32, or float64 for anything wider or whole."""
-    return _float_dtype(type(X.dtype), X.dtype)
+    library: Any = type(X.dtype)
+    return _float_dtype(library, X.dtype)
 
 
 @functools.lru_cache(maxsize=64)  # NumPy takes longer to name a dtype than to pass a row through a small network
