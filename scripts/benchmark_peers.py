@@ -34,6 +34,7 @@ from peers.contenders import CONTENDERS, REFERENCE
 from peers.growth import measure_growth
 from peers.tables import tables_of
 from peers.targets import judge
+from peers.task import Task
 from peers.turns import take_turns
 from peers.workloads import GROWTH_CONTENDERS, QUICK_IMAGES, WORKLOADS, quick, write_data, write_start
 from xpmlp import InputError
@@ -41,7 +42,7 @@ from xpmlp.checks import check_choice
 from xpmlp.files import FIGURE_KINDS, check_place, write_whole
 from xpmlp.plots import save_figure
 
-IMAGES, FEATURES, BYTES = 60_000, 28 * 28, 4
+IMAGES = 60_000
 LIBRARIES = ("xpmlp", "numpy", "scipy", "scikit-learn", "torch", "jax", "thinc", "skorch")
 
 
@@ -143,7 +144,7 @@ def benchmark(
             write_start(folder, workload)
             names = participants(workload, contenders)
             measured = take_turns(workload, names, folder, threads=threads, repetitions=repetitions)
-            compared[name] = compare(workload, measured, workload.images * FEATURES * BYTES)
+            compared[name] = compare(Task.load(folder, workload), measured)
         grown = {}
         if growth:
             names = [name for name in GROWTH_CONTENDERS if name in contenders]

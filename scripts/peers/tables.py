@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
@@ -29,8 +30,8 @@ def workload_table(comparison: Mapping[str, Any]) -> Table:
     """Lay out a workload: a row for each contender, the fastest first, then the floors."""
     workload = comparison["workload"]
     table = Table(title=title_of(workload), title_justify="left")
-    table.add_column("contender")
-    for name in ("time", f"over {REFERENCE}", "over its floor", "loss", "peak MiB", "increase / data"):
+    table.add_column("contender", no_wrap=True)
+    for name in ("time", f"over {REFERENCE}", "over its floor", "loss", "cores", "peak MiB", "increase / data"):
         table.add_column(name, justify="right")
     ordered = sorted(comparison["results"].items(), key=lambda item: (item[0] in FLOORS, item[1]["time"]["median"]))
     for name, result in ordered:
@@ -41,10 +42,11 @@ def workload_table(comparison: Mapping[str, Any]) -> Table:
             times(result["to_xpmlp"]),
             times(result["to_floor"]) if "to_floor" in result else "",
             loss,
+            f"{statistics.median(result['cores']):.1f}",
             f"{result['peak_bytes'] / MIB:,.0f}",
             f"{result['increase_over_data']:.2f}",
         )
-    table.caption = "medians (least to most) of the repetitions; increase: of the peak, over libraries and data"
+    table.caption = "medians (least-most) of the repetitions; increase: of the peak, over libraries and data"
     return table
 
 
@@ -68,7 +70,7 @@ def duration(seconds: float) -> str:
 
 def times(ratio: Mapping[str, float]) -> str:
     """Write a ratio with its spread."""
-    return f"{ratio['median']:.2f} ({ratio['least']:.2f} to {ratio['most']:.2f})"
+    return f"{ratio['median']:.2f} ({ratio['least']:.2f}-{ratio['most']:.2f})"
 
 
 def growth_table(axis: str, growth: Mapping[str, Any]) -> Table:

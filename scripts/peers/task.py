@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["Layers", "Task", "Workload"]
 
@@ -40,7 +43,7 @@ class Workload:
     name: str
     hidden: tuple[int, ...]
     optimizer: str = "sgd"
-    learning_rate: float = 0.1
+    learning_rate: float = 0.01
     l2: float = 0.0
     batch_size: int = 256
     epochs: int = 1

@@ -80,8 +80,9 @@ def take_turns(
     Returns
     -------
     dict
-        Of each contender, ``base_bytes``, then what it answered last, with the ``seconds`` of every repetition and the
-        ``losses`` in a list.
+        Of each contender: the memory in use before it was made and its peak in the first round, ``base_bytes`` and
+        ``peak_bytes``; its thread ``pools``; and of every other round the ``seconds``, the ``cores`` that were busy
+        and the ``losses``.
 
     Raises
     ------
@@ -90,19 +91,18 @@ def take_turns(
     """
     with ExitStack() as stack:
         workers = [stack.enter_context(Worker(name, workload, folder, threads)) for name in names]
-        found: dict[str, dict[str, Any]] = {
-            worker.name: {**worker.answer(), "seconds": [], "losses": []} for worker in workers
-        }
+        found: dict[str, dict[str, Any]] = {worker.name: worker.answer() for worker in workers}
         for turn in range(repetitions + 1):
             for worker in workers:
                 if sys.stderr.isatty():
                     print(f"\r{workload.name} {turn}/{repetitions}: {worker.name:20}", end="", file=sys.stderr)
                 answered = worker.turn()
                 time.sleep(PAUSE)
-                if turn:
-                    found[worker.name]["seconds"].append(answered.pop("seconds"))
-                    found[worker.name]["losses"].append(answered.pop("loss"))
-                    found[worker.name] |= answered
+                if not turn:
+                    found[worker.name] |= {"peak_bytes": answered["peak_bytes"], "pools": answered["pools"]}
+                    continue
+                for each, kept in (("seconds", "seconds"), ("cores", "cores"), ("loss", "losses")):
+                    found[worker.name].setdefault(kept, []).append(answered[each])
         if sys.stderr.isatty():
             print("\r", end="", file=sys.stderr)
     return found

@@ -20,14 +20,11 @@ import numpy as np
 from threadpoolctl import threadpool_info
 
 from peers.contenders import every
+from peers.scoring import likelihood, training_loss
 from peers.task import Task, Workload
 
 if TYPE_CHECKING:
     from peers.contender import Contender
-    from peers.task import Layers
-
-SCORED = 10_000  # training images that a trained network is scored on
-ROWS = 2_000  # of these at a time
 
 
 def main() -> None:
@@ -49,22 +46,24 @@ def main() -> None:
 
 
 def repetition(contender: Contender, task: Task) -> dict[str, Any]:
-    """Do once what the workload says: seconds, the loss that it comes to, and the peak of the memory so far."""
-    if task.workload.rows:
-        seconds, loss = predict(contender, task)
-        peak = peak_bytes()
-    else:
-        start = time.perf_counter()
-        contender.train()
-        seconds = time.perf_counter() - start
-        peak = peak_bytes()  # before the scoring, which is ours
-        layers = contender.layers()
-        loss = None if layers is None else loss_of(layers, task.X[:SCORED], task.y[:SCORED])
-    return {"seconds": seconds, "loss": loss, "peak_bytes": peak, "pools": pools()}
+    """Do once what the workload says: how long it took, on how many cores, and the loss that it came to."""
+    cpu, start = time.process_time(), time.perf_counter()
+    seconds, predicted = predict(contender, task) if task.workload.rows else train(contender)
+    cores = (time.process_time() - cpu) / (time.perf_counter() - start)
+    peak = peak_bytes()  # before the scoring, which is ours
+    loss = score(contender, task, predicted)
+    return {"seconds": seconds, "cores": cores, "loss": loss, "peak_bytes": peak, "pools": pools()}
 
 
-def predict(contender: Contender, task: Task) -> tuple[float, float | None]:
-    """Predict some rows at a time: the median time of a call, and the loss of the probabilities."""
+def train(contender: Contender) -> tuple[float, list[Any]]:
+    """Train: the time that it takes, and no predictions."""
+    start = time.perf_counter()
+    contender.train()
+    return time.perf_counter() - start, []
+
+
+def predict(contender: Contender, task: Task) -> tuple[float, list[Any]]:
+    """Predict some rows at a time: the median time of a call, and the probabilities of the first images."""
     rows, calls = task.workload.rows, task.workload.calls
     firsts = range(0, min(rows * calls, len(task.X_test)), rows)
     pieces = [contender.place(task.X_test[first : first + rows]) for first in firsts]
@@ -76,30 +75,18 @@ def predict(contender: Contender, task: Task) -> tuple[float, float | None]:
         taken.append(time.perf_counter() - start)
         if call < len(pieces):
             predicted.append(probabilities)
+    return statistics.median(taken), predicted
+
+
+def score(contender: Contender, task: Task, predicted: list[Any]) -> float | None:
+    """Return the loss of the predictions, or of what was trained; None for a floor."""
+    if not task.workload.rows:
+        layers = contender.layers()
+        return None if layers is None else training_loss(task, layers)
     if predicted[0] is None:
-        return statistics.median(taken), None
+        return None
     together = np.concatenate([np.asarray(probabilities) for probabilities in predicted])
-    return statistics.median(taken), likelihood(together, task.y_test[: len(together)])
-
-
-def loss_of(layers: Layers, X: np.ndarray, y: np.ndarray) -> float:
-    """Return the mean negative log-likelihood, computed here in NumPy whatever has trained the network."""
-    total = 0.0
-    for first in range(0, len(X), ROWS):
-        z = X[first : first + ROWS]
-        for W, b in layers[:-1]:
-            z = np.maximum(z @ W + b, 0.0)
-        W, b = layers[-1]
-        z = (z @ W + b).astype(np.float64)
-        probabilities = np.exp(z - z.max(axis=1, keepdims=True))
-        probabilities /= probabilities.sum(axis=1, keepdims=True)
-        total += likelihood(probabilities, y[first : first + ROWS]) * len(z)
-    return total / len(X)
-
-
-def likelihood(probabilities: np.ndarray, y: np.ndarray) -> float:
-    """Return the mean negative log-likelihood of labels."""
-    return float(-np.log(probabilities[np.arange(len(y)), y].astype(np.float64)).mean())
+    return likelihood(together, task.y_test) / len(together)
 
 
 def peak_bytes() -> int:

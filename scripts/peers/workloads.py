@@ -29,13 +29,14 @@ _SMALL = Workload(
     batch_size=FINAL.batch_size,
     epochs=3,
 )
-_WIDE = Workload("wide-sgd", hidden=(512, 512))
+# Low rates: at higher ones the loss depends on the order of the images, and with Adam on rounding.
+_WIDE = Workload("wide-sgd", hidden=(512, 512), learning_rate=0.01)
 WORKLOADS = {
     workload.name: workload
     for workload in (
         _SMALL,
         _WIDE,
-        replace(_WIDE, name="wide-adam", optimizer="adam", learning_rate=0.001),
+        replace(_WIDE, name="wide-adam", optimizer="adam", learning_rate=0.0001),
         replace(_SMALL, name="tiny", batch_size=16, epochs=1),
         replace(_SMALL, name="predict", rows=TESTS, calls=30),
         replace(_SMALL, name="predict-one", rows=1, calls=3000),

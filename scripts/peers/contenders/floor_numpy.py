@@ -1,4 +1,4 @@
-"""The time that no training by NumPy can go below: its matrix products, into memory that is there, and its minibatches."""
+"""What no training by NumPy can go below: its matrix products, into memory that is there, and gathering its rows."""
 
 from __future__ import annotations
 

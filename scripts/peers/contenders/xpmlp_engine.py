@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from peers.contender import Contender
 from xpmlp import SGD, Adam, Constant, ElasticNet, Layer, Network, Recipe, fprop, get_backend
 from xpmlp.training import Trainer
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from peers.task import Layers, Task
 
 
