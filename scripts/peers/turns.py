@@ -53,8 +53,10 @@ class Worker:
         """Wait for a line of its output."""
         line = self.process.stdout.readline() if self.process.stdout else ""
         if not line:
-            raise XpmlpError(f"contender {self.name} ended with exit code {self.process.wait()}: see above.")
+            raise XpmlpError(f"contender {self.name} ended with exit code {self.process.wait()} and without a word.")
         found: dict[str, Any] = json.loads(line)
+        if "error" in found:
+            raise XpmlpError(f"contender {self.name} failed: {found['error']}. Leave it out with --contender.")
         return found
 
     def turn(self) -> dict[str, Any]:
@@ -87,7 +89,7 @@ def take_turns(
     Raises
     ------
     XpmlpError
-        Where a process ends before it has answered; what it said stands in the error output.
+        Where a contender fails, or its process ends.
     """
     with ExitStack() as stack:
         workers = [stack.enter_context(Worker(name, workload, folder, threads)) for name in names]

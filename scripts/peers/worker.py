@@ -24,18 +24,27 @@ from peers.scoring import likelihood, training_loss
 from peers.task import Task, Workload
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from peers.contender import Contender
 
 
 def main() -> None:
-    """Serve until the input ends."""
-    name, folder, workload = sys.argv[1:]
+    """Serve until the input ends, or the contender fails: that is an answer too."""
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a library prints is no answer
 
     def answer(values: dict[str, Any]) -> None:
         print(json.dumps(values), file=answers, flush=True)
 
+    try:
+        serve(*sys.argv[1:], answer)
+    except Exception as error:  # noqa: BLE001 - a library may raise anything, and one line says what
+        answer({"error": f"{type(error).__name__}: {error}"})
+
+
+def serve(name: str, folder: str, workload: str, answer: Callable[[dict[str, Any]], None]) -> None:
+    """Load what the contender needs, make it, and do a repetition for each line of the input."""
     entry = every()[name]
     entry.load()
     task = Task.load(Path(folder), Workload(**json.loads(workload)))

@@ -31,11 +31,11 @@ class Peer(Contender):
             max_iter=workload.epochs,
             tol=0.0,
             n_iter_no_change=np.inf,
-            warm_start=True,
             random_state=0,
         )
         few = slice(workload.batch_size)
         self.model.partial_fit(task.X[few], task.y[few], classes=np.arange(task.sizes[-1]))
+        self.model.set_params(warm_start=True)  # from here on: the few need not have all classes
         self._start()
 
     def _start(self) -> None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Peer(Contender):
-    """Its optimisers penalise the biases too, which change by less than what is asked of the losses."""
+    """Its optimisers penalise the biases too: at the strengths of the workloads, that is within the tolerance."""
 
     def __init__(self, task: Task) -> None:
         super().__init__(task)
