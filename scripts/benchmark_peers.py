@@ -36,7 +36,7 @@ from peers.tables import tables_of
 from peers.targets import judge
 from peers.task import Task
 from peers.turns import take_turns
-from peers.workloads import GROWTH_CONTENDERS, QUICK_IMAGES, WORKLOADS, quick, write_data, write_start
+from peers.workloads import GROWTH_CONTENDERS, QUICK_IMAGES, WORKLOADS, shortened, write_data, write_start
 from xpmlp import InputError
 from xpmlp.checks import check_choice
 from xpmlp.files import FIGURE_KINDS, check_place, write_whole
@@ -140,7 +140,9 @@ def benchmark(
         folder = Path(temporary)
         write_data(folder, data_dir, QUICK_IMAGES if few else IMAGES)
         for name in workloads:
-            workload = quick_or_whole(name, few=few, epochs=epochs)
+            workload = shortened(WORKLOADS[name]) if few else WORKLOADS[name]
+            if epochs is not None:
+                workload = replace(workload, epochs=epochs)
             write_start(folder, workload)
             names = participants(workload, contenders)
             measured = take_turns(workload, names, folder, threads=threads, repetitions=repetitions)
@@ -164,12 +166,6 @@ def benchmark(
         "targets": judge(compared),
         "disagreements": disagreements(compared),
     }
-
-
-def quick_or_whole(name: str, *, few: bool, epochs: int | None) -> Any:
-    """Return a workload by name, shortened if asked, for a number of epochs if one is given."""
-    workload = quick(WORKLOADS[name]) if few else WORKLOADS[name]
-    return workload if epochs is None else replace(workload, epochs=epochs)
 
 
 def versions() -> dict[str, str]:

@@ -21,7 +21,7 @@ from peers.scoring import training_loss
 from peers.targets import TARGETS, judge
 from peers.task import Task
 from peers.turns import environment, take_turns
-from peers.workloads import WORKLOADS, quick, write_start
+from peers.workloads import WORKLOADS, shortened, write_start
 from xpmlp import InputError, XpmlpError
 
 SCRIPT = Path(__file__).parent.parent / "scripts" / "benchmark_peers.py"
@@ -148,7 +148,7 @@ def make_task(folder, workload):
 @pytest.fixture
 def task(tmp_path):
     """The small workload in its quick form."""
-    return make_task(tmp_path, quick(WORKLOADS["small"]))
+    return make_task(tmp_path, shortened(WORKLOADS["small"]))
 
 
 def answers(loss, seconds=(1.0, 2.0)):
@@ -171,7 +171,11 @@ def test_a_contender_that_learns_less_is_caught(task, peer, enough, too_little):
 
 
 def test_a_contender_whose_loss_is_not_a_number_is_caught(task):
-    assert len(disagreements(compared(task, float("nan"), "thinc"))) == 1
+    diverged = compared(task, float("nan"), "thinc")
+    assert len(disagreements(diverged)) == 1
+
+    once = {NUMPY: answers(1.0), "thinc": {**answers(1.0), "losses": [1.0, float("nan")]}, FLOOR: answers(None)}
+    assert len(disagreements({"small": compare(task, once)})) == 1
 
 
 def test_a_contender_that_learns_less_is_marked_and_ends_in_exit_code_1(task, monkeypatch, capsys, tmp_path):
@@ -248,7 +252,7 @@ def test_the_number_of_threads_is_in_the_environment_before_anything_is_loaded()
 def test_every_contender_that_is_installed_learns_the_same_and_predicts_the_same(name, optimizer, tmp_path):
     """In full batches where a contender shuffles by itself; without penalty where it would be on biases too."""
     l2 = 0.0 if name == "thinc" else 0.01
-    workload = replace(quick(WORKLOADS["small"]), hidden=(20, 15), optimizer=optimizer, epochs=6, l2=l2)
+    workload = replace(shortened(WORKLOADS["small"]), hidden=(20, 15), optimizer=optimizer, epochs=6, l2=l2)
     size = 200 if CONTENDERS[name].same_batches else workload.images
     task = make_task(tmp_path, replace(workload, batch_size=size, learning_rate=0.1 if optimizer == "sgd" else 0.001))
     reference, contender = (CONTENDERS[each].open(task) for each in (NUMPY, name))
@@ -270,7 +274,7 @@ def test_every_contender_that_is_installed_learns_the_same_and_predicts_the_same
 @pytest.mark.parametrize("workload", ["small", "predict"])
 def test_every_floor_that_is_installed_runs_and_learns_nothing(name, workload, tmp_path, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
-    task = make_task(tmp_path, quick(WORKLOADS[workload]))
+    task = make_task(tmp_path, shortened(WORKLOADS[workload]))
     floor = FLOORS[name].open(task)
     if workload == "small":
         assert floor.train() is None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter, ScalarFormatter
+from matplotlib.ticker import EngFormatter, NullFormatter
 
 from peers.contenders import FLOORS
 from peers.tables import title_of
@@ -47,8 +47,8 @@ def draw_bars(axes: Axes, comparison: Mapping[str, Any]) -> None:
     reach = [[s["median"] - s["least"] for s in spreads], [s["most"] - s["median"] for s in spreads]]
     colours = [FLOOR if name in FLOORS else OURS if name.startswith("xpmlp-") else THEIRS for name in names]
     axes.barh(names, medians, xerr=reach, color=colours, error_kw={"elinewidth": 1, "capsize": 2})
-    axes.set(title=title_of(comparison["workload"]), xlabel="seconds")
-    axes.title.set_fontsize("medium")
+    axes.set_title(title_of(comparison["workload"]), fontsize="medium")
+    axes.xaxis.set_major_formatter(EngFormatter("s"))
     axes.tick_params(axis="y", labelsize="small")
     axes.grid(axis="x", alpha=0.3)
 
@@ -59,9 +59,10 @@ def draw_growth(axes: Axes, axis: str, growth: Mapping[str, Any]) -> None:
         medians = [seconds["median"] for seconds in column["seconds"]]
         label = f"{name}: exponent {column['exponent']:.2f}"
         axes.plot(growth["sizes"], medians, color=colour, marker=marker, label=label)
-    axes.set(xscale="log", yscale="log", xlabel=axis, ylabel="seconds", title=f"time of an epoch by {axis}")
-    axes.title.set_fontsize("medium")
-    axes.xaxis.set_major_formatter(ScalarFormatter())
+    axes.set(xscale="log", yscale="log", xlabel=axis)
+    axes.set_title(f"time of an epoch by {axis}", fontsize="medium")
+    axes.yaxis.set_major_formatter(EngFormatter("s"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xticks(growth["sizes"], [f"{size:,}" for size in growth["sizes"]], fontsize="small")
     axes.grid(alpha=0.3, which="both")

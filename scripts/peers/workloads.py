@@ -15,7 +15,7 @@ from xpmlp.draws import generator
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["GROWTH_CONTENDERS", "WORKLOADS", "growth_of", "quick", "write_data", "write_start"]
+__all__ = ["GROWTH_CONTENDERS", "WORKLOADS", "growth_of", "shortened", "write_data", "write_start"]
 
 SEED = 0
 TESTS = 10_000  # test images
@@ -47,7 +47,7 @@ GROWTH_IMAGES = (7_500, 15_000, 30_000, 60_000)
 GROWTH_HIDDEN = (16, 32, 64, 128, 256, 512, 1024, 2048)
 
 
-def quick(workload: Workload) -> Workload:
+def shortened(workload: Workload) -> Workload:
     """Return the same with few images and one epoch."""
     calls = min(workload.calls, QUICK_CALLS)
     return replace(workload, images=QUICK_IMAGES, epochs=1, rows=min(workload.rows, QUICK_IMAGES), calls=calls)
