@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from xpmlp import DivergenceError, XpmlpError
+from xpmlp import BackendError, InputError, XpmlpError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,4 +21,4 @@ def run_script(main: Callable[..., Any]) -> None:
         typer.run(main)
     except XpmlpError as error:
         print(f"Error: {error}", file=sys.stderr)
-        sys.exit(1 if isinstance(error, DivergenceError) else 2)
+        sys.exit(2 if isinstance(error, InputError | BackendError) else 1)

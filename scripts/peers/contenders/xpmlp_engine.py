@@ -1,0 +1,60 @@
+"""xpmlp, by the engine of its command line."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from peers.contender import Contender
+from peers.task import PIXEL_MAX
+from xpmlp import SGD, Adam, Constant, ElasticNet, Layer, Network, Recipe, fprop, get_backend
+from xpmlp.examples import Scaled
+from xpmlp.training import Trainer
+
+if TYPE_CHECKING:
+    from peers.task import Layers, Task
+
+
+class Peer(Contender):
+    """`Trainer`, and `fprop` compiled by the backend."""
+
+    def __init__(self, task: Task, backend: str) -> None:
+        super().__init__(task)
+        workload = task.workload
+        self.backend = get_backend(backend, task.device)
+        self.network = Network.build(task.sizes[0], workload.hidden, task.sizes[-1])
+        scale = np.full(task.sizes[0], 1 / PIXEL_MAX)
+        self.examples = Scaled(self.backend.asis(task.pixels), self.backend.asarray(scale))  # as `xpmlp train` has them
+        self.targets = self.backend.asarray(task.onehot())
+        recipe = Recipe(
+            Adam() if workload.optimizer == "adam" else SGD(),
+            Constant(workload.learning_rate),
+            ElasticNet.build(len(task.layers), l2=workload.l2),
+            batch_size=workload.batch_size,
+        )
+        self.trainer = Trainer(self.backend, self.network, recipe)
+        self.trainer.start([Layer(W, b) for W, b in task.layers])
+        self.forward = self.backend.compile(lambda layers, X: fprop(self.backend.xp, self.network, layers, X).a[-1])
+
+    def train(self) -> None:
+        """Start again, and read the sums of each epoch."""
+        self.trainer.start([Layer(W, b) for W, b in self.task.layers])
+        for order in self.task.orders:
+            self.trainer.run_epoch(self.examples, self.targets, order)
+            self.trainer.read({})
+
+    def layers(self) -> Layers:
+        """Return the trainer's weights."""
+        return [(self.backend.to_numpy(W), self.backend.to_numpy(b)) for W, b in self.trainer.layers]
+
+    def place(self, X: np.ndarray) -> Any:
+        """Move rows to the backend."""
+        return self.backend.asarray(X)
+
+    def predict(self, X: Any) -> Any:
+        """Compute the last activation."""
+        with self.backend.computing():
+            probabilities = self.forward(self.trainer.layers, X)
+        self.backend.synchronize(probabilities)
+        return probabilities

@@ -1,0 +1,110 @@
+"""Contenders as processes that take turns, so that a slow minute of the machine falls on all of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from xpmlp import XpmlpError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from peers.task import Workload
+
+__all__ = ["take_turns"]
+
+SCRIPTS = Path(__file__).resolve().parent.parent
+PAUSE = 0.1  # seconds between two turns, in which the threads of the last one stop spinning
+POOLS = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NPROC",  # XLA's
+)
+
+
+class Worker:
+    """A contender's process, from its start to the end of the workload."""
+
+    def __init__(self, name: str, workload: Workload, folder: Path, threads: int) -> None:
+        self.name = name
+        command = [sys.executable, "-m", "peers.worker", name, str(folder), json.dumps(asdict(workload))]
+        self.process = subprocess.Popen(  # noqa: S603 - our own module
+            command, env=environment(threads), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.communicate()
+
+    def answer(self) -> dict[str, Any]:
+        """Wait for a line of its output."""
+        line = self.process.stdout.readline() if self.process.stdout else ""
+        if not line:
+            raise XpmlpError(f"contender {self.name} ended with exit code {self.process.wait()} and without a word.")
+        found: dict[str, Any] = json.loads(line)
+        if "error" in found:
+            raise XpmlpError(f"contender {self.name} failed: {found['error']}. Leave it out with --contender.")
+        return found
+
+    def turn(self) -> dict[str, Any]:
+        """Let it do one repetition."""
+        if self.process.stdin:
+            print(file=self.process.stdin, flush=True)
+        return self.answer()
+
+
+def environment(threads: int) -> dict[str, str]:
+    """Return our environment with the sizes of every library's thread pool, which are read when it is loaded."""
+    path = os.pathsep.join(filter(None, [str(SCRIPTS), os.environ.get("PYTHONPATH")]))
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_multi_thread_eigen={'true' if threads > 1 else 'false'}"
+    sizes = dict.fromkeys(POOLS, str(threads))
+    return {**os.environ, **sizes, "PYTHONPATH": path, "XLA_FLAGS": flags.strip(), "JAX_PLATFORMS": "cpu"}
+
+
+def take_turns(
+    workload: Workload, names: Sequence[str], folder: Path, *, threads: int, repetitions: int
+) -> dict[str, dict[str, Any]]:
+    """Run a workload with every contender in turn, after a round that only warms up.
+
+    Returns
+    -------
+    dict
+        Of each contender: the memory in use before it was made and its peak in the first round, ``base_bytes`` and
+        ``peak_bytes``; its thread ``pools``; and of every other round the ``seconds``, the ``cores`` that were busy
+        and the ``losses``.
+
+    Raises
+    ------
+    XpmlpError
+        Where a contender fails, or its process ends.
+    """
+    with ExitStack() as stack:
+        workers = [stack.enter_context(Worker(name, workload, folder, threads)) for name in names]
+        found: dict[str, dict[str, Any]] = {worker.name: worker.answer() for worker in workers}
+        for turn in range(repetitions + 1):
+            for worker in workers:
+                if sys.stderr.isatty():
+                    print(f"\r{workload.name} {turn}/{repetitions}: {worker.name:20}", end="", file=sys.stderr)
+                answered = worker.turn()
+                time.sleep(PAUSE)
+                if not turn:
+                    found[worker.name] |= {"peak_bytes": answered["peak_bytes"], "pools": answered["pools"]}
+                    continue
+                for each, kept in (("seconds", "seconds"), ("cores", "cores"), ("loss", "losses")):
+                    found[worker.name].setdefault(kept, []).append(answered[each])
+        if sys.stderr.isatty():
+            print("\r", end="", file=sys.stderr)
+    return found

@@ -1,0 +1,283 @@
+"""The comparison with other libraries, in its shortest form, on the real data; and its pure parts."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import typer
+
+import benchmark_peers
+from peers.comparison import SAME_BATCHES, compare, disagreements, participants, ratio
+from peers.contenders import CONTENDERS, FLOORS
+from peers.growth import exponent
+from peers.scoring import training_loss
+from peers.targets import TARGETS, judge
+from peers.task import Task
+from peers.turns import environment, take_turns
+from peers.workloads import WORKLOADS, shortened, write_start
+from xpmlp import InputError, XpmlpError
+
+SCRIPT = Path(__file__).parent.parent / "scripts" / "benchmark_peers.py"
+NUMPY, SKLEARN, FLOOR = "xpmlp-numpy", "scikit-learn", "floor-numpy"
+
+
+def run(folder, *arguments):
+    command = [sys.executable, str(SCRIPT), *map(str, arguments)]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)  # noqa: S603 - our own script
+
+
+@pytest.fixture(scope="module")
+def done(data_dir, tmp_path_factory, pytestconfig):
+    """One quick run of two workloads; only where NumPy is among the backends asked for, since one run is enough."""
+    if "numpy" not in pytestconfig.backends:
+        pytest.skip("runs on numpy, which is not asked for")
+    folder = tmp_path_factory.mktemp("peers")
+    workloads = ("--workload", "small", "--workload", "predict-one", "--no-growth", "--threads", 1, "--quick")
+    files = ("--out", "peers.json", "--figure", "peers.png")
+    finished = run(folder, "--contender", SKLEARN, *workloads, *files, "--data-dir", data_dir.absolute())
+    assert finished.returncode == 0, finished.stderr
+    return folder, finished
+
+
+@pytest.fixture(scope="module")
+def report(done):
+    return json.loads((done[0] / "peers.json").read_text())
+
+
+def test_it_measures_each_contender_and_its_floor(report):
+    assert list(report["workloads"]) == ["small", "predict-one"]
+    for comparison in report["workloads"].values():
+        assert list(comparison["results"]) == [NUMPY, SKLEARN, FLOOR]
+        for name, result in comparison["results"].items():
+            assert len(result["seconds"]) == report["repetitions"] == 1
+            assert result["seconds"][0] > 0
+            assert result["peak_bytes"] >= result["base_bytes"] > 0
+            assert ("to_floor" in result) == (name != FLOOR)
+            assert all(pool["num_threads"] == 1 for pool in result["pools"])
+        assert comparison["results"][NUMPY]["to_xpmlp"] == {"median": 1.0, "least": 1.0, "most": 1.0}
+    assert report["threads"] == 1
+    assert report["machine"]["cores"] >= 1
+    assert {"python", "numpy", "scikit-learn", "xpmlp"} <= set(report["versions"])
+    assert report["growth"] == {}
+
+
+def test_contenders_learn_the_same(report):
+    results = report["workloads"]["small"]["results"]
+    assert all(results[name]["agrees"] for name in (NUMPY, SKLEARN))
+    assert results[NUMPY]["losses"] != results[SKLEARN]["losses"], "its shuffles are its own"
+    predictions = report["workloads"]["predict-one"]["results"]
+    assert predictions[SKLEARN]["loss_apart"] < 1e-6, "the same weights give the same probabilities"
+    assert report["disagreements"] == []
+
+
+def test_tables_have_a_row_for_each_contender_and_each_target(done, report):
+    lines = done[1].stdout.splitlines()
+    for name in (NUMPY, SKLEARN, FLOOR):
+        assert sum(re.match(rf"│ {name} +│", line) is not None for line in lines) == 2
+    assert len(report["targets"]) == len(TARGETS)
+    verdicts = [target["met"] for target in report["targets"] if target["met"] is not None]
+    shown = [line for line in lines if re.search(r"│ (not )?met +│$", line)]
+    assert len(shown) == len(verdicts) > 0
+
+
+def test_the_figure_is_drawn(done):
+    assert (done[0] / "peers.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_files_are_replaced_only_if_asked(done):
+    again = run(done[0], "--out", "peers.json")
+    assert again.returncode == 2
+    assert "--overwrite" in again.stderr
+    assert "Traceback" not in again.stderr
+
+
+def test_unknown_names_are_refused_before_anything_is_measured():
+    with pytest.raises(InputError, match="contender is 'keras'"):
+        benchmark_peers.choose(["keras"])
+    with pytest.raises(InputError, match="workload is 'huge'"):
+        benchmark_peers.benchmark(["small", "huge"], [NUMPY], None, 1, 1, None, growth=False, few=True)
+
+
+# Contenders that are not there
+
+
+@pytest.fixture
+def absent(monkeypatch):
+    """Thinc's entry, whose library is not to be found."""
+    monkeypatch.setitem(CONTENDERS, "thinc", replace(CONTENDERS["thinc"], libraries=("a_library_of_no_name.api",)))
+
+
+@pytest.mark.usefixtures("absent")
+def test_a_contender_that_is_not_installed_is_skipped_with_a_line(capsys):
+    assert "thinc" not in benchmark_peers.choose(None)
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("thinc: skipped")]
+    assert lines == ["thinc: skipped, a_library_of_no_name is not installed (pip install 'xpmlp[bench]')"]
+
+
+@pytest.mark.usefixtures("absent")
+def test_a_contender_that_is_named_but_not_installed_is_refused():
+    with pytest.raises(InputError, match="a_library_of_no_name"):
+        benchmark_peers.choose(["thinc"])
+
+
+def test_xpmlp_on_numpy_is_always_there_and_no_contender_twice():
+    assert benchmark_peers.choose([SKLEARN, SKLEARN]) == [NUMPY, SKLEARN]
+
+
+# Contenders that do less
+
+
+def make_task(folder, workload):
+    """Lay out a workload on random images, whose labels depend on them."""
+    rng = np.random.default_rng(0)
+    for suffix in ("", "_test"):
+        X = rng.random((workload.images, 784), dtype=np.float32)
+        np.save(folder / f"pixels{suffix}.npy", (255 * X).astype(np.uint8))
+        np.save(folder / f"y{suffix}.npy", X[:, :10].argmax(axis=1))
+    write_start(folder, workload)
+    return Task.load(folder, workload)
+
+
+@pytest.fixture
+def task(tmp_path):
+    """The small workload in its quick form."""
+    return make_task(tmp_path, shortened(WORKLOADS["small"]))
+
+
+def answers(loss, seconds=(1.0, 2.0)):
+    losses = [loss] * len(seconds)
+    return {"seconds": list(seconds), "losses": losses, "cores": [1.0] * len(seconds), "peak_bytes": 3, "base_bytes": 1}
+
+
+def compared(task, share, peer):
+    """Compare with a peer that has learnt a share of what xpmlp has learnt."""
+    start = training_loss(task, task.layers)
+    measured = {NUMPY: answers(start - 0.1), peer: answers(start - 0.1 * share), FLOOR: answers(None, (0.5, 0.5))}
+    return {"small": compare(task, measured)}
+
+
+@pytest.mark.parametrize(("peer", "enough", "too_little"), [("thinc", 0.9995, 0.998), (SKLEARN, 0.96, 0.94)])
+def test_a_contender_that_learns_less_is_caught(task, peer, enough, too_little):
+    assert disagreements(compared(task, enough, peer)) == []
+    (message,) = disagreements(compared(task, too_little, peer))
+    assert message.startswith(f"small: {peer} has not learnt what {NUMPY} has")
+
+
+def test_a_contender_whose_loss_is_not_a_number_is_caught(task):
+    diverged = compared(task, float("nan"), "thinc")
+    assert len(disagreements(diverged)) == 1
+
+    once = {NUMPY: answers(1.0), "thinc": {**answers(1.0), "losses": [1.0, float("nan")]}, FLOOR: answers(None)}
+    assert len(disagreements({"small": compare(task, once)})) == 1
+
+
+def test_a_contender_that_learns_less_is_marked_and_ends_in_exit_code_1(task, monkeypatch, capsys, tmp_path):
+    """A contender that skips every other image, in a run of the script from its arguments on."""
+    cheat = compared(task, 0.5, "thinc")
+    results = {"workloads": cheat, "growth": {}, "targets": judge(cheat), "disagreements": disagreements(cheat)}
+    monkeypatch.setattr(benchmark_peers, "benchmark", lambda *_, **__: results)
+    with pytest.raises(typer.Exit) as ended:
+        benchmark_peers.main(workload=["small"], contender=["thinc"], out=tmp_path / "peers.json")
+    assert ended.value.exit_code == 1
+    shown = capsys.readouterr()
+    assert "differs" in shown.out
+    assert "Its time does not count" in shown.err
+    assert (
+        json.loads((tmp_path / "peers.json").read_text())["workloads"]["small"]["results"]["thinc"]["agrees"] is False
+    )
+
+
+def test_a_contender_that_fails_is_one_message(tmp_path):
+    """There are no arrays to be read in an empty folder."""
+    with pytest.raises(XpmlpError, match=r"contender floor-numpy failed: FileNotFoundError: .*pixels\.npy"):
+        take_turns(WORKLOADS["small"], [FLOOR], tmp_path, threads=1, repetitions=1)
+
+
+# What is made of the seconds
+
+
+def test_ratios_are_taken_repetition_by_repetition(task):
+    assert ratio([2.0, 6.0, 12.0], [1.0, 2.0, 3.0]) == {"median": 3.0, "least": 2.0, "most": 4.0}
+    results = compared(task, 1.0, "thinc")["small"]["results"]
+    assert results["thinc"]["to_floor"] == {"median": 3.0, "least": 2.0, "most": 4.0}
+
+
+def test_the_floor_of_adam_has_the_update_in_it():
+    adam = WORKLOADS["wide-adam"]
+    assert participants(adam, [NUMPY]) == [NUMPY, FLOOR, "floor-update"]
+    assert participants(WORKLOADS["wide-sgd"], [NUMPY, "xpmlp-torch"]) == [NUMPY, "xpmlp-torch", FLOOR, "floor-torch"]
+    assert "torch-loader" not in participants(WORKLOADS["predict"], [NUMPY, "torch-loader"])
+
+
+def test_targets_are_met_missed_or_not_measured(task):
+    judged = {target["target"]: target for target in judge(compared(task, 1.0, "thinc"))}
+    memory = judged["small: peak memory of xpmlp-numpy over that of thinc, at most 1"]
+    assert (memory["value"], memory["met"]) == (1.0, True)
+    speed = judged["small: time of thinc over that of xpmlp-numpy, at least 2.8"]
+    assert (speed["value"], speed["met"]) == (1.0, False)
+    floor = judged["small: time of xpmlp-numpy over that of its floor, at most 1.2"]
+    assert (floor["value"], floor["met"]) == (3.0, False)
+    assert {target["met"] for name, target in judged.items() if not name.startswith("small")} == {None}
+
+
+def test_targets_name_workloads_and_contenders_that_exist():
+    for target in TARGETS:
+        assert target.workload in WORKLOADS
+        assert {target.over, target.under} <= {*CONTENDERS, "its floor"}
+        assert (target.at_most is None) != (target.at_least is None)
+
+
+def test_exponents_are_those_of_powers():
+    assert exponent([1, 2, 4, 8], [3.0, 12.0, 48.0, 192.0]) == pytest.approx(2.0)
+
+
+def test_the_number_of_threads_is_in_the_environment_before_anything_is_loaded():
+    assert environment(3)["OPENBLAS_NUM_THREADS"] == environment(3)["OMP_NUM_THREADS"] == "3"
+    assert "multi_thread_eigen=false" in environment(1)["XLA_FLAGS"]
+
+
+# What the contenders do
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize("name", [name for name, entry in CONTENDERS.items() if not entry.missing])
+@pytest.mark.filterwarnings("ignore")  # of the libraries
+def test_every_contender_that_is_installed_learns_the_same_and_predicts_the_same(name, optimizer, tmp_path):
+    """In full batches where a contender shuffles by itself; without penalty where it would be on biases too."""
+    l2 = 0.0 if name == "thinc" else 0.01
+    workload = replace(shortened(WORKLOADS["small"]), hidden=(20, 15), optimizer=optimizer, epochs=6, l2=l2)
+    size = 200 if CONTENDERS[name].same_batches else workload.images
+    task = make_task(tmp_path, replace(workload, batch_size=size, learning_rate=0.1 if optimizer == "sgd" else 0.001))
+    reference, contender = (CONTENDERS[each].open(task) for each in (NUMPY, name))
+    if CONTENDERS[name].predicts:
+        rows = task.X_test[:7]
+        probabilities = np.asarray(contender.predict(contender.place(rows)))
+        np.testing.assert_allclose(probabilities, reference.predict(rows), rtol=1e-5)
+    for _ in range(2):  # the second time from the same weights again
+        for each in (reference, contender):
+            each.train()
+        start, expected, loss = (
+            training_loss(task, layers) for layers in (task.layers, reference.layers(), contender.layers())
+        )
+        assert start - expected > 0.001
+        assert abs(loss - expected) <= SAME_BATCHES * (start - expected)
+
+
+@pytest.mark.parametrize("name", [name for name, entry in FLOORS.items() if not entry.missing])
+@pytest.mark.parametrize("workload", ["small", "predict"])
+def test_every_floor_that_is_installed_runs_and_learns_nothing(name, workload, tmp_path, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    task = make_task(tmp_path, shortened(WORKLOADS[workload]))
+    floor = FLOORS[name].open(task)
+    if workload == "small":
+        assert floor.train() is None
+        assert floor.layers() is None
+    elif FLOORS[name].predicts:
+        assert floor.predict(floor.place(task.X_test)) is None
