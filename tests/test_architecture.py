@@ -24,7 +24,7 @@ LEVELS = [
     ["scoring", "gradcheck"],
     ["training", "preprocessing", "datasets"],
     ["models", "estimators"],
-    ["checkpoints"],
+    ["checkpoints", "exports"],
     ["experiments"],
     ["runs", "plots"],
     ["cli"],

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from xpmlp.errors import XpmlpWarning as XpmlpWarning
     from xpmlp.estimators import MLPClassifier as MLPClassifier
     from xpmlp.estimators import MLPRegressor as MLPRegressor
+    from xpmlp.exports import export_model as export_model
     from xpmlp.gradcheck import GradientCheck as GradientCheck
     from xpmlp.gradcheck import check_gradients as check_gradients
     from xpmlp.initializers import INITIALIZERS as INITIALIZERS
@@ -58,6 +59,7 @@ _HOMES = {
     "datasets": ("Dataset", "load_dataset", "split"),
     "errors": ("BackendError", "DivergenceError", "InputError", "XpmlpError", "XpmlpWarning"),
     "estimators": ("MLPClassifier", "MLPRegressor"),
+    "exports": ("export_model",),
     "gradcheck": ("GradientCheck", "check_gradients"),
     "initializers": ("INITIALIZERS", "initialize"),
     "losses": ("LOSSES", "Loss"),

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from xpmlp.models import Model
     from xpmlp.training import Record
 
-__all__ = ["METRICS", "RunFolder"]
+__all__ = ["METRICS", "RunFolder", "model_at"]
 
 Value = TypeVar("Value")
 
@@ -244,6 +244,17 @@ class RunFolder:
             raise InputError(f"there is no {self.config}: is {self.path} the folder of a run?") from error
         except (OSError, AttributeError, LookupError, TypeError, ValueError) as error:
             raise InputError(f"{self.config} cannot be read: {type(error).__name__}: {error}.") from error
+
+
+def model_at(path: Path) -> Model:
+    """Read the model of a run folder, or a model file.
+
+    Raises
+    ------
+    InputError
+        Where there is none, or it cannot be read.
+    """
+    return load_model(path) if path.is_file() else RunFolder(path).load()
 
 
 def _run_of(experiment: Experiment) -> list[str]:

@@ -12,6 +12,7 @@ import typer
 
 from xpmlp import __version__
 from xpmlp.cli._evaluate import evaluate
+from xpmlp.cli._export import export
 from xpmlp.cli._gradcheck import gradcheck
 from xpmlp.cli._info import info
 from xpmlp.cli._predict import predict
@@ -29,7 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for command in (train, evaluate, predict, gradcheck, info):
+for command in (train, evaluate, predict, export, gradcheck, info):
     app.command()(command)
 
 
