@@ -59,7 +59,8 @@ def export_model(model: Model, path: str | Path, *, to: str | None = None, overw
 
 def _check_functions(network: Network) -> None:
     """Refuse functions of the user's own, which no other program knows."""
-    functions, outputs = ([known.function for known in ACTIVATIONS.values()], [loss.output for loss in LOSSES.values()])
+    functions = [activation.function for activation in ACTIVATIONS.values()]
+    outputs = [loss.output for loss in LOSSES.values()]
     own = [activation.name for activation in network.activations if activation.function not in functions]
     own += [network.loss.name] if network.loss.output not in outputs else []
     if own:

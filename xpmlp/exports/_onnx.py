@@ -82,10 +82,8 @@ def onnx_of(model: Model) -> bytes:
     graph = Graph(onnx, model.dtype)
     input_dtype = "float64" if _is_far(model.scaling) else model.dtype
     a = _scaled(graph, model.scaling, input_dtype)
-    functions = [
-        *(ACTIVATIONS[activation.function] for activation in network.activations),
-        OUTPUTS[network.loss.output],
-    ]
+    functions = [ACTIVATIONS[activation.function] for activation in network.activations]
+    functions.append(OUTPUTS[network.loss.output])
     for number, ((W, b), function) in enumerate(zip(model.layers, functions, strict=True), start=1):
         product = graph.add("MatMul", a, graph.constant(f"W{number}", W))
         a = function(graph, graph.add("Add", product, graph.constant(f"b{number}", b)))

@@ -26,9 +26,8 @@ def load_package(name: str) -> ModuleType:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name == package:
-            raise BackendError(
-                f"{package} is not installed. Install it with: pip install 'xpmlp[{package}]'"
-            ) from error
+            extra = f"pip install 'xpmlp[{package}]'"
+            raise BackendError(f"{package} is not installed. Install it with: {extra}") from error
         raise _unfit(package, error) from error
     except (ImportError, OSError) as error:
         raise _unfit(package, error) from error

@@ -39,8 +39,8 @@ def _estimator(model: Model) -> BaseEstimator:
         mlp = _regressor(model)
     else:
         raise InputError(
-            f"scikit-learn's MLP cannot express loss {model.network.loss.name!r} with one class for each example: there, "
-            "logistic outputs are labels that do not exclude each other. Export to .onnx or .npz."
+            f"scikit-learn's MLP cannot express loss {model.network.loss.name!r} with one class for each example: "
+            "there, logistic outputs are labels that do not exclude each other. Export to .onnx or .npz."
         )
     theirs = first = mlp.to_sklearn()
     scaling = model.scaling
@@ -52,12 +52,10 @@ def _estimator(model: Model) -> BaseEstimator:
     return make_pipeline(first, theirs) if scaled else theirs
 
 
-def _classifier(model: Model) -> MLPClassifier:
+def _classifier(model: Model) -> Any:
     layers = model.layers
-    if (
-        model.network.sizes[-1] == 2
-    ):  # scikit-learn's has one logistic output then: softmax(z)[1] = sigmoid(z[1] - z[0])
-        W, b = layers[-1]
+    if model.network.sizes[-1] == 2:
+        W, b = layers[-1]  # scikit-learn has one logistic output then: softmax(z)[1] = sigmoid(z[1] - z[0])
         layers = [*layers[:-1], Layer(W[:, 1:] - W[:, :1], b[1:] - b[:1])]
     mlp = _fitted(MLPClassifier(**_parameters(model)), layers)
     mlp._label_binarizer = LabelBinarizer().fit(model.classes)  # noqa: SLF001 - what a fit would have left
@@ -66,7 +64,7 @@ def _classifier(model: Model) -> MLPClassifier:
     return mlp
 
 
-def _regressor(model: Model) -> MLPRegressor:
+def _regressor(model: Model) -> Any:
     poisson = model.network.loss.output is exponential
     loss = "poisson" if poisson else "squared_error"  # of all losses with real outputs: the weights are there already
     mlp = _fitted(MLPRegressor(loss=loss, **_parameters(model)), model.layers)
