@@ -25,7 +25,7 @@ def load_package(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        if error.name == package:
+        if error.name in {package, name}:
             extra = f"pip install 'xpmlp[{package}]'"
             raise BackendError(f"{package} is not installed. Install it with: {extra}") from error
         raise _unfit(package, error) from error
