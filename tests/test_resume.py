@@ -150,3 +150,34 @@ def test_an_interrupted_run_without_checkpoint_is_not_called_complete_and_an_unf
     done = xpmlp(tmp_path, "train", "--resume", "run")
     assert done.returncode == 2
     assert "has no checkpoint to go on from" in done.stderr
+
+
+def test_a_run_that_another_process_trains_is_refused_until_that_one_ends(tmp_path):
+    process = begin(tmp_path, "--epochs", "100000", "--hidden", "8")
+    for arguments in (("--resume", "run"), ("circles", "--out", "run", "--overwrite")):
+        refused = xpmlp(tmp_path, "train", *arguments)
+        assert refused.returncode == 2
+        assert "another process is training in run: wait until it ends" in refused.stderr
+    assert process.poll() is None
+    process.kill()  # which leaves the lock's file
+    process.communicate()
+    assert (tmp_path / "run" / ".lock").exists()
+    again = xpmlp(tmp_path, "train", "circles", "--out", "run", "--overwrite", "--epochs", "2", "--quiet")
+    assert (again.returncode, again.stderr) == (0, "")
+
+
+def test_of_two_runs_that_begin_at_once_in_one_folder_one_is_refused(tmp_path):
+    both = [
+        subprocess.Popen(  # noqa: S603 - our own command
+            command("train", "circles", "--out", "run", "--epochs", "300", "--hidden", "8", "--quiet"),
+            cwd=tmp_path,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    ended = sorted((process.communicate()[1], process.returncode) for process in both)
+    assert [code for _, code in ended] == [0, 2]
+    said = ("another process is training in run", "holds an unfinished run", "is not empty")  # by how far the other is
+    assert any(words in ended[1][0] for words in said)
+    assert len(rows_of(tmp_path / "run")) == 300

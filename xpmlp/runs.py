@@ -8,10 +8,13 @@ import io
 import json
 import math
 import platform
+from contextlib import contextmanager
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from filelock import FileLock, Timeout
 
 from xpmlp import __version__
 from xpmlp.backends import BACKENDS
@@ -22,7 +25,7 @@ from xpmlp.files import write_whole
 from xpmlp.options import Options
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from xpmlp.checkpoints import Checkpoint
     from xpmlp.experiments import Experiment
@@ -53,9 +56,9 @@ class RunFolder:
 
     Attributes
     ----------
-    config, metrics, model, checkpoint, curves, confusion, log : Path
+    config, metrics, model, checkpoint, curves, confusion, log, lock : Path
         Its files: ``config.json``, ``metrics.csv``, ``model.safetensors``, ``checkpoint.safetensors``, ``curves.png``,
-        ``confusion.png`` and ``train.log``. The checkpoint before is ``previous-checkpoint.safetensors``.
+        ``confusion.png``, ``train.log`` and ``.lock``. The checkpoint before is ``previous-checkpoint.safetensors``.
     """
 
     def __init__(self, path: Path) -> None:
@@ -67,6 +70,7 @@ class RunFolder:
         self.curves = path / "curves.png"
         self.confusion = path / "confusion.png"
         self.log = path / "train.log"
+        self.lock = path / ".lock"
 
     @property
     def _unfinished(self) -> bool:
@@ -103,11 +107,37 @@ class RunFolder:
                 f"the output folder {self.path} holds an unfinished run: go on with `xpmlp train --resume "
                 f"{self.path}`, choose another with --out, or give --overwrite to replace it."
             )
-        if not overwrite and self.path.is_dir() and any(self.path.iterdir()):
+        if not overwrite and self.path.is_dir() and any(file != self.lock for file in self.path.iterdir()):
             raise InputError(
                 f"the output folder {self.path} is not empty: choose another with --out, "
                 "or give --overwrite to replace the run in it."
             )
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes from training in the folder, which is made where there is none.
+
+        The lock is the operating system's, on ``.lock``: it ends with the process, however that ends.
+
+        Raises
+        ------
+        InputError
+            Where another process trains there, and for a folder that cannot be made or written to.
+        """
+        lock = FileLock(self.lock)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock.acquire(blocking=False)
+        except Timeout as error:
+            raise InputError(
+                f"another process is training in {self.path}: wait until it ends, or choose another folder with --out."
+            ) from error
+        except OSError as error:
+            raise InputError(f"the output folder {self.path} cannot be written to: {error}.") from error
+        try:
+            yield
+        finally:
+            lock.release()
 
     def start(self, experiment: Experiment) -> None:
         """Make the folder, without the files of an earlier run, and write the configuration.
