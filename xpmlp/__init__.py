@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from xpmlp.errors import BackendError as BackendError
     from xpmlp.errors import DivergenceError as DivergenceError
     from xpmlp.errors import InputError as InputError
+    from xpmlp.errors import OutOfMemoryError as OutOfMemoryError
     from xpmlp.errors import XpmlpError as XpmlpError
     from xpmlp.errors import XpmlpWarning as XpmlpWarning
     from xpmlp.estimators import MLPClassifier as MLPClassifier
@@ -57,7 +58,7 @@ _HOMES = {
     "backends": ("BACKENDS", "Backend", "get_backend"),
     "checkpoints": ("load_model", "save_model"),
     "datasets": ("Dataset", "load_dataset", "split"),
-    "errors": ("BackendError", "DivergenceError", "InputError", "XpmlpError", "XpmlpWarning"),
+    "errors": ("BackendError", "DivergenceError", "InputError", "OutOfMemoryError", "XpmlpError", "XpmlpWarning"),
     "estimators": ("MLPClassifier", "MLPRegressor"),
     "exports": ("export_model",),
     "gradcheck": ("GradientCheck", "check_gradients"),

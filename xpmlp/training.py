@@ -298,6 +298,7 @@ class Trainer:
         self.backend = backend
         self.network = network
         self.recipe = recipe
+        self._what = f"{network}, in minibatches of {recipe.batch_size:,} examples"
         self.step = make_step(backend, network, recipe)
         self.score = make_scorer(backend, network)
         self.summarise = backend.compile(self._summary)
@@ -313,7 +314,7 @@ class Trainer:
             Of an earlier run, to go on with; from the host or the backend, and it stays as it is.
         """
         backend = self.backend
-        with backend.computing():
+        with backend.computing(self._what):
             self.layers = [Layer(backend.own(W), backend.own(b)) for W, b in layers]
             steps: Any
             if state is None:
@@ -357,7 +358,7 @@ class Trainer:
             Examples seen: fewer than in `order` where `should_stop` ended it.
         """
         backend, seen = self.backend, 0
-        with backend.computing():
+        with backend.computing(self._what):
             self.state = self.state._replace(loss=backend.own(0.0), rate=backend.own(rate))
             for rows in backend.split(order, self.recipe.batch_size):
                 self.layers, self.state = self.step(self.layers, self.state, X, T, rows, weights)
@@ -369,13 +370,13 @@ class Trainer:
 
     def copy_layers(self) -> list[Layer]:
         """Copy the weights, on the backend."""
-        with self.backend.computing():
+        with self.backend.computing(self._what):
             return [Layer(self.backend.own(W), self.backend.own(b)) for W, b in self.layers]
 
     def read(self, evaluate: Mapping[str, tuple[Array, Array]]) -> Reading:
         """Read the epoch's sums and the scores of some sets: the one synchronisation with the host."""
         backend = self.backend
-        with backend.computing():
+        with backend.computing(self._what):
             sums = [score_rows(backend, self.score, self.layers, X, T) for X, T in evaluate.values()]
             numbers = backend.to_numpy(self.summarise(self.layers, self.state, sums)).tolist()
         loss, finite, rate = numbers[:3]

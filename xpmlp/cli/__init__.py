@@ -18,7 +18,7 @@ from xpmlp.cli._info import info
 from xpmlp.cli._predict import predict
 from xpmlp.cli._terminal import FAILED, UNUSABLE, say, warn
 from xpmlp.cli._train import train
-from xpmlp.errors import XpmlpError, XpmlpWarning
+from xpmlp.errors import OutOfMemoryError, XpmlpError, XpmlpWarning
 
 __all__ = ["app", "main"]
 
@@ -55,6 +55,9 @@ def main() -> None:
     warnings.simplefilter("always", XpmlpWarning)
     try:
         app(prog_name="xpmlp")
+    except OutOfMemoryError as error:
+        say(f"Error: {error}")
+        sys.exit(FAILED)
     except XpmlpError as error:
         say(f"Error: {error}")
         sys.exit(UNUSABLE)
