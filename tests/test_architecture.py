@@ -27,6 +27,7 @@ LEVELS = [
     ["checkpoints", "exports"],
     ["experiments"],
     ["runs", "plots"],
+    ["cards"],
     ["cli"],
     ["__main__"],
 ]

@@ -203,20 +203,38 @@ class RunFolder:
                 problem = str(error)
         if problem:
             raise InputError(f"the run in {self.path} has no good checkpoint to go on from: {problem}")
-        if self.model.exists() and self._is_complete():
+        if self.model.exists() and self.is_complete():
             raise InputError(f"the run in {self.path} is complete: there is nothing left to go on with.")
         raise InputError(
             f"the run in {self.path} has no checkpoint to go on from, which the end of an epoch leaves: train it anew "
             "with --overwrite."
         )
 
-    def _is_complete(self) -> bool:
+    def is_complete(self) -> bool:
         """Whether the last row of ``metrics.csv`` is that of the last epoch, with all its examples."""
-        wanted = self._configured(lambda config: (config["options"]["epochs"], config["data"]["examples"]["train"]))
-        rows = (
-            list(csv.DictReader(self.metrics.read_text(encoding="utf-8").splitlines())) if self.metrics.exists() else []
-        )
-        return bool(rows) and (int(rows[-1]["epoch"]), int(rows[-1]["examples"])) == tuple(wanted)
+        wanted = self.configured(lambda config: (config["options"]["epochs"], config["data"]["examples"]["train"]))
+        rows = self.rows()
+        return bool(rows) and (rows[-1]["epoch"], rows[-1]["examples"]) == tuple(wanted)
+
+    def is_finished(self) -> bool:
+        """Whether the run is complete, and its model saved."""
+        return self.model.exists() and not self._unfinished and self.is_complete()
+
+    def rows(self) -> list[dict[str, float | None]]:
+        """Read ``metrics.csv``: a mapping for each epoch, None where a cell is empty; no rows where there is no file.
+
+        Raises
+        ------
+        InputError
+            Where it cannot be read.
+        """
+        if not self.metrics.exists():
+            return []
+        try:
+            lines = csv.DictReader(self.metrics.read_text(encoding="utf-8").splitlines(), strict=True)
+            return [{name: float(row[name]) if row[name] else None for name in METRICS} for row in lines]
+        except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
+            raise InputError(f"{self.metrics} cannot be read: {type(error).__name__}: {error}.") from error
 
     def _write_metrics(self, records: Sequence[Record]) -> None:
         write_whole(self.metrics, _lines([METRICS, *map(_row, records)]).encode())
@@ -260,14 +278,21 @@ class RunFolder:
         InputError
             Where it is missing or damaged.
         """
-        return self._configured(lambda config: Options.from_json(config["options"]))
+        return self.configured(lambda config: Options.from_json(config["options"]))
 
     def data_sha256(self) -> str | None:
         """Read from ``config.json`` the fingerprint of the data that the run was made from, where it is kept."""
-        kept: str | None = self._configured(lambda config: config["data"].get("sha256"))
+        kept: str | None = self.configured(lambda config: config["data"].get("sha256"))
         return kept
 
-    def _configured(self, read: Callable[[dict[str, Any]], Value]) -> Value:
+    def configured(self, read: Callable[[dict[str, Any]], Value]) -> Value:
+        """Read something from ``config.json``.
+
+        Raises
+        ------
+        InputError
+            Where it is missing, damaged, or lacks what is read.
+        """
         try:
             return read(json.loads(self.config.read_text(encoding="utf-8")))
         except (FileNotFoundError, NotADirectoryError) as error:
