@@ -7,10 +7,13 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 
+import numpy as np
 import pytest
 
 from xpmlp.checkpoints import load_checkpoint, load_model
+from xpmlp.cli import main
 
 
 def command(*arguments):
@@ -181,3 +184,45 @@ def test_of_two_runs_that_begin_at_once_in_one_folder_one_is_refused(tmp_path):
     said = ("another process is training in run", "holds an unfinished run", "is not empty")  # by how far the other is
     assert any(words in ended[1][0] for words in said)
     assert len(rows_of(tmp_path / "run")) == 300
+
+
+@pytest.fixture
+def cli(monkeypatch, tmp_path):
+    """Run the command line in this process, in an empty folder: gives the exit code."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["xpmlp", *map(str, arguments)])
+        with warnings.catch_warnings(), pytest.raises(SystemExit) as ended:
+            main()
+        return ended.value.code
+
+    return run
+
+
+def test_a_run_that_ends_between_its_last_checkpoint_and_its_model_is_only_saved(cli, tmp_path, monkeypatch):
+    quick = ("--epochs", "3", "--hidden", "4", "--quiet")
+    assert cli("train", "circles", "--out", "whole", *quick) == 0
+
+    def end(*_):
+        raise SystemExit(9)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("xpmlp.cli._train._save", end)
+        assert cli("train", "circles", "--out", "run", *quick) == 9
+    assert load_checkpoint(tmp_path / "run" / "checkpoint.safetensors").resumption.epoch == 3
+    assert cli("train", "--resume", "run", "--quiet") == 0
+    one, other = tmp_path / "run", tmp_path / "whole"
+    assert (one / "model.safetensors").read_bytes() == (other / "model.safetensors").read_bytes()
+    assert rows_of(one) == rows_of(other)
+    assert not list(one.glob("*checkpoint*"))
+
+
+def test_a_resumed_run_that_diverges_at_once_keeps_the_weights_of_its_checkpoint(cli, tmp_path):
+    growing = ("--optimizer", "sgd", "--learning-rate", "1", "--l2", "2", "--batch-size", "720")  # W <- -3 W
+    assert cli("train", "circles", *growing, "--epochs", "300", "--out", "run", "--quiet") == 1
+    checkpoint = load_checkpoint(tmp_path / "run" / "checkpoint.safetensors")
+    assert cli("train", "--resume", "run", "--quiet") == 1
+    model = load_model(tmp_path / "run" / "model.safetensors")
+    for kept, saved in zip(checkpoint.resumption.layers, model.layers, strict=True):
+        np.testing.assert_array_equal(kept.W, saved.W)

@@ -207,11 +207,18 @@ def train(
 
 
 def _take_up(experiment: Experiment, folder: RunFolder, records: list[Record]) -> Resumption:
-    """Find where an interrupted run goes on, and the records before."""
+    """Find where an interrupted run goes on, and the records before; the last one with its weights.
+
+    They are what is to be saved where no epoch is left, or the next one does not end well.
+    """
+    from xpmlp.network import Layer
+
     checkpoint, passed_over = folder.resume(experiment)
     if passed_over:
         warn(f"{passed_over} The checkpoint before it is taken.")
-    records += checkpoint.records
+    own = experiment.backend.own
+    layers = [Layer(own(W), own(b)) for W, b in checkpoint.resumption.layers]
+    records += [*checkpoint.records[:-1], replace(checkpoint.records[-1], layers=layers)]
     say(f"Going on after epoch {checkpoint.resumption.epoch} of {experiment.recipe.epochs}.")
     return checkpoint.resumption
 
@@ -305,7 +312,7 @@ def _follow(
 
 
 def _save(experiment: Experiment, folder: RunFolder, records: list[Record]) -> None:
-    if not records or not records[-1].layers:  # none, or none since it was resumed
+    if not records:
         return
     from xpmlp.plots import curves_figure, save_figure
 
