@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -66,6 +67,15 @@ def test_killed_runs_go_on_to_the_same_bytes(tmp_path):
     assert (one / "model.safetensors").read_bytes() == (other / "model.safetensors").read_bytes()
     assert rows_of(one) == rows_of(other)
     assert not list(one.glob("*checkpoint*"))
+
+
+def test_the_script_that_kills_and_resumes_finds_the_same_models_and_metrics(tmp_path):
+    script = Path(__file__).parent.parent / "scripts" / "kill_and_resume.py"
+    arguments = [sys.executable, script, "--kills", "4", "--epochs", "20"]
+    done = subprocess.run(arguments, cwd=tmp_path, capture_output=True, text=True, check=False)  # noqa: S603 - our own
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("4 kills of ")
+    assert done.stdout.endswith("the same models and metrics\n")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

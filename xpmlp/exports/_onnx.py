@@ -55,7 +55,7 @@ class Graph:
 
     def number(self, value: float) -> str:
         """Add a number in the dtype of the network, and return its name."""
-        return self.constant(f"number {value:g}", np.array(value, self.dtype))
+        return self.constant(f"number_{value:g}", np.array(value, self.dtype))
 
     def cast(self, x: str, dtype: str) -> str:
         """Add a change of dtype."""
