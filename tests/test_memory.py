@@ -5,14 +5,18 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from itertools import count
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from conftest import READ_ONLY
 
-from xpmlp import OutOfMemoryError, XpmlpError, get_backend
+from xpmlp import OutOfMemoryError, XpmlpError, get_backend, load_model
 from xpmlp.backends._cupy import CupyBackend
+from xpmlp.checkpoints import load_checkpoint
+from xpmlp.cli import main
+from xpmlp.scoring import score_rows
 
 # A command of ours in a process whose memory is limited, once the array library and its threads have theirs.
 LIMITED = """
@@ -61,9 +65,35 @@ def test_a_network_beyond_the_memory_ends_a_training_with_sizes_and_advice(tmp_p
     assert done.returncode == 1, done.stderr
     assert "Traceback" not in done.stderr
     assert "run out of memory for a network 64-1000000000-10 of 75,000,000,010 parameters" in done.stderr
-    advice = r"It has \d+\.\d GiB\. Take a smaller batch size, fewer hidden units, or another device\."
+    advice = r"It has \d+\.\d GiB\. Take fewer examples at a time \(a smaller batch size\), fewer hidden units, or"
     assert re.search(advice, done.stderr)
     assert not list(tmp_path.glob("runs/*"))
+
+
+def test_a_run_that_runs_out_of_memory_later_keeps_its_last_good_weights_and_can_go_on(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    calls = count()
+
+    def scored(*arguments):
+        if next(calls) == 2:
+            raise MemoryError("Unable to allocate 1.00 GiB")
+        return score_rows(*arguments)
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["xpmlp", "train", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return ended.value.code
+
+    with monkeypatch.context() as patched:
+        patched.setattr("xpmlp.training.score_rows", scored)
+        assert run("circles", "--hidden", "4", "--epochs", "3", "--validation", "0", "--out", "run") == 1
+    assert "run out of memory for a network 2-4-2 of 22 parameters, in minibatches of 64" in capsys.readouterr().err
+    assert "Unable to allocate 1.00 GiB" in (tmp_path / "run" / "train.log").read_text()
+    kept = load_model(tmp_path / "run" / "model.safetensors")
+    checkpoint = load_checkpoint(tmp_path / "run" / "checkpoint.safetensors")
+    np.testing.assert_array_equal(kept.layers[0].W, checkpoint.resumption.layers[0].W)
+    assert run("--resume", "run") == 0
 
 
 def test_a_minibatch_beyond_the_memory_is_told_with_its_size(library, tmp_path):
@@ -117,8 +147,9 @@ def test_cupys_errors_are_ours_with_what_the_card_has(error):
     with pytest.raises(OutOfMemoryError) as caught, backend.computing("a network 2-3-2 of 17 parameters"):
         raise error
     assert str(caught.value) == (
-        f"cupy on cuda:0 has run out of memory for a network 2-3-2 of 17 parameters, in float32: {error}. It has "
-        "16.0 GiB, of which 1.0 are free. Take a smaller batch size, fewer hidden units, or another device."
+        "cupy on cuda:0 has run out of memory for a network 2-3-2 of 17 parameters, in float32: "
+        f"{str(error).rstrip('.')}. It has 16.0 GiB, of which 1.0 are free. "
+        "Take fewer examples at a time (a smaller batch size), fewer hidden units, or another device."
     )
     assert caught.value.__cause__ is error
 

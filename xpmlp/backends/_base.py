@@ -206,11 +206,11 @@ class Backend(ABC):
         else:
             place, has = f"{self.name} on {self.device_name}", self._memory()
         doing = f" for {what}, in {self.dtype}" if what else ""
-        cause = str(error).strip() or "no details are given"
+        cause = str(error).strip().rstrip(".") or "no details are given"
         dtype = "dtype float32, " if self.dtype == "float64" else ""
         return OutOfMemoryError(
-            f"{place} has run out of memory{doing}: {cause}. {has}Take a smaller batch size, fewer hidden units, "
-            f"{dtype}or another device."
+            f"{place} has run out of memory{doing}: {cause}. {has}"
+            f"Take fewer examples at a time (a smaller batch size), fewer hidden units, {dtype}or another device."
         )
 
     def _memory(self) -> str:

@@ -233,14 +233,14 @@ def _run(
     quiet: bool,
 ) -> None:
     """Train, save what was learnt and say how it ended."""
-    from xpmlp.errors import DivergenceError
+    from xpmlp.errors import DivergenceError, OutOfMemoryError
 
     failure: str | None = None
     try:
         _follow(experiment, folder, records, resumption, due, quiet=quiet)
-    except DivergenceError as error:
+    except (DivergenceError, OutOfMemoryError) as error:
         failure = str(error)
-        folder.write_log(f"diverged: {failure}")
+        folder.write_log(f"failed: {failure}")
     _save(experiment, folder, records)
     done = not failure and records[-1].complete and len(records) == experiment.recipe.epochs
     if done:
