@@ -1,37 +1,78 @@
-"""Kill a training with `kill -9` at random moments, resume it each time, and compare the end with one left alone.
+"""Kill trainings with `kill -9` at random moments, resume them each time, and compare with ones left alone.
 
     python scripts/kill_and_resume.py --kills 100
 
-The run is a small one on the circles with AdamW and dropout, which writes a checkpoint every few milliseconds, so that
-many of the kills fall into the writing of one.
+The configurations take turns. Each run is killed at a moment drawn over the time that a whole one takes, and resumed
+and killed again until it ends by itself. Its model must then have the same bytes and its metrics the same rows as those
+of the run left alone. A checkpoint is written after each epoch, so that many kills fall into the writing of one.
+
+A run is a process of its own, forked from this one: so it need not import everything again, which takes longer than
+the training. The processes are killed by the operating system, as any others.
 """
 
 from __future__ import annotations
 
+import contextlib
+import multiprocessing
+import os
 import random
-import subprocess
+import signal
 import sys
 import tempfile
 import time
+from itertools import cycle
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-RUN = ("circles", "--hidden", "8", "--dropout", "0.2", "--optimizer", "adamw", "--quiet")
+from xpmlp.cli import main as main_of_xpmlp
+
+if TYPE_CHECKING:
+    from multiprocessing.process import BaseProcess
+
+CONFIGURATIONS = {
+    "sgd in float32": "--optimizer sgd",
+    "sgd with momentum in float64": "--optimizer sgd --momentum 0.9 --schedule step --dtype float64",
+    "adam in float32": "--optimizer adam",
+    "adam with dropout in float64": "--optimizer adam --dropout 0.2 --dtype float64",
+    "adamw with dropout in float32": "--optimizer adamw --dropout 0.2 --input-dropout 0.1",
+}
 
 
-def xpmlp(folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    """Start a command of ours in a folder."""
-    command = [sys.executable, "-m", "xpmlp", *arguments]
-    return subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True)  # noqa: S603 - our own command
+class RunError(Exception):
+    """A run that did not go on, or not to the same end."""
 
 
-def finish(process: subprocess.Popen[str], what: str) -> None:
-    """Wait for a command, and end this one where it fails."""
-    _, err = process.communicate()
-    if process.returncode:
-        sys.exit(f"{what} ended with {process.returncode}: {err}")
+def begin(*arguments: str) -> BaseProcess:
+    """Start a command of ours in a process of its own."""
+    process = multiprocessing.get_context("fork").Process(target=_command, args=(arguments,))
+    process.start()
+    return process
+
+
+def _command(arguments: tuple[str, ...]) -> None:
+    os.dup2(os.open("said.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
+    call(*arguments)
+
+
+def call(*arguments: str) -> None:
+    """Run a command of ours in this process."""
+    sys.argv = ["xpmlp", *arguments]
+    main_of_xpmlp()
+
+
+def has_ended(process: BaseProcess, seconds: float) -> bool:
+    """Wait so long for the end of a process."""
+    process.join(seconds)
+    return process.exitcode is not None
+
+
+def wait(process: BaseProcess) -> None:
+    """Wait for the end of a process, which must be a good one, or a kill of ours."""
+    process.join()
+    if process.exitcode not in {0, -signal.SIGKILL}:
+        raise RunError(f"a run ended with {process.exitcode}: {Path('said.txt').read_text()}")
 
 
 def rows_of(folder: Path) -> list[list[str]]:
@@ -40,41 +81,92 @@ def rows_of(folder: Path) -> list[list[str]]:
     return [[*cells[:1], *cells[2:]] for cells in (line.split(",") for line in lines)]
 
 
+def check_same(killed: Path, whole: Path) -> None:
+    """Compare a run that was killed with the one left alone."""
+    if (killed / "model.safetensors").read_bytes() != (whole / "model.safetensors").read_bytes():
+        raise RunError(f"{killed}: not the same model")
+    if rows_of(killed) != rows_of(whole):
+        raise RunError(f"{killed}: not the same metrics")
+    if left := [file.name for file in killed.iterdir() if "checkpoint" in file.name]:
+        raise RunError(f"{killed}: files are left: {left}")
+
+
+class Killer:
+    """Trains, kills and resumes.
+
+    Parameters
+    ----------
+    kills : int
+        How often to kill.
+    epochs : int
+        Length of a run.
+    seed : int
+        Of the moments.
+    """
+
+    def __init__(self, kills: int, epochs: int, seed: int) -> None:
+        self.left, self._epochs = kills, epochs
+        self._rng = random.Random(seed)  # noqa: S311 - moments, not secrets
+        self.in_checkpoints = self.before_checkpoints = self.runs = 0
+
+    def train(self, name: str, folder: Path) -> BaseProcess:
+        """Begin a run of a configuration."""
+        always = ("circles", "--hidden", "8", "--epochs", str(self._epochs), "--quiet", "--overwrite")
+        return begin("train", *always, *CONFIGURATIONS[name].split(), "--out", str(folder))
+
+    def leave_alone(self, name: str) -> float:
+        """Train to the end; return the seconds."""
+        start = time.perf_counter()
+        wait(self.train(name, Path(name)))
+        return time.perf_counter() - start
+
+    def follow(self, name: str, seconds: float) -> None:
+        """Kill and resume one run until it ends by itself, in about so many seconds."""
+        self.runs += 1
+        folder = Path(f"{name}, run {self.runs}")
+        process = self.train(name, folder)
+        while self.left and not has_ended(process, self._rng.uniform(0, seconds)):
+            process.kill()
+            wait(process)
+            self.left -= process.exitcode == -signal.SIGKILL  # it may have been quicker
+            process = self.go_on(name, folder) or process
+        wait(process)
+        check_same(folder, Path(name))
+
+    def go_on(self, name: str, folder: Path) -> BaseProcess | None:
+        """Resume a run that was killed, or begin it again where there is no checkpoint; None where all is done."""
+        files = {file.name for file in folder.iterdir()} if folder.exists() else set()
+        self.in_checkpoints += any("next-checkpoint" in file for file in files)
+        if files & {"checkpoint.safetensors", "previous-checkpoint.safetensors"}:
+            return begin("train", "--resume", str(folder), "--quiet")
+        if "model.safetensors" in files:
+            return None
+        self.before_checkpoints += 1
+        return self.train(name, folder)
+
+
 def main(
     kills: Annotated[int, typer.Option(help="How often to kill.", min=1)] = 100,
-    epochs: Annotated[int, typer.Option(help="Length of the run.", min=1)] = 3000,
+    epochs: Annotated[int, typer.Option(help="Length of a run.", min=1)] = 100,
     seed: Annotated[int, typer.Option(help="Of the random moments.")] = 0,
 ) -> None:
     """Kill, resume and compare."""
-    rng = random.Random(seed)  # noqa: S311 - moments, not secrets
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        finish(xpmlp(folder, "train", *RUN, "--epochs", str(epochs), "--out", "whole"), "the run left alone")
-        process = xpmlp(folder, "train", *RUN, "--epochs", str(epochs), "--out", "killed")
-        while not (folder / "killed" / "checkpoint.safetensors").exists():
-            time.sleep(0.01)
-        done = fell_between = 0
-        while done < kills:
-            time.sleep(rng.uniform(0.0, 0.1))
-            if process.poll() is not None:
-                sys.exit(f"the run ended after {done} kills: give more --epochs.")
-            process.kill()
-            process.communicate()
-            done += 1
-            fell_between += (folder / "killed" / "next-checkpoint.safetensors").exists()
-            process = xpmlp(folder, "train", "--resume", "killed", "--quiet")
-            said = process.stderr.readline() if process.stderr else ""
-            if "Going on" not in said:
-                sys.exit(f"after {done} kills it did not go on: {said}")
-        finish(process, "the last resumption")
-        same_model = (folder / "killed" / "model.safetensors").read_bytes() == (
-            folder / "whole" / "model.safetensors"
-        ).read_bytes()
-        same_rows = rows_of(folder / "killed") == rows_of(folder / "whole")
-    print(f"{done} kills, {fell_between} of them while a checkpoint was written: ", end="")
-    print("the same model and metrics" if same_model and same_rows else "NOT the same model and metrics")
-    if not (same_model and same_rows):
-        sys.exit(1)
+    killer = Killer(kills, epochs, seed)
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        with contextlib.suppress(SystemExit):
+            call("train", "circles", "--epochs", "1", "--quiet")  # imports all that the processes would, each again
+        try:
+            seconds = {name: killer.leave_alone(name) for name in CONFIGURATIONS}
+            for name in cycle(CONFIGURATIONS):
+                killer.follow(name, seconds[name])
+                if not killer.left:
+                    break
+        except RunError as error:
+            sys.exit(f"after {kills - killer.left} kills: {error}")
+    print(
+        f"{kills} kills of {killer.runs} runs in {len(CONFIGURATIONS)} configurations, {killer.in_checkpoints} while a "
+        f"checkpoint was written and {killer.before_checkpoints} before the first one: the same models and metrics"
+    )
 
 
 if __name__ == "__main__":

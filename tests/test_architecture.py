@@ -24,9 +24,10 @@ LEVELS = [
     ["scoring", "gradcheck"],
     ["training", "preprocessing", "datasets"],
     ["models", "estimators"],
-    ["checkpoints"],
+    ["checkpoints", "exports"],
     ["experiments"],
     ["runs", "plots"],
+    ["cards"],
     ["cli"],
     ["__main__"],
 ]

@@ -14,7 +14,7 @@ import pytest
 import typer
 
 import benchmark_peers
-from peers.comparison import OWN_SHUFFLES, SAME_BATCHES, compare, disagreements, participants, ratio
+from peers.comparison import SAME_BATCHES, compare, disagreements, participants, ratio
 from peers.contenders import CONTENDERS, FLOORS
 from peers.growth import exponent
 from peers.scoring import training_loss
@@ -267,8 +267,8 @@ def test_every_contender_that_is_installed_learns_the_same_and_predicts_the_same
             training_loss(task, layers) for layers in (task.layers, reference.layers(), contender.layers())
         )
         assert start - expected > 0.001
-        # torch's epsilon stands beside the corrected root, and the first gradients of a network so small are near it.
-        tolerance = OWN_SHUFFLES if optimizer == "adam" else SAME_BATCHES
+        # torch's epsilon stands beside the corrected root, and some gradients of this network are of its size.
+        tolerance = 0.3 if optimizer == "adam" else SAME_BATCHES
         assert abs(loss - expected) <= tolerance * (start - expected)
 
 

@@ -57,7 +57,7 @@ def test_train_alone_trains_on_the_digits_and_says_where_the_files_are(cli, tmp_
     (folder,) = (tmp_path / "runs").iterdir()
     assert folder.name.startswith("digits-")
     expected = {"config.json", "metrics.csv", "model.safetensors", "curves.png", "train.log"}
-    assert {file.name for file in folder.iterdir()} == expected
+    assert {file.name for file in folder.iterdir()} == expected | {".lock"}
     assert "test accuracy" in out
     assert folder.name in out
     assert "epoch 2/2: train loss" in err
@@ -420,3 +420,24 @@ def test_version_and_help(cli):
     assert cli("--version")[1].startswith("xpmlp ")
     assert "gradcheck" in cli("--help")[1]
     assert "--learning-rate" in cli("train", "--help")[1]
+
+
+def test_export_writes_what_the_ending_says_and_refuses_the_rest(cli, iris, tmp_path):
+    from xpmlp import load_model
+
+    assert cli("train", iris, "--out", "run", *QUICK)[0] == 0
+    X = np.loadtxt(tmp_path / "new.csv", delimiter=",", skiprows=1)
+    expected = load_model(tmp_path / "run" / "model.safetensors").predict_proba(X)
+    code, _, err = cli("export", "run", "iris.npz")
+    assert (code, err) == (0, "model written to iris.npz\n")
+    with np.load("iris.npz", allow_pickle=False) as file:
+        z = ((X - file["shift"]) * file["scale"]).astype("float32")
+        z = np.maximum(z.dot(file["W1"]) + file["b1"], 0).dot(file["W2"]) + file["b2"]
+    np.testing.assert_allclose(np.exp(z) / np.exp(z).sum(axis=1, keepdims=True), expected, rtol=1e-5)
+    code, _, err = cli("export", "run", "iris.npz")
+    assert (code, "give --overwrite" in err) == (2, True)
+    assert cli("export", "run/model.safetensors", "iris.npz", "--overwrite")[0] == 0
+    code, _, err = cli("export", "run", "iris.pickle")
+    assert (code, "must end in one of .onnx, .npz, .skops" in err) == (2, True)
+    assert cli("export", "run", "iris.onnx", "--to", "sklearn")[0] == 2
+    assert cli("predict", "run/model.safetensors", "new.csv") == cli("predict", "run", "new.csv")

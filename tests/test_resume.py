@@ -7,10 +7,14 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from xpmlp.checkpoints import load_checkpoint, load_model
+from xpmlp.cli import main
 
 
 def command(*arguments):
@@ -63,6 +67,15 @@ def test_killed_runs_go_on_to_the_same_bytes(tmp_path):
     assert (one / "model.safetensors").read_bytes() == (other / "model.safetensors").read_bytes()
     assert rows_of(one) == rows_of(other)
     assert not list(one.glob("*checkpoint*"))
+
+
+def test_the_script_that_kills_and_resumes_finds_the_same_models_and_metrics(tmp_path):
+    script = Path(__file__).parent.parent / "scripts" / "kill_and_resume.py"
+    arguments = [sys.executable, script, "--kills", "4", "--epochs", "20"]
+    done = subprocess.run(arguments, cwd=tmp_path, capture_output=True, text=True, check=False)  # noqa: S603 - our own
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("4 kills of ")
+    assert done.stdout.endswith("the same models and metrics\n")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -150,3 +163,76 @@ def test_an_interrupted_run_without_checkpoint_is_not_called_complete_and_an_unf
     done = xpmlp(tmp_path, "train", "--resume", "run")
     assert done.returncode == 2
     assert "has no checkpoint to go on from" in done.stderr
+
+
+def test_a_run_that_another_process_trains_is_refused_until_that_one_ends(tmp_path):
+    process = begin(tmp_path, "--epochs", "100000", "--hidden", "8")
+    for arguments in (("--resume", "run"), ("circles", "--out", "run", "--overwrite")):
+        refused = xpmlp(tmp_path, "train", *arguments)
+        assert refused.returncode == 2
+        assert "another process is training in run: wait until it ends" in refused.stderr
+    assert process.poll() is None
+    process.kill()  # which leaves the lock's file
+    process.communicate()
+    assert (tmp_path / "run" / ".lock").exists()
+    again = xpmlp(tmp_path, "train", "circles", "--out", "run", "--overwrite", "--epochs", "2", "--quiet")
+    assert (again.returncode, again.stderr) == (0, "")
+
+
+def test_of_two_runs_that_begin_at_once_in_one_folder_one_is_refused(tmp_path):
+    both = [
+        subprocess.Popen(  # noqa: S603 - our own command
+            command("train", "circles", "--out", "run", "--epochs", "300", "--hidden", "8", "--quiet"),
+            cwd=tmp_path,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    ended = sorted((process.communicate()[1], process.returncode) for process in both)
+    assert [code for _, code in ended] == [0, 2]
+    said = ("another process is training in run", "holds an unfinished run", "is not empty")  # by how far the other is
+    assert any(words in ended[1][0] for words in said)
+    assert len(rows_of(tmp_path / "run")) == 300
+
+
+@pytest.fixture
+def cli(monkeypatch, tmp_path):
+    """Run the command line in this process, in an empty folder: gives the exit code."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["xpmlp", *map(str, arguments)])
+        with warnings.catch_warnings(), pytest.raises(SystemExit) as ended:
+            main()
+        return ended.value.code
+
+    return run
+
+
+def test_a_run_that_ends_between_its_last_checkpoint_and_its_model_is_only_saved(cli, tmp_path, monkeypatch):
+    quick = ("--epochs", "3", "--hidden", "4", "--quiet")
+    assert cli("train", "circles", "--out", "whole", *quick) == 0
+
+    def end(*_):
+        raise SystemExit(9)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("xpmlp.cli._train._save", end)
+        assert cli("train", "circles", "--out", "run", *quick) == 9
+    assert load_checkpoint(tmp_path / "run" / "checkpoint.safetensors").resumption.epoch == 3
+    assert cli("train", "--resume", "run", "--quiet") == 0
+    one, other = tmp_path / "run", tmp_path / "whole"
+    assert (one / "model.safetensors").read_bytes() == (other / "model.safetensors").read_bytes()
+    assert rows_of(one) == rows_of(other)
+    assert not list(one.glob("*checkpoint*"))
+
+
+def test_a_resumed_run_that_diverges_at_once_keeps_the_weights_of_its_checkpoint(cli, tmp_path):
+    growing = ("--optimizer", "sgd", "--learning-rate", "1", "--l2", "2", "--batch-size", "720")  # W <- -3 W
+    assert cli("train", "circles", *growing, "--epochs", "300", "--out", "run", "--quiet") == 1
+    checkpoint = load_checkpoint(tmp_path / "run" / "checkpoint.safetensors")
+    assert cli("train", "--resume", "run", "--quiet") == 1
+    model = load_model(tmp_path / "run" / "model.safetensors")
+    for kept, saved in zip(checkpoint.resumption.layers, model.layers, strict=True):
+        np.testing.assert_array_equal(kept.W, saved.W)

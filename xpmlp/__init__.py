@@ -22,10 +22,12 @@ if TYPE_CHECKING:
     from xpmlp.errors import BackendError as BackendError
     from xpmlp.errors import DivergenceError as DivergenceError
     from xpmlp.errors import InputError as InputError
+    from xpmlp.errors import OutOfMemoryError as OutOfMemoryError
     from xpmlp.errors import XpmlpError as XpmlpError
     from xpmlp.errors import XpmlpWarning as XpmlpWarning
     from xpmlp.estimators import MLPClassifier as MLPClassifier
     from xpmlp.estimators import MLPRegressor as MLPRegressor
+    from xpmlp.exports import export_model as export_model
     from xpmlp.gradcheck import GradientCheck as GradientCheck
     from xpmlp.gradcheck import check_gradients as check_gradients
     from xpmlp.initializers import INITIALIZERS as INITIALIZERS
@@ -56,8 +58,9 @@ _HOMES = {
     "backends": ("BACKENDS", "Backend", "get_backend"),
     "checkpoints": ("load_model", "save_model"),
     "datasets": ("Dataset", "load_dataset", "split"),
-    "errors": ("BackendError", "DivergenceError", "InputError", "XpmlpError", "XpmlpWarning"),
+    "errors": ("BackendError", "DivergenceError", "InputError", "OutOfMemoryError", "XpmlpError", "XpmlpWarning"),
     "estimators": ("MLPClassifier", "MLPRegressor"),
+    "exports": ("export_model",),
     "gradcheck": ("GradientCheck", "check_gradients"),
     "initializers": ("INITIALIZERS", "initialize"),
     "losses": ("LOSSES", "Loss"),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from xpmlp.training import Record
 
-__all__ = ["BackendError", "DivergenceError", "InputError", "XpmlpError", "XpmlpWarning"]
+__all__ = ["BackendError", "DivergenceError", "InputError", "OutOfMemoryError", "XpmlpError", "XpmlpWarning"]
 
 
 class XpmlpError(Exception):
@@ -20,6 +20,10 @@ class InputError(XpmlpError, ValueError):
 
 class BackendError(XpmlpError, RuntimeError):
     """An array library that is missing, or that cannot compute on this machine."""
+
+
+class OutOfMemoryError(XpmlpError, MemoryError):
+    """Work that the memory of a device, or of the machine, does not suffice for."""
 
 
 class DivergenceError(XpmlpError, ArithmeticError):

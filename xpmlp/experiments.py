@@ -166,19 +166,22 @@ def prepare(options: Options, *, progress: bool = False) -> Experiment:
         input_dropout=options.input_dropout,
     )
     kind = dataset.scaling if options.scaling == "auto" else options.scaling
+    with backend.within_memory(str(network)):
+        layers = initialize(network, init=options.init, seed=options.seed)
     model = Model(
         network,
-        initialize(network, init=options.init, seed=options.seed),
+        layers,
         classes,
         Scaling.fit(kind, X, dataset.pixel_max),
         feature_names=dataset.feature_names,
         class_names=dataset.class_names,
     )
-    sets = {
-        field.name: lay_out(model, backend, *part)
-        for field in fields(parts)
-        if (part := getattr(parts, field.name)) is not None
-    }
+    with backend.within_memory(f"{dataset.X.shape[0]:,} examples of {dataset.X.shape[1]:,} features"):
+        sets = {
+            field.name: lay_out(model, backend, *part)
+            for field in fields(parts)
+            if (part := getattr(parts, field.name)) is not None
+        }
     return Experiment(replace(options, epochs=epochs), dataset, backend, model, recipe, sets)
 
 
@@ -230,9 +233,9 @@ def score_model(model: Model, backend: Backend, X: np.ndarray, y: np.ndarray) ->
     InputError
         For features and labels that do not fit the model.
     """
-    examples, targets = lay_out(model, backend, X, y)
-    layers = [Layer(backend.asarray(W), backend.asarray(b)) for W, b in model.layers]
-    with backend.computing():
+    with backend.computing(f"{model.network}, to score {X.shape[0]:,} examples"):
+        examples, targets = lay_out(model, backend, X, y)
+        layers = [Layer(backend.asarray(W), backend.asarray(b)) for W, b in model.layers]
         sums = score_rows(backend, make_scorer(backend, model.network), layers, examples, targets)
     loss, correct = (backend.to_numpy(total).item() for total in sums)
     return to_score(loss, correct, X.shape[0])

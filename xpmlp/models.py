@@ -95,9 +95,9 @@ class Model:
         """
         backend = backend or get_backend("numpy", dtype=self.dtype)
         prepared = self.prepare(X, backend.dtype)
-        layers = [Layer(backend.asarray(W), backend.asarray(b)) for W, b in self.layers]
         chunks = []
-        with backend.computing():
+        with backend.computing(f"{self.network}, to predict"):
+            layers = [Layer(backend.asarray(W), backend.asarray(b)) for W, b in self.layers]
             for start in range(0, prepared.shape[0], ROWS_AT_A_TIME):
                 rows = backend.asarray(prepared[start : start + ROWS_AT_A_TIME])
                 chunks.append(backend.to_numpy(fprop(backend.xp, self.network, layers, rows).a[-1]))

@@ -130,6 +130,9 @@ class Network:
             ),
         )
 
+    def __str__(self) -> str:
+        return f"a network {'-'.join(map(str, self.sizes))} of {self.n_parameters:,} parameters"
+
     @property
     def n_parameters(self) -> int:
         """The number of scalar parameters: the sum of fan_out (fan_in + 1) over the layers (2.11)."""

@@ -8,10 +8,13 @@ import io
 import json
 import math
 import platform
+from contextlib import contextmanager
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from filelock import FileLock, Timeout
 
 from xpmlp import __version__
 from xpmlp.backends import BACKENDS
@@ -22,14 +25,14 @@ from xpmlp.files import write_whole
 from xpmlp.options import Options
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from xpmlp.checkpoints import Checkpoint
     from xpmlp.experiments import Experiment
     from xpmlp.models import Model
     from xpmlp.training import Record
 
-__all__ = ["METRICS", "RunFolder"]
+__all__ = ["METRICS", "RunFolder", "model_at"]
 
 Value = TypeVar("Value")
 
@@ -53,9 +56,9 @@ class RunFolder:
 
     Attributes
     ----------
-    config, metrics, model, checkpoint, curves, confusion, log : Path
+    config, metrics, model, checkpoint, curves, confusion, log, lock : Path
         Its files: ``config.json``, ``metrics.csv``, ``model.safetensors``, ``checkpoint.safetensors``, ``curves.png``,
-        ``confusion.png`` and ``train.log``. The checkpoint before is ``previous-checkpoint.safetensors``.
+        ``confusion.png``, ``train.log`` and ``.lock``. The checkpoint before is ``previous-checkpoint.safetensors``.
     """
 
     def __init__(self, path: Path) -> None:
@@ -67,6 +70,7 @@ class RunFolder:
         self.curves = path / "curves.png"
         self.confusion = path / "confusion.png"
         self.log = path / "train.log"
+        self.lock = path / ".lock"
 
     @property
     def _unfinished(self) -> bool:
@@ -103,11 +107,37 @@ class RunFolder:
                 f"the output folder {self.path} holds an unfinished run: go on with `xpmlp train --resume "
                 f"{self.path}`, choose another with --out, or give --overwrite to replace it."
             )
-        if not overwrite and self.path.is_dir() and any(self.path.iterdir()):
+        if not overwrite and self.path.is_dir() and any(file != self.lock for file in self.path.iterdir()):
             raise InputError(
                 f"the output folder {self.path} is not empty: choose another with --out, "
                 "or give --overwrite to replace the run in it."
             )
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes from training in the folder, which is made where there is none.
+
+        The lock is the operating system's, on ``.lock``: it ends with the process, however that ends.
+
+        Raises
+        ------
+        InputError
+            Where another process trains there, and for a folder that cannot be made or written to.
+        """
+        lock = FileLock(self.lock)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock.acquire(blocking=False)
+        except Timeout as error:
+            raise InputError(
+                f"another process is training in {self.path}: wait until it ends, or choose another folder with --out."
+            ) from error
+        except OSError as error:
+            raise InputError(f"the output folder {self.path} cannot be written to: {error}.") from error
+        try:
+            yield
+        finally:
+            lock.release()
 
     def start(self, experiment: Experiment) -> None:
         """Make the folder, without the files of an earlier run, and write the configuration.
@@ -173,20 +203,38 @@ class RunFolder:
                 problem = str(error)
         if problem:
             raise InputError(f"the run in {self.path} has no good checkpoint to go on from: {problem}")
-        if self.model.exists() and self._is_complete():
+        if self.model.exists() and self.is_complete():
             raise InputError(f"the run in {self.path} is complete: there is nothing left to go on with.")
         raise InputError(
             f"the run in {self.path} has no checkpoint to go on from, which the end of an epoch leaves: train it anew "
             "with --overwrite."
         )
 
-    def _is_complete(self) -> bool:
+    def is_complete(self) -> bool:
         """Whether the last row of ``metrics.csv`` is that of the last epoch, with all its examples."""
-        wanted = self._configured(lambda config: (config["options"]["epochs"], config["data"]["examples"]["train"]))
-        rows = (
-            list(csv.DictReader(self.metrics.read_text(encoding="utf-8").splitlines())) if self.metrics.exists() else []
-        )
-        return bool(rows) and (int(rows[-1]["epoch"]), int(rows[-1]["examples"])) == tuple(wanted)
+        wanted = self.configured(lambda config: (config["options"]["epochs"], config["data"]["examples"]["train"]))
+        rows = self.rows()
+        return bool(rows) and (rows[-1]["epoch"], rows[-1]["examples"]) == tuple(wanted)
+
+    def is_finished(self) -> bool:
+        """Whether the run is complete, and its model saved."""
+        return self.model.exists() and not self._unfinished and self.is_complete()
+
+    def rows(self) -> list[dict[str, float | None]]:
+        """Read ``metrics.csv``: a mapping for each epoch, None where a cell is empty; no rows where there is no file.
+
+        Raises
+        ------
+        InputError
+            Where it cannot be read.
+        """
+        if not self.metrics.exists():
+            return []
+        try:
+            lines = csv.DictReader(self.metrics.read_text(encoding="utf-8").splitlines(), strict=True)
+            return [{name: float(row[name]) if row[name] else None for name in METRICS} for row in lines]
+        except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
+            raise InputError(f"{self.metrics} cannot be read: {type(error).__name__}: {error}.") from error
 
     def _write_metrics(self, records: Sequence[Record]) -> None:
         write_whole(self.metrics, _lines([METRICS, *map(_row, records)]).encode())
@@ -230,20 +278,38 @@ class RunFolder:
         InputError
             Where it is missing or damaged.
         """
-        return self._configured(lambda config: Options.from_json(config["options"]))
+        return self.configured(lambda config: Options.from_json(config["options"]))
 
     def data_sha256(self) -> str | None:
         """Read from ``config.json`` the fingerprint of the data that the run was made from, where it is kept."""
-        kept: str | None = self._configured(lambda config: config["data"].get("sha256"))
+        kept: str | None = self.configured(lambda config: config["data"].get("sha256"))
         return kept
 
-    def _configured(self, read: Callable[[dict[str, Any]], Value]) -> Value:
+    def configured(self, read: Callable[[dict[str, Any]], Value]) -> Value:
+        """Read something from ``config.json``.
+
+        Raises
+        ------
+        InputError
+            Where it is missing, damaged, or lacks what is read.
+        """
         try:
             return read(json.loads(self.config.read_text(encoding="utf-8")))
         except (FileNotFoundError, NotADirectoryError) as error:
             raise InputError(f"there is no {self.config}: is {self.path} the folder of a run?") from error
         except (OSError, AttributeError, LookupError, TypeError, ValueError) as error:
             raise InputError(f"{self.config} cannot be read: {type(error).__name__}: {error}.") from error
+
+
+def model_at(path: Path) -> Model:
+    """Read the model of a run folder, or a model file.
+
+    Raises
+    ------
+    InputError
+        Where there is none, or it cannot be read.
+    """
+    return load_model(path) if path.is_file() else RunFolder(path).load()
 
 
 def _run_of(experiment: Experiment) -> list[str]:

@@ -300,6 +300,7 @@ class Trainer:
         self.backend = backend
         self.network = network
         self.recipe = recipe
+        self._what = f"{network}, in minibatches of {recipe.batch_size:,} examples"
         self.steps = backend.stepping(make_step(backend, network, recipe), whole=recipe.mode != "loop")
         self.score = make_scorer(backend, network)
         self.summarise = backend.compile(self._summary)
@@ -315,7 +316,7 @@ class Trainer:
             Of an earlier run, to go on with; from the host or the backend, and it stays as it is.
         """
         backend = self.backend
-        with backend.computing():
+        with backend.computing(self._what):
             self.layers = [Layer(backend.own(W), backend.own(b)) for W, b in layers]
             steps: Any
             if state is None:
@@ -359,7 +360,7 @@ class Trainer:
             Examples seen: fewer than in `order` where `should_stop` ended it.
         """
         backend, seen = self.backend, 0
-        with backend.computing():
+        with backend.computing(self._what):
             loss, factor = backend.refill(self.state.loss, 0.0), backend.refill(self.state.rate, rate)
             self.state = self.state._replace(loss=loss, rate=factor)
             steps = self.steps(self.layers, self.state, X, T, order, self.recipe.batch_size, weights)
@@ -372,13 +373,13 @@ class Trainer:
 
     def copy_layers(self) -> list[Layer]:
         """Copy the weights, on the backend."""
-        with self.backend.computing():
+        with self.backend.computing(self._what):
             return [Layer(self.backend.own(W), self.backend.own(b)) for W, b in self.layers]
 
     def read(self, evaluate: Mapping[str, tuple[Array | Scaled, Array]]) -> Reading:
         """Read the epoch's sums and the scores of some sets: the one synchronisation with the host."""
         backend = self.backend
-        with backend.computing():
+        with backend.computing(self._what):
             sums = [total for X, T in evaluate.values() for total in score_rows(backend, self.score, self.layers, X, T)]
             numbers = backend.to_numpy(self.summarise(self.layers, self.state, sums)).tolist()
         loss, finite, rate = numbers[:3]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -11,16 +12,17 @@ import numpy as np
 from array_api_compat import device as device_of
 
 from xpmlp.checks import check_choice
-from xpmlp.errors import BackendError
+from xpmlp.errors import BackendError, OutOfMemoryError, XpmlpError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from types import TracebackType
 
     from xpmlp.types import Array, Namespace
 
     Steps = Callable[..., Iterator[tuple[Any, Any, int]]]
 
-__all__ = ["Backend", "Status", "not_installed", "unknown_device"]
+__all__ = ["Backend", "Status", "device_memory", "not_installed", "unknown_device"]
 
 DTYPES = ("float32", "float64")
 
@@ -82,6 +84,7 @@ class Backend(ABC):
     """
 
     name: ClassVar[str]
+    memory_errors: ClassVar[tuple[str, ...]] = ()  # what the library's errors say, beside `MemoryError`
     xp: Namespace
     device: Any
     device_name: str
@@ -208,12 +211,80 @@ class Backend(ABC):
         x[...] = value
         return x
 
-    def computing(self) -> AbstractContextManager[Any]:
-        """Return the context in which the training loop computes."""
+    def computing(self, what: str = "") -> AbstractContextManager[Any]:
+        """Compute in the library's own context, and within its memory; parameters and errors as for `within_memory`."""
+        return _WithinMemory(self, what, self._context())
+
+    def _context(self) -> AbstractContextManager[Any]:
         return nullcontext()
+
+    def within_memory(self, what: str = "") -> AbstractContextManager[Any]:
+        """Say what to change where the memory of the device, or of the machine, does not suffice.
+
+        Parameters
+        ----------
+        what : str
+            What it is to suffice for.
+
+        Raises
+        ------
+        OutOfMemoryError
+            In place of the library's own error.
+        """
+        return _WithinMemory(self, what, nullcontext())
+
+    def _out_of_memory(self, what: str, error: Exception) -> OutOfMemoryError:
+        if isinstance(error, MemoryError) and type(error).__module__.partition(".")[0] in {"builtins", "numpy"}:
+            place, has = "the machine", host_memory()
+        else:
+            place, has = f"{self.name} on {self.device_name}", self._memory()
+        doing = f" for {what}, in {self.dtype}" if what else ""
+        cause = str(error).strip().rstrip(".") or "no details are given"
+        dtype = "dtype float32, " if self.dtype == "float64" else ""
+        return OutOfMemoryError(
+            f"{place} has run out of memory{doing}: {cause}. {has}"
+            f"Take fewer examples at a time (a smaller batch size), fewer hidden units, {dtype}or another device."
+        )
+
+    def _memory(self) -> str:
+        """Say what memory the device has, in a sentence; "" where this is not known."""
+        return host_memory() if self.device_name == "cpu" else ""
 
     def synchronize(self, results: Any) -> None:  # noqa: B027 - nothing to wait for where a call computes at once
         """Wait until `results`, an array or a nest of them, and all work before them, are computed."""
+
+
+def host_memory() -> str:
+    """Say what memory the machine has, in a sentence; "" where the system does not tell."""
+    try:
+        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return ""
+    return f"It has {total / 2**30:.1f} GiB. "
+
+
+def device_memory(free: int, total: int) -> str:
+    """Say what memory a device has, in a sentence."""
+    return f"It has {total / 2**30:.1f} GiB, of which {free / 2**30:.1f} are free. "
+
+
+class _WithinMemory:
+    """A context with our error in place of the library's: a class, as `contextmanager` takes longer to enter."""
+
+    def __init__(self, backend: Backend, what: str, context: AbstractContextManager[Any]) -> None:
+        self._backend, self._what, self._context = backend, what, context
+
+    def __enter__(self) -> None:
+        self._context.__enter__()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._context.__exit__(kind, error, trace)
+        if not isinstance(error, Exception) or isinstance(error, XpmlpError):
+            return
+        if isinstance(error, MemoryError) or any(words in str(error) for words in self._backend.memory_errors):
+            raise self._backend._out_of_memory(self._what, error) from error  # noqa: SLF001 - of its own module
 
 
 def not_installed(library: str, extras: str) -> BackendError:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from array_api_compat import is_cupy_array
 
-from xpmlp.backends._base import Backend, Status, not_installed, unknown_device
+from xpmlp.backends._base import Backend, Status, device_memory, not_installed, unknown_device
 from xpmlp.errors import BackendError
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ class CupyBackend(Backend):
     """CuPy. Opening it on a device other than the first makes that the current device of the thread, as CuPy asks."""
 
     name = "cupy"
+    memory_errors = ("cudaErrorMemoryAllocation", "ALLOC_FAILED")  # CuPy's own is a MemoryError
 
     def _open(self, device: str | None) -> None:
         cupy = _library()
@@ -66,10 +67,13 @@ class CupyBackend(Backend):
         copied: np.ndarray = self._cupy.asnumpy(x)
         return copied
 
-    def computing(self) -> AbstractContextManager[Any]:
-        """Make the backend's device the current one of this thread."""
-        context: AbstractContextManager[Any] = self._cupy.cuda.Device(self.device.id)
+    def _context(self) -> AbstractContextManager[Any]:
+        context: AbstractContextManager[Any] = self._cupy.cuda.Device(self.device.id)  # the current one of this thread
         return context
+
+    def _memory(self) -> str:
+        with self._context():
+            return device_memory(*self._cupy.cuda.runtime.memGetInfo())
 
     def synchronize(self, results: Any) -> None:  # noqa: ARG002 - the stream is all there is to wait for
         """Wait for the current stream."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from array_api_compat import is_jax_array
 
-from xpmlp.backends._base import Backend, Function, Status, not_installed, unknown_device
+from xpmlp.backends._base import Backend, Function, Status, device_memory, not_installed, unknown_device
 from xpmlp.errors import BackendError
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ class JaxBackend(Backend):
     """JAX. Asking for float64 turns on its 64-bit mode, which holds for the whole process."""
 
     name = "jax"
+    memory_errors = ("RESOURCE_EXHAUSTED", "Out of memory")
 
     def _open(self, device: str | None) -> None:
         self._jax = _library()
@@ -74,6 +75,12 @@ class JaxBackend(Backend):
     def refill(self, x: Array, value: float) -> Array:
         """Return a new array: JAX's cannot be written to."""
         return self.xp.full_like(x, value)
+
+    def _memory(self) -> str:
+        found = self.device.memory_stats() or {}  # none for the CPU
+        if "bytes_limit" not in found:
+            return super()._memory()
+        return device_memory(found["bytes_limit"] - found.get("bytes_in_use", 0), found["bytes_limit"])
 
     def synchronize(self, results: Any) -> None:
         """Wait for the results."""

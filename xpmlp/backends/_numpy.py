@@ -54,6 +54,6 @@ class NumpyBackend(Backend):
         """Return a copy."""
         return np.array(x)
 
-    def computing(self) -> AbstractContextManager[Any]:
-        """Silence overflow and NaN: the training loop looks for them itself, and says more."""
+    def _context(self) -> AbstractContextManager[Any]:
+        # Overflow and NaN are silenced: the training loop looks for them itself, and says more.
         return np.errstate(over="ignore", invalid="ignore")

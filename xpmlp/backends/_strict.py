@@ -45,8 +45,8 @@ class StrictBackend(Backend):
         """Copy to the CPU device first, as the library asks."""
         return np.array(self.xp.asarray(x, device=self.xp.Device("CPU_DEVICE")))
 
-    def computing(self) -> AbstractContextManager[Any]:
-        """Silence overflow and NaN, as for NumPy, which computes underneath."""
+    def _context(self) -> AbstractContextManager[Any]:
+        # Overflow and NaN are silenced as for NumPy, which computes underneath.
         return np.errstate(over="ignore", invalid="ignore")
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from array_api_compat import is_torch_array
 
-from xpmlp.backends._base import Backend, Status, not_installed, unknown_device
+from xpmlp.backends._base import Backend, Status, device_memory, not_installed, unknown_device
 from xpmlp.backends._memory import keep_freed_memory
 from xpmlp.errors import BackendError
 
@@ -24,6 +24,7 @@ class TorchBackend(Backend):
     """PyTorch, on the CPU unless told otherwise."""
 
     name = "torch"
+    memory_errors = ("out of memory", "can't allocate memory", "not enough memory", "ALLOC_FAILED")
 
     def _open(self, device: str | None) -> None:
         torch = _library()
@@ -70,10 +71,15 @@ class TorchBackend(Backend):
         """Copy to the host and wait."""
         return np.array(x.cpu().numpy())
 
-    def computing(self) -> AbstractContextManager[Any]:
-        """Turn autograd off: the backward pass is ours."""
-        context: AbstractContextManager[Any] = self._torch.no_grad()
+    def _context(self) -> AbstractContextManager[Any]:
+        context: AbstractContextManager[Any] = self._torch.no_grad()  # the backward pass is ours
         return context
+
+    def _memory(self) -> str:
+        if self.device.type != "cuda":
+            return super()._memory()
+        free, total = self._torch.cuda.mem_get_info(self.device)
+        return device_memory(free, total)
 
     def synchronize(self, results: Any) -> None:  # noqa: ARG002 - the device is all there is to wait for
         """Wait for the device."""

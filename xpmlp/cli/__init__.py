@@ -12,12 +12,14 @@ import typer
 
 from xpmlp import __version__
 from xpmlp.cli._evaluate import evaluate
+from xpmlp.cli._export import export
 from xpmlp.cli._gradcheck import gradcheck
 from xpmlp.cli._info import info
 from xpmlp.cli._predict import predict
+from xpmlp.cli._show import show
 from xpmlp.cli._terminal import FAILED, UNUSABLE, say, warn
 from xpmlp.cli._train import train
-from xpmlp.errors import XpmlpError, XpmlpWarning
+from xpmlp.errors import OutOfMemoryError, XpmlpError, XpmlpWarning
 
 __all__ = ["app", "main"]
 
@@ -29,7 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for command in (train, evaluate, predict, gradcheck, info):
+for command in (train, evaluate, predict, show, export, gradcheck, info):
     app.command()(command)
 
 
@@ -54,6 +56,9 @@ def main() -> None:
     warnings.simplefilter("always", XpmlpWarning)
     try:
         app(prog_name="xpmlp")
+    except OutOfMemoryError as error:
+        say(f"Error: {error}")
+        sys.exit(FAILED)
     except XpmlpError as error:
         say(f"Error: {error}")
         sys.exit(UNUSABLE)

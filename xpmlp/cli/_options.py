@@ -22,6 +22,7 @@ __all__ = [
     "InputDropout",
     "Mode",
     "Run",
+    "RunOrModel",
     "Seed",
     "Target",
 ]
@@ -83,3 +84,6 @@ Seed = Annotated[
     int, typer.Option(help="Of the split, the initial weights and the order of examples.", rich_help_panel=TRAINING)
 ]
 Run = Annotated[Path, typer.Argument(help="The folder of a run, as `xpmlp train` made it.", show_default=False)]
+RunOrModel = Annotated[
+    Path, typer.Argument(help="The folder of a run, or a model.safetensors of one.", metavar="RUN", show_default=False)
+]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xpmlp.cli._options import BackendName, Device, Run
+from xpmlp.cli._options import BackendName, Device, RunOrModel
 from xpmlp.cli._terminal import announce, say
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ __all__ = ["predict"]
 
 
 def predict(
-    run: Run,
+    run: RunOrModel,
     file: Annotated[
         Path, typer.Argument(help="Examples: .npz with X, or .csv with the columns of training.", show_default=False)
     ],
@@ -35,11 +35,11 @@ def predict(
     from xpmlp.backends import get_backend
     from xpmlp.datasets import read_features
     from xpmlp.files import check_place, write_whole
-    from xpmlp.runs import RunFolder
+    from xpmlp.runs import model_at
 
     if out is not None:
         check_place(out)
-    model = RunFolder(run).load()
+    model = model_at(run)
     X = read_features(file, n_features=model.network.sizes[0], feature_names=model.feature_names)
     place = get_backend(backend, device, model.dtype)
     announce(place.reason, place.name)

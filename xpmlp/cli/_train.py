@@ -152,7 +152,6 @@ def train(
     """
     from datetime import datetime
 
-    from xpmlp.errors import DivergenceError
     from xpmlp.experiments import prepare
     from xpmlp.runs import RunFolder
 
@@ -184,19 +183,11 @@ def train(
         device=device,
         dtype=dtype,
     )
-    records: list[Record] = []
-    resumption = None
     if resume is not None:
         _check_alone(context)
         folder = RunFolder(resume)
         kept = folder.options()
         experiment = prepare(replace(kept, data_dir=options.data_dir or kept.data_dir), progress=not quiet)
-        checkpoint, passed_over = folder.resume(experiment)
-        if passed_over:
-            warn(f"{passed_over} The checkpoint before it is taken.")
-        resumption = checkpoint.resumption
-        records += checkpoint.records
-        say(f"Going on after epoch {resumption.epoch} of {experiment.recipe.epochs}.")
     else:
         folder = RunFolder(out) if out is not None else RunFolder.default(dataset, datetime.now().astimezone())
         folder.check_free(overwrite=overwrite)
@@ -204,14 +195,52 @@ def train(
         announce(experiment.backend.reason, experiment.backend.name)
         if not quiet and experiment.dataset.feature_names is None and dataset.lower().endswith(".csv"):
             say(f"{dataset} has no header: its first line is taken as an example, its last column as the label.")
-        folder.start(experiment)
+    records: list[Record] = []
+    resumption = None
+    with folder.locked():
+        if resume is not None:
+            resumption = _take_up(experiment, folder, records)
+        else:
+            folder.check_free(overwrite=overwrite)  # again: another run may have begun there
+            folder.start(experiment)
+        _run(experiment, folder, records, resumption, _Due(checkpoint_every, checkpoint_seconds), quiet=quiet)
+
+
+def _take_up(experiment: Experiment, folder: RunFolder, records: list[Record]) -> Resumption:
+    """Find where an interrupted run goes on, and the records before; the last one with its weights.
+
+    They are what is to be saved where no epoch is left, or the next one does not end well.
+    """
+    from xpmlp.network import Layer
+
+    checkpoint, passed_over = folder.resume(experiment)
+    if passed_over:
+        warn(f"{passed_over} The checkpoint before it is taken.")
+    own = experiment.backend.own
+    layers = [Layer(own(W), own(b)) for W, b in checkpoint.resumption.layers]
+    records += [*checkpoint.records[:-1], replace(checkpoint.records[-1], layers=layers)]
+    say(f"Going on after epoch {checkpoint.resumption.epoch} of {experiment.recipe.epochs}.")
+    return checkpoint.resumption
+
+
+def _run(
+    experiment: Experiment,
+    folder: RunFolder,
+    records: list[Record],
+    resumption: Resumption | None,
+    due: _Due,
+    *,
+    quiet: bool,
+) -> None:
+    """Train, save what was learnt and say how it ended."""
+    from xpmlp.errors import DivergenceError, OutOfMemoryError
+
     failure: str | None = None
-    due = _Due(checkpoint_every, checkpoint_seconds)
     try:
         _follow(experiment, folder, records, resumption, due, quiet=quiet)
-    except DivergenceError as error:
+    except (DivergenceError, OutOfMemoryError) as error:
         failure = str(error)
-        folder.write_log(f"diverged: {failure}")
+        folder.write_log(f"failed: {failure}")
     _save(experiment, folder, records)
     done = not failure and records[-1].complete and len(records) == experiment.recipe.epochs
     if done:
@@ -283,7 +312,7 @@ def _follow(
 
 
 def _save(experiment: Experiment, folder: RunFolder, records: list[Record]) -> None:
-    if not records or not records[-1].layers:  # none, or none since it was resumed
+    if not records:
         return
     from xpmlp.plots import curves_figure, save_figure
 

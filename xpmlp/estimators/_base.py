@@ -143,11 +143,11 @@ class BaseMLP(ValidationMixin, PredictionMixin, TravelMixin, ExchangeMixin, Call
         place = place_of(X, self.device, self.dtype or self._dtype_for(X, first=first))
         self._random_state = check_random_state(self.random_state)
         network = self._network(X.shape[1], sizes if first else self._kept_sizes(sizes), T.shape[1])
-        if first:
-            self._start(network, self.dtype or float_dtype(X))
-        backend = place.backend
-        layers = place.layers(self.coefs_, self.intercepts_)
-        examples = Examples(place.bring(X), backend.asarray(T), column(place, weights))
+        with place.backend.within_memory(f"{network}, with {X.shape[0]:,} examples"):
+            if first:
+                self._start(network, self.dtype or float_dtype(X))
+            layers = place.layers(self.coefs_, self.intercepts_)
+            examples = Examples(place.bring(X), place.backend.asarray(T), column(place, weights))
         task = Task(self, *given, sample_weight)
         with task.running():
             if self.solver == "lbfgs":

@@ -94,9 +94,10 @@ class InspectionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         X = self._validated(X)
         place = self._place_at(X, "sample_gradient_norms")
         backend, network = place.backend, self._fitted_network()
-        xp, layers = backend.xp, place.layers(self.coefs_, self.intercepts_)
-        examples, T = place.bring(X), backend.asarray(self._checked_targets(X, y))
-        with backend.computing():
+        xp = backend.xp
+        with backend.computing(f"{network}, with all {X.shape[0]:,} examples at once"):
+            layers = place.layers(self.coefs_, self.intercepts_)
+            examples, T = place.bring(X), backend.asarray(self._checked_targets(X, y))
             trace = fprop(xp, network, layers, examples)
             deltas = backward(xp, network, layers, trace, T)
             squares = [

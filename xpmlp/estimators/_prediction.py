@@ -70,8 +70,8 @@ class PredictionMixin:
         place = self._place_at(X, method)
         backend = place.backend
         network = self._fitted_network()
-        layers = place.layers(self.coefs_, self.intercepts_)
-        with backend.computing():
+        with backend.computing(f"{network}, to predict {X.shape[0]:,} examples"):
+            layers = place.layers(self.coefs_, self.intercepts_)
             return place, outputs(backend, lambda layers, X: of(backend.xp, network, layers, X), layers, place.bring(X))
 
     def _fitted_network(self: Any) -> Network:

@@ -1,0 +1,131 @@
+"""Model cards: what `xpmlp show` says of runs and models, for readers and as JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import pytest
+
+from xpmlp import InputError
+from xpmlp.cards import card_of
+from xpmlp.cli import main
+from xpmlp.experiments import fingerprint, prepare
+from xpmlp.options import Options
+from xpmlp.runs import RunFolder
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A finished run on the digits."""
+    folder, experiment = (
+        RunFolder(tmp_path / "run"),
+        prepare(Options(hidden=(8, 4), activation=("relu", "tanh"), dropout=(0.2,), l2=(1e-4,), epochs=3)),
+    )
+    folder.start(experiment)
+    for record in experiment.records():
+        folder.add(record)
+    folder.save(experiment.trained(record.layers))
+    return folder
+
+
+@pytest.fixture
+def shown(capsys, monkeypatch):
+    """Run `xpmlp show`: gives what it printed."""
+
+    def show(*arguments):
+        monkeypatch.setattr(sys, "argv", ["xpmlp", "show", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert ended.value.code == 0
+        return capsys.readouterr().out
+
+    return show
+
+
+def test_the_card_of_a_run_holds_network_data_recipe_metrics_and_versions(folder):
+    card = card_of(folder.path)
+    assert card["state"] == "finished"
+    assert card["network"]["layers"] == [
+        {"inputs": 64, "dropout": 0.0, "units": 8, "activation": "relu", "parameters": 520},
+        {"inputs": 8, "dropout": 0.2, "units": 4, "activation": "tanh", "parameters": 36},
+        {"inputs": 4, "dropout": 0.2, "units": 10, "activation": "softmax", "parameters": 50},
+    ]
+    assert card["network"]["parameters"] == 606
+    assert card["classes"] == list(range(10))
+    assert card["preprocessing"] == "divided by 16"
+    assert card["dtype"] == "float32"
+    assert card["data"]["sha256"] == fingerprint(prepare(folder.options()).dataset)
+    assert card["data"]["examples"] == {"train": 1294, "validation": 144, "test": 359}
+    recipe = card["recipe"]
+    assert (recipe["optimizer"], recipe["learning_rate"], recipe["schedule"]) == ("adam", 0.003, "cosine")
+    assert (recipe["l2"], recipe["batch_size"], recipe["seed"]) == ([1e-4], 64, 0)
+    assert card["metrics"]["last"]["epoch"] == 3
+    assert card["metrics"]["best"]["validation_loss"] == min(row["validation_loss"] for row in folder.rows())
+    assert card["backend"] == {"name": "numpy", "device": "cpu", "dtype": "float32"}
+    assert {"python", "numpy", "xpmlp"} <= set(card["versions"])
+    assert json.loads(folder.config.read_text())["started"] == card["started"]
+
+
+def test_an_unfinished_run_is_said_to_be_that_whether_it_has_a_model_or_not(folder, shown):
+    lines = folder.metrics.read_text().splitlines(keepends=True)
+    folder.metrics.write_text("".join(lines[:-1]))
+    assert card_of(folder.path)["state"] == "unfinished"
+    folder.model.unlink()
+    folder.metrics.write_text("".join(lines))
+    card = card_of(folder.path)
+    assert card["state"] == "unfinished"
+    assert card["network"]["parameters"] == 606
+    assert card["preprocessing"] == "auto"
+    folder.metrics.write_text(lines[0])
+    assert card_of(folder.path)["metrics"] is None
+    assert "unfinished, 0 of 3 epochs done" in shown(folder.path)
+
+
+def test_a_model_file_alone_has_a_card_too(folder, tmp_path, shown):
+    alone = folder.model.rename(tmp_path / "alone.safetensors")
+    card = card_of(alone)
+    assert card["state"] == "model"
+    assert card["network"]["layers"][1]["dropout"] == 0.2
+    assert "metrics" not in card
+    assert "alone.safetensors: a model file" in shown(alone)
+
+
+@pytest.mark.parametrize("columns", ["80", "200"])
+def test_what_is_shown_fits_the_terminal_and_cuts_nothing(folder, shown, monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", columns)
+    out = shown(folder.path)
+    title, *table = out.splitlines()
+    assert title.endswith("run: finished, 3 of 3 epochs done")
+    assert max(map(len, table)) <= int(columns)
+    assert "…" not in out
+    words = "".join(character for character in out if character.isalnum())
+    assert card_of(folder.path)["data"]["sha256"] in words
+    for text in ("606", "dropout", "optimizer adam", "numpy on cpu", "1,294", "best loss"):
+        assert text in out
+
+
+def test_json_is_the_card(folder, shown):
+    assert json.loads(shown(folder.path, "--json")) == card_of(folder.path)
+
+
+def test_what_cannot_be_read_is_refused(folder, tmp_path):
+    with pytest.raises(InputError, match="there is no run folder at"):
+        card_of(tmp_path / "nowhere")
+    folder.metrics.write_text("epoch,seconds\n1,two\n")
+    with pytest.raises(InputError, match=r"metrics\.csv cannot be read: ValueError"):
+        card_of(folder.path)
+    folder.config.write_text(json.dumps({"options": {}}))
+    with pytest.raises(InputError, match=r"config\.json cannot be read: KeyError"):
+        card_of(folder.path)
+
+
+@pytest.mark.parametrize(
+    ("scaling", "said"), [("none", "none"), ("standard", "each feature to mean 0 and standard deviation 1")]
+)
+def test_the_preprocessing_is_that_of_the_model(tmp_path, scaling, said):
+    experiment = prepare(Options("circles", scaling=scaling, hidden=(2,), epochs=1))
+    folder = RunFolder(tmp_path / "run")
+    folder.start(experiment)
+    folder.save(experiment.model)
+    assert card_of(folder.path)["preprocessing"] == said

@@ -1,0 +1,222 @@
+"""Exported models: ONNX, plain arrays and scikit-learn's estimators give what `Model.predict_proba` gives."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import references
+from skops import io as skops
+from test_readme import run, snippets_of
+
+import xpmlp
+from xpmlp import ACTIVATIONS, LOSSES, BackendError, InputError, Layer, Model, Network, Scaling, export_model
+from xpmlp.experiments import prepare
+from xpmlp.losses import huber
+from xpmlp.options import Options
+
+D = 5
+PAGE = (Path(__file__).parent.parent / "docs" / "export.md").read_text(encoding="utf-8")
+SCALINGS = {
+    "none": Scaling(np.zeros(D), np.ones(D)),
+    "range": Scaling(np.zeros(D), np.full(D, 1 / 255)),
+    "standard": Scaling(np.linspace(-3.0, 3.0, D), np.linspace(0.5, 2.0, D)),
+    "far": Scaling(np.full(D, 1.7e9), np.full(D, 0.01)),
+}
+
+
+def random_model(rng, activation="tanh", loss="softmax", dtype="float32", scaling="standard", classes="abc"):
+    network = Network.build(D, [7, 6], len(classes), activation=activation, loss=loss)
+    layers = [Layer(W.astype(dtype), b.astype(dtype)) for W, b in references.problem(rng, network.sizes).layers]
+    return Model(network, layers, np.array(list(classes)), SCALINGS[scaling])
+
+
+def raw_features(rng, model, n=11):
+    """Draw features that the model's scaling brings near a standard normal distribution, far out ones among them."""
+    z = rng.normal(size=(n, D))
+    z[0] *= 30
+    return z / model.scaling.scale + model.scaling.shift
+
+
+def run_onnx(path, X):
+    session = onnxruntime.InferenceSession(path)
+    dtype = {"tensor(float)": "float32", "tensor(double)": "float64"}[session.get_inputs()[0].type]
+    names = [output.name for output in session.get_outputs()]
+    return dict(zip(names, session.run(names, {"X": X.astype(dtype)}), strict=True))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("activation", [*ACTIVATIONS, ("relu", "gelu")])
+def test_onnx_gives_the_same_for_every_activation_and_loss(rng, tmp_path, activation, dtype):
+    for loss in LOSSES:
+        model = random_model(rng, activation, loss, dtype)
+        X = raw_features(rng, model)
+        export_model(model, tmp_path / "model.onnx", overwrite=True)
+        found = run_onnx(tmp_path / "model.onnx", X)
+        expected = model.predict_proba(X)
+        if LOSSES[loss].correct:
+            np.testing.assert_array_equal(found.pop("prediction"), model.predict(X))
+        (output,) = found.values()
+        assert output.dtype == dtype
+        np.testing.assert_allclose(output, expected, rtol=1e-5 if dtype == "float32" else 1e-12, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("scaling", SCALINGS)
+def test_the_scaling_is_in_the_graph_and_features_far_from_zero_keep_their_digits(rng, tmp_path, scaling, dtype):
+    model = random_model(rng, dtype=dtype, scaling=scaling)
+    X = raw_features(rng, model)
+    export_model(model, tmp_path / "model.onnx")
+    (entry,) = onnxruntime.InferenceSession(tmp_path / "model.onnx").get_inputs()
+    wide = dtype == "float64" or scaling == "far"
+    assert entry.type == ("tensor(double)" if wide else "tensor(float)")
+    found = run_onnx(tmp_path / "model.onnx", X)["probabilities"]
+    np.testing.assert_allclose(found, model.predict_proba(X), atol=1e-5)
+
+
+@pytest.mark.parametrize("classes", [["ant", "bee", "cat"], [3, 5, 8], [0.0, 1.0], [False, True]])
+def test_an_onnx_file_takes_any_number_of_rows_names_classes_and_describes_itself(rng, tmp_path, classes):
+    model = replace(
+        random_model(rng, classes=classes), classes=np.array(classes), feature_names=tuple("abcde"), class_names=None
+    )
+    export_model(model, tmp_path / "model.onnx")
+    described = onnx.load(tmp_path / "model.onnx")
+    assert described.producer_name == "xpmlp"
+    assert described.producer_version == xpmlp.__version__
+    assert [opset.version for opset in described.opset_import] == [13]
+    notes = {entry.key: entry.value for entry in described.metadata_props}
+    assert notes["xpmlp"] == xpmlp.__version__
+    assert json.loads(notes["classes"]) == classes
+    assert json.loads(notes["feature_names"]) == list("abcde")
+    assert json.loads(notes["activations"]) == ["tanh", "tanh"]
+    for n in (1, 8):
+        X = raw_features(rng, model, n)
+        np.testing.assert_array_equal(run_onnx(tmp_path / "model.onnx", X)["prediction"], model.predict(X))
+
+
+def test_onnx_agrees_on_the_fashion_mnist_test_set(data_dir, tmp_path):
+    experiment = prepare(
+        Options("fashion-mnist", data_dir=str(data_dir), hidden=(64, 32), activation=("relu", "silu"), epochs=1)
+    )
+    (record,) = experiment.records()
+    model = experiment.trained(record.layers)
+    X, _ = experiment.dataset.test
+    export_model(model, tmp_path / "model.onnx")
+    found = run_onnx(tmp_path / "model.onnx", X)
+    expected = model.predict_proba(X)
+    assert found["probabilities"].shape == (10000, 10)
+    np.testing.assert_allclose(found["probabilities"], expected, atol=1e-5)
+    top = np.sort(expected, axis=1)
+    clear = top[:, -1] - top[:, -2] > 1e-5
+    assert clear.sum() > 9990
+    np.testing.assert_array_equal(found["prediction"][clear], model.predict(X)[clear])
+
+
+@pytest.mark.parametrize("loss", ["softmax", "squared", "poisson", "absolute", "huber", "quantile"])
+@pytest.mark.parametrize("activation", ["identity", "logistic", "tanh", "relu"])
+def test_scikit_learn_estimators_give_the_same_and_hold_nothing_untrusted(rng, tmp_path, activation, loss):
+    for scaling, classes in (("none", "abc"), ("standard", "ab"), ("range", "ab")):
+        model = random_model(rng, activation, loss, "float64", scaling, classes)
+        X = raw_features(rng, model)
+        export_model(model, tmp_path / "model.skops", overwrite=True)
+        assert skops.get_untrusted_types(file=tmp_path / "model.skops") == []
+        theirs = skops.load(tmp_path / "model.skops")
+        assert type(theirs).__module__.startswith("sklearn.")
+        if loss == "softmax":
+            np.testing.assert_allclose(theirs.predict_proba(X), model.predict_proba(X), rtol=1e-10, atol=1e-12)
+            np.testing.assert_array_equal(theirs.predict(X), model.predict(X))
+        else:
+            np.testing.assert_allclose(theirs.predict(X), model.predict_proba(X), rtol=1e-10)
+
+
+def test_scikit_learn_estimators_know_the_names_of_the_features(rng, tmp_path):
+    for scaling in ("none", "standard"):
+        model = replace(random_model(rng, scaling=scaling), feature_names=tuple("abcde"))
+        export_model(model, tmp_path / f"{scaling}.skops")
+        assert skops.load(tmp_path / f"{scaling}.skops").feature_names_in_.tolist() == list("abcde")
+
+
+@pytest.mark.parametrize(
+    ("network", "message"),
+    [
+        ({"activation": "gelu"}, "one activation for all layers, of identity, logistic, relu, tanh; this model has g"),
+        ({"activation": ("relu", "tanh")}, "this model has relu, tanh"),
+        ({"loss": "logistic"}, "cannot express loss 'logistic'"),
+    ],
+)
+def test_what_scikit_learn_cannot_express_is_refused_and_nothing_is_written(rng, tmp_path, network, message):
+    with pytest.raises(InputError, match=message):
+        export_model(random_model(rng, **network), tmp_path / "model.skops")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.filterwarnings("ignore:X does not have valid feature names")  # as the page says
+def test_the_lines_of_the_page_on_export_run_as_they_are_printed(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    for snippet in snippets_of(PAGE):
+        run(snippet, "export.md", names)
+    assert "this model has relu, tanh" in capsys.readouterr().out
+    assert {file.name for file in tmp_path.iterdir()} == {"digits.onnx", "digits.npz", "digits.skops"}
+
+
+def test_the_lines_of_numpy_on_the_page_know_every_activation_and_output_function(rng, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (lines,) = (snippet for snippet in snippets_of(PAGE) if "np.load(" in snippet)
+    for activation, loss in [*((name, "softmax") for name in ACTIVATIONS), *(("tanh", name) for name in LOSSES)]:
+        model = random_model(rng, activation, loss)
+        X = rng.normal(size=(9, D)) / model.scaling.scale + model.scaling.shift
+        names = {"np": np, "Path": Path, "model": model, "X": X, "expected": model.predict_proba(X)}
+        run(
+            lines.replace("export_model(model, ", "export_model(model, overwrite=True, path="),
+            "export.md",
+            names | {"export_model": export_model},
+        )
+
+
+def test_a_loss_with_a_threshold_of_its_own_is_exported_and_functions_of_ones_own_are_not(rng, tmp_path):
+    own = replace(ACTIVATIONS["tanh"], function=lambda xp, z: xp.tanh(2.0 * z))
+    for ending in ("onnx", "npz", "skops"):
+        export_model(random_model(rng, loss=huber(2.5)), tmp_path / f"huber.{ending}")
+        with pytest.raises(InputError, match="function of your own, 'tanh', cannot be exported"):
+            export_model(random_model(rng, own), tmp_path / f"own.{ending}")
+        assert not (tmp_path / f"own.{ending}").exists()
+
+
+@pytest.mark.parametrize("ending", ["onnx", "skops"])
+def test_a_missing_package_is_named_with_its_extra(rng, tmp_path, monkeypatch, ending):
+    monkeypatch.setitem(sys.modules, ending, None)
+    monkeypatch.delitem(sys.modules, f"{ending}.io", raising=False)
+    with pytest.raises(BackendError, match=rf"{ending} is not installed.*pip install 'xpmlp\[{ending}\]'"):
+        export_model(random_model(rng), tmp_path / f"model.{ending}")
+    assert not list(tmp_path.iterdir())
+
+
+def test_weights_beyond_what_an_onnx_file_can_hold_are_refused(rng, tmp_path):
+    model = random_model(rng)
+    huge = np.broadcast_to(np.float32(0), (2**20, 2**10))
+    model = replace(model, layers=[Layer(huge, huge[0]), *model.layers])
+    with pytest.raises(InputError, match=r"more than the 2 GiB that an ONNX file can hold: export them to \.npz"):
+        export_model(model, tmp_path / "model.onnx")
+
+
+def test_endings_targets_and_files_that_are_there_are_checked(rng, tmp_path):
+    model = random_model(rng)
+    with pytest.raises(InputError, match=r"must end in one of \.onnx, \.npz, \.skops"):
+        export_model(model, tmp_path / "model.pt")
+    with pytest.raises(InputError, match=r"must end in one of \.skops"):
+        export_model(model, tmp_path / "model.onnx", to="sklearn")
+    with pytest.raises(InputError, match="to is 'torch', but must be one of: onnx, npz, sklearn"):
+        export_model(model, tmp_path / "model.onnx", to="torch")
+    (tmp_path / "model.npz").write_text("mine")
+    with pytest.raises(InputError, match="exists: choose another name, or give --overwrite"):
+        export_model(model, tmp_path / "model.npz")
+    assert (tmp_path / "model.npz").read_text() == "mine"
+    export_model(model, tmp_path / "model.npz", to="npz", overwrite=True)
+    assert np.load(tmp_path / "model.npz", allow_pickle=False)["classes"].tolist() == ["a", "b", "c"]

@@ -1,0 +1,111 @@
+"""Model cards: all that is known of a run or a model file, as plain values."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from xpmlp.checkpoints import load_model
+from xpmlp.losses import get_loss
+from xpmlp.runs import RunFolder
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from xpmlp.models import Model
+    from xpmlp.preprocessing import Scaling
+
+__all__ = ["card_of"]
+
+NOT_RECIPE = {"dataset", "target", "data_dir", "hidden", "activation", "dropout", "input_dropout"}  # said elsewhere
+NOT_RECIPE |= {"backend", "device", "dtype", "scaling"}
+
+
+def card_of(path: Path) -> dict[str, Any]:
+    """Describe a run, whether it is finished or not, or a model file.
+
+    Parameters
+    ----------
+    path : Path
+        The run's folder, or the file.
+
+    Returns
+    -------
+    dict
+        Plain values, as JSON has them: ``path``, ``state`` ("finished", "unfinished" or "model"), ``network``,
+        ``classes``, ``class_names``, ``feature_names``, ``preprocessing`` and ``dtype``; of a run also ``epochs``,
+        ``metrics``, ``data``, ``recipe``, ``backend``, ``versions``, ``machine`` and ``started``.
+
+    Raises
+    ------
+    InputError
+        Where there is neither, or what is there cannot be read.
+    """
+    folder = RunFolder(path)
+    if path.is_file():
+        return {"path": str(path), "state": "model", **_of_model(load_model(path))}
+    if not folder.config.exists():
+        return {"path": str(path), "state": "model", **_of_model(folder.load())}
+    card = {"path": str(path), "state": "finished" if folder.is_finished() else "unfinished"}
+    card |= folder.configured(_of_configuration)
+    if folder.model.exists():
+        card |= _of_model(load_model(folder.model))
+    return card | _of_metrics(folder.rows())
+
+
+def _of_model(model: Model) -> dict[str, Any]:
+    network = model.network
+    names = [activation.name for activation in network.activations]
+    return {
+        "network": _network(network.sizes, names, network.loss.name, network.dropout),
+        "classes": model.classes.tolist(),
+        "class_names": model.class_names and list(model.class_names),
+        "feature_names": model.feature_names and list(model.feature_names),
+        "preprocessing": _preprocessing(model.scaling),
+        "dtype": model.dtype,
+    }
+
+
+def _of_configuration(config: dict[str, Any]) -> dict[str, Any]:
+    network, data, options = config["network"], dict(config["data"]), config["options"]
+    return {
+        "network": _network(network["sizes"], network["activations"], network["loss"], network["dropout"]),
+        "classes": data.pop("classes"),
+        "class_names": None,
+        "feature_names": None,
+        "preprocessing": options["scaling"],
+        "dtype": config["backend"]["dtype"],
+        "epochs": options["epochs"],
+        "data": data,
+        "recipe": {name: value for name, value in options.items() if name not in NOT_RECIPE},
+        "backend": config["backend"],
+        "versions": config["versions"],
+        "machine": config["machine"],
+        "started": config["started"],
+    }
+
+
+def _network(sizes: Sequence[int], activations: Sequence[str], loss: str, dropout: Sequence[float]) -> dict[str, Any]:
+    functions = [*activations, get_loss(loss).output.__name__]
+    layers = [
+        {"inputs": n, "dropout": rate, "units": m, "activation": function, "parameters": (n + 1) * m}
+        for n, m, rate, function in zip(sizes[:-1], sizes[1:], dropout, functions, strict=True)
+    ]
+    return {"layers": layers, "loss": loss, "parameters": sum(layer["parameters"] for layer in layers)}
+
+
+def _preprocessing(scaling: Scaling) -> str:
+    if scaling.shift.any():
+        return "each feature to mean 0 and standard deviation 1"
+    largest = 1.0 / scaling.scale
+    if (largest == 1).all():
+        return "none"
+    return f"divided by {largest[0]:g}" if (largest == largest[0]).all() else "each feature divided by its own scale"
+
+
+def _of_metrics(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    if not rows:
+        return {"metrics": None}
+    measure = "train_loss" if rows[-1]["validation_loss"] is None else "validation_loss"
+    best = min(rows, key=lambda row: float("inf") if row[measure] is None else row[measure])
+    return {"metrics": {"last": rows[-1], "best": best, "best by": measure}}

@@ -1,0 +1,36 @@
+"""`xpmlp export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from xpmlp.cli._options import RunOrModel
+from xpmlp.cli._terminal import say
+
+__all__ = ["export"]
+
+
+def export(
+    run: RunOrModel,
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="What to write: .onnx; .npz, plain arrays; or .skops, scikit-learn's estimator.", show_default=False
+        ),
+    ],
+    *,
+    to: Annotated[
+        str | None,
+        typer.Option(help="onnx, npz or sklearn: checked against the file's ending.", show_default="what it says"),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there.")] = False,
+) -> None:
+    """Write a trained model for another program, with all that is done to the features before the network."""
+    from xpmlp.exports import export_model
+    from xpmlp.runs import model_at
+
+    export_model(model_at(run), file, to=to, overwrite=overwrite)
+    say(f"model written to {file}")

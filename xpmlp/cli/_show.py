@@ -1,0 +1,110 @@
+"""`xpmlp show`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from xpmlp.cli._options import RunOrModel
+from xpmlp.cli._terminal import print_table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+__all__ = ["show"]
+
+MOST_NAMES = 10
+
+
+def show(
+    run: RunOrModel, *, as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False
+) -> None:
+    """Say all that is known of a run or a model: network, data, recipe, metrics, versions, and how far it is."""
+    import json
+
+    from xpmlp.cards import card_of
+
+    card = card_of(run)
+    if as_json:
+        typer.echo(json.dumps(card, indent=2))
+        return
+    _print_network(card)
+    if card["state"] != "model":
+        _print_metrics(card)
+    _print_rest(card)
+
+
+def _print_network(card: dict[str, Any]) -> None:
+    from rich.table import Table
+
+    network = card["network"]
+    table = Table("layer", "inputs", "dropout", "units", "activation", "parameters")
+    for number, layer in enumerate(network["layers"], start=1):
+        cells = (layer["inputs"], layer["dropout"] or "-", layer["units"], layer["activation"])
+        table.add_row(str(number), *map(_text, cells), _text(layer["parameters"]))
+    print_table(table, f"{card['path']}: {_state(card)}")
+
+
+def _state(card: dict[str, Any]) -> str:
+    if card["state"] == "model":
+        return "a model file"
+    done = int(card["metrics"]["last"]["epoch"]) if card["metrics"] else 0
+    return f"{card['state']}, {done} of {card['epochs']} epochs done"
+
+
+def _print_metrics(card: dict[str, Any]) -> None:
+    from rich.table import Table
+
+    if card["metrics"] is None:
+        return
+    last, best = card["metrics"]["last"], card["metrics"]["best"]
+    table = Table("part", "examples")
+    for name, row in (("last", last), ("best", best)):
+        table.add_column(f"{name} loss (epoch {row['epoch']:.0f})")
+        table.add_column("accuracy")
+    for part, examples in card["data"]["examples"].items():
+        values = (row[f"{part}_{measure}"] for row in (last, best) for measure in ("loss", "accuracy"))
+        table.add_row(part, f"{examples:,}", *("-" if value is None else f"{value:.4f}" for value in values))
+    print_table(table, f"metrics, the best by {card['metrics']['best by'].replace('_', ' ')}")
+
+
+def _print_rest(card: dict[str, Any]) -> None:
+    from rich.table import Table
+
+    table = Table(show_header=False)
+    table.add_column()
+    table.add_column(overflow="fold")
+    table.add_row("parameters", _text(card["network"]["parameters"]))
+    table.add_row("loss", card["network"]["loss"])
+    table.add_row("classes", _listed(card["class_names"] or card["classes"]))
+    if card["feature_names"]:
+        table.add_row("features", _listed(card["feature_names"]))
+    table.add_row("preprocessing", card["preprocessing"])
+    table.add_row("dtype", card["dtype"])
+    if card["state"] != "model":
+        data, backend = card["data"], card["backend"]
+        table.add_row("data", f"{data['name']}, {data['features']:,} features")
+        table.add_row("SHA-256 of the data", data["sha256"])
+        table.add_row("recipe", _pairs(card["recipe"]))
+        table.add_row("computed by", f"{backend['name']} on {backend['device']}")
+        table.add_row("versions", _pairs(card["versions"]))
+        table.add_row("machine", _pairs(card["machine"]))
+        table.add_row("started", card["started"])
+    print_table(table)
+
+
+def _pairs(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name.replace('_', ' ')} {_text(value)}" for name, value in values.items() if value is not None)
+
+
+def _listed(values: Iterable[Any]) -> str:
+    texts = [str(value) for value in values]
+    more = f", ... ({len(texts)} in all)" if len(texts) > MOST_NAMES else ""
+    return ", ".join(texts[:MOST_NAMES]) + more
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list):
+        return " ".join(map(_text, value))
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

@@ -1,0 +1,67 @@
+"""From a model to a file, whose ending says of which kind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from xpmlp.activations import ACTIVATIONS
+from xpmlp.checks import check_choice
+from xpmlp.errors import InputError
+from xpmlp.exports._npz import npz_of
+from xpmlp.exports._onnx import onnx_of
+from xpmlp.exports._skops import skops_of
+from xpmlp.files import check_place, write_whole
+from xpmlp.losses import LOSSES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from xpmlp.models import Model
+    from xpmlp.network import Network
+
+__all__ = ["ENDINGS", "export_model"]
+
+ENDINGS = {"onnx": ".onnx", "npz": ".npz", "sklearn": ".skops"}
+WRITERS: dict[str, Callable[[Model], bytes]] = {".onnx": onnx_of, ".npz": npz_of, ".skops": skops_of}
+
+
+def export_model(model: Model, path: str | Path, *, to: str | None = None, overwrite: bool = False) -> None:
+    """Write a trained model for another program: raw features go in, and what `Model.predict` gives comes out.
+
+    Parameters
+    ----------
+    model : Model
+        What to write.
+    path : Path
+        Where. Its ending says what: ``.onnx``; ``.npz``, plain arrays; or ``.skops``, an estimator of scikit-learn.
+    to : {"onnx", "npz", "sklearn"}, optional
+        The program that it is for, where the ending is to be checked against it.
+    overwrite : bool
+        Whether a file that is there may be replaced.
+
+    Raises
+    ------
+    InputError
+        For an ending that is none of these, a file that is there, and what the other program cannot express.
+    BackendError
+        Where the package that writes such files is not installed.
+    """
+    path = Path(path)
+    if to is not None:
+        check_choice("to", to, ENDINGS)
+    check_place(path, list(WRITERS) if to is None else [ENDINGS[to]])
+    if path.exists() and not overwrite:
+        raise InputError(f"{path} exists: choose another name, or give --overwrite (overwrite=True) to replace it.")
+    _check_functions(model.network)
+    write_whole(path, WRITERS[path.suffix.lower()](model))
+
+
+def _check_functions(network: Network) -> None:
+    """Refuse functions of the user's own, which no other program knows."""
+    functions = [activation.function for activation in ACTIVATIONS.values()]
+    outputs = [loss.output for loss in LOSSES.values()]
+    own = [activation.name for activation in network.activations if activation.function not in functions]
+    own += [network.loss.name] if network.loss.output not in outputs else []
+    if own:
+        raise InputError(f"a model with a function of your own, {own[0]!r}, cannot be exported: no file can hold it.")

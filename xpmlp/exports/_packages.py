@@ -1,0 +1,37 @@
+"""Packages that write files for other programs, each an extra."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+from xpmlp.errors import BackendError
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+__all__ = ["load_package"]
+
+
+def load_package(name: str) -> ModuleType:
+    """Import a module of a package that is an extra of its name.
+
+    Raises
+    ------
+    BackendError
+        Where it is not installed, with the extra that installs it, or cannot be imported.
+    """
+    package = name.partition(".")[0]
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name in {package, name}:
+            extra = f"pip install 'xpmlp[{package}]'"
+            raise BackendError(f"{package} is not installed. Install it with: {extra}") from error
+        raise _unfit(package, error) from error
+    except (ImportError, OSError) as error:
+        raise _unfit(package, error) from error
+
+
+def _unfit(package: str, cause: object) -> BackendError:
+    return BackendError(f"{package} is installed, but cannot be imported: {cause}.")
