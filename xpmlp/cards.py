@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from xpmlp.checkpoints import load_model
-from xpmlp.losses import get_loss
+from xpmlp.losses import get_loss, output_name
 from xpmlp.runs import RunFolder
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def _of_configuration(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _network(sizes: Sequence[int], activations: Sequence[str], loss: str, dropout: Sequence[float]) -> dict[str, Any]:
-    functions = [*activations, get_loss(loss).output.__name__]
+    functions = [*activations, output_name(get_loss(loss))]
     layers = [
         {"inputs": n, "dropout": rate, "units": m, "activation": function, "parameters": (n + 1) * m}
         for n, m, rate, function in zip(sizes[:-1], sizes[1:], dropout, functions, strict=True)

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING
 
 from xpmlp.activations import identity, logistic, sign, softplus
 from xpmlp.checks import check_choice, check_number
+from xpmlp.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from xpmlp.types import Array, Namespace
 
-__all__ = ["LOSSES", "Loss", "get_loss", "huber", "log_softmax", "quantile"]
+__all__ = ["LOSSES", "Loss", "get_loss", "huber", "log_softmax", "output_name", "quantile"]
 
 
 @dataclass(frozen=True)
@@ -166,6 +167,28 @@ LOSSES: dict[str, Loss] = {
         quantile(),
     )
 }
+
+
+OUTPUT_NAMES = {
+    (log_softmax, exponential): "softmax",
+    (identity, logistic): "logistic",
+    (identity, identity): "identity",
+    (identity, exponential): "exponential",
+}
+
+
+def output_name(loss: Loss) -> str:
+    """Return "softmax", "logistic", "identity" or "exponential": the output function of a network with this loss.
+
+    Raises
+    ------
+    InputError
+        For an output function of one's own.
+    """
+    functions = (loss.normalise, loss.output)
+    if functions not in OUTPUT_NAMES:
+        raise InputError(f"loss {loss.name!r} has an output function of its own, which has no name in a file.")
+    return OUTPUT_NAMES[functions]
 
 
 def get_loss(name: str | Loss) -> Loss:

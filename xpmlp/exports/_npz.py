@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xpmlp import __version__
-from xpmlp.exports._outputs import output_name
+from xpmlp.losses import output_name
 
 if TYPE_CHECKING:
     from xpmlp.models import Model

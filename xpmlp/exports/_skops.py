@@ -10,8 +10,8 @@ from sklearn.preprocessing import LabelBinarizer, StandardScaler
 
 from xpmlp.errors import InputError
 from xpmlp.estimators import MLPClassifier, MLPRegressor
-from xpmlp.exports._outputs import output_name
 from xpmlp.exports._packages import load_package
+from xpmlp.losses import output_name
 from xpmlp.network import Layer
 
 if TYPE_CHECKING:
