@@ -14,12 +14,13 @@ __all__ = ["STANDARD_WITH_SHORTCUTS"]
 add_reduce: Any = np.add.reduce
 maximum_reduce: Any = np.maximum.reduce
 
+FEW = 8  # from so many rows on, the ways around pay
 SHORT = 32  # up to so many columns, NumPy's maximum along the rows takes longer than down the columns of a copy
 
 
 def _sum(x: np.ndarray, /, *, axis: int | None = None, keepdims: bool = False) -> Any:
     """As `numpy.sum`; over one axis of a floating matrix, by a product with ones."""
-    if axis is None or x.ndim != 2 or x.dtype.kind != "f":
+    if axis is None or x.ndim != 2 or x.shape[0] < FEW or x.dtype.kind != "f":
         return add_reduce(x, axis=axis, keepdims=keepdims)
     if axis in (0, -2):
         total = np.matmul(_ones(x.shape[0], x.dtype), x)
@@ -30,7 +31,7 @@ def _sum(x: np.ndarray, /, *, axis: int | None = None, keepdims: bool = False) -
 
 def _max(x: np.ndarray, /, *, axis: int | None = None, keepdims: bool = False) -> Any:
     """As `numpy.max`; along short rows of a matrix, down the columns of a transposed copy."""
-    if axis != -1 or x.ndim != 2 or x.shape[1] > SHORT:
+    if axis != -1 or x.ndim != 2 or x.shape[0] < FEW or x.shape[1] > SHORT:
         return maximum_reduce(x, axis=axis, keepdims=keepdims)
     largest = maximum_reduce(x.T.copy(), axis=0)
     return largest[:, None] if keepdims else largest
