@@ -43,6 +43,23 @@ def shown(capsys, monkeypatch):
     return show
 
 
+def test_a_damaged_run_is_one_message(folder, capsys, monkeypatch):
+    config, metrics = folder.config.read_text(), folder.metrics.read_text()
+    first, _, rest = metrics.partition("\n")
+    for change in (
+        lambda: folder.config.write_text(config.replace('"features"', '"other"')),
+        lambda: folder.metrics.write_text(first + "\n" + rest[rest.index(",") :]),
+    ):
+        change()
+        monkeypatch.setattr(sys, "argv", ["xpmlp", "show", str(folder.path)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert ended.value.code == 2
+        assert "cannot be read" in capsys.readouterr().err
+        folder.config.write_text(config)
+        folder.metrics.write_text(metrics)
+
+
 def test_the_card_of_a_run_holds_network_data_recipe_metrics_and_versions(folder):
     card = card_of(folder.path)
     assert card["state"] == "finished"

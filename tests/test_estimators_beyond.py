@@ -3,9 +3,12 @@
 import functools
 import inspect
 import pickle
+import warnings
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from scipy import sparse
 from sklearn.base import clone
 from sklearn.callback import ProgressBar, ScoringMonitor
 from sklearn.exceptions import ConvergenceWarning
@@ -471,6 +474,51 @@ def d_cubic(xp, z, a):
 
 
 CUBIC = Activation("cubic", cubic, d_cubic)
+
+
+@dataclass
+class Power:
+    """A function without a hash, as a dataclass has none."""
+
+    exponent: float
+
+    def __call__(self, _, z):
+        return 0.1 * z**self.exponent + z
+
+
+def test_functions_of_ones_own_need_no_hash():
+    X, y = make("regression")
+    own = Activation("power", Power(3.0), d_cubic)
+    expected = new("regression", activation=CUBIC).fit(X, y).predict(X)
+    for activation in (own, [own]):
+        np.testing.assert_allclose(new("regression", activation=activation).fit(X, y).predict(X), expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("rows", [4, 40])
+def test_gradient_norms_of_sparse_examples_are_those_of_dense_ones(rows):
+    X, y = make("regression")
+    X = np.where(np.abs(X) < 0.5, 0.0, X)
+    model = new("regression").fit(X, y)
+    expected = model.sample_gradient_norms(X[:rows], y[:rows])
+    np.testing.assert_allclose(model.sample_gradient_norms(sparse.csr_array(X[:rows]), y[:rows]), expected, rtol=1e-10)
+
+
+def test_large_finite_examples_are_predicted_without_a_warning():
+    X, y = make("regression")
+    model = new("regression", activation="tanh").fit(np.float32(X), y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert np.isfinite(model.predict(np.full((3, X.shape[1]), 2e38, "float32"))).all()
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_examples_that_are_not_finite_are_refused(bad):
+    X, y = make("regression")
+    model = new("regression").fit(X, y)
+    X = X.copy()
+    X[1, 0], X[0, 0] = bad, -bad
+    with pytest.raises(ValueError, match=r"NaN|infinity"):
+        model.predict(X)
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)

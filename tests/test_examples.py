@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from xpmlp.datasets import Dataset
+from xpmlp.errors import InputError
 from xpmlp.examples import Scaled, slice_rows, take_rows
 from xpmlp.experiments import lay_out
 from xpmlp.initializers import initialize
@@ -60,6 +61,22 @@ def test_training_gives_the_same_weights_and_scores_either_way(backend, mode):
     for layer, other in zip(kept.layers, floating.layers, strict=True):
         np.testing.assert_allclose(backend.to_numpy(layer.W), backend.to_numpy(other.W), rtol=1e-12)
         np.testing.assert_allclose(backend.to_numpy(layer.b), backend.to_numpy(other.b), rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"values": np.ones((3, 4))}, "their values are no integers of"),
+        ({"scale": np.ones(3)}, r"have 4 features, but a scale of shape \(3,\)"),
+        ({"scale": np.full(4, np.nan)}, "NaN"),
+    ],
+)
+def test_examples_that_are_no_scaled_integers_are_refused_before_training(backend, change, message):
+    (kept, T), _ = both(backend)
+    changed = kept._replace(**{name: backend.asarray(values) for name, values in change.items()})
+    initial = model("range")
+    with pytest.raises(InputError, match=message):
+        train(backend, initial.network, initial.layers, changed, T, Recipe())
 
 
 def test_a_data_set_of_other_integers_is_made_floating(backend):

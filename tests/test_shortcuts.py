@@ -35,6 +35,21 @@ def test_a_reduction_is_numpys(name, x, data, keepdims):
     np.testing.assert_allclose(result, expected, rtol=tolerance, atol=tolerance if name == "sum" else 0)
 
 
+@pytest.mark.parametrize("rows", [3, 20])
+def test_other_arguments_of_the_standard_are_numpys_too(rows):
+    x = np.arange(rows * 4.0).reshape(rows, 4)
+    assert XP.sum(x, axis=(0, 1)) == x.sum()
+    assert XP.sum(np.float32(x), axis=0, dtype=np.float64).dtype == np.float64
+    assert XP.max(x, axis=(0, 1)) == x.max()
+    for reduction in (XP.sum, XP.max):
+        with pytest.raises(np.exceptions.AxisError):
+            reduction(x, axis=5)
+    assert XP.zeros_like(x, dtype=np.int64).dtype == np.int64
+    assert XP.take(x[:, 0], np.array([2])).tolist() == [8.0]
+    assert XP.sort(x[:, 0], descending=True).tolist() == sorted(x[:, 0], reverse=True)
+    assert isinstance(hash(XP), int)
+
+
 @pytest.mark.parametrize("axis", [0, 1])
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_a_reduction_passes_on_what_is_not_finite(axis, bad):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from xpmlp.checkpoints import load_model
 from xpmlp.losses import get_loss, output_name
-from xpmlp.runs import RunFolder
+from xpmlp.runs import PARTS, RunFolder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,7 +34,8 @@ def card_of(path: Path) -> dict[str, Any]:
     dict
         Plain values, as JSON has them: ``path``, ``state`` ("finished", "unfinished" or "model"), ``network``,
         ``classes``, ``class_names``, ``feature_names``, ``preprocessing`` and ``dtype``; of a run also ``epochs``,
-        ``metrics``, ``data``, ``recipe``, ``backend``, ``versions``, ``machine`` and ``started``.
+        ``metrics`` (the ``last`` row of ``metrics.csv``, the ``best`` one, and what it is ``best_by``), ``data``,
+        ``recipe``, ``backend``, ``versions``, ``machine`` and ``started``.
 
     Raises
     ------
@@ -67,16 +68,21 @@ def _of_model(model: Model) -> dict[str, Any]:
 
 
 def _of_configuration(config: dict[str, Any]) -> dict[str, Any]:
-    network, data, options = config["network"], dict(config["data"]), config["options"]
+    network, data, options = config["network"], config["data"], config["options"]
     return {
         "network": _network(network["sizes"], network["activations"], network["loss"], network["dropout"]),
-        "classes": data.pop("classes"),
+        "classes": data["classes"],
         "class_names": None,
         "feature_names": None,
         "preprocessing": options["scaling"],
         "dtype": config["backend"]["dtype"],
         "epochs": options["epochs"],
-        "data": data,
+        "data": {
+            "name": data["name"],
+            "features": data["features"],
+            "examples": {part: data["examples"][part] for part in PARTS if part in data["examples"]},
+            "sha256": data.get("sha256"),
+        },
         "recipe": {name: value for name, value in options.items() if name not in NOT_RECIPE},
         "backend": config["backend"],
         "versions": config["versions"],
@@ -108,4 +114,4 @@ def _of_metrics(rows: list[dict[str, Any]]) -> dict[str, Any]:
         return {"metrics": None}
     measure = "train_loss" if rows[-1]["validation_loss"] is None else "validation_loss"
     best = min(rows, key=lambda row: float("inf") if row[measure] is None else row[measure])
-    return {"metrics": {"last": rows[-1], "best": best, "best by": measure}}
+    return {"metrics": {"last": rows[-1], "best": best, "best_by": measure}}

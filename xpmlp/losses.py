@@ -39,7 +39,7 @@ class Loss:
         ``correct(xp, u, T)``: for each row, whether the prediction is right, (K,) booleans.
         None where the targets are real numbers.
     delta : callable
-        ``delta(xp, a, T)``: dL/dz for each row, (K, m), from the output ``a``, in an array of its own.
+        ``delta(xp, a, T)``: dL/dz for each row, (K, m), from the output ``a``.
     kinks : tuple of float
         The errors, ``a - T``, at which the first or second derivative jumps, where finite differences mislead.
     normalise : callable

@@ -232,8 +232,7 @@ def backward(
 ) -> list[Array]:
     """Return delta, dL/dz, of every layer, (K, fan_out), by the chain rule from the last back; as for `bprop`."""
     z, a = trace.z, trace.a
-    delta = network.loss.delta(xp, a[-1], T)  # (K, m): dL/d(oa) = os - onehot(y) (2.16-2.28)
-    delta *= scale
+    delta = network.loss.delta(xp, a[-1], T) * scale  # (K, m): dL/d(oa) = os - onehot(y) (2.16-2.28)
     deltas = [delta]
     for i in reversed(range(1, len(layers))):
         delta = _upstream(xp, delta, layers[i].W, trace.masks[i])  # (K, fan_in): dL/d(hs) = W2 delta (2.42-2.47)

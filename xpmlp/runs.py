@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from xpmlp.models import Model
     from xpmlp.training import Record
 
-__all__ = ["METRICS", "RunFolder", "model_at"]
+__all__ = ["METRICS", "PARTS", "RunFolder", "model_at"]
 
 Value = TypeVar("Value")
 
@@ -124,7 +124,7 @@ class RunFolder:
         InputError
             Where another process trains there, and for a folder that cannot be made or written to.
         """
-        lock = FileLock(self.lock)
+        lock = FileLock(self.lock, fallback_to_soft=False)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             lock.acquire(blocking=False)
@@ -132,6 +132,8 @@ class RunFolder:
             raise InputError(
                 f"another process is training in {self.path}: wait until it ends, or choose another folder with --out."
             ) from error
+        except NotImplementedError as error:
+            raise InputError(f"the file system of {self.path} has no locks: choose another folder.") from error
         except OSError as error:
             raise InputError(f"the output folder {self.path} cannot be written to: {error}.") from error
         try:
@@ -232,7 +234,7 @@ class RunFolder:
             return []
         try:
             lines = csv.DictReader(self.metrics.read_text(encoding="utf-8").splitlines(), strict=True)
-            return [{name: float(row[name]) if row[name] else None for name in METRICS} for row in lines]
+            return [_numbers(row) for row in lines]
         except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
             raise InputError(f"{self.metrics} cannot be read: {type(error).__name__}: {error}.") from error
 
@@ -299,6 +301,11 @@ class RunFolder:
             raise InputError(f"there is no {self.config}: is {self.path} the folder of a run?") from error
         except (OSError, AttributeError, LookupError, TypeError, ValueError) as error:
             raise InputError(f"{self.config} cannot be read: {type(error).__name__}: {error}.") from error
+
+
+def _numbers(row: dict[str, str]) -> dict[str, float | None]:
+    """Read a row of ``metrics.csv``: every one has an epoch."""
+    return {name: float(row[name]) if row[name] or name == "epoch" else None for name in METRICS}
 
 
 def model_at(path: Path) -> Model:

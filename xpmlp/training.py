@@ -252,6 +252,8 @@ def train(
     """
     evaluate = dict(evaluate or {})
     for name, (examples, targets) in {"training": (X, T), **evaluate}.items():
+        if isinstance(examples, Scaled):
+            _check_scaled(backend, name, examples)
         floating = examples.scale if isinstance(examples, Scaled) else examples
         _check_arrays(backend, name, floating, targets)
         _check_shapes(name, network, examples, targets)
@@ -400,9 +402,9 @@ class Trainer:
 
 def _records(
     trainer: Trainer,
-    X: Array,
+    X: Array | Scaled,
     T: Array,
-    evaluate: dict[str, tuple[Array, Array]],
+    evaluate: dict[str, tuple[Array | Scaled, Array]],
     should_stop: Callable[[], bool],
     on_step: Callable[[int], None],
     resume: Resumption | None,
@@ -454,6 +456,14 @@ def _check_arrays(backend: Backend, name: str, *arrays: Array) -> None:
                 f"the {name} set has an array of {type(array).__module__}, {getattr(array, 'dtype', type(array))}, "
                 f"but {backend!r} computes: put it there with `backend.asarray`."
             )
+
+
+def _check_scaled(backend: Backend, name: str, X: Scaled) -> None:
+    values, d = X.values, X.values.shape[1]
+    if not (backend.holds(values) and backend.on_device(values) and backend.xp.isdtype(values.dtype, "integral")):
+        raise InputError(f"the {name} examples are Scaled, but their values are no integers of {backend!r}.")
+    if tuple(X.scale.shape) != (d,):
+        raise InputError(f"the {name} examples have {d} features, but a scale of shape {tuple(X.scale.shape)}.")
 
 
 def _check_finite(backend: Backend, name: str, array: Array) -> None:

@@ -8,4 +8,4 @@ Array: TypeAlias = Any
 """An array of any library that follows the Python array API standard."""
 
 Namespace: TypeAlias = Any
-"""The functions of that library, as `array_api_compat.array_namespace` gives them."""
+"""The functions of that library, as the standard has them."""

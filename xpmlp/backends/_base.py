@@ -67,7 +67,7 @@ class Backend(ABC):
     name : str
         As `get_backend` knows it.
     xp : namespace
-        The library's functions, through array-api-compat.
+        The library's functions, through array-api-compat; some of them by a faster way.
     device : object
         The device, as the library's functions take it.
     device_name : str
@@ -283,7 +283,10 @@ class _WithinMemory:
         self._context.__exit__(kind, error, trace)
         if not isinstance(error, Exception) or isinstance(error, XpmlpError):
             return
-        if isinstance(error, MemoryError) or any(words in str(error) for words in self._backend.memory_errors):
+        told = isinstance(error, RuntimeError | ValueError) and any(
+            words in str(error) for words in self._backend.memory_errors
+        )
+        if isinstance(error, MemoryError) or told:
             raise self._backend._out_of_memory(self._what, error) from error  # noqa: SLF001 - of its own module
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import array_api_compat.numpy
 import numpy as np
 
 from xpmlp.backends._base import Backend, Status, unknown_device
 from xpmlp.backends._memory import keep_freed_memory
-from xpmlp.backends._shortcuts import STANDARD_WITH_SHORTCUTS
+from xpmlp.backends._namespaces import replacing
+from xpmlp.backends._shortcuts import SHORTCUTS
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -21,7 +22,7 @@ class NumpyBackend(Backend):
     """NumPy, on the CPU."""
 
     name = "numpy"
-    xp = SimpleNamespace(**STANDARD_WITH_SHORTCUTS)
+    xp = replacing(array_api_compat.numpy, **SHORTCUTS)
 
     def _open(self, device: str | None) -> None:
         if device not in (None, "cpu"):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 from scipy import sparse
 
+from xpmlp.backends._namespaces import replacing
 from xpmlp.backends._numpy import NumpyBackend
-from xpmlp.backends._shortcuts import STANDARD_WITH_SHORTCUTS
+from xpmlp.backends._shortcuts import SHORTCUTS
 
 __all__ = ["SparseNumpyBackend"]
 
@@ -23,13 +23,17 @@ def _concat(arrays: Any, *, axis: int = 0) -> Any:
 
 
 def _take(x: Any, rows: np.ndarray, *, axis: int) -> Any:
-    return x[rows] if sparse.issparse(x) else np.take(x, rows, axis=axis)
+    return x[rows] if sparse.issparse(x) else SHORTCUTS["take"](x, rows, axis=axis)
+
+
+def _sum(x: Any, /, *, axis: Any = None, **options: Any) -> Any:
+    return x.sum(axis=axis) if sparse.issparse(x) else SHORTCUTS["sum"](x, axis=axis, **options)
 
 
 class SparseNumpyBackend(NumpyBackend):
     """NumPy, for examples that are sparse (`scipy.sparse.csr_array`): they stay so up to the first layer's products."""
 
-    xp = SimpleNamespace(**{**STANDARD_WITH_SHORTCUTS, "matmul": _matmul, "concat": _concat, "take": _take})
+    xp = replacing(NumpyBackend.xp, matmul=_matmul, concat=_concat, take=_take, sum=_sum)
 
     def holds(self, values: Any) -> bool:
         """Whether `values` is an array of NumPy, or sparse."""

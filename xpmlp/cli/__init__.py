@@ -51,7 +51,7 @@ def common(
 
 
 def main() -> None:
-    """Run the command line; errors of ours end it with a message and exit code 2."""
+    """Run the command line; errors of ours end it with a message and exit code 2, or 1 for a lack of memory."""
     warnings.showwarning = _show_warning
     warnings.simplefilter("always", XpmlpWarning)
     try:

@@ -66,7 +66,7 @@ def _print_metrics(card: dict[str, Any]) -> None:
     for part, examples in card["data"]["examples"].items():
         values = (row[f"{part}_{measure}"] for row in (last, best) for measure in ("loss", "accuracy"))
         table.add_row(part, f"{examples:,}", *("-" if value is None else f"{value:.4f}" for value in values))
-    print_table(table, f"metrics, the best by {card['metrics']['best by'].replace('_', ' ')}")
+    print_table(table, f"metrics, the best by {card['metrics']['best_by'].replace('_', ' ')}")
 
 
 def _print_rest(card: dict[str, Any]) -> None:
@@ -85,7 +85,7 @@ def _print_rest(card: dict[str, Any]) -> None:
     if card["state"] != "model":
         data, backend = card["data"], card["backend"]
         table.add_row("data", f"{data['name']}, {data['features']:,} features")
-        table.add_row("SHA-256 of the data", data["sha256"])
+        table.add_row("SHA-256 of the data", data["sha256"] or "not kept")
         table.add_row("recipe", _pairs(card["recipe"]))
         table.add_row("computed by", f"{backend['name']} on {backend['device']}")
         table.add_row("versions", _pairs(card["versions"]))

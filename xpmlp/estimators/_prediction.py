@@ -10,6 +10,7 @@ from scipy import sparse
 from sklearn.utils import assert_all_finite, check_consistent_length
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from xpmlp.activations import Activation
 from xpmlp.estimators._places import dispatching, float_dtype, place_of
 from xpmlp.network import Network
 from xpmlp.scoring import outputs
@@ -78,8 +79,11 @@ class PredictionMixin:
         """Describe the network that the fitted weights are of."""
         sizes = (self.coefs_[0].shape[0], *(W.shape[1] for W in self.coefs_))
         loss, _ = self._loss_of(self.n_outputs_)
-        several = isinstance(self.activation, list)
-        return _network(sizes, tuple(self.activation) if several else self.activation, loss)
+        names = (self.activation,) if isinstance(self.activation, str | Activation) else tuple(self.activation)
+        activation = names if len(names) > 1 else names[0]
+        if all(isinstance(name, str) for name in names):
+            return _network(sizes, activation, loss)
+        return _network.__wrapped__(sizes, activation, loss)  # functions of one's own: they may have no hash
 
 
 @functools.lru_cache(maxsize=32)
@@ -95,5 +99,11 @@ def _passes_as_it_is(X: Any, n_features: int) -> bool:
         and X.dtype in FLOATS
         and X.shape[1] == n_features
         and X.shape[0] > 0
-        and bool(np.isfinite(X.sum()))
+        and _is_finite(X)
     )
+
+
+def _is_finite(X: np.ndarray) -> bool:
+    """Whether the sum of X is finite: then X is, and where it is not, X may be."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isfinite(X.sum()))

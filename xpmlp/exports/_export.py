@@ -12,7 +12,7 @@ from xpmlp.exports._npz import npz_of
 from xpmlp.exports._onnx import onnx_of
 from xpmlp.exports._skops import skops_of
 from xpmlp.files import check_place, write_whole
-from xpmlp.losses import LOSSES
+from xpmlp.losses import output_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,14 +54,12 @@ def export_model(model: Model, path: str | Path, *, to: str | None = None, overw
     if path.exists() and not overwrite:
         raise InputError(f"{path} exists: choose another name, or give --overwrite (overwrite=True) to replace it.")
     _check_functions(model.network)
+    output_name(model.network.loss)
     write_whole(path, WRITERS[path.suffix.lower()](model))
 
 
 def _check_functions(network: Network) -> None:
-    """Refuse functions of the user's own, which no other program knows."""
-    functions = [activation.function for activation in ACTIVATIONS.values()]
-    outputs = [loss.output for loss in LOSSES.values()]
-    own = [activation.name for activation in network.activations if activation.function not in functions]
-    own += [network.loss.name] if network.loss.output not in outputs else []
+    """Refuse activations of the user's own, which no other program knows."""
+    own = [each.name for each in network.activations if ACTIVATIONS.get(each.name) != each]
     if own:
         raise InputError(f"a model with a function of your own, {own[0]!r}, cannot be exported: no file can hold it.")
