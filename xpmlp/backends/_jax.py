@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,11 +13,14 @@ from xpmlp.errors import BackendError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from contextlib import AbstractContextManager
     from types import ModuleType
 
     from xpmlp.types import Array
 
 __all__ = ["JaxBackend"]
+
+PRECISIONS = {"highest": "highest", "tf32": "tensorfloat32"}
 
 
 class JaxBackend(Backend):
@@ -74,6 +78,13 @@ class JaxBackend(Backend):
     def refill(self, x: Array, value: float) -> Array:
         """Return a new array: JAX's cannot be written to."""
         return self.xp.full_like(x, value)
+
+    def computing(self) -> AbstractContextManager[Any]:
+        """On CUDA, compute products in the backend's precision: JAX's own choice there is TF32 for float32."""
+        if not self._on_cuda:
+            return nullcontext()
+        context: AbstractContextManager[Any] = self._jax.default_matmul_precision(PRECISIONS[self.precision])
+        return context
 
     def synchronize(self, results: Any) -> None:
         """Wait for the results."""
