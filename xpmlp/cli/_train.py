@@ -127,6 +127,18 @@ def train(
     backend: BackendName = DEFAULTS.backend,
     device: Device = DEFAULTS.device,
     dtype: Annotated[str, typer.Option(help="float32 or float64.", rich_help_panel=PLACE)] = DEFAULTS.dtype,
+    precision: Annotated[
+        str,
+        typer.Option(
+            help="Of products in float32: highest, or tf32, which is faster on NVIDIA GPUs.", rich_help_panel=PLACE
+        ),
+    ] = DEFAULTS.precision,
+    graph: Annotated[
+        bool,
+        typer.Option(
+            "--graph/--no-graph", help="CUDA graphs of training steps, for cupy and torch.", rich_help_panel=PLACE
+        ),
+    ] = DEFAULTS.graph,
     out: Annotated[
         Path | None,
         typer.Option(help="Folder for the run.", show_default="runs/<dataset>-<time>", rich_help_panel=RUN),
@@ -183,6 +195,8 @@ def train(
         backend=backend,
         device=device,
         dtype=dtype,
+        precision=precision,
+        graph=graph,
     )
     records: list[Record] = []
     resumption = None
