@@ -141,8 +141,9 @@ def stepping_in_graphs(
     @functools.cache
     def captured(size: int) -> Captured:
         def several(layers: Any, state: Any, X: Any, T: Array, rows: Array, weights: Array | None) -> tuple[Any, Any]:
-            for start in range(0, rows.shape[0], size):
-                layers, state = step(layers, state, X, T, rows[start : start + size], weights)
+            n = rows.shape[0]
+            for start in range(0, n, size):
+                layers, state = step(layers, state, X, T, rows[start : min(start + size, n)], weights)
             return layers, state
 
         return Captured(several, capturer)
