@@ -8,6 +8,7 @@ from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
+from devices import Cupy, Library, on_device
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.lib.stride_tricks import as_strided
@@ -16,90 +17,6 @@ from xpmlp.backends._cublas import WORKSPACE, Cublas, load_cublas, operand
 from xpmlp.errors import BackendError
 
 SIZES = st.integers(1, 5)
-
-
-def read(address, read_transposed, leading, rows, columns, dtype):
-    """What cuBLAS makes of memory: a matrix column by column, transposed where it is told to."""
-    lies = (columns, rows) if read_transposed else (rows, columns)
-    assert leading >= lies[0], "cuBLAS refuses columns that overlap"
-    n_items = leading * (lies[1] - 1) + lies[0]
-    buffer = np.ctypeslib.as_array((ctypes.c_char * (n_items * dtype.itemsize)).from_address(address)).view(dtype)
-    matrix = as_strided(buffer, lies, (dtype.itemsize, leading * dtype.itemsize))
-    return matrix.T if read_transposed else matrix
-
-
-class Library:
-    """A cuBLAS that computes with NumPy, on the host's memory, and writes down its calls."""
-
-    def __init__(self, *, failing=None, wrong=0.0):
-        self.calls, self.made = [], 0
-        self._wrong = wrong
-        for name in ("cublasCreate_v2", "cublasSetStream_v2", "cublasSetWorkspace_v2", "cublasSetMathMode"):
-            setattr(self, name, self._recording(name, failing))
-        for name, dtype in (("cublasSgemm_v2", np.float32), ("cublasDgemm_v2", np.float64)):
-            setattr(self, name, self._gemm(name, np.dtype(dtype), failing))
-
-    def _recording(self, name, failing):
-        def function(*arguments):
-            if name == "cublasCreate_v2":
-                self.made += 1
-                arguments[0]._obj.value = 1000 + self.made
-                arguments = ()
-            self.calls.append((name, *(getattr(argument, "value", argument) for argument in arguments)))
-            return 1 if name == failing else 0
-
-        return function
-
-    def _gemm(self, name, dtype, failing):
-        def gemm(handle, op_a, op_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc):
-            self.calls.append((name, handle.value))
-            assert (alpha._obj.value, beta._obj.value) == (1.0, 0.0)
-            product = np.matmul(read(a, op_a, lda, m, k, dtype), read(b, op_b, ldb, k, n, dtype))
-            read(c, 0, ldc, m, n, dtype)[...] = product + self._wrong
-            return 13 if name == failing else 0
-
-        return gemm
-
-
-class DeviceArray(np.ndarray):
-    """An array of NumPy with an address where CuPy has it."""
-
-    @property
-    def data(self):
-        return SimpleNamespace(ptr=self.__array_interface__["data"][0])
-
-
-def on_device(values):
-    return np.asarray(values).view(DeviceArray)
-
-
-class Cupy(ModuleType):
-    """What `Cublas` asks of CuPy: NumPy's arrays, and a current stream."""
-
-    def __init__(self):
-        super().__init__("cupy")
-        self.stream, self.allocated, self.fell_back = SimpleNamespace(ptr=7), [], 0
-        self.cuda = SimpleNamespace(
-            alloc=self._alloc,
-            get_current_stream=lambda: self.stream,
-            runtime=SimpleNamespace(getDevice=lambda: 0, runtimeGetVersion=lambda: 13020),
-        )
-
-    def _alloc(self, size):
-        self.allocated.append(size)
-        return SimpleNamespace(ptr=500 + len(self.allocated))
-
-    @staticmethod
-    def empty(shape, dtype):
-        return on_device(np.full(shape, np.nan, dtype))
-
-    @staticmethod
-    def ascontiguousarray(x):
-        return on_device(np.ascontiguousarray(x))
-
-    def matmul(self, a, b):
-        self.fell_back += 1
-        return np.matmul(a, b)
 
 
 @st.composite
