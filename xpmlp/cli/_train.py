@@ -133,12 +133,12 @@ def train(
             help="Of products in float32: highest, or tf32, which is faster on NVIDIA GPUs.", rich_help_panel=PLACE
         ),
     ] = DEFAULTS.precision,
-    graph: Annotated[
+    no_graph: Annotated[
         bool,
         typer.Option(
-            "--graph/--no-graph", help="CUDA graphs of training steps, for cupy and torch.", rich_help_panel=PLACE
+            "--no-graph", help="Do not capture steps into CUDA graphs, as cupy and torch do.", rich_help_panel=PLACE
         ),
-    ] = DEFAULTS.graph,
+    ] = not DEFAULTS.graph,
     out: Annotated[
         Path | None,
         typer.Option(help="Folder for the run.", show_default="runs/<dataset>-<time>", rich_help_panel=RUN),
@@ -196,7 +196,7 @@ def train(
         device=device,
         dtype=dtype,
         precision=precision,
-        graph=graph,
+        graph=not no_graph,
     )
     records: list[Record] = []
     resumption = None
