@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from xpmlp import SGD, Adam, AdamW, Constant, Cosine, ElasticNet, Network, Recipe, XpmlpWarning, get_backend, initialize
-from xpmlp.backends import _graphs
+from xpmlp.backends import _graphs, _jax
 from xpmlp.backends._cupy_graphs import CupyStream
 from xpmlp.backends._graphs import Captured
 from xpmlp.backends._numpy import NumpyBackend
@@ -269,6 +270,24 @@ def test_graphs_are_an_option_of_a_backend_and_of_a_run():
     assert without == get_backend("numpy", graphs=False)
     assert repr(without) == "<xpmlp backend numpy on cpu in float32, without graphs>"
     assert get_backend("auto", device="cpu", graphs=False) == without
+
+
+@pytest.mark.parametrize(("case", "scaled"), [("nesterov", True), ("adamw, dropout", False)])
+def test_jax_scans_over_the_full_minibatches_of_an_epoch_on_a_gpu(case, scaled, monkeypatch):
+    """Asked for on the CPU, under the name of a GPU."""
+    pytest.importorskip("jax", reason="this is about jax")
+    monkeypatch.setattr(_jax, "MOST_STEPS", 3)
+    net, recipe = CASES[case]
+    recipe = replace(recipe, batch_size=4)  # three minibatches, two, and one of three examples
+    backend, stepwise = get_backend("jax"), get_backend("jax")
+    backend.device_name, seen = "cuda:0", []
+    trainer = Trainer(backend, net, recipe)
+    trainer.start(initialize(net, seed=3))
+    trainer.run_epoch(*examples(backend, scaled=scaled), np.arange(N), on_step=seen.append)
+    assert seen == [12, 8, 3]
+    found, expected = (trained(each, net, recipe, scaled=scaled)[0] for each in (backend, stepwise))
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
 
 
 class Log(list):

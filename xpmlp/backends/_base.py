@@ -63,7 +63,7 @@ class Backend(ABC):
     dtype : {"float32", "float64"}
         The floating dtype of every array that the backend makes.
     graphs : bool
-        Whether steps may be captured into CUDA graphs, where the library can.
+        Whether many steps may be asked for at once on CUDA: captured into graphs, or scanned over by JAX.
     precision : {"highest", "tf32"}
         Of products in float32: as the dtype says, or with the 10 bits of mantissa that an NVIDIA GPU's tensor cores
         read, which is faster.

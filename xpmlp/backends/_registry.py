@@ -42,7 +42,7 @@ def get_backend(
     dtype : {"float32", "float64"}
         The floating dtype of all that is computed.
     graphs : bool
-        Whether CuPy and torch may capture training steps into CUDA graphs, on a GPU.
+        Whether CuPy and torch may capture training steps into CUDA graphs, and JAX scan over them, on a GPU.
     precision : {"highest", "tf32"}
         Of products in float32: tf32 lets an NVIDIA GPU read 10 bits of their mantissa, which is faster.
 

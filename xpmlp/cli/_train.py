@@ -136,7 +136,7 @@ def train(
     no_graph: Annotated[
         bool,
         typer.Option(
-            "--no-graph", help="Do not capture steps into CUDA graphs, as cupy and torch do.", rich_help_panel=PLACE
+            "--no-graph", help="On a GPU, ask for one step at a time: no CUDA graphs, no scans.", rich_help_panel=PLACE
         ),
     ] = not DEFAULTS.graph,
     out: Annotated[
