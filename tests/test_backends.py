@@ -9,7 +9,7 @@ import pytest
 from conftest import open_backend
 
 from xpmlp.backends import BACKENDS, backend_of, get_backend, statuses
-from xpmlp.errors import InputError
+from xpmlp.errors import BackendError, InputError
 
 HOST = np.array([[1.0, -2.0, 3.5], [0.0, 1e-3, 7.0]])
 
@@ -283,6 +283,53 @@ def test_backends_are_equal_where_library_device_and_dtype_are(backend_name):
     assert hash(one) == hash(same)
     assert one != other
     assert one != backend_name
+
+
+def test_an_unknown_precision_or_one_that_the_dtype_or_the_device_has_not_is_refused(backend_name):
+    with pytest.raises(InputError, match="precision is 'half', but must be one of: highest, tf32"):
+        get_backend("numpy", precision="half")
+    with pytest.raises(InputError, match="precision tf32 is of products in float32, but dtype is float64"):
+        get_backend("numpy", dtype="float64", precision="tf32")
+    kind = type(open_backend(backend_name))
+    if kind().device_name.startswith("cuda"):
+        assert repr(kind(precision="tf32")).endswith("in float32, precision tf32>")
+        return
+    with pytest.raises(BackendError, match=f"precision tf32 is of NVIDIA GPUs, but backend {kind.name} computes on"):
+        kind(precision="tf32")
+
+
+def test_auto_refuses_a_precision_that_no_gpu_is_there_for(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    with pytest.raises(BackendError, match="CuPy is not installed"):
+        get_backend("auto", precision="tf32")
+
+
+@pytest.mark.parametrize(("precision", "allowed"), [("highest", False), ("tf32", True)])
+@pytest.mark.parametrize("before", [False, True])
+def test_torch_on_cuda_computes_in_the_precision_and_leaves_the_process_its_own(precision, allowed, before):
+    torch = pytest.importorskip("torch", reason="this is about torch")
+    backend, switches = get_backend("torch"), torch.backends.cuda.matmul
+    backend.device_name, backend.precision = "cuda:0", precision
+    process = switches.allow_tf32
+    switches.allow_tf32 = before
+    try:
+        with backend.computing():
+            assert switches.allow_tf32 is allowed
+            assert not torch.is_grad_enabled()
+        assert switches.allow_tf32 is before
+    finally:
+        switches.allow_tf32 = process
+
+
+@pytest.mark.parametrize(("precision", "jaxs"), [("highest", "highest"), ("tf32", "tensorfloat32")])
+def test_jax_on_cuda_computes_in_the_precision(precision, jaxs):
+    jax = pytest.importorskip("jax", reason="this is about jax")
+    backend = get_backend("jax")
+    backend.device_name, backend.precision = "cuda:0", precision
+    before = jax.config.jax_default_matmul_precision
+    with backend.computing():
+        assert jax.config.jax_default_matmul_precision == jaxs
+    assert jax.config.jax_default_matmul_precision == before
 
 
 def test_the_backend_of_an_array_is_that_of_its_library_and_device(backend):

@@ -5,6 +5,7 @@ from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
+from devices import Card
 
 from xpmlp.backends import BACKENDS, get_backend, statuses
 from xpmlp.backends._numpy import NumpyBackend
@@ -23,22 +24,6 @@ NO_GPU = "CuPy is installed, but there is no usable NVIDIA GPU or driver: "
 
 class CUDARuntimeError(RuntimeError):
     """Stands for cupy.cuda.runtime.CUDARuntimeError."""
-
-
-class Card:
-    """A device that can be made the current one, for good or for a while."""
-
-    def __init__(self, number):
-        self.id = number
-
-    def use(self):
-        pass
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *raised):
-        pass
 
 
 class OutOfMemoryError(MemoryError):

@@ -416,6 +416,25 @@ def test_fashion_mnist_is_found_through_the_environment(cli, data_dir, tmp_path,
     assert "Ankle boot" in cli("evaluate", "run")[1]
 
 
+def test_graphs_and_precision_are_kept_with_the_run_which_runs_before_them_lack(cli, tmp_path):
+    assert cli("train", "circles", "--no-graph", "--out", "run", *QUICK)[0] == 0
+    path = tmp_path / "run" / "config.json"
+    config = json.loads(path.read_text())
+    assert (config["options"].pop("graph"), config["options"].pop("precision")) == (False, "highest")
+    path.write_text(json.dumps(config))
+    assert cli("evaluate", "run")[0] == 0
+
+
+def test_a_precision_that_the_backend_or_the_dtype_has_not_is_refused(cli, tmp_path):
+    code, _, err = cli("train", "circles", "--precision", "tf32", "--out", "run")
+    assert code == 2
+    assert "precision tf32 is of NVIDIA GPUs, but backend numpy computes on cpu" in " ".join(err.split())
+    code, _, err = cli("train", "circles", "--precision", "tf32", "--dtype", "float64", "--out", "run")
+    assert code == 2
+    assert "precision tf32 is of products in float32, but dtype is float64" in " ".join(err.split())
+    assert not (tmp_path / "run").exists()
+
+
 def test_version_and_help(cli):
     assert cli("--version")[1].startswith("xpmlp ")
     assert "gradcheck" in cli("--help")[1]

@@ -516,7 +516,7 @@ def test_examples_that_are_not_finite_are_refused(bad):
     X, y = make("regression")
     model = new("regression").fit(X, y)
     X = X.copy()
-    X[1, 0], X[0, 0] = bad, -bad
+    X[1, 0] = bad
     with pytest.raises(ValueError, match=r"NaN|infinity"):
         model.predict(X)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -12,7 +14,7 @@ from xpmlp import InputError
 from xpmlp.experiments import prepare
 from xpmlp.options import Options
 from xpmlp.plots import curves_figure, save_figure
-from xpmlp.runs import METRICS, RunFolder
+from xpmlp.runs import METRICS, RunFolder, _run_of
 
 
 @pytest.fixture(scope="module")
@@ -100,3 +102,12 @@ def test_a_run_that_is_not_there_or_is_damaged_is_refused(folder):
         folder.config.write_text(damaged)
         with pytest.raises(InputError):
             folder.options()
+
+
+def test_options_that_came_later_leave_runs_that_were_begun_before_as_they_were():
+    """What a checkpoint keeps of its run's options is what it kept before there were these."""
+    options = prepare(Options(dataset="circles")).options
+    older = {k: v for k, v in options.to_json().items() if k not in {"data_dir", "precision", "graph"}}
+    kept = hashlib.sha256(json.dumps(older, sort_keys=True).encode()).hexdigest()
+    assert _run_of(prepare(Options.from_json(older)))[0] == kept
+    assert _run_of(prepare(replace(options, graph=False)))[0] != kept

@@ -146,7 +146,9 @@ def prepare(options: Options, *, progress: bool = False) -> Experiment:
         epochs=EPOCHS if options.epochs is None else options.epochs,
         seed=options.seed,
     )
-    backend = get_backend(options.backend, options.device, options.dtype)
+    backend = get_backend(
+        options.backend, options.device, options.dtype, graphs=options.graph, precision=options.precision
+    )
 
     options = _with_absolute_paths(options)
     dataset, parts = load_splits(options, progress=progress)

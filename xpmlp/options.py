@@ -58,8 +58,10 @@ class Options:
         Passes over the examples; by default 30, and more for few examples: enough for 1,500 steps.
     batch_size, seed : int
         As for `Recipe`; the seed is also that of the split and of the initial weights.
-    backend, device, dtype : str
+    backend, device, dtype, precision : str
         As for `get_backend`.
+    graph : bool
+        Likewise, its `graphs`.
     """
 
     dataset: str = "digits"
@@ -88,6 +90,8 @@ class Options:
     backend: str = "numpy"
     device: str | None = None
     dtype: str = "float32"
+    precision: str = "highest"
+    graph: bool = True
 
     @property
     def highest_rate(self) -> float:

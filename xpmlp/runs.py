@@ -37,6 +37,10 @@ __all__ = ["METRICS", "PARTS", "RunFolder", "model_at"]
 Value = TypeVar("Value")
 
 PARTS = ("train", "validation", "test")
+LATER = {
+    "precision": "highest",
+    "graph": True,
+}  # newer options, with what runs did that were begun before there were any
 METRICS = (
     "epoch",
     "seconds",
@@ -321,7 +325,12 @@ def model_at(path: Path) -> Model:
 
 def _run_of(experiment: Experiment) -> list[str]:
     """Return what a run's configuration and its data come to, in a word each; data may be found in another folder."""
-    decided = {name: value for name, value in experiment.options.to_json().items() if name != "data_dir"}
+    options = experiment.options.to_json()
+    decided = {
+        name: value
+        for name, value in options.items()
+        if name != "data_dir" and not (name in LATER and value == LATER[name])
+    }
     return [hashlib.sha256(json.dumps(decided, sort_keys=True).encode()).hexdigest(), fingerprint(experiment.dataset)]
 
 

@@ -230,9 +230,9 @@ def train(
     evaluate : mapping of str to (X, T), optional
         Sets to score after each epoch.
     should_stop : callable
-        Asked after each step; True ends the run with a record of the epoch so far.
+        Asked after each step, or many in one graph; True ends the run with a record of the epoch so far.
     on_step : callable
-        Told the number of examples of each step, once it is under way.
+        Told the number of examples of each step, or of many in one graph, once it is under way.
     resume : Resumption, optional
         Where to go on, in place of the initial weights: with the same arguments the rest of the run is the same, to the
         last bit where the library computes the same twice.

@@ -6,18 +6,20 @@ import os
 from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 import numpy as np
 from array_api_compat import device as device_of
 
+from xpmlp.backends._graphs import Captured, stepping_in_graphs
 from xpmlp.checks import check_choice
-from xpmlp.errors import BackendError, OutOfMemoryError, XpmlpError
+from xpmlp.errors import BackendError, InputError, OutOfMemoryError, XpmlpError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from types import TracebackType
 
+    from xpmlp.backends._graphs import Capturer
     from xpmlp.types import Array, Namespace
 
     Steps = Callable[..., Iterator[tuple[Any, Any, int]]]
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Backend", "Status", "device_memory", "not_installed", "unknown_device"]
 
 DTYPES = ("float32", "float64")
+PRECISIONS = ("highest", "tf32")
 
 Function = TypeVar("Function", bound="Callable[..., Any]")
 
@@ -61,6 +64,11 @@ class Backend(ABC):
         A device of the library, as `Status.devices` names them; the library's first choice by default.
     dtype : {"float32", "float64"}
         The floating dtype of every array that the backend makes.
+    graphs : bool
+        Whether many steps may be asked for at once on CUDA: captured into graphs, or scanned over by JAX.
+    precision : {"highest", "tf32"}
+        Of products in float32: as the dtype says, or with the 10 bits of mantissa that an NVIDIA GPU's tensor cores
+        read, which is faster.
 
     Attributes
     ----------
@@ -79,8 +87,10 @@ class Backend(ABC):
 
     Raises
     ------
+    InputError
+        For an unknown dtype or precision, and for tf32 in float64.
     BackendError
-        Where the library is missing or cannot compute on that device.
+        Where the library is missing or cannot compute on that device, or not in that precision.
     """
 
     name: ClassVar[str]
@@ -89,21 +99,44 @@ class Backend(ABC):
     device: Any
     device_name: str
     reason: str = ""
+    _capturer: Capturer | None = None  # where there are graphs
 
-    def __init__(self, device: str | None = None, dtype: str = "float32") -> None:
+    def __init__(
+        self, device: str | None = None, dtype: str = "float32", *, graphs: bool = True, precision: str = "highest"
+    ) -> None:
         check_choice("dtype", dtype, DTYPES)
+        check_choice("precision", precision, PRECISIONS)
+        if precision == "tf32" and dtype != "float32":
+            raise InputError(f"precision tf32 is of products in float32, but dtype is {dtype}: leave one of them out.")
         self.dtype = dtype
+        self.graphs = graphs
+        self.precision = precision
         self._open(device)
+        if precision == "tf32" and not self._on_cuda:
+            raise BackendError(
+                f"precision tf32 is of NVIDIA GPUs, but backend {self.name} computes on {self.device_name}: "
+                "leave it out, or choose another backend or device."
+            )
         self.float_dtype = getattr(self.xp, dtype)
 
     def __repr__(self) -> str:
-        return f"<xpmlp backend {self.name} on {self.device_name} in {self.dtype}>"
+        graphs = "" if self.graphs else ", without graphs"
+        precision = "" if self.precision == "highest" else f", precision {self.precision}"
+        return f"<xpmlp backend {self.name} on {self.device_name} in {self.dtype}{graphs}{precision}>"
 
     def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and (other.device_name, other.dtype) == (self.device_name, self.dtype)
+        return isinstance(other, Backend) and self._identity == other._identity
 
     def __hash__(self) -> int:
-        return hash((type(self), self.device_name, self.dtype))
+        return hash(self._identity)
+
+    @property
+    def _identity(self) -> tuple[Any, ...]:
+        return type(self), self.device_name, self.dtype, self.graphs, self.precision
+
+    @property
+    def _on_cuda(self) -> bool:
+        return self.device_name.startswith("cuda")
 
     @abstractmethod
     def _open(self, device: str | None) -> None:
@@ -173,9 +206,10 @@ class Backend(ABC):
     def capture(self, function: Function) -> Function:
         """As `compile`, for a function that is called again and again on the same buffers.
 
-        Its results may be overwritten by the next call.
+        Its results may be overwritten by the next call of a captured function.
         """
-        return self.compile(function)
+        compiled = self.compile(function)
+        return compiled if self._capturer is None else cast("Function", Captured(compiled, self._capturer))
 
     def stepping(self, step: Callable[..., Any], *, whole: bool = True) -> Steps:
         """Make the steps of an epoch fast.
@@ -195,6 +229,8 @@ class Backend(ABC):
             yields ``(layers, state, rows)``, with the number of rows, after each piece of work that is under way:
             a step, or many.
         """
+        if whole and self._capturer is not None:
+            return stepping_in_graphs(step, self._capturer, self.asindex)
         step = self.compile(step, donate=(0, 1)) if whole else step
 
         def steps(

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import functools
+import warnings
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from array_api_compat import is_cupy_array
 
 from xpmlp.backends._base import Backend, Status, device_memory, not_installed, unknown_device
-from xpmlp.errors import BackendError
+from xpmlp.backends._cublas import Cublas, load_cublas
+from xpmlp.backends._cupy_graphs import CupyStream, stream_of
+from xpmlp.backends._namespaces import replacing
+from xpmlp.errors import BackendError, XpmlpWarning
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
+    from collections.abc import Iterator
     from types import ModuleType
 
-    import numpy as np
-
-    from xpmlp.types import Array
+    from xpmlp.types import Array, Namespace
 
 __all__ = ["CupyBackend"]
 
@@ -27,6 +32,7 @@ class CupyBackend(Backend):
 
     name = "cupy"
     memory_errors = ("cudaErrorMemoryAllocation", "ALLOC_FAILED")  # CuPy's own is a MemoryError
+    _capturer: CupyStream | None
 
     def _open(self, device: str | None) -> None:
         cupy = _library()
@@ -41,7 +47,20 @@ class CupyBackend(Backend):
         import array_api_compat.cupy  # noqa: PLC0415 - optional; imports CuPy
 
         self._cupy = cupy
-        self.xp = array_api_compat.cupy
+        self._capturer = None
+        try:
+            products = _products(cupy, self.device.id, self.precision)
+        except BackendError as error:
+            if self.precision != "highest":
+                raise BackendError(f"precision {self.precision} needs products that cannot be had: {error}") from error
+            if self.graphs:
+                message = f"training steps are not captured into graphs, which takes longer: {error}"
+                warnings.warn(message, XpmlpWarning, stacklevel=4)
+            self.xp = array_api_compat.cupy
+            return
+        self.xp = _with_products(cupy, array_api_compat.cupy, products)
+        if self.graphs:
+            self._capturer = stream_of(cupy, self.device.id)
 
     @classmethod
     def status(cls) -> Status:
@@ -67,9 +86,12 @@ class CupyBackend(Backend):
         copied: np.ndarray = self._cupy.asnumpy(x)
         return copied
 
-    def _context(self) -> AbstractContextManager[Any]:
-        context: AbstractContextManager[Any] = self._cupy.cuda.Device(self.device.id)  # the current one of this thread
-        return context
+    @contextmanager
+    def _context(self) -> Iterator[None]:
+        """Make the backend's device the current one of this thread, and the stream that is captured its stream."""
+        stream = nullcontext() if self._capturer is None else self._capturer.current()
+        with self._cupy.cuda.Device(self.device.id), stream:
+            yield
 
     def _memory(self) -> str:
         with self._context():
@@ -125,6 +147,41 @@ def _check_computing(cupy: ModuleType, device: Any) -> None:
         raise _libraries_unfit(error) from error
     if total != 16.0:
         raise BackendError(f"the GPU computes wrongly: a product of ones summed to {total} and not to 16.")
+
+
+@functools.cache
+def _products(cupy: ModuleType, device: int, precision: str) -> Cublas:
+    """Return products by a cuBLAS of our own, tried on the device: their handles stay until the process ends."""
+    a, b = np.arange(1.0, 7.0, dtype=np.float32).reshape(2, 3), np.arange(12.0, dtype=np.float32).reshape(3, 4)
+    try:
+        products = Cublas(cupy, load_cublas(cupy), precision)
+        with cupy.cuda.Device(device):
+            found = cupy.asnumpy(products.matmul(cupy.asarray(a), cupy.asarray(b.T.copy()).T))
+    except Exception as error:
+        raise BackendError(f"cuBLAS cannot be called here: {type(error).__name__}: {error}") from error
+    if not np.array_equal(found, np.matmul(a, b)):
+        raise BackendError(f"cuBLAS computes wrongly: a product is {found.tolist()}.")
+    return products
+
+
+def _with_products(cupy: ModuleType, standard: ModuleType, products: Cublas) -> Namespace:
+    """Return the standard's functions, with products, and sums over one axis, that can be captured into a graph."""
+
+    @functools.cache  # without bounds: a graph goes on reading what it was captured with
+    def ones(shape: tuple[int, int], dtype: Any) -> Array:
+        return cupy.ones(shape, dtype=dtype)
+
+    def total(x: Array, /, *, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Array:
+        if axis not in (0, 1, -1, -2) or dtype is not None or x.ndim != 2 or x.dtype.kind != "f":
+            return standard.sum(x, axis=axis, dtype=dtype, keepdims=keepdims)
+        rows, columns = x.shape
+        if axis in (0, -2):
+            sums = products.matmul(ones((1, rows), x.dtype), x)
+            return sums if keepdims else sums[0, :]
+        sums = products.matmul(x, ones((columns, 1), x.dtype))
+        return sums if keepdims else sums[:, 0]
+
+    return replacing(standard, matmul=products.matmul, sum=total)
 
 
 def _libraries_unfit(cause: object) -> BackendError:

@@ -2,7 +2,8 @@
 
 A library launches one kernel an operation, which takes the host longer than a small kernel takes the device. A graph is
 captured from a function while it is called, and launched as one. It works on the very memory that it was captured on:
-it is replayed only for arguments in the same buffers, and its results are overwritten by the next replay.
+it is replayed only for arguments in the same buffers, and its results may be overwritten by the next replay, its own or
+another graph's.
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ import warnings
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+import numpy as np
+
 from xpmlp.errors import XpmlpWarning
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator
-
-    import numpy as np
 
     from xpmlp.types import Array
 
@@ -33,6 +34,9 @@ class Capturer(Protocol):
 
     def address(self, array: Array) -> Hashable:
         """Return what tells an array's buffer and layout from others: address, shape, strides, dtype."""
+
+    def fill(self, array: Array, values: np.ndarray) -> None:
+        """Copy values of the host, of the array's shape and dtype, to its buffer, after the work that is under way."""
 
     def capture(self, call: Callable[[], Any]) -> tuple[Callable[[], None], Any]:
         """Call a function, recording the work that it asks for: return what does that work, and the results."""
@@ -76,8 +80,7 @@ class Captured:
             if self._count(key) < SEEN_BEFORE:
                 return self.function(*arguments)
             graph = self._capture(key, arguments)
-            if graph is None:
-                return self.function(*arguments)
+            return self.function(*arguments) if graph is None else graph.results
         self._graphs.move_to_end(key)
         graph.replay()
         return graph.results
@@ -99,8 +102,10 @@ class Captured:
         return before
 
     def _capture(self, key: Hashable, arguments: tuple[Any, ...]) -> _Graph | None:
+        """Capture what the function does, and do it; None where that fails, and then nothing was done."""
         try:
             replay, results = self._capturer.capture(lambda: self.function(*arguments))
+            replay()
         except Exception as error:  # noqa: BLE001 - whatever the library could not capture, it can do
             self._failed = True
             self._graphs.clear()
@@ -108,7 +113,7 @@ class Captured:
                 f"the work could not be captured into a graph, and is asked for operation by operation, which takes "
                 f"longer: {type(error).__name__}: {error}. Graphs are not tried with --no-graph (graphs=False).",
                 XpmlpWarning,
-                stacklevel=2,
+                stacklevel=3,
             )
             return None
         self._graphs[key] = graph = _Graph(replay, results)
@@ -118,7 +123,7 @@ class Captured:
 
 
 def stepping_in_graphs(
-    step: Callable[..., Any], capturer: Capturer, move_rows: Callable[[np.ndarray, Array | None], Array]
+    step: Callable[..., Any], capturer: Capturer, asindex: Callable[[np.ndarray], Array]
 ) -> Callable[..., Iterator[tuple[Any, Any, int]]]:
     """As `Backend.stepping`: up to `MOST_STEPS` steps in one graph, on rows that lie where the last ones lay.
 
@@ -128,16 +133,17 @@ def stepping_in_graphs(
         As there.
     capturer : Capturer
         Of the library that holds the arrays.
-    move_rows : callable
-        ``move_rows(rows, buffer)`` moves rows from the host into a buffer of their size, or a new one.
+    asindex : callable
+        `Backend.asindex`, which moves rows to a new buffer.
     """
-    buffers: dict[int, Array] = {}
+    buffers: dict[int, Array] = {}  # by the number of rows in them
 
     @functools.cache
     def captured(size: int) -> Captured:
         def several(layers: Any, state: Any, X: Any, T: Array, rows: Array, weights: Array | None) -> tuple[Any, Any]:
-            for start in range(0, rows.shape[0], size):
-                layers, state = step(layers, state, X, T, rows[start : start + size], weights)
+            n = rows.shape[0]
+            for start in range(0, n, size):
+                layers, state = step(layers, state, X, T, rows[start : min(start + size, n)], weights)
             return layers, state
 
         return Captured(several, capturer)
@@ -148,7 +154,12 @@ def stepping_in_graphs(
         for start in range(0, order.shape[0], MOST_STEPS * size):
             rows = order[start : start + MOST_STEPS * size]
             n = rows.shape[0]
-            buffers[n] = move_rows(rows, buffers.get(n))
+            if n in buffers:
+                capturer.fill(buffers[n], np.ascontiguousarray(rows, dtype=np.int64))
+            else:
+                buffers[n] = asindex(rows)
+                if len(buffers) > MOST_GRAPHS:
+                    buffers.pop(next(iter(buffers)))
             layers, state = captured(size)(layers, state, X, T, buffers[n], weights)
             yield layers, state, n
 

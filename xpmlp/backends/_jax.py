@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from array_api_compat import is_jax_array
 
 from xpmlp.backends._base import Backend, Function, Status, device_memory, not_installed, unknown_device
+from xpmlp.backends._graphs import MOST_STEPS
 from xpmlp.errors import BackendError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
     from types import ModuleType
 
+    from xpmlp.backends._base import Steps
     from xpmlp.types import Array
 
 __all__ = ["JaxBackend"]
+
+PRECISIONS = {"highest": "highest", "tf32": "tensorfloat32"}
 
 
 class JaxBackend(Backend):
@@ -72,9 +78,43 @@ class JaxBackend(Backend):
         compiled: Function = self._jax.jit(function, donate_argnums=donate)
         return compiled
 
+    def stepping(self, step: Callable[..., Any], *, whole: bool = True) -> Steps:
+        """On CUDA, scan over up to `MOST_STEPS` minibatches in one call; what is left over is a step as elsewhere."""
+        single = super().stepping(step, whole=whole)
+        return self._scanning(step, single) if whole and self.graphs and self._on_cuda else single
+
+    def _scanning(self, step: Callable[..., Any], single: Steps) -> Steps:
+        def several(layers: Any, state: Any, X: Any, T: Array, rows: Array, weights: Array | None) -> Any:
+            def one(carried: Any, rows: Array) -> tuple[Any, None]:
+                return step(*carried, X, T, rows, weights), None
+
+            return self._jax.lax.scan(one, (layers, state), rows)[0]
+
+        scanned = self.compile(several, donate=(0, 1))
+
+        def steps(
+            layers: Any, state: Any, X: Any, T: Array, order: np.ndarray, size: int, weights: Array | None
+        ) -> Iterator[tuple[Any, Any, int]]:
+            full = order.shape[0] // size * size
+            for start in range(0, full, MOST_STEPS * size):
+                rows = order[start : min(start + MOST_STEPS * size, full)]
+                layers, state = scanned(layers, state, X, T, self.asindex(rows.reshape(-1, size)), weights)
+                yield layers, state, rows.shape[0]
+            if full < order.shape[0]:
+                yield from single(layers, state, X, T, order[full:], size, weights)
+
+        return steps
+
     def refill(self, x: Array, value: float) -> Array:
         """Return a new array: JAX's cannot be written to."""
         return self.xp.full_like(x, value)
+
+    def _context(self) -> AbstractContextManager[Any]:
+        """On CUDA, compute products in the backend's precision: JAX's own choice there is TF32 for float32."""
+        if not self._on_cuda:
+            return nullcontext()
+        context: AbstractContextManager[Any] = self._jax.default_matmul_precision(PRECISIONS[self.precision])
+        return context
 
     def _memory(self) -> str:
         found = self.device.memory_stats() or {}  # none for the CPU

@@ -22,7 +22,14 @@ BACKENDS: dict[str, type[Backend]] = {
 }
 
 
-def get_backend(name: str = "numpy", device: str | None = None, dtype: str = "float32") -> Backend:
+def get_backend(
+    name: str = "numpy",
+    device: str | None = None,
+    dtype: str = "float32",
+    *,
+    graphs: bool = True,
+    precision: str = "highest",
+) -> Backend:
     """Open an array library on a device.
 
     Parameters
@@ -34,6 +41,10 @@ def get_backend(name: str = "numpy", device: str | None = None, dtype: str = "fl
         One of its devices: "cpu", "cuda:0", "mps", ...; the library's first choice by default.
     dtype : {"float32", "float64"}
         The floating dtype of all that is computed.
+    graphs : bool
+        Whether CuPy and torch may capture training steps into CUDA graphs, and JAX scan over them, on a GPU.
+    precision : {"highest", "tf32"}
+        Of products in float32: tf32 lets an NVIDIA GPU read 10 bits of their mantissa, which is faster.
 
     Returns
     -------
@@ -43,26 +54,26 @@ def get_backend(name: str = "numpy", device: str | None = None, dtype: str = "fl
     Raises
     ------
     InputError
-        For an unknown name or dtype.
+        For an unknown name, dtype or precision, and for tf32 in float64.
     BackendError
         Where the library or the device cannot be used, saying which of these it is: not installed, libraries
-        missing or mismatched, no usable GPU or driver. Another one is never taken in its place.
+        missing or mismatched, no usable GPU or driver, no GPU for tf32. Another one is never taken in its place.
     """
     check_choice("backend", name, [*BACKENDS, "auto"])
     if name != "auto":
-        return BACKENDS[name](device, dtype)
+        return BACKENDS[name](device, dtype, graphs=graphs, precision=precision)
     backend: Backend
     if device == "cpu":
-        backend = NumpyBackend(device, dtype)
+        backend = NumpyBackend(device, dtype, graphs=graphs, precision=precision)
         backend.reason = "the device asked for is the CPU"
         return backend
     try:
-        backend = CupyBackend(device, dtype)
+        backend = CupyBackend(device, dtype, graphs=graphs, precision=precision)
         backend.reason = "a GPU is usable"
     except BackendError as error:
-        if device is not None:
+        if device is not None or precision != "highest":
             raise
-        backend = NumpyBackend(device, dtype)
+        backend = NumpyBackend(device, dtype, graphs=graphs)
         backend.reason = f"no GPU: {error}"
     return backend
 

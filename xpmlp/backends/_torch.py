@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,9 +10,11 @@ from array_api_compat import is_torch_array
 
 from xpmlp.backends._base import Backend, Status, device_memory, not_installed, unknown_device
 from xpmlp.backends._memory import keep_freed_memory
+from xpmlp.backends._torch_graphs import TorchStream, stream_of
 from xpmlp.errors import BackendError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from contextlib import AbstractContextManager
     from types import ModuleType
 
@@ -25,6 +28,7 @@ class TorchBackend(Backend):
 
     name = "torch"
     memory_errors = ("out of memory", "can't allocate memory", "not enough memory", "ALLOC_FAILED")
+    _capturer: TorchStream | None
 
     def _open(self, device: str | None) -> None:
         torch = _library()
@@ -44,6 +48,7 @@ class TorchBackend(Backend):
 
         self._torch = torch
         self.xp = array_api_compat.torch
+        self._capturer = stream_of(torch, self.device) if self.graphs and self._on_cuda else None
 
     @classmethod
     def status(cls) -> Status:
@@ -72,8 +77,15 @@ class TorchBackend(Backend):
         return np.array(x.cpu().numpy())
 
     def _context(self) -> AbstractContextManager[Any]:
-        context: AbstractContextManager[Any] = self._torch.no_grad()  # the backward pass is ours
+        """Turn autograd off: the backward pass is ours. On CUDA, also fix the precision, and make way for graphs."""
+        context: AbstractContextManager[Any] = self._context_on_cuda() if self._on_cuda else self._torch.no_grad()
         return context
+
+    @contextmanager
+    def _context_on_cuda(self) -> Iterator[None]:
+        stream = nullcontext() if self._capturer is None else self._capturer.current()
+        with self._torch.no_grad(), _tf32(self._torch, allowed=self.precision == "tf32"), stream:
+            yield
 
     def _memory(self) -> str:
         if self.device.type != "cuda":
@@ -87,6 +99,18 @@ class TorchBackend(Backend):
             self._torch.cuda.synchronize(self.device)
         elif self.device.type == "mps":
             self._torch.mps.synchronize()
+
+
+@contextmanager
+def _tf32(torch: ModuleType, *, allowed: bool) -> Iterator[None]:
+    """Let products in float32 use TF32 or not, for a while: torch has one switch for the process."""
+    switches = torch.backends.cuda.matmul
+    before = switches.allow_tf32
+    switches.allow_tf32 = allowed
+    try:
+        yield
+    finally:
+        switches.allow_tf32 = before
 
 
 def _library() -> ModuleType:

@@ -127,6 +127,18 @@ def train(
     backend: BackendName = DEFAULTS.backend,
     device: Device = DEFAULTS.device,
     dtype: Annotated[str, typer.Option(help="float32 or float64.", rich_help_panel=PLACE)] = DEFAULTS.dtype,
+    precision: Annotated[
+        str,
+        typer.Option(
+            help="Of products in float32: highest, or tf32, which is faster on NVIDIA GPUs.", rich_help_panel=PLACE
+        ),
+    ] = DEFAULTS.precision,
+    no_graph: Annotated[
+        bool,
+        typer.Option(
+            "--no-graph", help="On a GPU, ask for one step at a time: no CUDA graphs, no scans.", rich_help_panel=PLACE
+        ),
+    ] = not DEFAULTS.graph,
     out: Annotated[
         Path | None,
         typer.Option(help="Folder for the run.", show_default="runs/<dataset>-<time>", rich_help_panel=RUN),
@@ -182,6 +194,8 @@ def train(
         backend=backend,
         device=device,
         dtype=dtype,
+        precision=precision,
+        graph=not no_graph,
     )
     if resume is not None:
         _check_alone(context)

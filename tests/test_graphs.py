@@ -1,0 +1,458 @@
+"""Steps in graphs: the same weights as step by step, captured once, without asking for an array's values."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from xpmlp import SGD, Adam, AdamW, Constant, Cosine, ElasticNet, Network, Recipe, XpmlpWarning, get_backend, initialize
+from xpmlp.backends import _graphs, _jax
+from xpmlp.backends._cupy_graphs import CupyStream
+from xpmlp.backends._graphs import Captured
+from xpmlp.backends._numpy import NumpyBackend
+from xpmlp.backends._strict import StrictBackend
+from xpmlp.backends._torch_graphs import TorchStream
+from xpmlp.examples import Scaled
+from xpmlp.experiments import prepare
+from xpmlp.options import Options
+from xpmlp.training import Trainer
+
+N, D, M, K = 23, 5, 3, 10  # minibatches of 10, 10 and 3
+
+
+class Recorder:
+    """A capturer on the host: while it captures nothing is computed, and a replay writes where the results lay."""
+
+    def __init__(self):
+        self.captures, self.replays, self.fills, self.known = 0, 0, 0, {}
+
+    @staticmethod
+    def memory(array):
+        return getattr(array, "_array", array)  # of array-api-strict, or an array of NumPy
+
+    def address(self, array):
+        values = self.memory(array)
+        address = values.__array_interface__["data"][0]
+        self.known[address, values.nbytes] = values
+        return address, values.shape, values.strides, values.dtype
+
+    def fill(self, array, values):
+        assert values.dtype == self.memory(array).dtype
+        self.fills += 1
+        self.memory(array)[...] = values
+
+    def capture(self, call):
+        self.captures += 1
+        before = [(values, values.copy()) for values in self.known.values() if values.flags.writeable]
+        results = self._in_memory(call())
+        arguments = {id(values) for values, _ in before}
+        for values in self._leaves(results):
+            if id(values) not in arguments and values.flags.writeable:
+                values[...] = 99  # not computed yet
+        for values, kept in before:
+            values[...] = kept
+        self.known.clear()
+
+        def replay():
+            self.replays += 1
+            for values, new in zip(self._leaves(results), self._leaves(call()), strict=True):
+                if values is not new:
+                    values[...] = new
+
+        return replay, results
+
+    @staticmethod
+    def _in_memory(results):
+        """As a device has them: a 0-d array where NumPy gives a number."""
+        if isinstance(results, tuple) and any(isinstance(part, np.generic) for part in results):
+            return tuple(np.asarray(part) for part in results)
+        return results
+
+    def _leaves(self, nest):
+        if isinstance(nest, tuple | list):
+            return [leaf for part in nest for leaf in self._leaves(part)]
+        return [np.asarray(self.memory(nest))]
+
+
+class Refusing(Recorder):
+    """A capturer of a library that cannot capture, and says so after the work was called."""
+
+    def capture(self, call):
+        super().capture(call)
+        raise NotImplementedError("cuBLAS")
+
+
+class GraphNumpy(NumpyBackend):
+    capturer = Recorder
+
+    def _open(self, device):
+        super()._open(device)
+        self._capturer = self.capturer() if self.graphs else None
+
+    def to_numpy(self, x):
+        return np.array(x)
+
+
+class GraphStrict(StrictBackend):
+    """array-api-strict on a device that is not the host: what reads a value there raises."""
+
+    def _open(self, device):
+        super()._open(device or "device1")
+        self._capturer = Recorder() if self.graphs else None
+
+
+class RefusedNumpy(GraphNumpy):
+    capturer = Refusing
+
+
+NETWORK = Network.build(D, [6], M, activation="tanh")
+DROPOUT = Network.build(D, [6, 4], M, dropout=0.4, input_dropout=0.1)
+CASES = {
+    "sgd": (NETWORK, Recipe(SGD(), Constant(0.1), batch_size=K)),
+    "nesterov": (NETWORK, Recipe(SGD(0.9, nesterov=True), Cosine(0.1, total=15, warmup=2), batch_size=K)),
+    "adam": (NETWORK, Recipe(Adam(), Constant(0.01), ElasticNet((1e-3, 0.0), (0.0, 1e-2)), batch_size=K)),
+    "adamw, dropout": (DROPOUT, Recipe(AdamW(), Cosine(0.01, total=15, warmup=2), batch_size=K, seed=5)),
+}
+
+
+def examples(backend, *, scaled=False, seed=0):
+    rng = np.random.default_rng(seed)
+    T = backend.own(np.eye(M)[rng.integers(0, M, N)])
+    if scaled:
+        return Scaled(backend.asis(rng.integers(0, 256, (N, D), dtype=np.uint8)), backend.own(np.full(D, 1 / 255))), T
+    return backend.own(rng.normal(size=(N, D))), T
+
+
+def trained(backend, net, recipe, *, epochs=4, weights=None, data=None, **kinds):
+    """Weights, optimiser's state and readings of some epochs, as NumPy arrays; and the trainer."""
+    X, T = data or examples(backend, **kinds)
+    weights = None if weights is None else backend.own(weights)
+    trainer = Trainer(backend, net, recipe)
+    trainer.start(initialize(net, seed=3))
+    orders, readings = np.random.default_rng(7), []
+    for _ in range(epochs):
+        assert trainer.run_epoch(X, T, orders.permutation(N), weights=weights) == N
+        reading = trainer.read({"training": (X, T)})
+        readings.append((reading.loss, reading.rate, *vars(reading.scores["training"]).values()))
+    arrays = [p for layer in trainer.copy_layers() for p in layer]
+    arrays += [p for part in trainer.state.optimizer for p in part]
+    return [*(backend.to_numpy(p) for p in arrays), np.array(readings)], trainer
+
+
+def assert_same(found, expected):
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("scaled", [False, True], ids=["floating", "8-bit"])
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("kind", [GraphNumpy, GraphStrict])
+def test_graphs_give_the_weights_and_scores_that_steps_give(kind, case, scaled):
+    if kind is GraphStrict:
+        pytest.importorskip("array_api_strict", reason="its device stands for a GPU")
+    backend = kind()
+    found, _ = trained(backend, *CASES[case], scaled=scaled)
+    expected, _ = trained(kind(graphs=False), *CASES[case], scaled=scaled)
+    assert backend._capturer.replays >= 2
+    assert_same(found, expected)
+
+
+def test_graphs_take_weights_of_examples():
+    weights = np.random.default_rng(1).uniform(size=(N, 1))
+    found, _ = trained(GraphNumpy(), *CASES["adam"], weights=weights)
+    expected, _ = trained(GraphNumpy(graphs=False), *CASES["adam"], weights=weights)
+    assert_same(found, expected)
+
+
+def test_an_epoch_and_an_evaluation_are_captured_once_and_replayed_from_then_on():
+    backend = GraphNumpy()
+    trained(backend, *CASES["adam"], epochs=6)
+    capturer = backend._capturer
+    assert (capturer.captures, capturer.replays) == (2, 10)  # both from the second epoch on
+    assert capturer.fills == 5
+
+
+def test_many_minibatches_are_cut_into_graphs_of_some_steps(monkeypatch):
+    monkeypatch.setattr(_graphs, "MOST_STEPS", 4)
+    backend, seen = GraphNumpy(), []
+    recipe = Recipe(Adam(), Constant(0.01), batch_size=2)
+    trainer = Trainer(backend, NETWORK, recipe)
+    trainer.start(initialize(NETWORK, seed=3))
+    X, T = examples(backend)
+    for _ in range(3):
+        trainer.run_epoch(X, T, np.arange(N), on_step=seen.append)
+    assert seen == [8, 8, 7] * 3  # four steps, four, and four of which the last is of one example
+    assert backend._capturer.captures == 2
+    expected, _ = trained(GraphNumpy(graphs=False), NETWORK, recipe)
+    assert_same(trained(GraphNumpy(), NETWORK, recipe)[0], expected)
+
+
+def test_a_stop_is_asked_for_after_each_graph(monkeypatch):
+    monkeypatch.setattr(_graphs, "MOST_STEPS", 4)
+    backend = GraphNumpy()
+    trainer = Trainer(backend, NETWORK, Recipe(Adam(), Constant(0.01), batch_size=2))
+    trainer.start(initialize(NETWORK, seed=3))
+    assert trainer.run_epoch(*examples(backend), np.arange(N), should_stop=lambda: True) == 8
+
+
+def test_other_examples_and_another_fit_are_not_taken_for_the_first():
+    backend = GraphNumpy()
+    trainer = Trainer(backend, *CASES["adam"])
+    eager = Trainer(GraphNumpy(graphs=False), *CASES["adam"])
+    data = [examples(backend, seed=seed) for seed in (0, 1)]
+    for number in (0, 0, 0, 1, 1, 1, 0):
+        for each in (trainer, eager):
+            each.start(initialize(NETWORK, seed=number))
+            for _ in range(3):
+                each.run_epoch(*data[number], np.arange(N))
+        assert_same(
+            [p for layer in trainer.copy_layers() for p in layer], [p for layer in eager.copy_layers() for p in layer]
+        )
+
+
+def test_what_cannot_be_captured_is_warned_of_once_and_computed_all_the_same():
+    with pytest.warns(
+        XpmlpWarning, match=r"could not be captured .* NotImplementedError: cuBLAS.* --no-graph"
+    ) as caught:
+        found, trainer = trained(RefusedNumpy(), *CASES["adam"])
+    assert len(caught) == 2  # the step, and the evaluation
+    assert trainer.backend._capturer.captures == 2
+    expected, _ = trained(GraphNumpy(graphs=False), *CASES["adam"])
+    assert_same(found, expected)
+
+
+def test_a_graph_that_cannot_be_launched_is_given_up():
+    class Unlaunchable(Recorder):
+        def capture(self, call):
+            _, results = super().capture(call)
+
+            def replay():
+                raise MemoryError("no room for the graph")
+
+            return replay, results
+
+    doubled = Captured(lambda x: 2 * x, Unlaunchable())
+    x = np.arange(3.0)
+    assert doubled(x).tolist() == [0, 2, 4]
+    with pytest.warns(XpmlpWarning, match="MemoryError: no room for the graph"):
+        assert doubled(x).tolist() == [0, 2, 4]
+    assert doubled(x).tolist() == [0, 2, 4]
+
+
+def test_the_graph_that_was_not_used_for_longest_makes_room(monkeypatch):
+    monkeypatch.setattr(_graphs, "MOST_GRAPHS", 2)
+    capturer = Recorder()
+    doubled, buffers = Captured(lambda x: 2 * x, capturer), [np.full(2, float(n)) for n in range(3)]
+    for n in (0, 0, 1, 1, 0, 2, 2, 0):
+        assert doubled(buffers[n]).tolist() == [2.0 * n, 2.0 * n]
+    assert capturer.captures == 3
+    doubled(buffers[1])
+    assert capturer.captures == 4
+
+
+def test_the_loop_is_not_captured():
+    backend = GraphNumpy()
+    trainer = Trainer(backend, NETWORK, Recipe(Adam(), Constant(0.01), batch_size=K, mode="loop"))
+    trainer.start(initialize(NETWORK, seed=3))
+    for _ in range(3):
+        trainer.run_epoch(*examples(backend), np.arange(N))
+    assert backend._capturer.captures == 0
+
+
+def test_graphs_are_an_option_of_a_backend_and_of_a_run():
+    assert prepare(Options(dataset="circles")).backend == get_backend("numpy")
+    without = prepare(Options(dataset="circles", graph=False)).backend
+    assert without != get_backend("numpy")
+    assert without == get_backend("numpy", graphs=False)
+    assert repr(without) == "<xpmlp backend numpy on cpu in float32, without graphs>"
+    assert get_backend("auto", device="cpu", graphs=False) == without
+
+
+@pytest.mark.parametrize(("case", "scaled"), [("nesterov", True), ("adamw, dropout", False)])
+def test_jax_scans_over_the_full_minibatches_of_an_epoch_on_a_gpu(case, scaled, monkeypatch):
+    """Asked for on the CPU, under the name of a GPU."""
+    pytest.importorskip("jax", reason="this is about jax")
+    monkeypatch.setattr(_jax, "MOST_STEPS", 3)
+    net, recipe = CASES[case]
+    recipe = replace(recipe, batch_size=4)  # three minibatches, two, and one of three examples
+    backend, stepwise = get_backend("jax"), get_backend("jax")
+    backend.device_name, seen = "cuda:0", []
+    trainer = Trainer(backend, net, recipe)
+    trainer.start(initialize(net, seed=3))
+    trainer.run_epoch(*examples(backend, scaled=scaled), np.arange(N), on_step=seen.append)
+    assert seen == [12, 8, 3]
+    found, expected = (trained(each, net, recipe, scaled=scaled)[0] for each in (backend, stepwise))
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+
+
+class Log(list):
+    """What was asked of the fakes below, in order."""
+
+    @contextlib.contextmanager
+    def context(self, name):
+        self.append(f"enter {name}")
+        yield
+        self.append(f"leave {name}")
+
+
+class CupysStream:
+    """Stands for cupy.cuda.Stream."""
+
+    def __init__(self, cupy, name):
+        self.cupy, self.name, self.capturing = cupy, name, False
+
+    def __enter__(self):
+        self.outer, self.cupy.stream = self.cupy.stream, self
+        self.cupy.log.append(f"enter {self.name}")
+
+    def __exit__(self, *_):
+        self.cupy.stream = self.outer
+        self.cupy.log.append(f"leave {self.name}")
+
+    def record(self):
+        return f"event of {self.name}"
+
+    def wait_event(self, event):
+        self.cupy.log.append(f"{self.name} waits for {event}")
+
+    def begin_capture(self):
+        self.capturing = True
+        self.cupy.log.append("begin")
+
+    def end_capture(self):
+        self.capturing = False
+        self.cupy.log.append("end")
+        if self.cupy.invalid:
+            raise RuntimeError("cudaErrorStreamCaptureInvalidated")
+        return SimpleNamespace(launch=lambda: self.cupy.log.append(f"launch on {self.cupy.stream.name}"))
+
+
+def fake_cupy():
+    cupy = SimpleNamespace(log=Log(), invalid=False)
+    cupy.stream = CupysStream(cupy, "callers")
+    cupy.cuda = SimpleNamespace(
+        Stream=lambda non_blocking: CupysStream(cupy, "own" if non_blocking else "blocking"),
+        MemoryPool=lambda: SimpleNamespace(malloc="pool"),
+        get_current_stream=lambda: cupy.stream,
+        using_allocator=cupy.log.context,
+    )
+    return cupy
+
+
+BEFORE, AFTER = ["own waits for event of callers", "enter own"], ["callers waits for event of own", "leave own"]
+
+
+def test_the_stream_of_cupy_comes_after_the_callers_and_before_what_that_does_next():
+    cupy = fake_cupy()
+    stream = CupyStream(cupy)
+    with stream.current():
+        assert cupy.stream.name == "own"
+        with stream.current():
+            assert cupy.stream.name == "own"
+    assert cupy.log == [*BEFORE, *AFTER]
+    with contextlib.suppress(KeyError), stream.current():
+        raise KeyError
+    assert cupy.log == [*BEFORE, *AFTER] * 2
+    assert cupy.stream.name == "callers"
+
+
+def test_cupys_work_is_captured_on_its_stream_with_its_memory_and_launched_on_the_current_one():
+    cupy = fake_cupy()
+    stream = CupyStream(cupy)
+    with stream.current():
+        replay, results = stream.capture(lambda: cupy.log.append("work") or "results")
+        replay()
+    assert results == "results"
+    expected = ["enter pool", "begin", "work", "end", "leave pool", "launch on own"]
+    assert cupy.log == [*BEFORE, *expected, *AFTER]
+
+
+@pytest.mark.parametrize("invalid", [False, True])
+def test_a_capture_of_cupy_that_fails_is_ended_with_the_first_error(invalid):
+    cupy = fake_cupy()
+    cupy.invalid = invalid
+    stream = CupyStream(cupy)
+
+    def work():
+        raise NotImplementedError("cuBLAS")
+
+    with pytest.raises(NotImplementedError, match="cuBLAS"):
+        stream.capture(work)
+    assert not stream._stream.capturing
+    assert cupy.stream.name == "callers"
+    assert cupy.log.count("end") == 1
+
+
+def test_rows_are_copied_on_the_current_stream_of_cupy():
+    cupy, copied = fake_cupy(), []
+    stream = CupyStream(cupy)
+    array = SimpleNamespace(set=lambda values, stream: copied.append((values, stream.name)))
+    with stream.current():
+        stream.fill(array, "rows")
+    assert copied == [("rows", "own")]
+
+
+def test_an_array_of_cupy_is_known_by_address_shape_strides_and_dtype():
+    array = SimpleNamespace(data=SimpleNamespace(ptr=3), shape=(2,), strides=(4,), dtype=np.dtype("float32"))
+    assert CupyStream(fake_cupy()).address(array) == (3, (2,), (4,), np.dtype("float32"))
+
+
+def fake_torch():
+    """A torch whose streams and graphs write down what is asked of them."""
+    log = Log()
+    torch = SimpleNamespace(log=log, stream="callers")
+
+    class Stream:
+        def __init__(self, name):
+            self.name = name
+
+        def __eq__(self, other):
+            return self.name == other.name
+
+        __hash__ = None
+
+        def wait_stream(self, other):
+            log.append(f"{self.name} waits for {other.name}")
+
+    @contextlib.contextmanager
+    def current(stream):
+        outer, torch.stream = torch.stream, stream.name
+        with log.context(stream.name):
+            yield
+        torch.stream = outer
+
+    torch.cuda = SimpleNamespace(
+        Stream=lambda _: Stream("own"),
+        graph_pool_handle=lambda: "pool",
+        current_stream=lambda _: Stream(torch.stream),
+        stream=current,
+        CUDAGraph=lambda: SimpleNamespace(replay=lambda: log.append("replay")),
+        graph=lambda _, pool, stream, capture_error_mode: log.context(f"{pool} on {stream.name}, {capture_error_mode}"),
+    )
+    return torch
+
+
+def test_torchs_work_is_captured_on_a_stream_that_is_in_order_with_the_callers():
+    torch = fake_torch()
+    stream = TorchStream(torch, "cuda:0")
+    with stream.current(), stream.current():
+        replay, results = stream.capture(lambda: torch.log.append("work") or "results")
+        replay()
+    assert results == "results"
+    captured = ["enter pool on own, thread_local", "work", "leave pool on own, thread_local", "replay"]
+    assert torch.log == ["own waits for callers", "enter own", *captured, "callers waits for own", "leave own"]
+
+
+def test_an_array_of_torch_is_known_and_filled_where_it_lies():
+    torch = pytest.importorskip("torch", reason="this is about torch")
+    rows = torch.zeros(3, dtype=torch.int64)
+    stream = TorchStream(SimpleNamespace(cuda=fake_torch().cuda, from_numpy=torch.from_numpy), "cuda:0")
+    address = stream.address(rows)
+    stream.fill(rows, np.array([2, 0, 1]))
+    assert rows.tolist() == [2, 0, 1]
+    assert stream.address(rows) == address == (rows.data_ptr(), (3,), (1,), torch.int64)
