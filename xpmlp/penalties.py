@@ -66,9 +66,9 @@ class ElasticNet:
             if l1:
                 total = total + l1 * xp.sum(xp.abs(W))
             if l2:
-                total = total + l2 * xp.sum(W * W)
+                total = total + l2 * _square(xp, W)
             if self.alpha:
-                total = total + (0.5 * self.alpha / size) * xp.sum(W * W)
+                total = total + (0.5 * self.alpha / size) * _square(xp, W)
         return total
 
     def add_gradient(
@@ -84,6 +84,12 @@ class ElasticNet:
     def _strengths(self, layers: Sequence[Layer]) -> Iterator[tuple[Layer, float, float]]:
         none = (0.0,) * len(layers)
         return zip(layers, self.l1 or none, self.l2 or none, strict=True)
+
+
+def _square(xp: Namespace, W: Array) -> Array:
+    """|W|^2 as a product, a 0-d array: no array of squares is made."""
+    w = xp.reshape(W, (-1,))
+    return xp.matmul(w, w)
 
 
 def _add(xp: Namespace, dW: Array, W: Array, l1: float, l2: float, per_example: Array | float | None) -> Array:

@@ -50,6 +50,12 @@ def _zeros_like(x: np.ndarray, /, *, dtype: Any = None, device: Any = None) -> n
     return np.zeros(x.shape, dtype or x.dtype)
 
 
+def _full_like(x: np.ndarray, /, fill_value: Any, *, dtype: Any = None, device: Any = None) -> np.ndarray:  # noqa: ARG001 - as above
+    filled = np.empty(x.shape, dtype or x.dtype)
+    filled.fill(fill_value)
+    return filled
+
+
 def _ones(n: int, dtype: np.dtype) -> np.ndarray:
     return np.ones(n, dtype) if n > MANY else _kept_ones(n, dtype)
 
@@ -63,6 +69,7 @@ def _kept_ones(n: int, dtype: np.dtype) -> np.ndarray:
 
 SHORTCUTS: dict[str, Any] = {
     "astype": _astype,
+    "full_like": _full_like,
     "matmul": np.matmul,  # array-api-compat's takes a microsecond longer
     "max": _max,
     "sum": _sum,
