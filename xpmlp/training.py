@@ -254,7 +254,7 @@ def train(
     for name, (examples, targets) in {"training": (X, T), **evaluate}.items():
         if isinstance(examples, Scaled):
             _check_scaled(backend, name, examples)
-        floating = examples.scale if isinstance(examples, Scaled) else examples
+        floating = examples.scale[None, :] if isinstance(examples, Scaled) else examples
         _check_arrays(backend, name, floating, targets)
         _check_shapes(name, network, examples, targets)
         _check_finite(backend, f"the {name} examples", floating)
