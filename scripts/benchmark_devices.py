@@ -25,11 +25,10 @@ import numpy as np
 import typer
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, StrMethodFormatter
-from rich.console import Console
 from rich.table import Table
 from threadpoolctl import threadpool_info
 
-from commands import run_script
+from commands import print_table, run_script
 from xpmlp import (
     SGD,
     Constant,
@@ -287,7 +286,7 @@ def main(
         [json.loads(path.read_text()) for path in draw] if draw else [benchmark(backend, data_dir, rounds, seconds)]
     )
     for report in reports:
-        Console().print(table_of(report))
+        print_table(table_of(report))
     if out is not None and not draw:
         write_whole(out, (json.dumps(reports[0], indent=1) + "\n").encode())
     if figure is not None:

@@ -24,10 +24,9 @@ from typing import Annotated, Any
 
 import typer
 from joblib import cpu_count
-from rich.console import Console
 
 from benchmark_devices import processor
-from commands import run_script
+from commands import print_table, run_script
 from peers.charts import figure_of
 from peers.comparison import OWN_SHUFFLES, SAME_BATCHES, compare, disagreements, participants
 from peers.contenders import CONTENDERS, REFERENCE
@@ -86,7 +85,7 @@ def main(
         few=quick,
     )
     for table in tables_of(report):
-        Console().print(table)
+        print_table(table)
     if out is not None:
         write_whole(out, (json.dumps(report, indent=1) + "\n").encode())
     if figure is not None:
