@@ -70,7 +70,7 @@ def test_the_quick_start_lines_are_the_ones_that_ci_runs():
 def test_every_option_that_the_readme_names_exists():
     commands = (_train.train, _evaluate.evaluate, _predict.predict, _export.export, _show.show, _gradcheck.gradcheck)
     known = {name.replace("_", "-") for command in commands for name in command.__kwdefaults__ or {}}
-    own = {"out", "figure", "draw", "quick", "repetitions", "json"} | {"backend", "help"}  # of the scripts and of pytest
+    own = {"out", "figure", "draw", "quick", "repetitions", "json"} | {"backend", "help"}  # of scripts and pytest
     named = set(re.findall(r"--([a-z][a-z0-9-]+)", README))
     assert named <= known | own
     assert xpmlp.cli.app.registered_commands
