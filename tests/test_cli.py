@@ -110,7 +110,7 @@ def test_evaluate_takes_other_parts_and_other_data(cli, iris):
 
 
 def test_evaluate_takes_features_by_name_whatever_their_order(cli, iris, tmp_path):
-    assert cli("train", iris, "--out", "run", "--target", "species", "--quiet")[0] == 0
+    assert cli("train", iris, "--out", "run", "--target", "species", *QUICK)[0] == 0
     rows = [line.split(",") for line in iris.read_text().splitlines()]
     turned = "\n".join(",".join(["note" if not i else "a text", *reversed(row)]) for i, row in enumerate(rows)) + "\n"
     (tmp_path / "turned.csv").write_text(turned)

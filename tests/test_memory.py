@@ -72,7 +72,7 @@ def test_a_network_beyond_the_memory_ends_a_training_with_sizes_and_advice(tmp_p
 
 def test_a_run_that_runs_out_of_memory_later_keeps_its_last_good_weights_and_can_go_on(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    calls = count()
+    calls, each = count(), ("--checkpoint-seconds", "0")
 
     def scored(*arguments):
         if next(calls) == 2:
@@ -87,7 +87,7 @@ def test_a_run_that_runs_out_of_memory_later_keeps_its_last_good_weights_and_can
 
     with monkeypatch.context() as patched:
         patched.setattr("xpmlp.training.score_rows", scored)
-        assert run("circles", "--hidden", "4", "--epochs", "3", "--validation", "0", "--out", "run") == 1
+        assert run("circles", "--hidden", "4", "--epochs", "3", "--validation", "0", "--out", "run", *each) == 1
     assert "run out of memory for a network 2-4-2 of 22 parameters, in minibatches of 64" in capsys.readouterr().err
     assert "Unable to allocate 1.00 GiB" in (tmp_path / "run" / "train.log").read_text()
     kept = load_model(tmp_path / "run" / "model.safetensors")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -44,6 +45,8 @@ from xpmlp.errors import InputError
 from xpmlp.options import DEFAULT_RATES, DEFAULT_SCHEDULES, Options
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from xpmlp.experiments import Experiment
     from xpmlp.runs import RunFolder
     from xpmlp.training import Record, Resumption
@@ -154,8 +157,14 @@ def train(
         int, typer.Option(help="Epochs from one checkpoint to the next; 0 for none.", min=0, rich_help_panel=RUN)
     ] = 1,
     checkpoint_seconds: Annotated[
-        float, typer.Option(help="Least time from one checkpoint to the next.", min=0, rich_help_panel=RUN)
-    ] = 0.0,
+        float | None,
+        typer.Option(
+            help="Least time from one checkpoint to the next.",
+            show_default="nine times what the last one took",
+            min=0,
+            rich_help_panel=RUN,
+        ),
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors and warnings alone.")] = False,
 ) -> None:
     """Train a network, score it, and leave it in a folder with its curves.
@@ -272,19 +281,25 @@ def _run(
 
 
 class _Due:
-    """Says after which epochs a checkpoint is written."""
+    """Says after which epochs a checkpoint is written: by default, so that they take a tenth of the time at most."""
 
-    def __init__(self, every: int, seconds: float) -> None:
+    def __init__(self, every: int, seconds: float | None) -> None:
         self._every, self._seconds = every, seconds
-        self._last = time.monotonic()
+        self._ended, self._took = time.monotonic(), 0.0
 
     def __call__(self, record: Record) -> bool:
         if not self._every or not record.complete or record.epoch % self._every:
             return False
-        if (now := time.monotonic()) - self._last < self._seconds:
-            return False
-        self._last = now
-        return True
+        pause = 9 * self._took if self._seconds is None else self._seconds
+        return time.monotonic() - self._ended >= pause
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Take the time of a checkpoint."""
+        start = time.monotonic()
+        yield
+        self._ended = time.monotonic()
+        self._took = self._ended - start
 
 
 def _check_alone(context: typer.Context) -> None:
@@ -318,7 +333,8 @@ def _follow(
                 records[-1] = replace(records[-1], layers=[], state=None)  # one copy of the weights is enough
             records.append(record)
             if due(record):
-                folder.save_checkpoint(experiment, records)
+                with due.writing():
+                    folder.save_checkpoint(experiment, records)
             folder.add(record)
             line = _line(record, experiment.recipe.epochs)
             folder.write_log(line)
