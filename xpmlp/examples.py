@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from xpmlp.elementwise import elementwise
+
 if TYPE_CHECKING:
     from xpmlp.types import Array, Namespace
 
@@ -42,6 +44,7 @@ def slice_rows(xp: Namespace, X: Array | Scaled, start: int, stop: int) -> Array
     return X[start:stop, :]
 
 
+@elementwise()
 def _floating(xp: Namespace, values: Array, scale: Array) -> Array:
     x = xp.astype(values, scale.dtype)
     x *= scale

@@ -1,0 +1,91 @@
+"""Elementwise work as one kernel of CuPy's, by `cupy.fuse`."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from xpmlp.backends._namespaces import replacing
+from xpmlp.errors import XpmlpWarning
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from types import ModuleType
+
+    from xpmlp.types import Array, Namespace
+
+__all__ = ["Fused"]
+
+
+class Fused:
+    """`fused` of CuPy's namespace, as `xpmlp.elementwise` asks for it.
+
+    Parameters
+    ----------
+    cupy : module
+        The library.
+    standard : namespace
+        Its functions as the standard has them.
+
+    Notes
+    -----
+    `cupy.fuse` calls a body once for each combination of dtypes and dimensions, with variables in place of arrays, and
+    compiles what is asked of them. A variable has no shape, so that what is full of a number like it is the number. What is
+    written to an argument is written in place; what is returned is a new array, so that updated arguments are not
+    returned by the kernel but from here.
+
+    What cannot be fused is warned of once, and computed operation by operation.
+    """
+
+    def __init__(self, cupy: ModuleType, standard: Namespace) -> None:
+        self._fuse, self._standard = cupy.fuse, standard
+        self._xp = replacing(
+            standard, zeros_like=lambda _: 0.0, ones_like=lambda _: 1.0, full_like=lambda _, value: value
+        )
+        self._kernels: dict[Any, Callable[..., Any] | None] = {}  # None: not to be tried again
+
+    def __call__(
+        self, body: Callable[..., Any], updates: int, arrays: tuple[Any, ...], settings: Mapping[str, Any]
+    ) -> Any:
+        """Return ``body(xp, *arrays, **settings)``, of whose results the first `updates` are the first arrays."""
+        key = (body, *settings.items())
+        try:
+            if key not in self._kernels:
+                self._kernels[key] = self._fuse(kernel_name=body.__name__)(self._traceable(body, updates, settings))
+            kernel = self._kernels[key]
+        except TypeError:  # functions of the user's own need no hash
+            kernel = None
+        if kernel is None:
+            return body(self._standard, *arrays, **settings)
+        try:
+            made = kernel(*arrays)
+        except MemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever CuPy could not fuse, it can compute
+            results = body(self._standard, *arrays, **settings)
+            self._kernels[key] = None
+            warnings.warn(
+                f"{body.__name__} could not be fused into one kernel, and is computed operation by operation, which "
+                f"takes longer: {type(error).__name__}: {error}",
+                XpmlpWarning,
+                stacklevel=3,
+            )
+            return results
+        results = (*arrays[:updates], *_listed(made))
+        return results[0] if len(results) == 1 else results
+
+    def _traceable(
+        self, body: Callable[..., Any], updates: int, settings: Mapping[str, Any]
+    ) -> Callable[..., Array | tuple[Array, ...] | None]:
+        def traceable(*variables: Any) -> Any:
+            made = _listed(body(self._xp, *variables, **settings))[updates:]
+            return made if len(made) > 1 else made[0] if made else None
+
+        return traceable
+
+
+def _listed(results: Any) -> tuple[Any, ...]:
+    """Return the results of a kernel or a body, which may be one or none, as a tuple."""
+    if results is None:
+        return ()
+    return results if isinstance(results, tuple) else (results,)

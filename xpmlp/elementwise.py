@@ -1,0 +1,46 @@
+"""Work on arrays element by element, marked so that a namespace may do all of it at once.
+
+A GPU takes a couple of microseconds for an operation on a small array, whatever the operation is. What is marked here is
+one operation to a namespace that has a function called `fused`, and to any other the body as it stands.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from xpmlp.types import Namespace
+
+__all__ = ["elementwise"]
+
+Body = TypeVar("Body", bound="Callable[..., Any]")
+
+
+def elementwise(*, updates: int = 0) -> Callable[[Body], Body]:
+    """Mark a function as one of elements.
+
+    Parameters
+    ----------
+    updates : int
+        How many of its results, the first ones, are its first arrays, written to in place.
+
+    Returns
+    -------
+    callable
+        A decorator of ``body(xp, *arrays, **settings)``, which gives an array or a tuple of them. It takes arrays and
+        Python numbers by position, and by keyword what is the same from call to call: functions of its kind, numbers.
+        It uses operators and elementwise functions alone: no product, sum, shape or index.
+    """
+
+    def mark(body: Body) -> Body:
+        @functools.wraps(body)
+        def call(xp: Namespace, *arrays: Any, **settings: Any) -> Any:
+            fused = vars(xp).get("fused")
+            return body(xp, *arrays, **settings) if fused is None else fused(body, updates, arrays, settings)
+
+        return cast("Body", call)
+
+    return mark
