@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from peers.task import Workload
 
-__all__ = ["take_turns"]
+__all__ = ["SHARED_GPU", "take_turns"]
 
 SCRIPTS = Path(__file__).resolve().parent.parent
 PAUSE = 0.1  # seconds between two turns, in which the threads of the last one stop spinning
@@ -31,6 +31,7 @@ POOLS = (
     "VECLIB_MAXIMUM_THREADS",
     "NPROC",  # XLA's
 )
+SHARED_GPU = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}  # by default JAX takes most of a GPU's memory
 
 
 class Worker:
@@ -40,7 +41,7 @@ class Worker:
         self.name = name
         command = [sys.executable, "-m", "peers.worker", name, str(folder), json.dumps(asdict(workload))]
         self.process = subprocess.Popen(  # noqa: S603 - our own module
-            command, env=environment(threads), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            command, env=environment(threads, workload.device), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
 
     def __enter__(self) -> Self:
@@ -66,12 +67,16 @@ class Worker:
         return self.answer()
 
 
-def environment(threads: int) -> dict[str, str]:
-    """Return our environment with the sizes of every library's thread pool, which are read when it is loaded."""
+def environment(threads: int, device: str = "cpu") -> dict[str, str]:
+    """Return our environment with what libraries read when they are loaded: the sizes of thread pools, JAX's choices.
+
+    JAX takes a GPU only for what needs one, then no more of its memory than that, and computes in float32 as the others.
+    """
     path = os.pathsep.join(filter(None, [str(SCRIPTS), os.environ.get("PYTHONPATH")]))
     flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_multi_thread_eigen={'true' if threads > 1 else 'false'}"
     sizes = dict.fromkeys(POOLS, str(threads))
-    return {**os.environ, **sizes, "PYTHONPATH": path, "XLA_FLAGS": flags.strip(), "JAX_PLATFORMS": "cpu"}
+    on_device = {"cpu": {"JAX_PLATFORMS": "cpu"}, "cuda": SHARED_GPU | {"JAX_DEFAULT_MATMUL_PRECISION": "highest"}}
+    return {**os.environ, **sizes, "PYTHONPATH": path, "XLA_FLAGS": flags.strip(), **on_device[device]}
 
 
 def take_turns(
