@@ -2,8 +2,8 @@
 
 The same network learns the same images of Fashion-MNIST with each library, from the same weights: seconds, memory, and
 the loss that it comes to, which must agree, so that nobody wins by doing less. Every contender is a process of its own,
-and they take turns. A floor is the time of the matrix products alone, with gathering the minibatches; on a GPU, that of as
-many multiplications at the rate of large products in float32.
+and they take turns. A floor is the time of the matrix products alone, with gathering the minibatches; on a GPU, that of
+as many multiplications at the rate of large products in float32.
 
     XPMLP_DATA=... python scripts/benchmark_peers.py --out benchmarks/peers-my-machine.json --figure peers.png
     XPMLP_DATA=... python scripts/benchmark_peers.py --workload small --contender scikit-learn --no-growth

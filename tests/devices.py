@@ -9,7 +9,7 @@ from types import ModuleType, SimpleNamespace
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-__all__ = ["Cupy", "DeviceArray", "Library", "on_device"]
+__all__ = ["Cupy", "DeviceArray", "Fuser", "Library", "on_device"]
 
 
 def read(address, read_transposed, leading, rows, columns, dtype):
@@ -67,10 +67,69 @@ def on_device(values):
     return np.asarray(values).view(DeviceArray)
 
 
+class Variable(np.lib.mixins.NDArrayOperatorsMixin):
+    """What `cupy.fuse` calls a function with: elements of an array, without its shape, items or values."""
+
+    def __init__(self, values):
+        self._values = values
+
+    dtype = property(lambda self: self._values.dtype)
+    ndim = property(lambda self: self._values.ndim)
+
+    def __bool__(self):
+        raise TypeError("Can't cast to bool")
+
+    def astype(self, dtype, *, copy=True):
+        return Variable(self._values.astype(dtype, copy=copy))
+
+    def __array_ufunc__(self, ufunc, method, *inputs, out=(), **options):
+        assert method == "__call__", "only elements can be fused"
+        assert not options
+        for each in inputs:
+            assert isinstance(each, Variable | int | float), f"{type(each)} cannot be fused"
+        into = tuple(each._values for each in out)
+        made = ufunc(*map(_values, inputs), out=into) if into else ufunc(*map(_values, inputs))
+        return out[0] if into else Variable(np.asarray(made))
+
+    def __array_function__(self, function, types, inputs, options):
+        assert function is np.where, f"{function} cannot be fused"
+        return Variable(np.where(*map(_values, inputs)))
+
+
+def _variable(each):
+    """An array, or what NumPy makes of one without dimensions; anything else is a number of Python, or None."""
+    return Variable(np.asarray(each)) if isinstance(each, np.ndarray | np.generic) else each
+
+
+def _values(each):
+    return each._values if isinstance(each, Variable) else each
+
+
+class Fuser:
+    """Stands for CuPy where functions are fused: computes elements with NumPy, and counts kernels."""
+
+    def __init__(self):
+        self.kernels = []
+
+    def fuse(self, *, kernel_name):
+        def fuse(function):
+            def fused(*arrays):
+                self.kernels.append(kernel_name)
+                made = function(*map(_variable, arrays))
+                if isinstance(made, tuple):
+                    return tuple(each._values.copy() for each in made)
+                return made if made is None else made._values.copy()
+
+            return fused
+
+        return fuse
+
+
 class Cupy(ModuleType):
     """What the backend and `Cublas` ask of CuPy: NumPy's arrays, one card, and a current stream."""
 
     float32 = np.float32
+    fuse = staticmethod(Fuser().fuse)
     sum, asnumpy = staticmethod(np.sum), staticmethod(np.asarray)
 
     def __init__(self):

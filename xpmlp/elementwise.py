@@ -1,7 +1,7 @@
 """Work on arrays element by element, marked so that a namespace may do all of it at once.
 
-A GPU takes a couple of microseconds for an operation on a small array, whatever the operation is. What is marked here is
-one operation to a namespace that has a function called `fused`, and to any other the body as it stands.
+A GPU takes about as long for one small kernel as for another, whatever they compute. What is marked here is one kernel
+to a namespace that has a function called `fused`, and to any other namespace the body as it stands.
 """
 
 from __future__ import annotations

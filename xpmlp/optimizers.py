@@ -82,10 +82,7 @@ class SGD:
         """Step: p <- p - rate g; with momentum v <- momentum v - rate g, and p <- p + v or p + momentum v - rate g."""
         if not self.momentum:
             return [_descend(xp, p, g, rate) for p, g in zip(params, gradients, strict=True)], state
-        moved = [
-            _roll(xp, p, v, g, rate, rule=self)
-            for p, v, g in zip(params, state.velocity, gradients, strict=True)
-        ]
+        moved = [_roll(xp, p, v, g, rate, rule=self) for p, v, g in zip(params, state.velocity, gradients, strict=True)]
         return [p for p, _ in moved], SGDState([v for _, v in moved])
 
 

@@ -14,7 +14,16 @@ if TYPE_CHECKING:
 
     from peers.task import Task, Workload
 
-__all__ = ["OWN_SHUFFLES", "SAME_BATCHES", "compare", "disagreements", "participants", "ratio", "reference_of", "spread"]
+__all__ = [
+    "OWN_SHUFFLES",
+    "SAME_BATCHES",
+    "compare",
+    "disagreements",
+    "participants",
+    "ratio",
+    "reference_of",
+    "spread",
+]
 
 SAME_BATCHES, OWN_SHUFFLES = 1e-3, 0.05  # how far a loss may be from that of the reference: see `compare`
 
@@ -50,8 +59,8 @@ def spread(values: Sequence[float]) -> dict[str, float]:
 def compare(task: Task, measured: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Say of each contender how long it took, beside the reference and beside its floor, and what it came to.
 
-    The reference is xpmlp, on NumPy or on CuPy. How far a loss is from its loss is given as a share of what the latter has learnt, from the initial
-    weights on; in predictions, where nothing is learnt, of the loss itself.
+    The reference is xpmlp, on NumPy or on CuPy. How far a loss is from its own is given as a share of what that has
+    learnt, from the initial weights on; in predictions, where nothing is learnt, of the loss itself.
     """
     workload, field = task.workload, FIELDS[task.device]
     reference = measured[field.reference]
@@ -77,8 +86,8 @@ def compare(task: Task, measured: Mapping[str, Mapping[str, Any]]) -> dict[str, 
 def disagreements(compared: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Say which contenders have come to another loss, and so have not done the same work."""
     return [
-        f"{name}: {contender} has not learnt what {reference_of(comparison)} has: the losses are {result['loss_apart']:.2%} apart, "
-        f"where {result['tolerance']:.2%} is allowed. Its time does not count."
+        f"{name}: {contender} has not learnt what {reference_of(comparison)} has: the losses are "
+        f"{result['loss_apart']:.2%} apart, where {result['tolerance']:.2%} is allowed. Its time does not count."
         for name, comparison in compared.items()
         for contender, result in comparison["results"].items()
         if not result.get("agrees", True)

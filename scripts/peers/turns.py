@@ -70,7 +70,7 @@ class Worker:
 def environment(threads: int, device: str = "cpu") -> dict[str, str]:
     """Return our environment with what libraries read when they are loaded: the sizes of thread pools, JAX's choices.
 
-    JAX takes a GPU only for what needs one, then no more of its memory than that, and computes in float32 as the others.
+    JAX sees a GPU only where one is asked for, takes no more of its memory than it needs, and computes in float32.
     """
     path = os.pathsep.join(filter(None, [str(SCRIPTS), os.environ.get("PYTHONPATH")]))
     flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_multi_thread_eigen={'true' if threads > 1 else 'false'}"

@@ -30,9 +30,9 @@ class Fused:
     Notes
     -----
     `cupy.fuse` calls a body once for each combination of dtypes and dimensions, with variables in place of arrays, and
-    compiles what is asked of them. A variable has no shape, so that what is full of a number like it is the number. What is
-    written to an argument is written in place; what is returned is a new array, so that updated arguments are not
-    returned by the kernel but from here.
+    compiles what is asked of them. A variable has no shape: an array like it, full of a number, is here that number.
+    What is written to an argument is written in place, and what is returned is a new array: so updated arguments are
+    returned from here, and not by the kernel.
 
     What cannot be fused is warned of once, and computed operation by operation.
     """
