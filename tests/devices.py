@@ -25,8 +25,9 @@ def read(address, read_transposed, leading, rows, columns, dtype):
 class Library:
     """A cuBLAS that computes with NumPy, on the host's memory, and writes down its calls."""
 
-    def __init__(self, *, failing=None, wrong=0.0):
+    def __init__(self, *, failing=None, status=None, wrong=0.0):
         self.calls, self.made = [], 0
+        self._status = status
         self._wrong = wrong
         for name in ("cublasCreate_v2", "cublasSetStream_v2", "cublasSetWorkspace_v2", "cublasSetMathMode"):
             setattr(self, name, self._recording(name, failing))
@@ -40,7 +41,7 @@ class Library:
                 arguments[0]._obj.value = 1000 + self.made
                 arguments = ()
             self.calls.append((name, *(getattr(argument, "value", argument) for argument in arguments)))
-            return 1 if name == failing else 0
+            return (self._status or 1) if name == failing else 0
 
         return function
 
@@ -50,7 +51,7 @@ class Library:
             assert (alpha._obj.value, beta._obj.value) == (1.0, 0.0)
             product = np.matmul(read(a, op_a, lda, m, k, dtype), read(b, op_b, ldb, k, n, dtype))
             read(c, 0, ldc, m, n, dtype)[...] = product + self._wrong
-            return 13 if name == failing else 0
+            return (self._status or 13) if name == failing else 0
 
         return gemm
 
@@ -147,6 +148,7 @@ class Cupy(ModuleType):
                 deviceSynchronize=lambda: None,
                 getDevice=lambda: 0,
                 getDeviceCount=lambda: 1,
+                memGetInfo=lambda: (2**28, 2**30),
                 runtimeGetVersion=lambda: 13020,
             ),
         )

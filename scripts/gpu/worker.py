@@ -138,7 +138,7 @@ def tests(options: Options) -> dict[str, Any]:
         subprocess.Popen(  # noqa: S603 - our own suite
             [*command, *map(str, files[number::SUITES])], cwd=SCRIPTS.parent, stdout=subprocess.PIPE, text=True
         )
-        for number in range(SUITES)
+        for number in range(min(SUITES, len(files)))
     ]
     lines = [suite.communicate()[0].strip().splitlines() for suite in suites]
     failed = [line for told in lines for line in told if line.startswith(("FAILED", "ERROR"))]

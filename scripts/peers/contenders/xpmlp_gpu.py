@@ -20,10 +20,10 @@ class Peer(xpmlp_engine.Peer):
 
     def start(self) -> None:
         """Take the initial weights, and forget the last training."""
-        refill, trainer = self.backend.refill, self.trainer
+        own, refill, trainer = self.backend.own, self.backend.refill, self.trainer
         with self.backend.computing():
             pairs = zip(trainer.layers, self.first, strict=True)
-            trainer.layers = [Layer(refill(W, W0), refill(b, b0)) for (W, b), (W0, b0) in pairs]
+            trainer.layers = [Layer(refill(W, own(W0)), refill(b, own(b0))) for (W, b), (W0, b0) in pairs]
             optimizer = trainer.state.optimizer
             cleared = type(optimizer)(*([refill(p, 0.0) for p in arrays] for arrays in optimizer))
             trainer.state = trainer.state._replace(optimizer=cleared, t=refill(trainer.state.t, 0))
