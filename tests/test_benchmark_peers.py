@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -351,6 +352,31 @@ def test_a_training_on_a_gpu_begins_again_in_the_same_buffers(name, task):
     assert int(contender.backend.to_numpy(contender.trainer.state.t)) == task.workload.steps
     if name != "jax":
         assert addresses[0] == addresses[1] == addresses[2]
+
+
+def test_torchs_graph_of_an_epoch_learns_the_same(task, monkeypatch):
+    """On streams and graphs that compute at once; a replay takes the steps again."""
+    torch = pytest.importorskip("torch", reason="this is about torch")
+    from peers.contenders import torch_graphs
+
+    stream = SimpleNamespace(wait_stream=lambda _: None)
+    graph = SimpleNamespace()
+    for name, stand_in in {
+        "Stream": lambda: stream,
+        "current_stream": lambda: stream,
+        "stream": lambda _: nullcontext(),
+        "CUDAGraph": lambda: graph,
+        "graph": lambda _: nullcontext(),
+    }.items():
+        monkeypatch.setattr(torch.cuda, name, stand_in)
+    contender, reference = torch_graphs.Peer(task), CONTENDERS[NUMPY].open(task)
+    graph.replay = contender._epoch
+    reference.train()
+    for _ in range(2):
+        contender.train()
+        expected = training_loss(task, reference.layers())
+        assert training_loss(task, contender.layers()) == pytest.approx(expected, rel=1e-6)
+        assert expected < training_loss(task, task.layers)
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda"])

@@ -1,11 +1,9 @@
 """`scripts/gpu_check.py`, on a CPU: every part is tried within its time, and what fails is said."""
 
 import json
-import subprocess
 import sys
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import typer
@@ -16,14 +14,8 @@ from gpu.worker import PARTS
 from reproduction.fashion import FINAL
 from xpmlp import InputError
 
-SCRIPT = Path(__file__).parent.parent / "scripts" / "gpu_check.py"
 QUICK = replace(FINAL, dataset="digits", epochs=4)
 ALL = ["report", "graphs against eager steps", "gradients", "memory", "devices", "peers", "tests"]
-
-
-def run(folder, *arguments):
-    command = [sys.executable, str(SCRIPT), *map(str, arguments)]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)  # noqa: S603 - our own script
 
 
 def python(code, seconds=30.0):
@@ -35,27 +27,23 @@ def finding(**found):
     return python(f"open(file, 'w').write({json.dumps(found)!r})")
 
 
-def test_a_part_is_tried_and_written_down(tmp_path, pytestconfig):
-    if "numpy" not in pytestconfig.backends:
-        pytest.skip("runs on numpy, which is not asked for")
-    done = run(tmp_path, "--backend", "numpy", "--part", "gradients", "--out", "gpu.json")
-    assert done.returncode == 0, done.stderr
-    assert "gradients: passed in " in done.stdout
-    found = json.loads((tmp_path / "gpu.json").read_text())
+def test_a_part_is_tried_and_written_down(tmp_path, capsys):
+    out = tmp_path / "gpu.json"
+    gpu_check.main(backend="numpy", part=["gradients"], out=out)
+    assert "gradients: passed in " in capsys.readouterr().out
+    found = json.loads(out.read_text())
     assert list(found["parts"]) == ["gradients"]
     part = found["parts"]["gradients"]
     assert part["passed"]
     assert 0 < part["found"]["worst_relative_error"]["matrix"] < 1e-7
     assert 0 < part["seconds"] < part["limit"]
-    again = run(tmp_path, "--backend", "numpy", "--out", "gpu.json")
-    assert again.returncode == 2
-    assert again.stderr.startswith("Error: gpu.json exists")
+    with pytest.raises(InputError, match="exists: choose another name, or give --overwrite"):
+        gpu_check.main(backend="numpy", out=out)
 
 
-def test_a_backend_that_is_missing_is_one_message(tmp_path):
-    done = run(tmp_path, "--backend", "nothing")
-    assert done.returncode == 2
-    assert done.stderr.startswith("Error: backend is 'nothing', but must be one of:")
+def test_a_backend_that_cannot_be_used_is_refused_at_once():
+    with pytest.raises(InputError, match="backend is 'nothing', but must be one of:"):
+        gpu_check.main(backend="nothing")
 
 
 def test_parts_have_names():
@@ -126,6 +114,7 @@ def test_the_device_is_asked_for_its_memory():
 
 def test_the_suite_is_dealt_to_processes_that_all_must_pass(tmp_path, monkeypatch):
     monkeypatch.setattr("gpu.worker.SCRIPTS", tmp_path / "scripts")
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # it starts in half the time
     (tmp_path / "tests").mkdir()
     conftest = "def pytest_addoption(parser): parser.addoption('--backend')"
     (tmp_path / "tests" / "conftest.py").write_text(conftest)

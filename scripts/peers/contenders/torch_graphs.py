@@ -23,17 +23,23 @@ class Peer(torch_eager.Peer):
         self.order = torch.arange(task.workload.images, device=task.device)
         self.total = torch.zeros((), device=task.device)
         self.optimizer = torch_network.optimizer(self.model, task)
-        minibatches = self.order.split(task.workload.batch_size)
+        minibatches = self._minibatches()
         stream = torch.cuda.Stream()
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
-            for picked in (*minibatches[:WARM_UP], minibatches[-1]):
+            for picked in (*minibatches[:1] * WARM_UP, minibatches[-1]):
                 self._step(picked)
         torch.cuda.current_stream().wait_stream(stream)
         self.graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self.graph):
-            for picked in minibatches:
-                self._step(picked)
+            self._epoch()
+
+    def _minibatches(self) -> tuple[torch.Tensor, ...]:
+        return self.order.split(self.task.workload.batch_size)
+
+    def _epoch(self) -> None:
+        for picked in self._minibatches():
+            self._step(picked)
 
     def _step(self, picked: torch.Tensor) -> None:
         x, t = self.examples.index_select(0, picked), self.labels.index_select(0, picked)
