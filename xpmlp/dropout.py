@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from xpmlp.draws import generator
-from xpmlp.elementwise import elementwise
+from xpmlp.elementwise import at_once, elementwise
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,8 +60,9 @@ def mask_function(backend: Backend, network: Network, seed: int) -> DrawMasks:
     def masks(t: Array, rows: Array) -> list[Array | None]:
         step = xp.reshape(xp.astype(t, xp.int32), (1, 1))
         examples = xp.astype(rows, xp.int32)[:, None]
+        mask, dtype = at_once(xp, _mask), backend.float_dtype
         return [
-            None if units is None else _mask(xp, step, examples, units, key=key, rate=rate, dtype=backend.float_dtype)
+            None if units is None else mask(xp, step, examples, units, key=key, rate=rate, dtype=dtype)
             for rate, key, units in layers
         ]
 

@@ -6,7 +6,6 @@ to a namespace that has a function called `fused`, and to any other namespace th
 
 from __future__ import annotations
 
-import functools
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 if TYPE_CHECKING:
@@ -14,7 +13,7 @@ if TYPE_CHECKING:
 
     from xpmlp.types import Namespace
 
-__all__ = ["elementwise"]
+__all__ = ["at_once", "elementwise"]
 
 Body = TypeVar("Body", bound="Callable[..., Any]")
 
@@ -36,11 +35,12 @@ def elementwise(*, updates: int = 0) -> Callable[[Body], Body]:
     """
 
     def mark(body: Body) -> Body:
-        @functools.wraps(body)
-        def call(xp: Namespace, *arrays: Any, **settings: Any) -> Any:
-            fused = vars(xp).get("fused")
-            return body(xp, *arrays, **settings) if fused is None else fused(body, updates, arrays, settings)
-
-        return cast("Body", call)
+        vars(body)["updates"] = updates
+        return body
 
     return mark
+
+
+def at_once(xp: Namespace, body: Body) -> Body:
+    """Return a function that was marked, to be called with `xp` too, as the namespace does it best."""
+    return cast("Body", xp.fused(body)) if "fused" in xp.__dict__ else body

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from xpmlp.activations import get_activation
 from xpmlp.checks import check_choice, check_number, one_for_each
-from xpmlp.elementwise import elementwise
+from xpmlp.elementwise import at_once, elementwise
 from xpmlp.errors import InputError
 from xpmlp.losses import get_loss
 
@@ -175,7 +175,7 @@ def fprop(
         x.append(a[i] if masks[i] is None else a[i] * masks[i])  # (K, fan_in)
         h = xp.matmul(x[i], W)
         if i < len(network.activations):
-            h, f = _activated(xp, h, b, activation=network.activations[i].function)
+            h, f = at_once(xp, _activated)(xp, h, b, activation=network.activations[i].function)
             a.append(f)  # (K, d_h): hs (2.3)
         else:
             h += b
@@ -244,12 +244,12 @@ def backward(
 ) -> list[Array]:
     """Return delta, dL/dz, of every layer, (K, fan_out), by the chain rule from the last back; as for `bprop`."""
     z, a = trace.z, trace.a
-    delta = _scaled(xp, a[-1], T, scale, delta=network.loss.delta)  # (K, m): dL/d(oa) = os - onehot(y) (2.16-2.28)
+    delta = at_once(xp, _scaled)(xp, a[-1], T, scale, delta=network.loss.delta)  # (K, m): dL/d(oa) (2.16-2.28)
     deltas = [delta]
     for i in reversed(range(1, len(layers))):
         delta = _upstream(xp, delta, layers[i].W, trace.masks[i])  # (K, fan_in): dL/d(hs) = W2 delta (2.42-2.47)
         derivative = network.activations[i - 1].derivative
-        delta = _through(xp, delta, z[i - 1], a[i], derivative=derivative)  # dL/d(ha) (2.48-2.51)
+        delta = at_once(xp, _through)(xp, delta, z[i - 1], a[i], derivative=derivative)  # dL/d(ha) (2.48-2.51)
         deltas.append(delta)
     return deltas[::-1]
 

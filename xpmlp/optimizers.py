@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from xpmlp.checks import check_choice, check_number
-from xpmlp.elementwise import elementwise
+from xpmlp.elementwise import at_once, elementwise
 from xpmlp.errors import InputError
 
 if TYPE_CHECKING:
@@ -81,8 +81,10 @@ class SGD:
     ) -> tuple[list[Array], SGDState]:
         """Step: p <- p - rate g; with momentum v <- momentum v - rate g, and p <- p + v or p + momentum v - rate g."""
         if not self.momentum:
-            return [_descend(xp, p, g, rate) for p, g in zip(params, gradients, strict=True)], state
-        moved = [_roll(xp, p, v, g, rate, rule=self) for p, v, g in zip(params, state.velocity, gradients, strict=True)]
+            descend = at_once(xp, _descend)
+            return [descend(xp, p, g, rate) for p, g in zip(params, gradients, strict=True)], state
+        roll = at_once(xp, _roll)
+        moved = [roll(xp, p, v, g, rate, rule=self) for p, v, g in zip(params, state.velocity, gradients, strict=True)]
         return [p for p, _ in moved], SGDState([v for _, v in moved])
 
 
@@ -152,9 +154,9 @@ class Adam:
         t: Array,
     ) -> tuple[list[Array], AdamState]:
         """Step: p <- p - rate sqrt(1 - beta_2^t) / (1 - beta_1^t) * m / (sqrt(v) + epsilon)."""
-        corrected = _corrected(xp, rate, t, rule=self)
+        corrected, adapt = at_once(xp, _corrected)(xp, rate, t, rule=self), at_once(xp, _adapt)
         moved = [
-            _adapt(xp, p, m, v, g, corrected, rule=self)
+            adapt(xp, p, m, v, g, corrected, rule=self)
             for p, m, v, g in zip(params, state.m, state.v, gradients, strict=True)
         ]
         return [p for p, _, _ in moved], AdamState([m for _, m, _ in moved], [v for _, _, v in moved])
@@ -186,7 +188,8 @@ class AdamW(Adam):
         t: Array,
     ) -> tuple[list[Array], AdamState]:
         """Step: p <- p - rate weight_decay p for weights, then Adam's step."""
-        decayed = [_decay(xp, p, rate, rule=self) if p.ndim > 1 else p for p in params]
+        decay = at_once(xp, _decay)
+        decayed = [decay(xp, p, rate, rule=self) if p.ndim > 1 else p for p in params]
         return super().update(xp, decayed, gradients, state, rate, t)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from xpmlp.activations import sign
 from xpmlp.checks import check_number, one_for_each
-from xpmlp.elementwise import elementwise
+from xpmlp.elementwise import at_once, elementwise
 from xpmlp.errors import InputError
 from xpmlp.network import Layer
 
@@ -77,8 +77,9 @@ class ElasticNet:
     ) -> list[Layer]:
         """Return `gradients` with l1 sign(W) + 2 l2 W added to each dW, which may be written to; sign(0) = 0."""
         per_example = self.alpha / size if self.alpha else None
+        add = at_once(xp, _add)
         return [
-            Layer(_add(xp, dW, W, per_example, l1=l1, l2=l2) if l1 or l2 or self.alpha else dW, db)
+            Layer(add(xp, dW, W, per_example, l1=l1, l2=l2) if l1 or l2 or self.alpha else dW, db)
             for ((W, _), l1, l2), (dW, db) in zip(self._strengths(layers), gradients, strict=True)
         ]
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from xpmlp.checks import check_choice, check_features, check_number
 from xpmlp.draws import generator
 from xpmlp.dropout import mask_function
-from xpmlp.elementwise import elementwise
+from xpmlp.elementwise import at_once, elementwise
 from xpmlp.errors import DivergenceError, InputError, XpmlpWarning
 from xpmlp.examples import Scaled, take_rows
 from xpmlp.network import MODES, Layer, gradient_function, total_weight
@@ -175,7 +175,8 @@ def make_step(backend: Backend, network: Network, recipe: Recipe) -> Step:
         size = total_weight(xp, weights, n)
         gradients = recipe.penalty.add_gradient(xp, layers, gradients, size)
         loss = loss if weights is None else loss * (n / size)
-        steps, epoch_loss, t, rate = _counted(xp, state.t, state.loss, loss, state.rate, schedule=recipe.schedule)
+        counted = at_once(xp, _counted)
+        steps, epoch_loss, t, rate = counted(xp, state.t, state.loss, loss, state.rate, schedule=recipe.schedule)
         if recipe.penalised:
             epoch_loss += n * recipe.penalty.value(xp, layers, size)
         params, optimizer = recipe.optimizer.update(xp, _flat(layers), _flat(gradients), state.optimizer, rate, t)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from xpmlp.backends._namespaces import replacing
@@ -38,47 +39,48 @@ class Fused:
     """
 
     def __init__(self, cupy: ModuleType, standard: Namespace) -> None:
-        self._fuse, self._standard = cupy.fuse, standard
+        self._fuse = cupy.fuse
         self._xp = replacing(
             standard, zeros_like=lambda _: 0.0, ones_like=lambda _: 1.0, full_like=lambda _, value: value
         )
         self._kernels: dict[Any, Callable[..., Any] | None] = {}  # None: not to be tried again
 
-    def __call__(
-        self, body: Callable[..., Any], updates: int, arrays: tuple[Any, ...], settings: Mapping[str, Any]
-    ) -> Any:
-        """Return ``body(xp, *arrays, **settings)``, of whose results the first `updates` are the first arrays."""
+    def __call__(self, body: Callable[..., Any]) -> Callable[..., Any]:
+        """Return ``body(xp, *arrays, **settings)`` as one kernel."""
+        return partial(self._compute, body)
+
+    def _compute(self, body: Callable[..., Any], xp: Namespace, *arrays: Any, **settings: Any) -> Any:
         key = (body, *settings.items())
         try:
             if key not in self._kernels:
-                self._kernels[key] = self._fuse(kernel_name=body.__name__)(self._traceable(body, updates, settings))
+                self._kernels[key] = self._fuse(kernel_name=body.__name__)(self._traceable(body, settings))
             kernel = self._kernels[key]
         except TypeError:  # functions of the user's own need no hash
             kernel = None
         if kernel is None:
-            return body(self._standard, *arrays, **settings)
+            return body(xp, *arrays, **settings)
         try:
             made = kernel(*arrays)
         except MemoryError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever CuPy could not fuse, it can compute
-            results = body(self._standard, *arrays, **settings)
+            results = body(xp, *arrays, **settings)
             self._kernels[key] = None
             warnings.warn(
                 f"{body.__name__} could not be fused into one kernel, and is computed operation by operation, which "
                 f"takes longer: {type(error).__name__}: {error}",
                 XpmlpWarning,
-                stacklevel=3,
+                stacklevel=2,
             )
             return results
-        results = (*arrays[:updates], *_listed(made))
+        results = (*arrays[: vars(body)["updates"]], *_listed(made))
         return results[0] if len(results) == 1 else results
 
     def _traceable(
-        self, body: Callable[..., Any], updates: int, settings: Mapping[str, Any]
+        self, body: Callable[..., Any], settings: Mapping[str, Any]
     ) -> Callable[..., Array | tuple[Array, ...] | None]:
         def traceable(*variables: Any) -> Any:
-            made = _listed(body(self._xp, *variables, **settings))[updates:]
+            made = _listed(body(self._xp, *variables, **settings))[vars(body)["updates"] :]
             return made if len(made) > 1 else made[0] if made else None
 
         return traceable
