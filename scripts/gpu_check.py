@@ -10,6 +10,7 @@ the same; the exit code is 1 then. The targets of speed that a part reports deci
 from __future__ import annotations
 
 import json
+import os
 import platform
 import shlex
 import sys
@@ -24,6 +25,7 @@ import typer
 from benchmark_devices import processor
 from commands import run_script
 from gpu.plan import carry_out, plan_of
+from peers.turns import SHARED_GPU
 from reproduction.fashion import FINAL
 from xpmlp import InputError, get_backend
 from xpmlp.backends import statuses
@@ -50,6 +52,7 @@ def main(
         check_place(out, (".json",))
         if out.exists() and not overwrite:
             raise InputError(f"{out} exists: choose another name, or give --overwrite.")
+    os.environ.update(SHARED_GPU)
     get_backend(backend, device)  # where it cannot be used, nothing of the rest can
     plan = plan_of(replace(FINAL, backend=backend, device=device, data_dir=data_dir, epochs=epochs))
     found: dict[str, Any] = {

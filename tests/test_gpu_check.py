@@ -15,7 +15,13 @@ from reproduction.fashion import FINAL
 from xpmlp import InputError
 
 QUICK = replace(FINAL, dataset="digits", epochs=4)
-ALL = ["report", "graphs against eager steps", "gradients", "memory", "devices", "peers", "tests"]
+ALL = ["report", "graphs against eager steps", "gradients", "memory", "devices", "peers, small", "peers, wide", "tests"]
+
+
+@pytest.fixture(autouse=True)
+def _environment(monkeypatch):
+    """What is put there for JAX is taken out again."""
+    monkeypatch.setenv("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 
 
 def python(code, seconds=30.0):
@@ -55,9 +61,10 @@ def test_every_part_has_a_limit_and_together_they_take_less_than_eight_minutes()
     plan = plan_of(replace(FINAL, backend="cupy", device="cuda:0", data_dir="data"))
     assert list(plan) == gpu_check.PARTS == ALL
     assert sum(part.seconds for part in plan.values()) < 480
-    devices, peers = (" ".join(plan[name].command) for name in ("devices", "peers"))
+    devices, peers = (" ".join(plan[name].command) for name in ("devices", "peers, wide"))
     assert "benchmark_devices.py --backend cupy:cuda:0 " in devices
     assert "benchmark_peers.py --device gpu " in peers
+    assert peers.endswith(" --workload wide --data-dir data --out")
     assert devices.endswith(" --data-dir data --out")
 
 

@@ -51,14 +51,16 @@ def plan_of(options: Options) -> dict[str, Part]:
         return Part((sys.executable, str(SCRIPTS / script), *arguments, *data, "--out"), seconds)
 
     place = ":".join(filter(None, (options.backend, options.device)))
+    peers = ("benchmark_peers.py", 75, "--device", "gpu", "--repetitions", "3", "--workload")
     return {
-        "report": own("report", 40),
-        "graphs against eager steps": own("compare", 40),
-        "gradients": own("gradients", 25),
+        "report": own("report", 30),
+        "graphs against eager steps": own("compare", 30),
+        "gradients": own("gradients", 20),
         "memory": own("memory", 15),
-        "devices": benchmark("benchmark_devices.py", 55, "--backend", place, "--rounds", "3", "--seconds", "0.02"),
-        "peers": benchmark("benchmark_peers.py", 100, "--device", "gpu", "--repetitions", "3"),
-        "tests": own("tests", 190),
+        "devices": benchmark("benchmark_devices.py", 50, "--backend", place, "--rounds", "3", "--seconds", "0.02"),
+        "peers, small": benchmark(*peers, "small"),
+        "peers, wide": benchmark(*peers, "wide"),
+        "tests": own("tests", 180),
     }
 
 

@@ -34,7 +34,7 @@ AGREEMENT = 1e-4  # of float32 weights after a thousand steps
 EPOCHS = 100  # of the report's final model, that the targets are for
 LATER_SECONDS, START_SECONDS = 0.5, 2.5  # that they may take: once all is warm, and from the start
 SEED_NOISE = 0.01  # of the test accuracy
-SUITES = 4  # processes that share the tests
+SUITES = 6  # processes that share the tests
 NO_TESTS = 5  # pytest's exit code where it has collected none
 
 
