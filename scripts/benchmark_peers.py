@@ -37,8 +37,8 @@ from peers.contenders import FIELDS, Entry
 from peers.growth import measure_growth
 from peers.tables import tables_of
 from peers.targets import GPU_TARGETS, TARGETS, judge
-from peers.task import Task
-from peers.turns import SHARED_GPU, take_turns
+from peers.task import Task, Workload
+from peers.turns import SHARED_GPU, ContenderError, take_turns
 from peers.workloads import (
     GPU_WORKLOADS,
     GROWTH_CONTENDERS,
@@ -193,7 +193,8 @@ def benchmark(
     for name in workloads:
         check_choice("workload", name, known)
     started = datetime.now().astimezone().isoformat(timespec="seconds")
-    compared = {}
+    compared: dict[str, Any] = {}
+    failed: list[str] = []
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         write_data(folder, data_dir, QUICK_IMAGES if few else IMAGES)
@@ -202,9 +203,9 @@ def benchmark(
             if epochs is not None:
                 workload = replace(workload, epochs=epochs)
             write_start(folder, workload)
-            names = participants(workload, contenders)
-            measured = take_turns(workload, names, folder, threads=threads, repetitions=repetitions)
+            measured, lost = measure(workload, contenders, folder, threads=threads, repetitions=repetitions)
             compared[name] = compare(Task.load(folder, workload), measured)
+            failed += [f"{name}: {error}" for error in lost]
         grown = {}
         if growth:
             names = [name for name in GROWTH_CONTENDERS if name in contenders]
@@ -228,8 +229,37 @@ def benchmark(
         "workloads": compared,
         "growth": grown,
         "targets": judge(compared, DEVICE_TARGETS[device]),
-        "disagreements": disagreements(compared),
+        "disagreements": [*failed, *disagreements(compared)],
     }
+
+
+def measure(
+    workload: Workload, contenders: list[str], folder: Path, *, threads: int, repetitions: int
+) -> tuple[dict[str, Any], list[ContenderError]]:
+    """Let contenders take turns. On a GPU, where more can be missing, it goes on without one that fails.
+
+    Returns
+    -------
+    measured : dict
+        As `take_turns` gives it.
+    failed : list of ContenderError
+        Of the contenders that were left out.
+
+    Raises
+    ------
+    ContenderError
+        Where the reference or a floor fails, or any contender on a CPU.
+    """
+    field, failed = FIELDS[workload.device], []
+    while True:
+        lost = {error.name for error in failed}
+        names = participants(workload, [name for name in contenders if name not in lost])
+        try:
+            return take_turns(workload, names, folder, threads=threads, repetitions=repetitions), failed
+        except ContenderError as error:
+            if workload.device == "cpu" or error.name in {field.reference, *field.floors}:
+                raise
+            failed.append(error)
 
 
 def versions() -> dict[str, str]:

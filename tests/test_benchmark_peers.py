@@ -23,7 +23,7 @@ from peers.scoring import training_loss
 from peers.tables import tables_of
 from peers.targets import GPU_TARGETS, TARGETS, judge
 from peers.task import Task
-from peers.turns import environment, take_turns
+from peers.turns import ContenderError, environment, take_turns
 from peers.workloads import GPU_WORKLOADS, WORKLOADS, shortened, write_start
 from xpmlp import BackendError, InputError, XpmlpError, get_backend
 from xpmlp.backends import statuses
@@ -271,6 +271,30 @@ def test_a_contender_whose_library_finds_no_gpu_is_skipped_or_refused_in_a_line(
     assert re.match(r"torch-graphs: skipped, device 'cuda:0'.* ", line)
     with pytest.raises(BackendError, match="contender torch-graphs cannot be used here: device 'cuda:0'"):
         benchmark_peers.choose(["torch-graphs"], "cuda")
+
+
+def test_a_contender_that_fails_on_a_gpu_is_left_out_and_said(monkeypatch, tmp_path):
+    asked = []
+
+    def take(workload, names, *_, **__):
+        asked.append(list(names))
+        if "torch-compiled" in names:
+            raise ContenderError("torch-compiled", "failed: no compiler.")
+        if workload.name == "wide":
+            raise ContenderError("floor-rate", "failed: no memory.")
+        return dict.fromkeys(names, "measured")
+
+    monkeypatch.setattr(benchmark_peers, "take_turns", take)
+    names = ["xpmlp-cupy", "torch-compiled", "jax-jit"]
+    settings = {"threads": 1, "repetitions": 1}
+    measured, (error,) = benchmark_peers.measure(GPU_WORKLOADS["small"], names, tmp_path, **settings)
+    assert list(measured) == asked[-1] == ["xpmlp-cupy", "jax-jit", "floor-rate"]
+    assert str(error) == "contender torch-compiled failed: no compiler."
+    with pytest.raises(ContenderError, match="floor-rate failed: no memory"):
+        benchmark_peers.measure(GPU_WORKLOADS["wide"], names, tmp_path, **settings)
+    monkeypatch.setattr(benchmark_peers, "take_turns", take_turns)
+    with pytest.raises(ContenderError, match="failed: FileNotFoundError"):
+        benchmark_peers.measure(WORKLOADS["small"], [NUMPY], tmp_path, **settings)
 
 
 def test_names_of_the_cpu_are_none_of_the_gpu():

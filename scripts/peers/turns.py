@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from peers.task import Workload
 
-__all__ = ["SHARED_GPU", "take_turns"]
+__all__ = ["SHARED_GPU", "ContenderError", "take_turns"]
 
 SCRIPTS = Path(__file__).resolve().parent.parent
 PAUSE = 0.1  # seconds between two turns, in which the threads of the last one stop spinning
@@ -32,6 +32,14 @@ POOLS = (
     "NPROC",  # XLA's
 )
 SHARED_GPU = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}  # by default JAX takes most of a GPU's memory
+
+
+class ContenderError(XpmlpError):
+    """A contender that failed, or whose process ended; `name` says which."""
+
+    def __init__(self, name: str, how: str) -> None:
+        super().__init__(f"contender {name} {how}")
+        self.name = name
 
 
 class Worker:
@@ -54,10 +62,10 @@ class Worker:
         """Wait for a line of its output."""
         line = self.process.stdout.readline() if self.process.stdout else ""
         if not line:
-            raise XpmlpError(f"contender {self.name} ended with exit code {self.process.wait()} and without a word.")
+            raise ContenderError(self.name, f"ended with exit code {self.process.wait()} and without a word.")
         found: dict[str, Any] = json.loads(line)
         if "error" in found:
-            raise XpmlpError(f"contender {self.name} failed: {found['error']}. Leave it out with --contender.")
+            raise ContenderError(self.name, f"failed: {found['error']}. Leave it out with --contender.")
         return found
 
     def turn(self) -> dict[str, Any]:
@@ -93,7 +101,7 @@ def take_turns(
 
     Raises
     ------
-    XpmlpError
+    ContenderError
         Where a contender fails, or its process ends.
     """
     with ExitStack() as stack:
