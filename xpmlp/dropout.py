@@ -62,7 +62,7 @@ def mask_function(backend: Backend, network: Network, seed: int) -> DrawMasks:
         examples = xp.astype(rows, xp.int32)[:, None]
         mask, dtype = at_once(xp, _mask), backend.float_dtype
         return [
-            None if units is None else mask(xp, step, examples, units, key=key, rate=rate, dtype=dtype)
+            None if units is None else mask(xp, step, examples, units, key, rate=rate, dtype=dtype)
             for rate, key, units in layers
         ]
 
@@ -70,7 +70,7 @@ def mask_function(backend: Backend, network: Network, seed: int) -> DrawMasks:
 
 
 @elementwise()
-def _mask(xp: Namespace, step: Array, examples: Array, units: Array, *, key: int, rate: float, dtype: Any) -> Array:
+def _mask(xp: Namespace, step: Array, examples: Array, units: Array, key: int, *, rate: float, dtype: Any) -> Array:
     """Return a mask, (K, fan_in), for a step (1, 1), examples (K, 1) and hashed units (1, fan_in)."""
     row = _hash(xp, _hash(xp, step ^ key) ^ examples)  # (K, 1)
     bits = _mixed(xp, row ^ units)  # (K, fan_in), uniform over the integers

@@ -89,7 +89,7 @@ class SGD:
 
 
 @elementwise(updates=1)
-def _descend(xp: Namespace, p: Array, g: Array, rate: Array | float) -> Array:  # noqa: ARG001 - as elementwise functions
+def _descend(xp: Namespace, p: Array, g: Array, rate: Array | float) -> Array:  # noqa: ARG001 - its kind takes it
     g *= rate
     p -= g  # in place where the library can, a new array where it cannot
     return p

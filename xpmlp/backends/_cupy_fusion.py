@@ -10,7 +10,7 @@ from xpmlp.backends._namespaces import replacing
 from xpmlp.errors import XpmlpWarning
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Hashable, Mapping
     from types import ModuleType
 
     from xpmlp.types import Array, Namespace
@@ -35,7 +35,8 @@ class Fused:
     What is written to an argument is written in place, and what is returned is a new array: so updated arguments are
     returned from here, and not by the kernel.
 
-    What cannot be fused is warned of once, and computed operation by operation.
+    What cannot be fused is warned of once, and computed operation by operation. So is what has settings without a hash,
+    which cannot be told from others.
     """
 
     def __init__(self, cupy: ModuleType, standard: Namespace) -> None:
@@ -43,7 +44,8 @@ class Fused:
         self._xp = replacing(
             standard, zeros_like=lambda _: 0.0, ones_like=lambda _: 1.0, full_like=lambda _, value: value
         )
-        self._kernels: dict[Any, Callable[..., Any] | None] = {}  # None: not to be tried again
+        self._kernels: dict[Hashable, Callable[..., Any]] = {}
+        self._given_up: set[Hashable] = set()
 
     def __call__(self, body: Callable[..., Any]) -> Callable[..., Any]:
         """Return ``body(xp, *arrays, **settings)`` as one kernel."""
@@ -51,21 +53,17 @@ class Fused:
 
     def _compute(self, body: Callable[..., Any], xp: Namespace, *arrays: Any, **settings: Any) -> Any:
         key = (body, *settings.items())
+        if not _hashable(key) or key in self._given_up:
+            return body(xp, *arrays, **settings)
         try:
             if key not in self._kernels:
                 self._kernels[key] = self._fuse(kernel_name=body.__name__)(self._traceable(body, settings))
-            kernel = self._kernels[key]
-        except TypeError:  # functions of the user's own need no hash
-            kernel = None
-        if kernel is None:
-            return body(xp, *arrays, **settings)
-        try:
-            made = kernel(*arrays)
+            made = self._kernels[key](*arrays)
         except MemoryError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever CuPy could not fuse, it can compute
             results = body(xp, *arrays, **settings)
-            self._kernels[key] = None
+            self._given_up.add(key)
             warnings.warn(
                 f"{body.__name__} could not be fused into one kernel, and is computed operation by operation, which "
                 f"takes longer: {type(error).__name__}: {error}",
@@ -84,6 +82,15 @@ class Fused:
             return made if len(made) > 1 else made[0] if made else None
 
         return traceable
+
+
+def _hashable(key: object) -> bool:
+    """Whether it can be looked up; functions of the user's own need not."""
+    try:
+        hash(key)
+    except TypeError:
+        return False
+    return True
 
 
 def _listed(results: Any) -> tuple[Any, ...]:
