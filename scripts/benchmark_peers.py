@@ -2,15 +2,18 @@
 
 The same network learns the same images of Fashion-MNIST with each library, from the same weights: seconds, memory, and
 the loss that it comes to, which must agree, so that nobody wins by doing less. Every contender is a process of its own,
-and they take turns. A floor is the time of the matrix products alone, with gathering the minibatches.
+and they take turns. A floor is the time of the matrix products alone, with gathering the minibatches; on a GPU, that of
+as many multiplications at the rate of large products in float32.
 
     XPMLP_DATA=... python scripts/benchmark_peers.py --out benchmarks/peers-my-machine.json --figure peers.png
     XPMLP_DATA=... python scripts/benchmark_peers.py --workload small --contender scikit-learn --no-growth
+    XPMLP_DATA=... python scripts/benchmark_peers.py --device gpu --out benchmarks/peers-my-card.json
 """
 
 from __future__ import annotations
 
 import json
+import os
 import platform
 import shlex
 import sys
@@ -29,37 +32,65 @@ from benchmark_devices import processor
 from commands import print_table, run_script
 from peers.charts import figure_of
 from peers.comparison import OWN_SHUFFLES, SAME_BATCHES, compare, disagreements, participants
-from peers.contenders import CONTENDERS, REFERENCE
+from peers.contenders import FIELDS, Entry
 from peers.growth import measure_growth
 from peers.tables import tables_of
-from peers.targets import judge
-from peers.task import Task
-from peers.turns import take_turns
-from peers.workloads import GROWTH_CONTENDERS, QUICK_IMAGES, WORKLOADS, shortened, write_data, write_start
-from xpmlp import InputError
+from peers.targets import GPU_TARGETS, TARGETS, judge
+from peers.task import Task, Workload
+from peers.turns import SHARED_GPU, ContenderError, take_turns
+from peers.workloads import (
+    GPU_WORKLOADS,
+    GROWTH_CONTENDERS,
+    QUICK_IMAGES,
+    WORKLOADS,
+    shortened,
+    write_data,
+    write_start,
+)
+from xpmlp import BackendError, InputError, get_backend
+from xpmlp.backends import BACKENDS, statuses
 from xpmlp.checks import check_choice
 from xpmlp.files import FIGURE_KINDS, check_place, write_whole
 from xpmlp.plots import save_figure
 
 IMAGES = 60_000
-LIBRARIES = ("xpmlp", "numpy", "scipy", "scikit-learn", "torch", "jax", "thinc", "skorch")
+LIBRARIES = (
+    "xpmlp",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "cupy-cuda12x",
+    "cupy-cuda13x",
+    "torch",
+    "jax",
+    "thinc",
+    "skorch",
+)
+DEVICES = {"cpu": "cpu", "gpu": "cuda"}
+DEVICE_WORKLOADS = {"cpu": WORKLOADS, "cuda": GPU_WORKLOADS}
+DEVICE_TARGETS = {"cpu": TARGETS, "cuda": GPU_TARGETS}
 
 
 def main(
     workload: Annotated[
-        list[str] | None, typer.Option(help=f"{', '.join(WORKLOADS)}; repeatable. All by default.")
+        list[str] | None,
+        typer.Option(help=f"{', '.join(WORKLOADS)}; on a GPU {', '.join(GPU_WORKLOADS)}; repeatable. All by default."),
     ] = None,
     contender: Annotated[
         list[str] | None,
-        typer.Option(help=f"{', '.join(CONTENDERS)}; repeatable. All that are installed by default."),
+        typer.Option(
+            help=f"{', '.join(FIELDS['cpu'].contenders)}; on a GPU {', '.join(FIELDS['cuda'].contenders)}; repeatable. "
+            "All that are installed by default."
+        ),
     ] = None,
+    device: Annotated[str, typer.Option(help="cpu or gpu.")] = "cpu",
     data_dir: Annotated[str | None, typer.Option(help="Where Fashion-MNIST lies.")] = None,
     threads: Annotated[
         int | None, typer.Option(help="Threads of each library.", show_default="one a core", min=1)
     ] = None,
     repetitions: Annotated[int, typer.Option(help="Measurements of each contender.", min=1)] = 5,
     epochs: Annotated[
-        int | None, typer.Option(help="Of each repetition.", show_default="3 for small, 1 for others", min=1)
+        int | None, typer.Option(help="Of each repetition.", show_default="by the workload", min=1)
     ] = None,
     out: Annotated[Path | None, typer.Option(help="A .json file to write.")] = None,
     figure: Annotated[Path | None, typer.Option(help="A .png, .pdf or .svg file to write.")] = None,
@@ -69,20 +100,23 @@ def main(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that are there.")] = False,
 ) -> None:
     """Measure, and say what was met; exit code 1 where a contender has not done the same work."""
+    check_choice("device", device, DEVICES)
+    place = DEVICES[device]
     for path, kinds in ((out, (".json",)), (figure, FIGURE_KINDS)):
         if path is not None:
             check_place(path, kinds)
             if path.exists() and not overwrite:
                 raise InputError(f"{path} exists: choose another name, or give --overwrite.")
     report = benchmark(
-        workload or list(WORKLOADS),
-        choose(contender),
+        workload or list(DEVICE_WORKLOADS[place]),
+        choose(contender, place),
         data_dir,
         threads or cpu_count(),
         1 if quick else repetitions,
         epochs,
-        growth=growth,
+        growth=growth and place == "cpu",
         few=quick,
+        device=place,
     )
     for table in tables_of(report):
         print_table(table)
@@ -96,27 +130,49 @@ def main(
         raise typer.Exit(1)
 
 
-def choose(named: list[str] | None) -> list[str]:
+def choose(named: list[str] | None, device: str = "cpu") -> list[str]:
     """Return the contenders that are asked for, or all that are installed, with a line for each that is not.
 
-    xpmlp on NumPy is always one, as the others are compared with it.
+    xpmlp on NumPy, or on CuPy on a GPU, is always one, as the others are compared with it.
 
     Raises
     ------
     InputError
         For a name that is unknown, or whose library is not installed.
+    BackendError
+        For a library that finds no GPU to compute on, where it is named or the others are compared with it.
     """
-    chosen = [REFERENCE]
-    for name in named or CONTENDERS:
-        check_choice("contender", name, CONTENDERS)
-        missing = ", ".join(CONTENDERS[name].missing)
+    field = FIELDS[device]
+    if device == "cuda":
+        os.environ.update(SHARED_GPU)
+        get_backend("cupy")
+    chosen = [field.reference]
+    for name in named or field.contenders:
+        check_choice("contender", name, field.contenders)
+        entry = field.contenders[name]
+        missing = ", ".join(entry.missing)
         if missing and named:
             raise InputError(f"contender {name} needs {missing}, not installed here: pip install 'xpmlp[bench]'.")
+        blind = without_gpu(entry) if device == "cuda" and not missing else ""
+        if blind and named:
+            raise BackendError(f"contender {name} cannot be used here: {blind}")
         if missing:
             print(f"{name}: skipped, {missing} is not installed (pip install 'xpmlp[bench]')", file=sys.stderr)
+        elif blind:
+            print(f"{name}: skipped, {blind}", file=sys.stderr)
         elif name not in chosen:
             chosen.append(name)
     return chosen
+
+
+def without_gpu(entry: Entry) -> str:
+    """Say why a contender's library cannot use an NVIDIA GPU here; "" where it can."""
+    for name in BACKENDS.keys() & set(entry.libraries):
+        try:
+            get_backend(name, "cuda")
+        except BackendError as error:
+            return str(error)
+    return ""
 
 
 def benchmark(
@@ -129,23 +185,26 @@ def benchmark(
     *,
     growth: bool,
     few: bool,
+    device: str = "cpu",
 ) -> dict[str, Any]:
     """Measure the workloads, one after the other, and the growth."""
+    known = DEVICE_WORKLOADS[device]
     for name in workloads:
-        check_choice("workload", name, WORKLOADS)
+        check_choice("workload", name, known)
     started = datetime.now().astimezone().isoformat(timespec="seconds")
-    compared = {}
+    compared: dict[str, Any] = {}
+    failed: list[str] = []
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         write_data(folder, data_dir, QUICK_IMAGES if few else IMAGES)
         for name in workloads:
-            workload = shortened(WORKLOADS[name]) if few else WORKLOADS[name]
+            workload = shortened(known[name]) if few else known[name]
             if epochs is not None:
                 workload = replace(workload, epochs=epochs)
             write_start(folder, workload)
-            names = participants(workload, contenders)
-            measured = take_turns(workload, names, folder, threads=threads, repetitions=repetitions)
+            measured, lost = measure(workload, contenders, folder, threads=threads, repetitions=repetitions)
             compared[name] = compare(Task.load(folder, workload), measured)
+            failed += [f"{name}: {error}" for error in lost]
         grown = {}
         if growth:
             names = [name for name in GROWTH_CONTENDERS if name in contenders]
@@ -154,7 +213,13 @@ def benchmark(
         "benchmark": "peers",
         "command": shlex.join(["python", "scripts/benchmark_peers.py", *sys.argv[1:]]),
         "started": started,
-        "machine": {"system": platform.platform(), "processor": processor(), "cores": cpu_count()},
+        "machine": {
+            "system": platform.platform(),
+            "processor": processor(),
+            "cores": cpu_count(),
+            "backends": [vars(status) for status in statuses()] if device == "cuda" else [],
+        },
+        "device": device,
         "versions": {"python": platform.python_version(), **versions()},
         "threads": threads,
         "repetitions": repetitions,
@@ -162,9 +227,38 @@ def benchmark(
         "tolerances": {"same minibatches": SAME_BATCHES, "own shuffles": OWN_SHUFFLES},
         "workloads": compared,
         "growth": grown,
-        "targets": judge(compared),
-        "disagreements": disagreements(compared),
+        "targets": judge(compared, DEVICE_TARGETS[device]),
+        "disagreements": [*failed, *disagreements(compared)],
     }
+
+
+def measure(
+    workload: Workload, contenders: list[str], folder: Path, *, threads: int, repetitions: int
+) -> tuple[dict[str, Any], list[ContenderError]]:
+    """Let contenders take turns. On a GPU, where more can be missing, it goes on without one that fails.
+
+    Returns
+    -------
+    measured : dict
+        As `take_turns` gives it.
+    failed : list of ContenderError
+        Of the contenders that were left out.
+
+    Raises
+    ------
+    ContenderError
+        Where the reference or a floor fails, or any contender on a CPU.
+    """
+    field, failed = FIELDS[workload.device], []
+    while True:
+        lost = {error.name for error in failed}
+        names = participants(workload, [name for name in contenders if name not in lost])
+        try:
+            return take_turns(workload, names, folder, threads=threads, repetitions=repetitions), failed
+        except ContenderError as error:
+            if workload.device == "cpu" or error.name in {field.reference, *field.floors}:
+                raise
+            failed.append(error)
 
 
 def versions() -> dict[str, str]:

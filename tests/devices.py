@@ -9,7 +9,7 @@ from types import ModuleType, SimpleNamespace
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-__all__ = ["Cupy", "DeviceArray", "Library", "on_device"]
+__all__ = ["Cupy", "DeviceArray", "Fuser", "Library", "on_device"]
 
 
 def read(address, read_transposed, leading, rows, columns, dtype):
@@ -25,8 +25,9 @@ def read(address, read_transposed, leading, rows, columns, dtype):
 class Library:
     """A cuBLAS that computes with NumPy, on the host's memory, and writes down its calls."""
 
-    def __init__(self, *, failing=None, wrong=0.0):
+    def __init__(self, *, failing=None, status=None, wrong=0.0):
         self.calls, self.made = [], 0
+        self._status = status
         self._wrong = wrong
         for name in ("cublasCreate_v2", "cublasSetStream_v2", "cublasSetWorkspace_v2", "cublasSetMathMode"):
             setattr(self, name, self._recording(name, failing))
@@ -40,7 +41,7 @@ class Library:
                 arguments[0]._obj.value = 1000 + self.made
                 arguments = ()
             self.calls.append((name, *(getattr(argument, "value", argument) for argument in arguments)))
-            return 1 if name == failing else 0
+            return (self._status or 1) if name == failing else 0
 
         return function
 
@@ -50,7 +51,7 @@ class Library:
             assert (alpha._obj.value, beta._obj.value) == (1.0, 0.0)
             product = np.matmul(read(a, op_a, lda, m, k, dtype), read(b, op_b, ldb, k, n, dtype))
             read(c, 0, ldc, m, n, dtype)[...] = product + self._wrong
-            return 13 if name == failing else 0
+            return (self._status or 13) if name == failing else 0
 
         return gemm
 
@@ -67,10 +68,69 @@ def on_device(values):
     return np.asarray(values).view(DeviceArray)
 
 
+class Variable(np.lib.mixins.NDArrayOperatorsMixin):
+    """What `cupy.fuse` calls a function with: elements of an array, without its shape, items or values."""
+
+    def __init__(self, values):
+        self._values = values
+
+    dtype = property(lambda self: self._values.dtype)
+    ndim = property(lambda self: self._values.ndim)
+
+    def __bool__(self):
+        raise TypeError("Can't cast to bool")
+
+    def astype(self, dtype, *, copy=True):
+        return Variable(self._values.astype(dtype, copy=copy))
+
+    def __array_ufunc__(self, ufunc, method, *inputs, out=(), **options):
+        assert method == "__call__", "only elements can be fused"
+        assert not options
+        for each in inputs:
+            assert isinstance(each, Variable | int | float), f"{type(each)} cannot be fused"
+        into = tuple(each._values for each in out)
+        made = ufunc(*map(_values, inputs), out=into) if into else ufunc(*map(_values, inputs))
+        return out[0] if into else Variable(np.asarray(made))
+
+    def __array_function__(self, function, types, inputs, options):
+        assert function is np.where, f"{function} cannot be fused"
+        return Variable(np.where(*map(_values, inputs)))
+
+
+def _variable(each):
+    """An array, or what NumPy makes of one without dimensions; anything else is a number of Python, or None."""
+    return Variable(np.asarray(each)) if isinstance(each, np.ndarray | np.generic) else each
+
+
+def _values(each):
+    return each._values if isinstance(each, Variable) else each
+
+
+class Fuser:
+    """Stands for CuPy where functions are fused: computes elements with NumPy, and counts kernels."""
+
+    def __init__(self):
+        self.kernels = []
+
+    def fuse(self, *, kernel_name):
+        def fuse(function):
+            def fused(*arrays):
+                self.kernels.append(kernel_name)
+                made = function(*map(_variable, arrays))
+                if isinstance(made, tuple):
+                    return tuple(each._values.copy() for each in made)
+                return made if made is None else made._values.copy()
+
+            return fused
+
+        return fuse
+
+
 class Cupy(ModuleType):
     """What the backend and `Cublas` ask of CuPy: NumPy's arrays, one card, and a current stream."""
 
     float32 = np.float32
+    fuse = staticmethod(Fuser().fuse)
     sum, asnumpy = staticmethod(np.sum), staticmethod(np.asarray)
 
     def __init__(self):
@@ -88,6 +148,7 @@ class Cupy(ModuleType):
                 deviceSynchronize=lambda: None,
                 getDevice=lambda: 0,
                 getDeviceCount=lambda: 1,
+                memGetInfo=lambda: (2**28, 2**30),
                 runtimeGetVersion=lambda: 13020,
             ),
         )

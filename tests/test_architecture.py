@@ -13,7 +13,7 @@ ROOT = Path(xpmlp.__file__).parent
 
 # From the bottom up: a module imports from the levels below its own.
 LEVELS = [
-    ["errors", "types"],
+    ["elementwise", "errors", "types"],
     ["checks", "examples", "files", "options"],
     ["draws", "backends"],
     ["activations"],
@@ -35,6 +35,7 @@ LEVEL = {module: level for level, modules in enumerate(LEVELS) for module in mod
 MATHS = [
     "activations",
     "dropout",
+    "elementwise",
     "examples",
     "gradcheck",
     "losses",

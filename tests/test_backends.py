@@ -305,20 +305,34 @@ def test_auto_refuses_a_precision_that_no_gpu_is_there_for(monkeypatch):
 
 
 @pytest.mark.parametrize(("precision", "allowed"), [("highest", False), ("tf32", True)])
-@pytest.mark.parametrize("before", [False, True])
+@pytest.mark.parametrize("before", ["none", "ieee", "tf32"])
 def test_torch_on_cuda_computes_in_the_precision_and_leaves_the_process_its_own(precision, allowed, before):
     torch = pytest.importorskip("torch", reason="this is about torch")
-    backend, switches = get_backend("torch"), torch.backends.cuda.matmul
+    backend, products = get_backend("torch"), torch.backends.cuda.matmul
     backend.device_name, backend.precision = "cuda:0", precision
-    process = switches.allow_tf32
-    switches.allow_tf32 = before
+    process = products.fp32_precision
+    products.fp32_precision = before
     try:
         with backend.computing():
-            assert switches.allow_tf32 is allowed
+            assert (products.fp32_precision == "tf32") is allowed
             assert not torch.is_grad_enabled()
-        assert switches.allow_tf32 is before
+        assert products.fp32_precision == before
     finally:
-        switches.allow_tf32 = process
+        products.fp32_precision = process
+
+
+@pytest.mark.parametrize("before", [False, True])
+def test_torchs_older_switch_is_left_as_the_user_has_set_it(before):
+    torch = pytest.importorskip("torch", reason="this is about torch")
+    backend, products = get_backend("torch"), torch.backends.cuda.matmul
+    backend.device_name, process = "cuda:0", products.allow_tf32
+    products.allow_tf32 = before
+    try:
+        with backend.computing():
+            assert products.fp32_precision != "tf32"
+        assert products.allow_tf32 is before
+    finally:
+        products.allow_tf32 = process
 
 
 @pytest.mark.parametrize(("precision", "jaxs"), [("highest", "highest"), ("tf32", "tensorfloat32")])

@@ -6,8 +6,10 @@ import json
 import re
 import subprocess
 import sys
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,14 +17,16 @@ import typer
 
 import benchmark_peers
 from peers.comparison import SAME_BATCHES, compare, disagreements, participants, ratio
-from peers.contenders import CONTENDERS, FLOORS
+from peers.contenders import CONTENDERS, FIELDS, FLOORS
 from peers.growth import exponent
 from peers.scoring import training_loss
-from peers.targets import TARGETS, judge
+from peers.tables import tables_of
+from peers.targets import GPU_TARGETS, TARGETS, judge
 from peers.task import Task
-from peers.turns import environment, take_turns
-from peers.workloads import WORKLOADS, shortened, write_start
-from xpmlp import InputError, XpmlpError
+from peers.turns import ContenderError, environment, take_turns
+from peers.workloads import GPU_WORKLOADS, WORKLOADS, shortened, write_start
+from xpmlp import BackendError, InputError, XpmlpError, get_backend
+from xpmlp.backends import statuses
 
 SCRIPT = Path(__file__).parent.parent / "scripts" / "benchmark_peers.py"
 NUMPY, SKLEARN, FLOOR = "xpmlp-numpy", "scikit-learn", "floor-numpy"
@@ -232,6 +236,180 @@ def test_targets_name_workloads_and_contenders_that_exist():
         assert target.workload in WORKLOADS
         assert {target.over, target.under} <= {*CONTENDERS, "its floor"}
         assert (target.at_most is None) != (target.at_least is None)
+
+
+# On a GPU
+
+
+def test_a_gpu_that_is_not_there_is_one_line(tmp_path):
+    if not any(status.name == "cupy" and status.problem for status in statuses()):
+        pytest.skip("there is a GPU")
+    done = run(tmp_path, "--device", "gpu", "--contender", "torch-graphs")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert re.fullmatch(r"Error: CuPy is .*\n", done.stderr)
+
+
+@pytest.fixture
+def cupy(monkeypatch):
+    """CuPy, as if it were there; what is put into the environment for JAX is taken out again."""
+    monkeypatch.setenv("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    monkeypatch.setattr(
+        benchmark_peers, "get_backend", lambda name, *_: None if name == "cupy" else get_backend(name, "cuda")
+    )
+    entry = FIELDS["cuda"].contenders["xpmlp-cupy"]
+    monkeypatch.setitem(FIELDS["cuda"].contenders, "xpmlp-cupy", replace(entry, libraries=("xpmlp.training",)))
+
+
+@pytest.mark.usefixtures("cupy")
+def test_a_contender_whose_library_finds_no_gpu_is_skipped_or_refused_in_a_line(capsys):
+    torch = pytest.importorskip("torch", reason="this is about torch")
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    assert benchmark_peers.choose(None, "cuda") == ["xpmlp-cupy"]
+    (line,) = (line for line in capsys.readouterr().err.splitlines() if line.startswith("torch-graphs: "))
+    assert re.match(r"torch-graphs: skipped, device 'cuda:0'.* ", line)
+    with pytest.raises(BackendError, match="contender torch-graphs cannot be used here: device 'cuda:0'"):
+        benchmark_peers.choose(["torch-graphs"], "cuda")
+
+
+def test_a_contender_that_fails_on_a_gpu_is_left_out_and_said(monkeypatch, tmp_path):
+    asked = []
+
+    def take(workload, names, *_, **__):
+        asked.append(list(names))
+        if "torch-compiled" in names:
+            raise ContenderError("torch-compiled", "failed: no compiler.")
+        if workload.name == "wide":
+            raise ContenderError("floor-rate", "failed: no memory.")
+        return dict.fromkeys(names, "measured")
+
+    monkeypatch.setattr(benchmark_peers, "take_turns", take)
+    names = ["xpmlp-cupy", "torch-compiled", "jax-jit"]
+    settings = {"threads": 1, "repetitions": 1}
+    measured, (error,) = benchmark_peers.measure(GPU_WORKLOADS["small"], names, tmp_path, **settings)
+    assert list(measured) == asked[-1] == ["xpmlp-cupy", "jax-jit", "floor-rate"]
+    assert str(error) == "contender torch-compiled failed: no compiler."
+    with pytest.raises(ContenderError, match="floor-rate failed: no memory"):
+        benchmark_peers.measure(GPU_WORKLOADS["wide"], names, tmp_path, **settings)
+    monkeypatch.setattr(benchmark_peers, "take_turns", take_turns)
+    with pytest.raises(ContenderError, match="failed: FileNotFoundError"):
+        benchmark_peers.measure(WORKLOADS["small"], [NUMPY], tmp_path, **settings)
+
+
+def test_names_of_the_cpu_are_none_of_the_gpu():
+    with pytest.raises(InputError, match="workload is 'predict'"):
+        benchmark_peers.benchmark(["predict"], [], None, 1, 1, None, growth=False, few=True, device="cuda")
+    with pytest.raises(InputError, match="device is 'tpu'"):
+        benchmark_peers.main(device="tpu")
+
+
+def on_gpu(task, seconds):
+    """Compare contenders on a GPU that all have learnt the same, in so many seconds."""
+    task = replace(task, workload=replace(task.workload, device="cuda"))
+    learnt = training_loss(task, task.layers) - 0.1
+    measured = {
+        name: answers(learnt if name in FIELDS["cuda"].contenders else None, (s, s)) for name, s in seconds.items()
+    }
+    return compare(task, measured)
+
+
+def test_targets_of_the_gpu_are_judged_by_the_rate_of_the_card(task):
+    small = on_gpu(task, {"xpmlp-cupy": 1.0, "torch-eager": 9.0, "torch-graphs": 0.9, "floor-rate": 0.1})
+    wide = on_gpu(task, {"xpmlp-cupy": 1.0, "torch-graphs": 1.1, "floor-rate": 0.85})
+    judged = {target["target"]: target for target in judge({"small": small, "wide": wide}, GPU_TARGETS)}
+    assert {name: target["met"] for name, target in judged.items()} == {
+        "small: time of torch-eager over that of xpmlp-cupy, at least 8": True,
+        "small: time of torch-graphs over that of xpmlp-cupy, at least 1": False,
+        "wide: time of torch-graphs over that of xpmlp-cupy, at least 1": True,
+        "wide: time of xpmlp-cupy over that of its floor, at most 1.25": True,
+    }
+    assert small["results"]["torch-eager"]["to_xpmlp"]["median"] == 9.0
+    titles = [
+        str(table.columns[2].header)
+        for table in tables_of({"workloads": {"small": small}, "growth": {}, "targets": []})
+    ]
+    assert titles[0] == "over xpmlp-cupy"
+
+
+def test_contenders_and_workloads_of_the_gpu_are_complete():
+    field = FIELDS["cuda"]
+    expected = ["xpmlp-cupy", "xpmlp-torch", "xpmlp-jax", "torch-eager", "torch-graphs", "torch-compiled", "jax-jit"]
+    assert list(field.contenders) == expected
+    assert {entry.floor for entry in field.contenders.values()} == set(field.floors)
+    assert all(workload.device == "cuda" and workload.optimizer == "sgd" for workload in GPU_WORKLOADS.values())
+    for target in GPU_TARGETS:
+        assert target.workload in GPU_WORKLOADS
+        assert {target.over, target.under} <= {*field.contenders, "its floor"}
+
+
+def test_the_floor_of_a_card_is_as_many_multiplications_as_the_workload_has(task, monkeypatch):
+    rows, cupy = [], ModuleType("cupy")
+    cupy.asarray, cupy.empty_like = np.asarray, np.empty_like
+    cupy.matmul = lambda a, b, out: rows.append(len(a)) or (a.shape[1], b.shape, out.shape)
+    cupy.cuda = SimpleNamespace(get_current_stream=lambda: SimpleNamespace(synchronize=lambda: None))
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    from peers.contenders import floor_rate
+
+    monkeypatch.setattr(floor_rate, "SIDE", 64)
+    steps = 512 * (3 * (784 * 50 + 50 * 10) - 784 * 50)  # each product of a minibatch but that for the first delta
+    assert floor_rate.multiplications(task) == steps
+    floor_rate.Peer(task).train()
+    assert sum(rows) == -(-steps // 64**2)
+    assert max(rows) == 64
+
+
+@pytest.mark.parametrize("name", ["torch", "jax", "numpy"])
+def test_a_training_on_a_gpu_begins_again_in_the_same_buffers(name, task):
+    if name != "numpy":
+        pytest.importorskip(name, reason=f"this is about {name}")
+    from peers.contenders import xpmlp_gpu
+
+    contender = xpmlp_gpu.Peer(task, name)
+    losses, addresses = [], []
+    for _ in range(3):
+        contender.train()
+        losses.append(training_loss(task, contender.layers()))
+        addresses.append([id(p) for layer in contender.trainer.layers for p in layer])
+    assert len(set(losses)) == 1
+    assert losses[0] < training_loss(task, task.layers)
+    assert int(contender.backend.to_numpy(contender.trainer.state.t)) == task.workload.steps
+    if name != "jax":
+        assert addresses[0] == addresses[1] == addresses[2]
+
+
+def test_torchs_graph_of_an_epoch_learns_the_same(task, monkeypatch):
+    """On streams and graphs that compute at once; a replay takes the steps again."""
+    torch = pytest.importorskip("torch", reason="this is about torch")
+    from peers.contenders import torch_graphs
+
+    stream = SimpleNamespace(wait_stream=lambda _: None)
+    graph = SimpleNamespace()
+    for name, stand_in in {
+        "Stream": lambda: stream,
+        "current_stream": lambda: stream,
+        "stream": lambda _: nullcontext(),
+        "CUDAGraph": lambda: graph,
+        "graph": lambda _: nullcontext(),
+    }.items():
+        monkeypatch.setattr(torch.cuda, name, stand_in)
+    contender, reference = torch_graphs.Peer(task), CONTENDERS[NUMPY].open(task)
+    graph.replay = contender._epoch
+    reference.train()
+    for _ in range(2):
+        contender.train()
+        expected = training_loss(task, reference.layers())
+        assert training_loss(task, contender.layers()) == pytest.approx(expected, rel=1e-6)
+        assert expected < training_loss(task, task.layers)
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_jax_sees_the_device_that_is_asked_for(device, monkeypatch):
+    for name in ("JAX_PLATFORMS", "XLA_PYTHON_CLIENT_PREALLOCATE"):
+        monkeypatch.delenv(name, raising=False)
+    found = environment(1, device)
+    assert ("JAX_PLATFORMS" in found) == (device == "cpu")
+    assert ("XLA_PYTHON_CLIENT_PREALLOCATE" in found) == (device == "cuda")
 
 
 def test_exponents_are_those_of_powers():

@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.lib.stride_tricks import as_strided
 
-from xpmlp.backends._cublas import WORKSPACE, Cublas, load_cublas, operand
-from xpmlp.errors import BackendError
+from xpmlp import get_backend
+from xpmlp.backends._cublas import ALLOC_FAILED, WORKSPACE, Cublas, load_cublas, operand
+from xpmlp.errors import BackendError, OutOfMemoryError
 
 SIZES = st.integers(1, 5)
 
@@ -133,6 +134,18 @@ def test_a_call_that_fails_is_an_error_with_its_status(call, status):
     x = on_device(np.ones((2, 2)))
     with pytest.raises(BackendError, match=rf"cuBLAS: {call} failed with status {status}\."):
         Cublas(Cupy(), Library(failing=call), "highest").matmul(x, x)
+
+
+@pytest.mark.parametrize("call", ["cublasCreate_v2", "cublasSgemm_v2"])
+def test_too_little_memory_of_cublas_is_an_error_of_memory(call, monkeypatch):
+    cupy, x = Cupy(), on_device(np.ones((2, 2), dtype=np.float32))
+    monkeypatch.setattr("xpmlp.backends._cupy.load_cublas", lambda _: Library())
+    cupy.install(monkeypatch)
+    backend = get_backend("cupy", graphs=False)
+    products = Cublas(cupy, Library(failing=call, status=ALLOC_FAILED), "highest")
+    message = f"cuBLAS: {call} failed with CUBLAS_STATUS_ALLOC_FAILED"
+    with pytest.raises(OutOfMemoryError, match=message), backend.within_memory("products"):
+        products.matmul(x, x)
 
 
 def test_the_library_is_the_one_that_pathfinder_finds_else_that_of_cupys_cuda(monkeypatch):

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from devices import Cupy, Library, on_device
 
-from xpmlp import XpmlpWarning, get_backend
+from xpmlp import SGD, XpmlpWarning, get_backend
 from xpmlp.backends._cupy_graphs import CupyStream
 from xpmlp.errors import BackendError
+from xpmlp.optimizers import SGDState
 
 
 @pytest.fixture
@@ -44,6 +45,18 @@ def test_without_graphs_there_is_no_stream_and_the_products_are_the_same(install
     assert backend._capturer is None
     assert cupy.streams == 0
     assert backend.xp.matmul == get_backend("cupy").xp.matmul
+
+
+@pytest.mark.filterwarnings("ignore:training steps are not captured")
+@pytest.mark.parametrize("library", [Library(), OSError("no cuBLAS")], ids=["with products", "without"])
+def test_elementwise_work_is_fused(install, library):
+    install(library)
+    first, second = (get_backend("cupy").xp for _ in range(2))
+    p, g = np.ones(3, dtype=np.float32), np.ones(3, dtype=np.float32)
+    ((moved,), _) = SGD().update(first, [p], [g], SGDState([]), 0.5, np.ones(()))
+    assert moved is p
+    assert moved.tolist() == [0.5] * 3
+    assert first.fused is second.fused  # kernels are compiled once for the process
 
 
 @pytest.mark.parametrize("axis", [None, 0, 1, -1, -2])

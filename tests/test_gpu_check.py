@@ -1,39 +1,136 @@
-"""`scripts/gpu_check.py`, on a CPU: every part runs, and what fails is said."""
+"""`scripts/gpu_check.py`, on a CPU: every part is tried within its time, and what fails is said."""
 
 import json
-import subprocess
 import sys
-from pathlib import Path
+import time
+from dataclasses import replace
 
 import pytest
+import typer
 
-SCRIPT = Path(__file__).parent.parent / "scripts" / "gpu_check.py"
+import gpu_check
+from gpu.plan import Part, carry_out, plan_of
+from gpu.worker import PARTS
+from reproduction.fashion import FINAL
+from xpmlp import InputError
 
-
-def run(folder, *arguments):
-    command = [sys.executable, str(SCRIPT), *map(str, arguments)]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)  # noqa: S603 - our own script
-
-
-def test_every_part_is_tried_and_written_down(data_dir, tmp_path, pytestconfig):
-    if "numpy" not in pytestconfig.backends:
-        pytest.skip("runs on numpy, which is not asked for")
-    arguments = ("--backend", "numpy", "--epochs", 4, "--no-suite", "--data-dir", data_dir.absolute())
-    done = run(tmp_path, *arguments, "--out", "gpu.json")
-    assert done.returncode == 0, done.stderr
-    parts = json.loads((tmp_path / "gpu.json").read_text())["parts"]
-    assert list(parts) == ["report", "graphs against eager steps", "gradients", "memory"]
-    assert all(part["passed"] for part in parts.values())
-    report = parts["report"]
-    assert report["epochs"] == 4
-    assert 0 < report["seconds_of_a_later_epoch"] < report["seconds_from_start"]
-    assert 0.3 < report["test_accuracy"] < 0.8
-    compared = parts["graphs against eager steps"]
-    assert compared["steps"] >= 1000
-    assert compared["apart"] == 0  # NumPy has no graphs: both runs are the same
+QUICK = replace(FINAL, dataset="digits", epochs=4)
+ALL = ["report", "graphs against eager steps", "gradients", "memory", "devices", "peers, small", "peers, wide", "tests"]
 
 
-def test_a_backend_that_is_missing_is_one_message(tmp_path):
-    done = run(tmp_path, "--backend", "nothing")
-    assert done.returncode == 2
-    assert done.stderr.startswith("Error: backend is 'nothing', but must be one of:")
+@pytest.fixture(autouse=True)
+def _environment(monkeypatch):
+    """What is put there for JAX is taken out again."""
+    monkeypatch.setenv("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+
+
+def python(code, seconds=30.0):
+    """A part that runs some code, with the name of its file in `file`."""
+    return Part((sys.executable, "-c", f"import sys; file = sys.argv[1]; {code}"), seconds)
+
+
+def finding(**found):
+    return python(f"open(file, 'w').write({json.dumps(found)!r})")
+
+
+def test_a_part_is_tried_and_written_down(tmp_path, capsys):
+    out = tmp_path / "gpu.json"
+    gpu_check.main(backend="numpy", part=["gradients"], out=out)
+    assert "gradients: passed in " in capsys.readouterr().out
+    found = json.loads(out.read_text())
+    assert list(found["parts"]) == ["gradients"]
+    part = found["parts"]["gradients"]
+    assert part["passed"]
+    assert 0 < part["found"]["worst_relative_error"]["matrix"] < 1e-7
+    assert 0 < part["seconds"] < part["limit"]
+    with pytest.raises(InputError, match="exists: choose another name, or give --overwrite"):
+        gpu_check.main(backend="numpy", out=out)
+
+
+def test_a_backend_that_cannot_be_used_is_refused_at_once():
+    with pytest.raises(InputError, match="backend is 'nothing', but must be one of:"):
+        gpu_check.main(backend="nothing")
+
+
+def test_parts_have_names():
+    with pytest.raises(InputError, match="part is 'everything', but must be one of: report"):
+        gpu_check.main(part=["everything"])
+
+
+def test_every_part_has_a_limit_and_together_they_take_less_than_eight_minutes():
+    plan = plan_of(replace(FINAL, backend="cupy", device="cuda:0", data_dir="data"))
+    assert list(plan) == gpu_check.PARTS == ALL
+    assert sum(part.seconds for part in plan.values()) < 480
+    devices, peers = (" ".join(plan[name].command) for name in ("devices", "peers, wide"))
+    assert "benchmark_devices.py --backend cupy:cuda:0 " in devices
+    assert "benchmark_peers.py --device gpu " in peers
+    assert peers.endswith(" --workload wide --data-dir data --out")
+    assert devices.endswith(" --data-dir data --out")
+
+
+def test_what_fails_or_takes_too_long_is_said_and_the_rest_is_done(tmp_path, capfd):
+    parts = {
+        "failing": python("print('out of order'); sys.exit(3)"),
+        "slow": python("import subprocess; subprocess.run(['sleep', '60'])", seconds=1.0),
+        "not passed": finding(passed=False, apart=1),
+        "benchmark": finding(results=[1]),
+    }
+    start = time.perf_counter()
+    found = dict(carry_out(parts, tmp_path))
+    assert time.perf_counter() - start < 30, "what a part has started ends with it"
+    assert {name: result["passed"] for name, result in found.items()} == {
+        "failing": False,
+        "slow": False,
+        "not passed": False,
+        "benchmark": True,
+    }
+    assert found["failing"]["error"] == "exit code 3: out of order\n"
+    assert found["slow"]["error"].startswith("cut off after 1 s")
+    assert found["not passed"]["found"]["apart"] == 1
+    assert found["benchmark"]["found"] == {"results": [1]}
+    assert "out of order" in capfd.readouterr().out
+
+
+def test_the_exit_code_says_whether_all_have_passed(tmp_path, monkeypatch):
+    monkeypatch.setattr(gpu_check, "plan_of", lambda _: dict.fromkeys(ALL, python("sys.exit(1)")))
+    with pytest.raises(typer.Exit) as ended:
+        gpu_check.main(backend="numpy", part=["report"], out=tmp_path / "gpu.json")
+    assert ended.value.exit_code == 1
+    assert json.loads((tmp_path / "gpu.json").read_text())["parts"]["report"]["passed"] is False
+
+
+def test_the_report_is_timed_after_its_first_epochs():
+    found = PARTS["report"](QUICK)
+    assert found["epochs"] == 4
+    assert len(found["seconds_of_first_epochs"]) == 3
+    assert 0 < found["seconds_of_a_later_epoch"] < found["seconds_from_start"]
+    assert found["targets"] == {}  # they are for a hundred epochs
+    assert len(PARTS["report"](replace(QUICK, epochs=100))["targets"]) == 3
+
+
+def test_graphs_and_eager_steps_are_compared_over_a_thousand_steps():
+    found = PARTS["compare"](QUICK)
+    assert found["passed"]
+    assert found["steps"] >= 1000
+    assert found["apart"] == 0  # NumPy has no graphs: both runs are the same
+
+
+def test_the_device_is_asked_for_its_memory():
+    assert PARTS["memory"](QUICK) == {"bytes": {}}  # of NumPy's nothing is known
+
+
+def test_the_suite_is_dealt_to_processes_that_all_must_pass(tmp_path, monkeypatch):
+    monkeypatch.setattr("gpu.worker.SCRIPTS", tmp_path / "scripts")
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # it starts in half the time
+    (tmp_path / "tests").mkdir()
+    conftest = "def pytest_addoption(parser): parser.addoption('--backend')"
+    (tmp_path / "tests" / "conftest.py").write_text(conftest)
+    for number in range(2):
+        (tmp_path / "tests" / f"test_{number}.py").write_text(f"def test_number(): assert {number} == 0")
+    found = PARTS["tests"](QUICK)
+    assert not found["passed"]
+    (line,) = found["failed"]
+    assert "test_1.py::test_number" in line
+    assert min(found["summaries"]).startswith("1 failed")
+    (tmp_path / "tests" / "test_1.py").unlink()
+    assert PARTS["tests"](QUICK)["passed"]

@@ -8,9 +8,10 @@ numbers: as easy as 1, 2, 3").
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from xpmlp.draws import generator
+from xpmlp.elementwise import at_once, elementwise
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,26 +53,30 @@ def mask_function(backend: Backend, network: Network, seed: int) -> DrawMasks:
         return lambda t, rows: [None] * len(network.dropout)  # noqa: ARG005 - nothing to draw
     keys = generator(seed, "dropout").integers(-(2**31), 2**31, size=len(network.dropout)).tolist()
     layers = [
-        (rate, key, _hash(xp, xp.astype(backend.asindex(range(fan_in)), xp.int32)) if rate else None)
+        (rate, key, _hash(xp, xp.astype(backend.asindex(range(fan_in)), xp.int32))[None, :] if rate else None)
         for rate, key, (fan_in, _) in zip(network.dropout, keys, network.shapes, strict=True)
     ]
 
     def masks(t: Array, rows: Array) -> list[Array | None]:
-        step = xp.reshape(xp.astype(t, xp.int32), (1,))
-        examples = xp.astype(rows, xp.int32)
-        drawn: list[Array | None] = []
-        for rate, key, units in layers:
-            if units is None:
-                drawn.append(None)
-                continue
-            row = _hash(xp, _hash(xp, step ^ key) ^ examples)  # (K,)
-            bits = _mixed(xp, row[:, None] ^ units[None, :])  # (K, fan_in), uniform over the integers
-            kept = xp.astype(bits >= round(rate * (2**32 - 1)) - 2**31, backend.float_dtype)
-            kept *= 1.0 / (1.0 - rate)
-            drawn.append(kept)
-        return drawn
+        step = xp.reshape(xp.astype(t, xp.int32), (1, 1))
+        examples = xp.astype(rows, xp.int32)[:, None]
+        mask, dtype = at_once(xp, _mask), backend.float_dtype
+        return [
+            None if units is None else mask(xp, step, examples, units, key, rate=rate, dtype=dtype)
+            for rate, key, units in layers
+        ]
 
     return masks
+
+
+@elementwise()
+def _mask(xp: Namespace, step: Array, examples: Array, units: Array, key: int, *, rate: float, dtype: Any) -> Array:
+    """Return a mask, (K, fan_in), for a step (1, 1), examples (K, 1) and hashed units (1, fan_in)."""
+    row = _hash(xp, _hash(xp, step ^ key) ^ examples)  # (K, 1)
+    bits = _mixed(xp, row ^ units)  # (K, fan_in), uniform over the integers
+    kept = xp.astype(bits >= round(rate * (2**32 - 1)) - 2**31, dtype)
+    kept *= 1.0 / (1.0 - rate)
+    return kept
 
 
 def _hash(xp: Namespace, x: Array) -> Array:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from xpmlp.elementwise import at_once, elementwise
+
 if TYPE_CHECKING:
     from xpmlp.types import Array, Namespace
 
@@ -31,17 +33,18 @@ class Scaled(NamedTuple):
 def take_rows(xp: Namespace, X: Array | Scaled, rows: Array) -> Array:
     """Return the examples with some numbers, (K, d), as the network is given them."""
     if isinstance(X, Scaled):
-        return _floating(xp, xp.take(X.values, rows, axis=0), X.scale)
+        return at_once(xp, _floating)(xp, xp.take(X.values, rows, axis=0), X.scale)
     return xp.take(X, rows, axis=0)
 
 
 def slice_rows(xp: Namespace, X: Array | Scaled, start: int, stop: int) -> Array:
     """Return the examples from number `start` up to `stop`, (K, d), as the network is given them."""
     if isinstance(X, Scaled):
-        return _floating(xp, X.values[start:stop, :], X.scale)
+        return at_once(xp, _floating)(xp, X.values[start:stop, :], X.scale)
     return X[start:stop, :]
 
 
+@elementwise()
 def _floating(xp: Namespace, values: Array, scale: Array) -> Array:
     x = xp.astype(values, scale.dtype)
     x *= scale

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from xpmlp.activations import identity, logistic, sign, softplus
 from xpmlp.checks import check_choice, check_number
+from xpmlp.elementwise import at_once, elementwise
 from xpmlp.errors import InputError
 
 if TYPE_CHECKING:
@@ -56,8 +57,13 @@ class Loss:
 
     def value(self, xp: Namespace, u: Array, T: Array, weights: Array | None = None) -> Array:
         """Return the loss summed over the rows, a 0-d array; each row times its weight, (K, 1), where given."""
-        terms = self.terms(xp, u, T)
+        terms = at_once(xp, _terms)(xp, u, T, function=self.terms)
         return xp.sum(terms if weights is None else weights * terms)
+
+
+@elementwise()
+def _terms(xp: Namespace, u: Array, T: Array, *, function: Callable[[Namespace, Array, Array], Array]) -> Array:
+    return function(xp, u, T)
 
 
 def canonical_delta(xp: Namespace, a: Array, T: Array) -> Array:  # noqa: ARG001 - every delta takes the namespace
@@ -71,8 +77,19 @@ def canonical_delta(xp: Namespace, a: Array, T: Array) -> Array:  # noqa: ARG001
 
 def log_softmax(xp: Namespace, z: Array) -> Array:
     """Return ln softmax(z), row by row, finite for every finite `z`: the maximum is taken away (2.6-2.9, 3.1.1)."""
-    u = z - xp.max(z, axis=-1, keepdims=True)
-    u -= xp.log(xp.sum(xp.exp(u), axis=-1, keepdims=True))
+    u, odds = at_once(xp, _below_largest)(xp, z, xp.max(z, axis=-1, keepdims=True))
+    return at_once(xp, _normalised)(xp, u, xp.sum(odds, axis=-1, keepdims=True))
+
+
+@elementwise()
+def _below_largest(xp: Namespace, z: Array, largest: Array) -> tuple[Array, Array]:
+    u = z - largest
+    return u, xp.exp(u)
+
+
+@elementwise(updates=1)
+def _normalised(xp: Namespace, u: Array, total: Array) -> Array:
+    u -= xp.log(total)
     return u
 
 

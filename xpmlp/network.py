@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from xpmlp.activations import get_activation
 from xpmlp.checks import check_choice, check_number, one_for_each
+from xpmlp.elementwise import at_once, elementwise
 from xpmlp.errors import InputError
 from xpmlp.losses import get_loss
 
@@ -173,13 +174,24 @@ def fprop(
     for i, (W, b) in enumerate(layers):
         x.append(a[i] if masks[i] is None else a[i] * masks[i])  # (K, fan_in)
         h = xp.matmul(x[i], W)
-        h += b
-        z.append(h)  # (K, fan_out): ha, oa (2.1-2.2, 2.4-2.5)
         if i < len(network.activations):
-            a.append(network.activations[i].function(xp, h))  # (K, d_h): hs (2.3)
+            h, f = at_once(xp, _activated)(xp, h, b, activation=network.activations[i].function)
+            a.append(f)  # (K, d_h): hs (2.3)
+        else:
+            h += b
+        z.append(h)  # (K, fan_out): ha, oa (2.1-2.2, 2.4-2.5)
     u = network.loss.normalise(xp, z[-1])
     a.append(network.loss.output(xp, u))  # (K, m): os (2.6)
     return Trace(z, a, u, x, masks)
+
+
+@elementwise(updates=1)
+def _activated(
+    xp: Namespace, h: Array, b: Array, *, activation: Callable[[Namespace, Array], Array]
+) -> tuple[Array, Array]:
+    """Return h + b, and the activation of it."""
+    h += b
+    return h, activation(xp, h)
 
 
 def bprop(
@@ -232,13 +244,31 @@ def backward(
 ) -> list[Array]:
     """Return delta, dL/dz, of every layer, (K, fan_out), by the chain rule from the last back; as for `bprop`."""
     z, a = trace.z, trace.a
-    delta = network.loss.delta(xp, a[-1], T) * scale  # (K, m): dL/d(oa) = os - onehot(y) (2.16-2.28)
+    delta = at_once(xp, _scaled)(xp, a[-1], T, scale, delta=network.loss.delta)  # (K, m): dL/d(oa) (2.16-2.28)
     deltas = [delta]
     for i in reversed(range(1, len(layers))):
         delta = _upstream(xp, delta, layers[i].W, trace.masks[i])  # (K, fan_in): dL/d(hs) = W2 delta (2.42-2.47)
-        delta *= network.activations[i - 1].derivative(xp, z[i - 1], a[i])  # dL/d(ha) (2.48-2.51)
+        derivative = network.activations[i - 1].derivative
+        delta = at_once(xp, _through)(xp, delta, z[i - 1], a[i], derivative=derivative)  # dL/d(ha) (2.48-2.51)
         deltas.append(delta)
     return deltas[::-1]
+
+
+@elementwise()
+def _scaled(
+    xp: Namespace, a: Array, T: Array, scale: Array | float, *, delta: Callable[[Namespace, Array, Array], Array]
+) -> Array:
+    """Return dL/dz of the last layer, as it counts."""
+    return delta(xp, a, T) * scale
+
+
+@elementwise(updates=1)
+def _through(
+    xp: Namespace, delta: Array, z: Array, a: Array, *, derivative: Callable[[Namespace, Array, Array], Array]
+) -> Array:
+    """Return dL/dz, given dL/da."""
+    delta *= derivative(xp, z, a)
+    return delta
 
 
 def _upstream(xp: Namespace, delta: Array, W: Array, mask: Array | None) -> Array:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from xpmlp.checks import check_choice, check_number
+from xpmlp.elementwise import at_once, elementwise
 from xpmlp.errors import InputError
 
 if TYPE_CHECKING:
@@ -71,24 +72,44 @@ class SGD:
 
     def update(
         self,
-        xp: Namespace,  # noqa: ARG002 - every optimiser takes the namespace
+        xp: Namespace,
         params: Sequence[Array],
         gradients: Sequence[Array],
         state: SGDState,
         rate: Array | float,
-        t: Array,  # noqa: ARG002 - and the step number
+        t: Array,  # noqa: ARG002 - every optimiser takes the step number
     ) -> tuple[list[Array], SGDState]:
         """Step: p <- p - rate g; with momentum v <- momentum v - rate g, and p <- p + v or p + momentum v - rate g."""
         if not self.momentum:
-            return [_descend(p, _scaled(g, rate)) for p, g in zip(params, gradients, strict=True)], state
-        moved = [self._move(p, _scaled(g, rate), v) for p, g, v in zip(params, gradients, state.velocity, strict=True)]
+            descend = at_once(xp, _descend)
+            return [descend(xp, p, g, rate) for p, g in zip(params, gradients, strict=True)], state
+        roll = at_once(xp, _roll)
+        moved = [roll(xp, p, v, g, rate, rule=self) for p, v, g in zip(params, state.velocity, gradients, strict=True)]
         return [p for p, _ in moved], SGDState([v for _, v in moved])
 
-    def _move(self, p: Array, step: Array, v: Array) -> tuple[Array, Array]:
-        v *= self.momentum
-        v -= step
-        p += self.momentum * v - step if self.nesterov else v
-        return p, v
+
+@elementwise(updates=1)
+def _descend(xp: Namespace, p: Array, g: Array, rate: Array | float) -> Array:  # noqa: ARG001 - its kind takes it
+    g *= rate
+    p -= g  # in place where the library can, a new array where it cannot
+    return p
+
+
+@elementwise(updates=2)
+def _roll(
+    xp: Namespace,  # noqa: ARG001 - as above
+    p: Array,
+    v: Array,
+    g: Array,
+    rate: Array | float,
+    *,
+    rule: SGD,
+) -> tuple[Array, Array]:
+    g *= rate
+    v *= rule.momentum
+    v -= g
+    p += rule.momentum * v - g if rule.nesterov else v
+    return p, v
 
 
 class AdamState(NamedTuple):
@@ -133,23 +154,12 @@ class Adam:
         t: Array,
     ) -> tuple[list[Array], AdamState]:
         """Step: p <- p - rate sqrt(1 - beta_2^t) / (1 - beta_1^t) * m / (sqrt(v) + epsilon)."""
-        corrected = rate * xp.sqrt(_one_minus_power(xp, self.beta_2, t)) / _one_minus_power(xp, self.beta_1, t)
+        corrected, adapt = at_once(xp, _corrected)(xp, rate, t, rule=self), at_once(xp, _adapt)
         moved = [
-            self._move(xp, p, g, m, v, corrected)
-            for p, g, m, v in zip(params, gradients, state.m, state.v, strict=True)
+            adapt(xp, p, m, v, g, corrected, rule=self)
+            for p, m, v, g in zip(params, state.m, state.v, gradients, strict=True)
         ]
         return [p for p, _, _ in moved], AdamState([m for _, m, _ in moved], [v for _, _, v in moved])
-
-    def _move(self, xp: Namespace, p: Array, g: Array, m: Array, v: Array, rate: Array) -> tuple[Array, Array, Array]:
-        m *= self.beta_1
-        m += (1.0 - self.beta_1) * g
-        g *= g
-        g *= 1.0 - self.beta_2
-        v *= self.beta_2
-        v += g
-        root = xp.sqrt(v)
-        root += self.epsilon
-        return _descend(p, _scaled(m / root, rate)), m, v
 
 
 @dataclass(frozen=True)
@@ -178,18 +188,38 @@ class AdamW(Adam):
         t: Array,
     ) -> tuple[list[Array], AdamState]:
         """Step: p <- p - rate weight_decay p for weights, then Adam's step."""
-        decayed = [_descend(p, rate * self.weight_decay * p) if p.ndim > 1 else p for p in params]
+        decay = at_once(xp, _decay)
+        decayed = [decay(xp, p, rate, rule=self) if p.ndim > 1 else p for p in params]
         return super().update(xp, decayed, gradients, state, rate, t)
 
 
-def _descend(p: Array, step: Array) -> Array:
-    p -= step  # in place where the library can, a new array where it cannot
+@elementwise()
+def _corrected(xp: Namespace, rate: Array | float, t: Array, *, rule: Adam) -> Array:
+    return rate * xp.sqrt(_one_minus_power(xp, rule.beta_2, t)) / _one_minus_power(xp, rule.beta_1, t)
+
+
+@elementwise(updates=3)
+def _adapt(
+    xp: Namespace, p: Array, m: Array, v: Array, g: Array, rate: Array, *, rule: Adam
+) -> tuple[Array, Array, Array]:
+    m *= rule.beta_1
+    m += (1.0 - rule.beta_1) * g
+    g *= g
+    g *= 1.0 - rule.beta_2
+    v *= rule.beta_2
+    v += g
+    root = xp.sqrt(v)
+    root += rule.epsilon
+    step = m / root
+    step *= rate
+    p -= step
+    return p, m, v
+
+
+@elementwise(updates=1)
+def _decay(xp: Namespace, p: Array, rate: Array | float, *, rule: AdamW) -> Array:  # noqa: ARG001 - as above
+    p -= rate * rule.weight_decay * p
     return p
-
-
-def _scaled(x: Array, factor: Array | float) -> Array:
-    x *= factor
-    return x
 
 
 def _one_minus_power(xp: Namespace, beta: float, t: Array) -> Array:

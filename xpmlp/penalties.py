@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from xpmlp.activations import sign
 from xpmlp.checks import check_number, one_for_each
+from xpmlp.elementwise import at_once, elementwise
 from xpmlp.errors import InputError
 from xpmlp.network import Layer
 
@@ -76,8 +77,9 @@ class ElasticNet:
     ) -> list[Layer]:
         """Return `gradients` with l1 sign(W) + 2 l2 W added to each dW, which may be written to; sign(0) = 0."""
         per_example = self.alpha / size if self.alpha else None
+        add = at_once(xp, _add)
         return [
-            Layer(_add(xp, dW, W, l1, l2, per_example), db)
+            Layer(add(xp, dW, W, per_example, l1=l1, l2=l2) if l1 or l2 or self.alpha else dW, db)
             for ((W, _), l1, l2), (dW, db) in zip(self._strengths(layers), gradients, strict=True)
         ]
 
@@ -92,7 +94,8 @@ def _square(xp: Namespace, W: Array) -> Array:
     return xp.matmul(w, w)
 
 
-def _add(xp: Namespace, dW: Array, W: Array, l1: float, l2: float, per_example: Array | float | None) -> Array:
+@elementwise(updates=1)
+def _add(xp: Namespace, dW: Array, W: Array, per_example: Array | float | None, *, l1: float, l2: float) -> Array:
     if l1:
         dW += l1 * sign(xp, W)
     if l2:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from xpmlp.checks import check_choice, check_features, check_number
 from xpmlp.draws import generator
 from xpmlp.dropout import mask_function
+from xpmlp.elementwise import at_once, elementwise
 from xpmlp.errors import DivergenceError, InputError, XpmlpWarning
 from xpmlp.examples import Scaled, take_rows
 from xpmlp.network import MODES, Layer, gradient_function, total_weight
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from xpmlp.network import Network
     from xpmlp.optimizers import Optimizer
     from xpmlp.schedules import Schedule
-    from xpmlp.types import Array
+    from xpmlp.types import Array, Namespace
 
     Step = Callable[..., tuple[list[Layer], "State"]]
 
@@ -173,13 +174,11 @@ def make_step(backend: Backend, network: Network, recipe: Recipe) -> Step:
     ) -> tuple[list[Layer], State]:
         size = total_weight(xp, weights, n)
         gradients = recipe.penalty.add_gradient(xp, layers, gradients, size)
-        steps, epoch_loss = state.t, state.loss
-        steps += 1
-        epoch_loss += loss if weights is None else loss * (n / size)
+        loss = loss if weights is None else loss * (n / size)
+        counted = at_once(xp, _counted)
+        steps, epoch_loss, t, rate = counted(xp, state.t, state.loss, loss, state.rate, schedule=recipe.schedule)
         if recipe.penalised:
             epoch_loss += n * recipe.penalty.value(xp, layers, size)
-        t = xp.astype(steps, loss.dtype)
-        rate = state.rate * recipe.schedule(xp, t - 1.0)
         params, optimizer = recipe.optimizer.update(xp, _flat(layers), _flat(gradients), state.optimizer, rate, t)
         return _layered(params), State(optimizer, steps, epoch_loss, state.rate)
 
@@ -196,6 +195,17 @@ def make_step(backend: Backend, network: Network, recipe: Recipe) -> Step:
         return update(layers, state, loss, gradients, weights, rows.shape[0])
 
     return step
+
+
+@elementwise(updates=2)
+def _counted(
+    xp: Namespace, steps: Array, epoch_loss: Array, loss: Array, factor: Array, *, schedule: Schedule
+) -> tuple[Array, Array, Array, Array]:
+    """Return the counters with a step in them, its number in floating point, and its learning rate."""
+    steps += 1
+    epoch_loss += loss
+    t = xp.astype(steps, loss.dtype)
+    return steps, epoch_loss, t, factor * schedule(xp, t - 1.0)
 
 
 def train(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, NullFormatter
 
-from peers.contenders import FLOORS
+from peers.contenders import FIELDS
 from peers.tables import title_of
 
 if TYPE_CHECKING:
@@ -40,12 +40,12 @@ def figure_of(report: Mapping[str, Any]) -> Figure:
 
 def draw_bars(axes: Axes, comparison: Mapping[str, Any]) -> None:
     """Draw the seconds of each contender, the fastest on top, the floors at the foot."""
-    results = comparison["results"]
-    names = sorted(results, key=lambda name: (name not in FLOORS, -results[name]["time"]["median"]))
+    results, floors = comparison["results"], FIELDS[comparison["workload"]["device"]].floors
+    names = sorted(results, key=lambda name: (name not in floors, -results[name]["time"]["median"]))
     spreads = [results[name]["time"] for name in names]
     medians = [spread["median"] for spread in spreads]
     reach = [[s["median"] - s["least"] for s in spreads], [s["most"] - s["median"] for s in spreads]]
-    colours = [FLOOR if name in FLOORS else OURS if name.startswith("xpmlp-") else THEIRS for name in names]
+    colours = [FLOOR if name in floors else OURS if name.startswith("xpmlp-") else THEIRS for name in names]
     axes.barh(names, medians, xerr=reach, color=colours, error_kw={"elinewidth": 1, "capsize": 2})
     axes.set_title(title_of(comparison["workload"]), fontsize="medium")
     axes.xaxis.set_major_formatter(EngFormatter("s"))

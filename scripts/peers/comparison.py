@@ -6,7 +6,7 @@ import statistics
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from peers.contenders import CONTENDERS, FLOORS, REFERENCE, UPDATE_FLOOR
+from peers.contenders import FIELDS, UPDATE_FLOOR
 from peers.scoring import training_loss
 
 if TYPE_CHECKING:
@@ -14,21 +14,36 @@ if TYPE_CHECKING:
 
     from peers.task import Task, Workload
 
-__all__ = ["OWN_SHUFFLES", "SAME_BATCHES", "compare", "disagreements", "participants", "ratio", "spread"]
+__all__ = [
+    "OWN_SHUFFLES",
+    "SAME_BATCHES",
+    "compare",
+    "disagreements",
+    "participants",
+    "ratio",
+    "reference_of",
+    "spread",
+]
 
 SAME_BATCHES, OWN_SHUFFLES = 1e-3, 0.05  # how far a loss may be from that of the reference: see `compare`
 
 
 def participants(workload: Workload, chosen: Sequence[str]) -> list[str]:
     """Return the contenders that can do a workload, with the floors that belong to them."""
-    peers = [name for name in chosen if CONTENDERS[name].predicts or not workload.rows]
+    entries = FIELDS[workload.device].contenders
+    peers = [name for name in chosen if entries[name].predicts or not workload.rows]
     return [*peers, *dict.fromkeys(floor for name in peers for floor in floors_of(workload, name))]
 
 
 def floors_of(workload: Workload, name: str) -> list[str]:
     """Name the floors whose times together a contender cannot go below."""
     updates = workload.optimizer == "adam" and not workload.rows
-    return [CONTENDERS[name].floor, *([UPDATE_FLOOR] if updates else [])]
+    return [FIELDS[workload.device].contenders[name].floor, *([UPDATE_FLOOR] if updates else [])]
+
+
+def reference_of(comparison: Mapping[str, Any]) -> str:
+    """Name the contender that the others of a workload are compared with."""
+    return FIELDS[comparison["workload"]["device"]].reference
 
 
 def ratio(over: Sequence[float], under: Sequence[float]) -> dict[str, float]:
@@ -42,12 +57,13 @@ def spread(values: Sequence[float]) -> dict[str, float]:
 
 
 def compare(task: Task, measured: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Say of each contender how long it took, beside xpmlp on NumPy and beside its floor, and what it came to.
+    """Say of each contender how long it took, beside the reference and beside its floor, and what it came to.
 
-    How far a loss is from that of xpmlp on NumPy is given as a share of what the latter has learnt, from the initial
-    weights on; in predictions, where nothing is learnt, of the loss itself.
+    The reference is xpmlp, on NumPy or on CuPy. How far a loss is from its own is given as a share of what that has
+    learnt, from the initial weights on; in predictions, where nothing is learnt, of the loss itself.
     """
-    workload, reference = task.workload, measured[REFERENCE]
+    workload, field = task.workload, FIELDS[task.device]
+    reference = measured[field.reference]
     expected = statistics.median(reference["losses"])
     scale = expected if workload.rows else training_loss(task, task.layers) - expected
     results = {}
@@ -55,10 +71,10 @@ def compare(task: Task, measured: Mapping[str, Mapping[str, Any]]) -> dict[str, 
         result = {**found, "time": spread(found["seconds"])}
         result["to_xpmlp"] = ratio(found["seconds"], reference["seconds"])
         result["increase_over_data"] = (found["peak_bytes"] - found["base_bytes"]) / task.data_bytes
-        if name not in FLOORS:
+        if name not in field.floors:
             floors = [measured[floor]["seconds"] for floor in floors_of(workload, name)]
             result["to_floor"] = ratio(found["seconds"], [sum(parts) for parts in zip(*floors, strict=True)])
-            same = CONTENDERS[name].same_batches or bool(workload.rows)
+            same = field.contenders[name].same_batches or bool(workload.rows)
             apart = [abs((loss - expected) / scale) for loss in found["losses"]]
             tolerance = SAME_BATCHES if same else OWN_SHUFFLES
             agrees = all(gap <= tolerance for gap in apart)  # a loss that is NaN does not
@@ -70,9 +86,9 @@ def compare(task: Task, measured: Mapping[str, Mapping[str, Any]]) -> dict[str, 
 def disagreements(compared: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Say which contenders have come to another loss, and so have not done the same work."""
     return [
-        f"{workload}: {name} has not learnt what {REFERENCE} has: the losses are {result['loss_apart']:.2%} apart, "
-        f"where {result['tolerance']:.2%} is allowed. Its time does not count."
-        for workload, comparison in compared.items()
-        for name, result in comparison["results"].items()
+        f"{name}: {contender} has not learnt what {reference_of(comparison)} has: the losses are "
+        f"{result['loss_apart']:.2%} apart, where {result['tolerance']:.2%} is allowed. Its time does not count."
+        for name, comparison in compared.items()
+        for contender, result in comparison["results"].items()
         if not result.get("agrees", True)
     ]

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from peers.contenders import FLOORS, REFERENCE
+from peers.comparison import reference_of
+from peers.contenders import FIELDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -29,13 +30,14 @@ def tables_of(report: Mapping[str, Any]) -> Iterator[Table]:
 def workload_table(comparison: Mapping[str, Any]) -> Table:
     """Lay out a workload: a row for each contender, the fastest first, then the floors."""
     workload = comparison["workload"]
+    floors, over = FIELDS[workload["device"]].floors, f"over {reference_of(comparison)}"
     table = Table(title=title_of(workload), title_justify="left")
     table.add_column("contender", no_wrap=True)
-    for name in ("time", f"over {REFERENCE}", "over its floor", "loss", "cores", "peak MiB", "increase / data"):
+    for name in ("time", over, "over its floor", "loss", "cores", "peak MiB", "increase / data"):
         table.add_column(name, justify="right")
-    ordered = sorted(comparison["results"].items(), key=lambda item: (item[0] in FLOORS, item[1]["time"]["median"]))
+    ordered = sorted(comparison["results"].items(), key=lambda item: (item[0] in floors, item[1]["time"]["median"]))
     for name, result in ordered:
-        loss = "" if name in FLOORS else f"{result['losses'][-1]:.4f}{'' if result['agrees'] else ' differs'}"
+        loss = "" if name in floors else f"{result['losses'][-1]:.4f}{'' if result['agrees'] else ' differs'}"
         table.add_row(
             name,
             duration(result["time"]["median"]),

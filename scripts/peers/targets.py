@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from peers.comparison import ratio
-from peers.contenders import CONTENDERS, REFERENCE
+from peers.contenders import CONTENDERS, FIELDS, REFERENCE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
-__all__ = ["TARGETS", "Target", "judge"]
+__all__ = ["GPU_TARGETS", "TARGETS", "Target", "judge"]
 
 FLOOR = "its floor"
 
@@ -87,13 +87,21 @@ def _targets() -> Iterator[Target]:
             yield Target(workload, REFERENCE, peer, at_most=1.0, quantity="peak_bytes")
 
 
-TARGETS = tuple(_targets())
+def _gpu_targets() -> Iterator[Target]:
+    ours = FIELDS["cuda"].reference
+    yield Target("small", "torch-eager", ours, at_least=8.0)
+    for workload in ("small", "wide"):
+        yield Target(workload, "torch-graphs", ours, at_least=1.0)
+    yield Target("wide", ours, FLOOR, at_most=1.25)  # at least 80 % of the rate
 
 
-def judge(compared: Mapping[str, Any]) -> list[dict[str, Any]]:
+TARGETS, GPU_TARGETS = tuple(_targets()), tuple(_gpu_targets())
+
+
+def judge(compared: Mapping[str, Any], targets: Iterable[Target] = TARGETS) -> list[dict[str, Any]]:
     """Set every target beside what was measured: its value and whether it is met, None where it was not measured."""
     judged = []
-    for target in TARGETS:
+    for target in targets:
         value = target.value(compared)
         judged.append({"target": str(target), "value": value, "met": None if value is None else target.met(value)})
     return judged

@@ -41,6 +41,8 @@ class Workload:
         Test images of each prediction; 0 where the network is trained.
     calls : int
         Predictions of one repetition; their median counts.
+    device : {"cpu", "cuda"}
+        Where to compute.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Workload:
     images: int = 60_000
     rows: int = 0
     calls: int = 0
+    device: str = "cpu"
 
     @property
     def steps(self) -> int:
@@ -76,8 +79,6 @@ class Task:
         Initial weights, in float32.
     orders : ndarray of int64, shape (epochs, n)
         The order of the images in each epoch, for the contenders that can be given one.
-    device : str
-        Where to compute: "cpu".
     """
 
     workload: Workload
@@ -87,7 +88,6 @@ class Task:
     y_test: np.ndarray
     layers: Layers
     orders: np.ndarray
-    device: str = "cpu"
 
     @classmethod
     def load(cls, folder: Path, workload: Workload) -> Task:
@@ -100,6 +100,11 @@ class Task:
             orders = start["orders"]
         layers = list(zip(arrays[::2], arrays[1::2], strict=True))
         return cls(workload, pixels[:n], y[:n], pixels_test, y_test, layers, orders)
+
+    @property
+    def device(self) -> str:
+        """Where to compute, as every library here is told it."""
+        return self.workload.device
 
     @cached_property
     def X(self) -> np.ndarray:  # noqa: N802 - a matrix, as everywhere

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from peers.task import Workload
 
-__all__ = ["take_turns"]
+__all__ = ["SHARED_GPU", "ContenderError", "take_turns"]
 
 SCRIPTS = Path(__file__).resolve().parent.parent
 PAUSE = 0.1  # seconds between two turns, in which the threads of the last one stop spinning
@@ -31,6 +31,15 @@ POOLS = (
     "VECLIB_MAXIMUM_THREADS",
     "NPROC",  # XLA's
 )
+SHARED_GPU = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}  # by default JAX takes most of a GPU's memory
+
+
+class ContenderError(XpmlpError):
+    """A contender that failed, or whose process ended; `name` says which."""
+
+    def __init__(self, name: str, how: str) -> None:
+        super().__init__(f"contender {name} {how}")
+        self.name = name
 
 
 class Worker:
@@ -40,7 +49,7 @@ class Worker:
         self.name = name
         command = [sys.executable, "-m", "peers.worker", name, str(folder), json.dumps(asdict(workload))]
         self.process = subprocess.Popen(  # noqa: S603 - our own module
-            command, env=environment(threads), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            command, env=environment(threads, workload.device), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
 
     def __enter__(self) -> Self:
@@ -53,10 +62,10 @@ class Worker:
         """Wait for a line of its output."""
         line = self.process.stdout.readline() if self.process.stdout else ""
         if not line:
-            raise XpmlpError(f"contender {self.name} ended with exit code {self.process.wait()} and without a word.")
+            raise ContenderError(self.name, f"ended with exit code {self.process.wait()} and without a word.")
         found: dict[str, Any] = json.loads(line)
         if "error" in found:
-            raise XpmlpError(f"contender {self.name} failed: {found['error']}. Leave it out with --contender.")
+            raise ContenderError(self.name, f"failed: {found['error']}. Leave it out with --contender.")
         return found
 
     def turn(self) -> dict[str, Any]:
@@ -66,12 +75,16 @@ class Worker:
         return self.answer()
 
 
-def environment(threads: int) -> dict[str, str]:
-    """Return our environment with the sizes of every library's thread pool, which are read when it is loaded."""
+def environment(threads: int, device: str = "cpu") -> dict[str, str]:
+    """Return our environment with what libraries read when they are loaded: the sizes of thread pools, JAX's choices.
+
+    JAX sees a GPU only where one is asked for, takes no more of its memory than it needs, and computes in float32.
+    """
     path = os.pathsep.join(filter(None, [str(SCRIPTS), os.environ.get("PYTHONPATH")]))
     flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_multi_thread_eigen={'true' if threads > 1 else 'false'}"
     sizes = dict.fromkeys(POOLS, str(threads))
-    return {**os.environ, **sizes, "PYTHONPATH": path, "XLA_FLAGS": flags.strip(), "JAX_PLATFORMS": "cpu"}
+    on_device = {"cpu": {"JAX_PLATFORMS": "cpu"}, "cuda": SHARED_GPU | {"JAX_DEFAULT_MATMUL_PRECISION": "highest"}}
+    return {**os.environ, **sizes, "PYTHONPATH": path, "XLA_FLAGS": flags.strip(), **on_device[device]}
 
 
 def take_turns(
@@ -88,7 +101,7 @@ def take_turns(
 
     Raises
     ------
-    XpmlpError
+    ContenderError
         Where a contender fails, or its process ends.
     """
     with ExitStack() as stack:

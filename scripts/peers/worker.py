@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from threadpoolctl import threadpool_info
 
-from peers.contenders import every
+from peers.contenders import FIELDS
 from peers.scoring import likelihood, training_loss
 from peers.task import Task, Workload
 
@@ -45,9 +45,10 @@ def main() -> None:
 
 def serve(name: str, folder: str, workload: str, answer: Callable[[dict[str, Any]], None]) -> None:
     """Load what the contender needs, make it, and do a repetition for each line of the input."""
-    entry = every()[name]
+    asked = Workload(**json.loads(workload))
+    entry = FIELDS[asked.device].entries[name]
     entry.load()
-    task = Task.load(Path(folder), Workload(**json.loads(workload)))
+    task = Task.load(Path(folder), asked)
     answer({"base_bytes": peak_bytes()})
     contender = entry.open(task)
     for _ in sys.stdin:

@@ -15,7 +15,7 @@ from xpmlp.draws import generator
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["GROWTH_CONTENDERS", "WORKLOADS", "growth_of", "shortened", "write_data", "write_start"]
+__all__ = ["GPU_WORKLOADS", "GROWTH_CONTENDERS", "WORKLOADS", "growth_of", "shortened", "write_data", "write_start"]
 
 SEED = 0
 TESTS = 10_000  # test images
@@ -40,6 +40,13 @@ WORKLOADS = {
         replace(_SMALL, name="tiny", batch_size=16, epochs=1),
         replace(_SMALL, name="predict", rows=TESTS, calls=30),
         replace(_SMALL, name="predict-one", rows=1, calls=3000),
+    )
+}
+GPU_WORKLOADS = {
+    workload.name: workload
+    for workload in (
+        replace(_SMALL, epochs=20, device="cuda"),
+        Workload("wide", hidden=(2048, 2048), learning_rate=0.01, batch_size=4096, epochs=3, device="cuda"),
     )
 }
 GROWTH_CONTENDERS = ("xpmlp-numpy", "scikit-learn", "torch-eager")

@@ -21,6 +21,7 @@ __all__ = ["Cublas", "Operand", "load_cublas", "operand"]
 
 WORKSPACE = 32 * 2**20  # bytes; what cuBLAS allocates by itself, it may allocate while work is captured
 MATH_MODES = {"highest": 0, "tf32": 3}  # CUBLAS_DEFAULT_MATH, CUBLAS_TF32_TENSOR_OP_MATH
+ALLOC_FAILED = 3  # CUBLAS_STATUS_ALLOC_FAILED
 MOST = 2**31 - 1  # sizes are C's int
 
 POINTER, INT = ctypes.c_void_p, ctypes.c_int
@@ -177,5 +178,7 @@ class Cublas:
 
     def _call(self, name: str, *arguments: Any) -> None:
         status = getattr(self._library, name)(*arguments)
+        if status == ALLOC_FAILED:
+            raise RuntimeError(f"cuBLAS: {name} failed with CUBLAS_STATUS_ALLOC_FAILED")  # told by `memory_errors`
         if status:
             raise BackendError(f"cuBLAS: {name} failed with status {status}.")

@@ -12,6 +12,7 @@ from array_api_compat import is_cupy_array
 
 from xpmlp.backends._base import Backend, Status, device_memory, not_installed, unknown_device
 from xpmlp.backends._cublas import Cublas, load_cublas
+from xpmlp.backends._cupy_fusion import Fused
 from xpmlp.backends._cupy_graphs import CupyStream, stream_of
 from xpmlp.backends._namespaces import replacing
 from xpmlp.errors import BackendError, XpmlpWarning
@@ -56,9 +57,9 @@ class CupyBackend(Backend):
             if self.graphs:
                 message = f"training steps are not captured into graphs, which takes longer: {error}"
                 warnings.warn(message, XpmlpWarning, stacklevel=4)
-            self.xp = array_api_compat.cupy
+            self.xp = _with_fusion(cupy, array_api_compat.cupy)
             return
-        self.xp = _with_products(cupy, array_api_compat.cupy, products)
+        self.xp = _with_products(cupy, _with_fusion(cupy, array_api_compat.cupy), products)
         if self.graphs:
             self._capturer = stream_of(cupy, self.device.id)
 
@@ -162,6 +163,12 @@ def _products(cupy: ModuleType, device: int, precision: str) -> Cublas:
     if not np.array_equal(found, np.matmul(a, b)):
         raise BackendError(f"cuBLAS computes wrongly: a product is {found.tolist()}.")
     return products
+
+
+@functools.cache
+def _with_fusion(cupy: ModuleType, standard: ModuleType) -> Namespace:
+    """Return the standard's functions, with elementwise work in one kernel, which is compiled once for the process."""
+    return replacing(standard, fused=Fused(cupy, standard))
 
 
 def _with_products(cupy: ModuleType, standard: ModuleType, products: Cublas) -> Namespace:

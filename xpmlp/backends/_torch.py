@@ -103,14 +103,20 @@ class TorchBackend(Backend):
 
 @contextmanager
 def _tf32(torch: ModuleType, *, allowed: bool) -> Iterator[None]:
-    """Let products in float32 use TF32 or not, for a while: torch has one switch for the process."""
-    switches = torch.backends.cuda.matmul
-    before = switches.allow_tf32
-    switches.allow_tf32 = allowed
+    """Let products in float32 use TF32 or not, for a while: torch has one switch for the process.
+
+    It is touched where it stands otherwise alone. The older one, `allow_tf32`, cannot be read once this one was set.
+    """
+    products = torch.backends.cuda.matmul
+    before = products.fp32_precision
+    if (before == "tf32") is allowed:
+        yield
+        return
+    products.fp32_precision = "tf32" if allowed else "ieee"
     try:
         yield
     finally:
-        switches.allow_tf32 = before
+        products.fp32_precision = before
 
 
 def _library() -> ModuleType:

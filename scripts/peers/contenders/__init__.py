@@ -1,8 +1,8 @@
-"""The contenders by name: what each needs installed, whose products it computes, and where it is."""
+"""The contenders of each device by name: what each needs installed, whose products it computes, and where it is."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from peers.contender import Contender
     from peers.task import Task
 
-__all__ = ["CONTENDERS", "FLOORS", "REFERENCE", "UPDATE_FLOOR", "Entry", "every"]
+__all__ = ["CONTENDERS", "FIELDS", "FLOORS", "REFERENCE", "UPDATE_FLOOR", "Entry", "Field"]
 
 REFERENCE = "xpmlp-numpy"
 UPDATE_FLOOR = "floor-update"
@@ -86,6 +86,42 @@ CONTENDERS = {
 }
 
 
-def every() -> dict[str, Entry]:
-    """Return contenders and floors."""
-    return CONTENDERS | FLOORS
+RATE = "floor-rate"
+GPU_CONTENDERS = {
+    **{
+        f"xpmlp-{name}": Entry("xpmlp_gpu", ("xpmlp.training", name), RATE, arguments={"backend": name})
+        for name in ("cupy", "torch", "jax")
+    },
+    "torch-eager": replace(CONTENDERS["torch-eager"], floor=RATE),
+    "torch-graphs": Entry("torch_graphs", ("torch",), RATE),
+    "torch-compiled": Entry("torch_compiled", ("torch",), RATE),
+    "jax-jit": replace(CONTENDERS["jax-jit"], floor=RATE),
+}
+
+
+@dataclass(frozen=True)
+class Field:
+    """Who takes part on a device.
+
+    Attributes
+    ----------
+    reference : str
+        The contender that the others are compared with.
+    contenders, floors : dict of str to Entry
+        By name.
+    """
+
+    reference: str
+    contenders: dict[str, Entry]
+    floors: dict[str, Entry]
+
+    @property
+    def entries(self) -> dict[str, Entry]:
+        """Contenders and floors."""
+        return self.contenders | self.floors
+
+
+FIELDS = {
+    "cpu": Field(REFERENCE, CONTENDERS, FLOORS),
+    "cuda": Field("xpmlp-cupy", GPU_CONTENDERS, {RATE: Entry("floor_rate", ("cupy",), predicts=False)}),
+}

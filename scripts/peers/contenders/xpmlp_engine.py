@@ -39,10 +39,14 @@ class Peer(Contender):
 
     def train(self) -> None:
         """Start again, and read the sums of each epoch."""
-        self.trainer.start([Layer(W, b) for W, b in self.task.layers])
+        self.start()
         for order in self.task.orders:
             self.trainer.run_epoch(self.examples, self.targets, order)
             self.trainer.read({})
+
+    def start(self) -> None:
+        """Take the initial weights."""
+        self.trainer.start([Layer(W, b) for W, b in self.task.layers])
 
     def layers(self) -> Layers:
         """Return the trainer's weights."""

@@ -1,0 +1,103 @@
+"""Parts as processes, each with a limit of time: what one of them does to itself or the GPU ends with it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from xpmlp.options import Options
+
+__all__ = ["Part", "carry_out", "plan_of"]
+
+SCRIPTS = Path(__file__).resolve().parent.parent
+TOLD = 2000  # characters of the output of a part that failed
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of the check.
+
+    Attributes
+    ----------
+    command : tuple of str
+        What to run; the name of the file that its findings go to is put at the end.
+    seconds : float
+        What it may take.
+    """
+
+    command: tuple[str, ...]
+    seconds: float
+
+
+def plan_of(options: Options) -> dict[str, Part]:
+    """Name every part for a backend and its device: together they may take less than eight minutes."""
+
+    def own(name: str, seconds: float) -> Part:
+        settings = json.dumps(options.to_json())
+        return Part((sys.executable, "-m", "gpu.worker", name, settings), seconds)
+
+    def benchmark(script: str, seconds: float, *arguments: str) -> Part:
+        data = ("--data-dir", options.data_dir) if options.data_dir else ()
+        return Part((sys.executable, str(SCRIPTS / script), *arguments, *data, "--out"), seconds)
+
+    place = ":".join(filter(None, (options.backend, options.device)))
+    peers = ("benchmark_peers.py", 75, "--device", "gpu", "--repetitions", "3", "--workload")
+    return {
+        "report": own("report", 30),
+        "graphs against eager steps": own("compare", 30),
+        "gradients": own("gradients", 20),
+        "memory": own("memory", 15),
+        "devices": benchmark("benchmark_devices.py", 50, "--backend", place, "--rounds", "3", "--seconds", "0.02"),
+        "peers, small": benchmark(*peers, "small"),
+        "peers, wide": benchmark(*peers, "wide"),
+        "tests": own("tests", 180),
+    }
+
+
+def carry_out(parts: Mapping[str, Part], folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Do each part, whatever became of the others: whether it passed, its seconds, what it found or how it failed."""
+    for number, (name, part) in enumerate(parts.items()):
+        file = folder / f"{number}.json"
+        start = time.perf_counter()
+        failed = _run(part, file)
+        result: dict[str, Any] = {"seconds": time.perf_counter() - start, "limit": part.seconds}
+        found = json.loads(file.read_text()) if file.exists() else {}
+        result |= {"passed": not failed and found.get("passed", True), "found": found}
+        if failed:
+            result["error"] = failed
+        yield name, result
+
+
+def _run(part: Part, file: Path) -> str:
+    """Run a part to its end or its limit; say how it failed, or nothing."""
+    path = os.pathsep.join(filter(None, [str(SCRIPTS), os.environ.get("PYTHONPATH")]))
+    process = subprocess.Popen(  # noqa: S603 - our own scripts
+        [*part.command, str(file)],
+        env={**os.environ, "PYTHONPATH": path},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        said, _ = process.communicate(timeout=part.seconds)
+        ended = f"exit code {process.returncode}" if process.returncode else ""
+    except subprocess.TimeoutExpired:
+        ended = f"cut off after {part.seconds:g} s"
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)  # with the processes that it has started
+    if process.returncode is None:
+        said, _ = process.communicate()
+    print(said, end="", flush=True)
+    return f"{ended}: {said[-TOLD:]}" if ended else ""

@@ -1,0 +1,161 @@
+"""A part of `gpu_check.py` in a process of its own.
+
+python -m gpu.worker NAME OPTIONS FILE
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+import time
+import warnings
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gpu.plan import SCRIPTS
+from reproduction.reference import INDEPENDENT_ACCURACY
+from xpmlp import get_backend
+from xpmlp.experiments import check_circles, prepare
+from xpmlp.files import write_whole
+from xpmlp.options import Options
+from xpmlp.training import steps_per_epoch
+
+if TYPE_CHECKING:
+    from xpmlp.backends import Backend
+
+COMPARED_STEPS = 1000  # of graphs with eager steps: as many epochs as make these
+WARM_UP = 2  # epochs after which an epoch counts as one of many
+AGREEMENT = 1e-4  # of float32 weights after a thousand steps
+EPOCHS = 100  # of the report's final model, that the targets are for
+LATER_SECONDS, START_SECONDS = 0.5, 2.5  # that they may take: once all is warm, and from the start
+SEED_NOISE = 0.01  # of the test accuracy
+SUITES = 6  # processes that share the tests
+NO_TESTS = 5  # pytest's exit code where it has collected none
+
+
+def report(options: Options) -> dict[str, Any]:
+    """Train the report's final model, scored on every part after each epoch: the time of all, and of a later epoch."""
+    experiment = prepare(options)
+    experiment.backend.synchronize(experiment.sets)
+    start, ends, tests = time.perf_counter(), [], []
+    for record in experiment.records():
+        ends.append(time.perf_counter() - start)
+        tests.append(record.scores["test"])
+    later = (ends[-1] - ends[WARM_UP]) / (len(ends) - 1 - WARM_UP)
+    accuracy, whole = tests[-1].accuracy, len(ends) == EPOCHS
+    return {
+        "epochs": len(ends),
+        "seconds_from_start": ends[-1],
+        "seconds_of_first_epochs": ends[: WARM_UP + 1],
+        "seconds_of_a_later_epoch": later,
+        "seconds_of_100_later_epochs": EPOCHS * later,
+        "test_accuracy": accuracy,
+        "test_loss": tests[-1].loss,
+        "targets": {
+            f"{EPOCHS} later epochs in at most {LATER_SECONDS} s": later * EPOCHS <= LATER_SECONDS,
+            f"{EPOCHS} epochs from the start in at most {START_SECONDS} s": ends[-1] <= START_SECONDS,
+            f"test accuracy within {SEED_NOISE} of that on a CPU": abs(accuracy - INDEPENDENT_ACCURACY[EPOCHS])
+            <= SEED_NOISE,
+        }
+        if whole
+        else {},
+    }
+
+
+def compare(options: Options) -> dict[str, Any]:
+    """Train with graphs and without for a thousand steps: how far the weights are apart, and how long each took."""
+    experiment = prepare(options)
+    steps = steps_per_epoch(experiment.sets["train"][0].shape[0], options.batch_size)
+    epochs = math.ceil(COMPARED_STEPS / steps)
+    ends: dict[bool, Any] = {}
+    seconds: dict[str, float] = {}
+    said: list[str] = []
+    for graph in (False, True):
+        experiment = prepare(replace(options, epochs=epochs, graph=graph))
+        start = time.perf_counter()
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            *_, record = experiment.records()
+        seconds["graphs" if graph else "eager"] = time.perf_counter() - start
+        said += [str(warning.message) for warning in caught]
+        to_numpy = experiment.backend.to_numpy
+        ends[graph] = [to_numpy(p) for layer in record.layers for p in layer]
+    apart = max(float(np.abs(a - b).max() / np.abs(a).max()) for a, b in zip(*ends.values(), strict=True))
+    return {
+        "passed": apart <= AGREEMENT and not said,
+        "steps": epochs * steps,
+        "apart": apart,
+        "warnings": said,
+        "seconds": seconds,
+        "eager_over_graphs": seconds["eager"] / seconds["graphs"],
+    }
+
+
+def gradients(options: Options) -> dict[str, Any]:
+    """Check the gradients of the circles by differences, in matrix form and row by row, with dropout."""
+    backend = get_backend(options.backend, options.device, "float64")
+    worst = {}
+    for mode in ("matrix", "loop"):
+        check = check_circles(backend, mode=mode, l1=(0.01,), l2=(0.01,), dropout=(0.3,), hidden=(5,))
+        worst[mode] = check.worst.error
+    return {"passed": max(worst.values()) < check.tolerance, "worst_relative_error": worst}
+
+
+def memory(options: Options) -> dict[str, Any]:
+    """Say what the device holds after the final model was trained for three epochs: eager, captured, replayed."""
+    experiment = prepare(replace(options, epochs=WARM_UP + 1))
+    *_, _ = experiment.records()
+    return {"bytes": device_bytes(experiment.backend)}
+
+
+def device_bytes(backend: Backend) -> dict[str, int]:
+    """Return the library's own count of its memory on the device, where it keeps one, and the driver's of all."""
+    if backend.name == "cupy":
+        import cupy  # noqa: PLC0415 - where it is the backend alone
+
+        pool = cupy.get_default_memory_pool()
+        free, total = cupy.cuda.runtime.memGetInfo()
+        return {"used": pool.used_bytes(), "held": pool.total_bytes(), "on_device": total - free}
+    if backend.name == "torch" and "cuda" in backend.device_name:
+        import torch  # noqa: PLC0415 - as above
+
+        free, total = torch.cuda.mem_get_info()
+        held = torch.cuda.max_memory_reserved()
+        return {"used": torch.cuda.memory_allocated(), "held": held, "on_device": total - free}
+    return {}
+
+
+def tests(options: Options) -> dict[str, Any]:
+    """Run the suite with this backend required, dealt to a few processes: the largest files first."""
+    files = sorted((SCRIPTS.parent / "tests").glob("test_*.py"), key=lambda file: -file.stat().st_size)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--backend", options.backend]
+    suites = [
+        subprocess.Popen(  # noqa: S603 - our own suite
+            [*command, *map(str, files[number::SUITES])], cwd=SCRIPTS.parent, stdout=subprocess.PIPE, text=True
+        )
+        for number in range(min(SUITES, len(files)))
+    ]
+    lines = [suite.communicate()[0].strip().splitlines() for suite in suites]
+    failed = [line for told in lines for line in told if line.startswith(("FAILED", "ERROR"))]
+    passed = all(suite.returncode in {0, NO_TESTS} for suite in suites)
+    return {"passed": passed, "summaries": [told[-1] for told in lines if told], "failed": failed}
+
+
+PARTS = {part.__name__: part for part in (report, compare, gradients, memory, tests)}
+
+
+def main(name: str, settings: str, file: str) -> None:
+    """Do a part, and write down what it found."""
+    options = Options.from_json(json.loads(settings))
+    found = PARTS[name](options)
+    print(json.dumps(found))
+    write_whole(Path(file), json.dumps(found).encode())
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

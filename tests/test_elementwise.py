@@ -1,0 +1,263 @@
+"""Elementwise work as one kernel: the same results as operation by operation, on a stand-in for CuPy's fusion."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from devices import Fuser
+
+from xpmlp import (
+    SGD,
+    Adam,
+    AdamW,
+    Constant,
+    Cosine,
+    ElasticNet,
+    Layer,
+    Network,
+    Recipe,
+    XpmlpWarning,
+    bprop,
+    fprop,
+    initialize,
+)
+from xpmlp.activations import ACTIVATIONS, Activation, d_identity, d_tanh
+from xpmlp.backends._cupy_fusion import Fused
+from xpmlp.backends._namespaces import replacing
+from xpmlp.backends._numpy import NumpyBackend
+from xpmlp.elementwise import at_once, elementwise
+from xpmlp.estimators._losses import bounded_logistic, bounded_softmax
+from xpmlp.examples import Scaled
+from xpmlp.losses import LOSSES
+from xpmlp.schedules import StepDecay
+from xpmlp.training import State, Trainer, make_step
+
+N, D, M, K = 23, 5, 3, 10  # minibatches of 10, 10 and 3
+
+
+class FusingNumpy(NumpyBackend):
+    """NumPy whose elementwise work goes through the fusion of CuPy's backend."""
+
+    def _open(self, device):
+        super()._open(device)
+        self.fuser = Fuser()
+        self.xp = replacing(NumpyBackend.xp, fused=Fused(self.fuser, NumpyBackend.xp))
+
+
+def trained(backend, network, recipe, *, weights=None):
+    """Weights, optimiser's state and readings of three epochs on 8-bit examples."""
+    rng = np.random.default_rng(0)
+    X = Scaled(backend.asis(rng.integers(0, 256, (N, D), dtype=np.uint8)), backend.own(np.full(D, 1 / 255)))
+    T = backend.own(np.eye(M)[rng.integers(0, M, N)])
+    trainer = Trainer(backend, network, recipe)
+    trainer.start(initialize(network, seed=3))
+    readings = []
+    for epoch in range(3):
+        trainer.run_epoch(X, T, np.random.default_rng(epoch).permutation(N), weights=weights)
+        reading = trainer.read({"training": (X, T)})
+        readings.append((reading.loss, reading.rate, *vars(reading.scores["training"]).values()))
+    state = [p for part in trainer.state.optimizer for p in part]
+    return [*(p for layer in trainer.layers for p in layer), *state, np.array(readings)]
+
+
+NETWORK = Network.build(D, [6, 4], M, activation=["relu", "tanh"], dropout=0.4, input_dropout=0.1)
+RECIPES = {
+    "sgd": Recipe(SGD(), StepDecay(0.1, 4), ElasticNet((0.0,) * 3, (1e-2,) * 3), batch_size=K),
+    "momentum": Recipe(SGD(0.9), Constant(0.1), ElasticNet(alpha=0.1), batch_size=K, penalised=True),
+    "nesterov": Recipe(SGD(0.9, nesterov=True), Cosine(0.1, total=9, warmup=2), batch_size=K),
+    "adam": Recipe(Adam(), Constant(0.01), ElasticNet((1e-3,) * 3, (0.0, 1e-2, 0.0)), batch_size=K),
+    "adamw": Recipe(AdamW(), Cosine(0.01, total=9), batch_size=K),
+}
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("rule", RECIPES)
+def test_training_gives_the_same_bits(rule, weighted):
+    backend = FusingNumpy()
+    weights = np.linspace(0, 1, N, dtype=np.float32)[:, None] if weighted else None
+    found = trained(backend, NETWORK, RECIPES[rule], weights=weights)
+    expected = trained(NumpyBackend(), NETWORK, RECIPES[rule], weights=weights)
+    assert len(backend.fuser.kernels) > 100
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("loss", [*LOSSES.values(), bounded_softmax, bounded_logistic], ids=lambda loss: loss.name)
+def test_every_activation_and_loss_can_be_fused(activation, loss, rng):
+    """What could not be fused would be warned of, which is an error in these tests."""
+    network = Network.build(D, [4], M, activation=activation, loss=loss)
+    X, T = rng.normal(size=(K, D)), np.eye(M)[rng.integers(0, M, K)]
+    layers, results = initialize(network, seed=1), []
+    for backend in (FusingNumpy(dtype="float64"), NumpyBackend(dtype="float64")):
+        xp = backend.xp
+        trace = fprop(xp, network, layers, X)
+        gradients, _ = bprop(xp, network, layers, trace, T, scale=1 / K)
+        results.append([loss.value(xp, trace.u, T), *trace.z, *trace.a, *(p for layer in gradients for p in layer)])
+    for fused, plain in zip(*results, strict=True):
+        np.testing.assert_array_equal(fused, plain)
+
+
+class Counted(np.ndarray):
+    """An array that counts the operations on it: on a GPU, each is a kernel."""
+
+    operations = 0
+
+    def __array_ufunc__(self, ufunc, method, *inputs, out=(), **options):
+        Counted.operations += 1
+        plain = [each.view(np.ndarray) if isinstance(each, Counted) else each for each in inputs]
+        into = {"out": tuple(each.view(np.ndarray) for each in out)} if out else {}
+        made = getattr(ufunc, method)(*plain, **into, **options)
+        return out[0] if out else counted(made)
+
+
+def counted(values):
+    return np.asarray(values).view(Counted)
+
+
+def counting(function):
+    """Count a function that is none of NumPy's ufuncs as one operation, and nothing that it calls."""
+
+    def call(*arrays, **options):
+        before = Counted.operations
+        made = function(*arrays, **options)
+        Counted.operations = before + 1
+        return tuple(map(counted, made)) if isinstance(made, tuple) else counted(made)
+
+    return call
+
+
+def operations_of_a_step(xp):
+    """Take a step of the report's final model on a few 8-bit images, on arrays that count."""
+    backend = NumpyBackend()
+    backend.xp = xp
+    network = Network.build(784, [50], 10)
+    recipe = Recipe(SGD(), Constant(0.001), ElasticNet((0.0, 0.0), (0.001, 0.001)), batch_size=K)
+    trainer = Trainer(backend, network, recipe)
+    trainer.start(initialize(network, init="report"))
+
+    layers = [Layer(counted(W), counted(b)) for W, b in trainer.layers]
+    state = State(trainer.state.optimizer, *map(counted, trainer.state[1:]))
+    X = Scaled(counted(np.zeros((N, 784), np.uint8)), counted(np.full(784, 1 / 255, np.float32)))
+    T = counted(np.eye(10, dtype=np.float32)[np.arange(N) % 10])
+    Counted.operations = 0
+    make_step(backend, network, recipe)(layers, state, X, T, np.arange(K), None)
+    return Counted.operations
+
+
+def test_a_step_of_the_final_model_asks_for_about_half_the_kernels():
+    """The counts of docs/performance.md."""
+    functions = {"take": np.take, "zeros_like": np.zeros_like, "astype": lambda x, dtype: x.astype(dtype)}
+    standard = replacing(
+        NumpyBackend.xp, max=np.max, sum=np.sum, **{name: counting(each) for name, each in functions.items()}
+    )
+    fused = Fused(Fuser(), NumpyBackend.xp)
+    fusing = replacing(standard, fused=lambda body: counting(fused(body)))
+    assert (operations_of_a_step(standard), operations_of_a_step(fusing)) == (47, 28)
+
+
+# What a namespace makes of it
+
+
+@elementwise(updates=1)
+def grown(xp, x, step, *, factor):
+    """Grow an array in place; give it and its exponential."""
+    x += factor * step
+    return x, xp.exp(x)
+
+
+def grow(xp, x, step, *, factor):
+    return at_once(xp, grown)(xp, x, step, factor=factor)
+
+
+def namespace(cupy):
+    return replacing(NumpyBackend.xp, fused=Fused(cupy, NumpyBackend.xp))
+
+
+def test_a_namespace_without_fusion_is_given_the_body():
+    x = np.zeros(3)
+    found, exponential = grow(np, x, np.ones(3), factor=2.0)
+    assert found is x
+    assert found.tolist() == [2.0, 2.0, 2.0]
+    np.testing.assert_array_equal(exponential, np.exp(x))
+
+
+def test_updated_arrays_are_the_arguments_and_the_rest_is_new():
+    x, fuser = np.zeros(3), Fuser()
+    found, exponential = grow(namespace(fuser), x, np.ones(3), factor=2.0)
+    assert found is x
+    assert found.tolist() == [2.0, 2.0, 2.0]
+    np.testing.assert_array_equal(exponential, np.exp(x))
+    assert fuser.kernels == ["grown"]
+
+
+def test_each_function_is_fused_once_for_its_settings():
+    made = []
+
+    class Counting(Fuser):
+        def fuse(self, *, kernel_name):
+            made.append(kernel_name)
+            return super().fuse(kernel_name=kernel_name)
+
+    xp = namespace(Counting())
+    for factor in (1.0, 2.0, 1.0, 2.0):
+        grow(xp, np.zeros(3), np.ones(3), factor=factor)
+    assert made == ["grown", "grown"]
+
+
+class Failing(Fuser):
+    """A fusion that fails when a kernel is launched."""
+
+    def __init__(self, error):
+        super().__init__()
+        self.error = error
+
+    def fuse(self, *, kernel_name):
+        def fused(*_):
+            self.kernels.append(kernel_name)
+            raise self.error
+
+        return lambda _: fused
+
+
+def test_what_cannot_be_fused_is_warned_of_once_and_computed_all_the_same():
+    fuser, x = Failing(NotImplementedError("no such kernel")), np.zeros(3)
+    xp = namespace(fuser)
+    with pytest.warns(XpmlpWarning, match=r"^grown could not be fused .* NotImplementedError: no such kernel$"):
+        found, _ = grow(xp, x, np.ones(3), factor=2.0)
+    assert found is x
+    grow(xp, x, np.ones(3), factor=2.0)
+    assert x.tolist() == [4.0, 4.0, 4.0]
+    assert fuser.kernels == ["grown"]
+
+
+def test_a_function_that_is_not_one_of_elements_is_computed_all_the_same():
+    def centred(xp, z):
+        return z - xp.sum(z)
+
+    network = Network.build(D, [4], M, activation=Activation("centred", centred, d_identity))
+    X, layers = np.ones((K, D)), initialize(network, seed=1)
+    with pytest.warns(XpmlpWarning, match="_activated could not be fused"):
+        found = fprop(namespace(Fuser()), network, layers, X)
+    np.testing.assert_array_equal(found.a[-1], fprop(NumpyBackend.xp, network, layers, X).a[-1])
+
+
+def test_too_little_memory_is_no_failure_of_fusion():
+    x = np.zeros(3)
+    with pytest.raises(MemoryError, match="the card is full"):
+        grow(namespace(Failing(MemoryError("the card is full"))), x, np.ones(3), factor=2.0)
+    assert not x.any()
+
+
+def test_settings_without_a_hash_are_not_fused():
+    @dataclass
+    class Own:
+        def __call__(self, xp, z):
+            return xp.tanh(z)
+
+    fuser = Fuser()
+    network = Network.build(D, [4], M, activation=Activation("own", Own(), d_tanh))
+    fprop(namespace(fuser), network, initialize(network, seed=1), np.ones((K, D)))
+    assert "_activated" not in fuser.kernels

@@ -1,0 +1,46 @@
+"""Work on arrays element by element, marked so that a namespace may do all of it at once.
+
+A GPU takes about as long for one small kernel as for another, whatever they compute. What is marked here is one kernel
+to a namespace that has a function called `fused`, and to any other namespace the body as it stands.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from xpmlp.types import Namespace
+
+__all__ = ["at_once", "elementwise"]
+
+Body = TypeVar("Body", bound="Callable[..., Any]")
+
+
+def elementwise(*, updates: int = 0) -> Callable[[Body], Body]:
+    """Mark a function as one of elements.
+
+    Parameters
+    ----------
+    updates : int
+        How many of its results, the first ones, are its first arrays, written to in place.
+
+    Returns
+    -------
+    callable
+        A decorator of ``body(xp, *arrays, **settings)``, which gives an array or a tuple of them. It takes arrays and
+        Python numbers by position, and by keyword what is the same from call to call: functions of its kind, numbers.
+        It uses operators and elementwise functions alone: no product, sum, shape or index.
+    """
+
+    def mark(body: Body) -> Body:
+        vars(body)["updates"] = updates
+        return body
+
+    return mark
+
+
+def at_once(xp: Namespace, body: Body) -> Body:
+    """Return a function that was marked, to be called with `xp` too, as the namespace does it best."""
+    return cast("Body", xp.fused(body)) if "fused" in xp.__dict__ else body
