@@ -87,7 +87,7 @@ def search(
 
     from joblib import cpu_count
 
-    from xpmlp.search import SearchFolder, check_engine, plan
+    from xpmlp.search import SearchFolder, check_engine, plan, rank
     from xpmlp.search import search as run_search
 
     check_engine(engine, jobs or 1, scheduler)
@@ -119,6 +119,9 @@ def search(
                 on_trial=on_trial,
             )
     except KeyboardInterrupt:
+        ended = rank(folder.ended()[0], halving=study.halving)
+        if ended and not quiet:
+            _print_best(study, ended)
         say(f"\nInterrupted. To go on: xpmlp search --resume {folder.path}")
         raise typer.Exit(INTERRUPTED) from None
     if not quiet:
@@ -166,31 +169,25 @@ def _say_what_is_to_do(folder: SearchFolder, study: Study) -> None:
 def _say_trial(candidates: int, trial: Trial) -> None:
     """Print the line of a trial, in the worker that ran it."""
     ended = f"accuracy {trial.last.accuracy:.4f}, NLL {trial.last.nll:.4f}" if trial.last else trial.status
-    values = ", ".join(f"{name} {value}" for name, value in _settings(trial).items())
-    say(f"trial {trial.number}/{candidates}, {trial.epochs} epochs: {ended}, {trial.seconds:.1f} s ({values})")
+    head = f"trial {trial.number}/{candidates}, {trial.epochs} epochs: {ended}"
+    say(f"{head}, {trial.seconds:.1f} s: {_settings(trial)}")
 
 
-def _settings(trial: Trial) -> dict[str, str]:
+def _settings(trial: Trial) -> str:
     from xpmlp.options import written
 
-    return {
-        name.replace("_", " "): written(value) or "none" for name, value in trial.settings.items() if name != "epochs"
-    }
+    return " ".join(f"{name.replace('_', '-')}={written(value)}" for name, value in trial.settings.items())
 
 
 def _print_best(study: Study, trials: Sequence[Trial]) -> None:
     from rich.table import Table
 
-    table = Table("trial", *_settings(trials[0]), "epochs", "accuracy", "NLL", "best epoch", "s")
+    table = Table("trial", "epochs", "accuracy", "NLL")
+    table.add_column("options", overflow="fold")
     for trial in trials[:BEST]:
-        if trial.last and trial.best:
-            best = f"{trial.best.accuracy:.4f} at {trial.best.epoch}"
-            scores = [f"{trial.last.accuracy:.4f}", f"{trial.last.nll:.4f}", best]
-        else:
-            scores = [trial.status, "", ""]
-        values = _settings(trial).values()
-        table.add_row(str(trial.number), *values, str(trial.epochs), *scores, f"{trial.seconds:.1f}")
-    print_table(table, f"{study.name}: the best of {len(trials)} trials, on the validation part")
+        scores = [f"{trial.last.accuracy:.4f}", f"{trial.last.nll:.4f}"] if trial.last else [trial.status, ""]
+        table.add_row(str(trial.number), str(trial.epochs), *scores, _settings(trial))
+    print_table(table, f"{study.name}: the best of {len(trials)} trials, by their accuracy on the validation part")
 
 
 def _summarise(folder: SearchFolder, study: Study, found: Found) -> None:

@@ -79,7 +79,8 @@ def parallel_figure(axes: Sequence[ParallelAxis], scores: Sequence[float | None]
     lines = np.stack([_spread(_crossings(host, number, axis)) for number, axis in enumerate(axes)], axis=1)
     known = np.array([score for score in scores if score is not None])
     ends = iter(_crossings(host, len(axes), ParallelAxis(measure, known.tolist(), "linear")))
-    colours = ScalarMappable(Normalize(*_colour_range(known)), cmap="viridis")
+    lowest = _lowest_colour(known)
+    colours = ScalarMappable(Normalize(lowest, known.max()), cmap="viridis_r")  # the best are dark
     for number, (line, score) in enumerate(zip(lines, scores, strict=True)):
         if score is None:
             host.plot(line, color=GREY, linestyle=":", linewidth=1.2, zorder=1.0)
@@ -87,11 +88,11 @@ def parallel_figure(axes: Sequence[ParallelAxis], scores: Sequence[float | None]
         (drawn,) = host.plot([*line, next(ends)], color=colours.to_rgba(np.array(score)), linewidth=1.3)
         drawn.set_zorder(3.0 - number / len(scores))  # the better one is in front
         if number == 0:
-            drawn.set(linewidth=3.0, label=f"the best: {score:.4f}")
+            drawn.set(linewidth=3.0, solid_capstyle="butt", label=f"the best: {score:.4f}")
             drawn.set_path_effects([Stroke(linewidth=6.0, foreground=VERMILION), Normal()])
     if len(known) < len(scores):
         host.plot([], color=GREY, linestyle=":", label=f"failed: {len(scores) - len(known)}")
-    figure.colorbar(colours, ax=host, label=measure, extend="min" if known.min() < colours.norm.vmin else "neither")
+    figure.colorbar(colours, ax=host, label=measure, extend="min" if known.min() < lowest else "neither")
     figure.legend(loc="outside lower center", ncols=2)
     return figure
 
@@ -109,7 +110,9 @@ def _crossings(host: Axes, position: int, axis: ParallelAxis) -> np.ndarray:
     else:
         values = np.array(axis.values, dtype=float)
         scale.set_yscale(axis.scale)
-        scale.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)) if axis.scale == "log" else MaxNLocator(8))
+        scale.yaxis.set_major_locator(
+            LogLocator(subs=(1, 2, 5)) if axis.scale == "log" else MaxNLocator(8, steps=[1, 2, 5, 10])
+        )
         scale.yaxis.set_minor_locator(NullLocator())
         scale.yaxis.set_major_formatter("{x:g}")
         low, high = values.min(), values.max()
@@ -137,11 +140,7 @@ def _spread(heights: np.ndarray) -> np.ndarray:
     return heights
 
 
-def _colour_range(scores: np.ndarray) -> tuple[float, float]:
-    """Return the scores that get the first and the last colour.
-
-    What lies far below the others, by Tukey's rule, shares the first one: the others can be told apart then.
-    """
+def _lowest_colour(scores: np.ndarray) -> float:
+    """Return the score that gets the first colour: what lies far below the others, by Tukey's rule, shares it."""
     quarter, three_quarters = np.quantile(scores, [0.25, 0.75])
-    lowest = max(scores.min(), quarter - 1.5 * (three_quarters - quarter))
-    return float(lowest), float(scores.max())
+    return float(max(scores.min(), quarter - 1.5 * (three_quarters - quarter)))

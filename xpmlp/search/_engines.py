@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["ENGINES", "check_engine", "running_on"]
 
 ENGINES = ("loky", "threading", "sequential", "dask", "ray")
-PACKAGES = {"dask": "dask.distributed", "ray": "ray.util.joblib"}
+PACKAGES = {"dask": "dask.distributed", "ray": "ray"}
 
 
 def check_engine(engine: str, jobs: int, address: str | None) -> None:
@@ -79,8 +79,8 @@ def _dask(jobs: int, address: str | None) -> AbstractContextManager[Any]:
 
 
 def _ray(jobs: int, address: str | None) -> AbstractContextManager[Any]:
-    load_package(PACKAGES["ray"]).register_ray()
-    ray = load_package("ray")
+    load_package("ray.util.joblib").register_ray()
+    ray = load_package(PACKAGES["ray"])
     if ray.is_initialized():
         return nullcontext()
     return ray.init(address=address) if address is not None else ray.init(num_cpus=jobs, include_dashboard=False)

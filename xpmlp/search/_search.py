@@ -3,33 +3,27 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from filelock import FileLock
 from sklearn.base import BaseEstimator
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401 - scikit-learn asks for it
 from sklearn.model_selection import GridSearchCV, HalvingGridSearchCV
 
 from xpmlp.errors import XpmlpWarning
-from xpmlp.experiments import load_splits, prepare, score_model
-from xpmlp.options import written
-from xpmlp.plots import ParallelAxis, curves_figure, parallel_figure, save_figure
-from xpmlp.scoring import Score
 from xpmlp.search._engines import check_engine, running_on
 from xpmlp.search._folder import SearchFolder
-from xpmlp.search._trial import load_trial, run_trial, save_trial, without_test
+from xpmlp.search._trial import load_trial, run_trial, save_trial
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
     from pathlib import Path
     from typing import Self
 
-    from matplotlib.figure import Figure
-
-    from xpmlp.search._space import Dimension
+    from xpmlp.scoring import Score
     from xpmlp.search._study import Study
     from xpmlp.search._trial import Trial
-    from xpmlp.training import Record
 
 __all__ = ["Found", "rank", "search"]
 
@@ -104,6 +98,9 @@ def search(
     XpmlpWarning
         For the file of a trial that is damaged: the trial is repeated.
     """
+    from xpmlp.search._figure import draw  # noqa: PLC0415 - workers import this module, and do without matplotlib
+    from xpmlp.search._winner import crown  # noqa: PLC0415 - as above
+
     check_engine(engine, jobs, address)
     folder = SearchFolder(path.resolve())
     if not resume:
@@ -120,9 +117,8 @@ def search(
         finally:
             trials = rank(folder.ended()[0], halving=study.halving)
             folder.write_results(study, trials)
-            if any(trial.last for trial in trials):
-                save_figure(_figure(study, trials), folder.figure)
-        return Found(trials, _crown(folder, study, trials[0]) if trials[0].last else None)
+            draw(study, trials, folder.figure)
+        return Found(trials, crown(folder, study, trials[0]) if trials[0].last else None)
 
 
 def rank(trials: Iterable[Trial], *, halving: bool) -> list[Trial]:
@@ -156,13 +152,15 @@ class _Candidate(BaseEstimator):
         self.epochs = epochs
 
     def fit(self, X: object, y: object = None) -> Self:  # noqa: ARG002 - scikit-learn calls it so
-        options = self.study.options_of(self.number, self.epochs)
-        path = self.folder.file_of(options, self.study.data)
-        if path.exists():
-            self.trial_ = load_trial(path)
-            return self
-        self.trial_ = run_trial(self.number, self.study.candidates[self.number - 1], options, self.study.data)
-        save_trial(self.trial_, path)
+        study, options = self.study, self.study.options_of(self.number, self.epochs)
+        path = self.folder.file_of(options, study.data)
+        # A worker may outlive the search that was killed: what it is at is waited for, and not done twice.
+        with FileLock(path.with_name(f".{path.stem}.lock"), fallback_to_soft=False):
+            if path.exists():
+                self.trial_ = load_trial(path)
+                return self
+            self.trial_ = run_trial(self.number, study.candidates[self.number - 1], options, study.data)
+            save_trial(self.trial_, path)
         if self.on_trial is not None:
             self.on_trial(self.trial_)
         return self
@@ -187,53 +185,3 @@ def _drop_damaged(folder: SearchFolder) -> None:
     for path, problem in folder.ended()[1].items():
         warnings.warn(f"{problem} The trial is repeated.", XpmlpWarning, stacklevel=3)
         path.unlink()
-
-
-def _crown(folder: SearchFolder, study: Study, winner: Trial) -> Score | None:
-    """Train the winner as a run of its own, unless that is done, and score it on the test part."""
-    named = {"trial": winner.number, "epochs": winner.epochs}
-    kept = folder.winner()
-    if kept is None or named.items() > kept.items():
-        test = _train(folder, study, winner)
-        kept = named | {"test": test and asdict(test)}
-        folder.crown(kept)
-    return Score(**kept["test"]) if kept["test"] else None
-
-
-def _train(folder: SearchFolder, study: Study, winner: Trial) -> Score | None:
-    options = study.options_of(winner.number, winner.epochs if study.halving else None)
-    experiment = without_test(prepare(options))
-    folder.best.start(experiment)
-    records: list[Record] = []
-    for record in experiment.records():
-        folder.best.add(record)
-        records.append(replace(record, layers=[], state=None))
-        layers = record.layers
-    model = experiment.trained(layers)
-    folder.best.save(model)
-    save_figure(curves_figure(records, f"{study.name}: trial {winner.number}, the best"), folder.best.curves)
-    _, parts = load_splits(options)
-    return None if parts.test is None else score_model(model, experiment.backend, *parts.test)
-
-
-def _figure(study: Study, trials: Sequence[Trial]) -> Figure:
-    axes = [_axis(dimension, trials) for dimension in study.space.dimensions]
-    if study.halving:
-        rungs = [str(epochs) for epochs in sorted({trial.epochs for trial in trials})]
-        axes.append(ParallelAxis("epochs", [str(trial.epochs) for trial in trials], "choice", rungs))
-    accuracy = [trial.last.accuracy if trial.last else None for trial in trials]
-    return parallel_figure(axes, accuracy, "validation accuracy", f"{study.name}: {len(trials)} trials")
-
-
-def _axis(dimension: Dimension, trials: Sequence[Trial]) -> ParallelAxis:
-    name, values = dimension.name.replace("_", " "), [trial.settings[dimension.name] for trial in trials]
-    if dimension.scale == "choice":
-        return ParallelAxis(name, [written(value) for value in values], "choice", _names(dimension.values))
-    numbers = [float(value[0] if isinstance(value, tuple) else value) for value in values]  # drawn: one for all layers
-    return ParallelAxis(name, numbers, dimension.scale)
-
-
-def _names(values: Sequence[Any]) -> list[str]:
-    """Write the values of a choice: numbers in their order, words as they were given."""
-    words = any(isinstance(part, str) for value in values for part in (value if isinstance(value, tuple) else (value,)))
-    return list(dict.fromkeys(map(written, values if words else sorted(values))))
