@@ -378,9 +378,9 @@ def test_the_examples_of_the_docs_run_as_they_are_printed(tmp_path, monkeypatch)
 # Interruptions
 
 
-# A search on two processes, which notes how many threads BLAS has in each trial.
+# A search on two processes, which notes how many threads BLAS has in each trial, and is slow after the second one.
 SCRIPT = """
-import os, sys
+import time
 from pathlib import Path
 
 from threadpoolctl import threadpool_info
@@ -391,10 +391,11 @@ from xpmlp.search import Space, plan, search
 def note_threads(trial):
     threads = {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
     Path(f"threads-{trial.number}").write_text(str(threads))
+    time.sleep(5 * (trial.number > 2))
 
 if __name__ == "__main__":
     space = Space({"hidden": [8, 16, 24, 32, 40, 48]})
-    study = plan(Options("circles", epochs=60), space)
+    study = plan(Options("circles", epochs=20), space)
     search(study, Path("killed"), engine="loky", jobs=2, on_trial=note_threads)
 """
 
@@ -459,6 +460,16 @@ def test_an_interrupt_leaves_the_table_of_what_has_ended_and_says_how_to_go_on(c
     assert code == 0
     assert "2 trials have ended before" in err
     assert len(table(SearchFolder(tmp_path / "run"))) == 3
+
+
+def test_trials_that_workers_leave_elsewhere_are_missed(study, tmp_path):
+    folder = SearchFolder(tmp_path / "search")
+
+    def move(trial):
+        folder.file_of(study.options_of(trial.number), study.data).unlink()
+
+    with pytest.raises(InputError, match=r"4 trials were run, but are not in .*trials: all workers must find it"):
+        search(study, folder.path, engine="sequential", on_trial=move)
 
 
 def test_a_search_does_not_go_on_with_changed_data(tmp_path, write):
@@ -543,6 +554,7 @@ def test_the_command_refuses_what_does_not_go_together(cli, write, found):
         (("--grid", "nowhere.toml"), "nowhere.toml cannot be read as TOML"),
         (("--random", "0"), "the number of trials to draw is 0"),
         (("--random", "2", "--engine", "spark"), "engine is 'spark'"),
+        (("--random", "2", "--jobs", "0"), "jobs is 0"),
         (("--resume", found[1].path, "--epochs", "3"), "as it was begun, but --epochs is given too"),
         (("--resume", "nowhere"), "is nowhere the folder of a search?"),
     ):

@@ -90,7 +90,7 @@ def search(
     from xpmlp.search import SearchFolder, check_engine, plan, rank
     from xpmlp.search import search as run_search
 
-    check_engine(engine, jobs or 1, scheduler)
+    check_engine(engine, 1 if jobs is None else jobs, scheduler)
     if resume is not None:
         check_alone(context, FREE)
         folder = SearchFolder(resume)
@@ -101,12 +101,14 @@ def search(
         options = parse_options(**fixed)
         folder = SearchFolder(out) if out else SearchFolder.default(options.dataset, datetime.now().astimezone())
         folder.check_free()
-        study = plan(options, _space(context, grid, random, space), draws=random, halving=halving)
+        varied = _space(context, grid, random, space)
+        study = plan(options, varied, draws=random, halving=halving, progress=not quiet)
         _announce(options, study)
     if not quiet:
         _say_what_is_to_do(folder, study)
     on_trial = None if quiet else partial(_say_trial, len(study.candidates))
-    jobs = jobs or (cpu_count() if study.options.backend == "numpy" else 1)
+    if jobs is None:
+        jobs = cpu_count() if study.options.backend == "numpy" else 1
     try:
         with _interrupted_by_sigterm():
             found = run_search(

@@ -109,13 +109,15 @@ def _crossings(host: Axes, position: int, axis: ParallelAxis) -> np.ndarray:
         scale.set_yticks(range(len(axis.names)), axis.names)
     else:
         values = np.array(axis.values, dtype=float)
+        low, high = values.min(), values.max()
         scale.set_yscale(axis.scale)
         scale.yaxis.set_major_locator(
-            LogLocator(subs=(1, 2, 5)) if axis.scale == "log" else MaxNLocator(8, steps=[1, 2, 5, 10])
+            LogLocator(subs=(1, 2, 5) if high < 1e4 * low else (1,))
+            if axis.scale == "log"
+            else MaxNLocator(8, steps=[1, 2, 5, 10])
         )
         scale.yaxis.set_minor_locator(NullLocator())
         scale.yaxis.set_major_formatter("{x:g}")
-        low, high = values.min(), values.max()
         if axis.scale == "log":
             room = (high / low) ** MARGIN if high > low else 2.0
             scale.set_ylim(low / room, high * room)

@@ -6,27 +6,40 @@ import csv
 import hashlib
 import io
 import json
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from xpmlp.errors import InputError
 from xpmlp.files import write_whole
 from xpmlp.options import written
 from xpmlp.runs import RunFolder, options_sha256, versions
+from xpmlp.scoring import Score
 from xpmlp.search._study import Study
 from xpmlp.search._trial import Trial, load_trial
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
     from xpmlp.options import Options
 
-__all__ = ["SearchFolder"]
+__all__ = ["SearchFolder", "Winner"]
+
+Value = TypeVar("Value")
 
 LIBRARIES = ("joblib", "scipy")  # beside those of a run
+
+
+@dataclass(frozen=True)
+class Winner:
+    """The trial that won, by its number and epochs, and its score on the test part where there is one."""
+
+    trial: int
+    epochs: int
+    test: Score | None
 
 
 class SearchFolder:
@@ -105,20 +118,21 @@ class SearchFolder:
         InputError
             Where it is missing or damaged.
         """
-        config = self._read_config()
-        try:
-            return Study.from_json(config)
-        except (AttributeError, LookupError, TypeError) as error:
-            raise InputError(f"{self.config} cannot be read: {type(error).__name__}: {error}.") from error
+        return self._configured(Study.from_json)
 
-    def winner(self) -> dict[str, Any] | None:
-        """Read from ``search.json`` what `crown` wrote; None where there is no finished run of the winner yet."""
-        kept: dict[str, Any] | None = self._read_config().get("winner")
-        return kept if self.best.is_finished() else None
+    def winner(self) -> Winner | None:
+        """Read from ``search.json`` which trial won; None where its run is not finished.
 
-    def crown(self, winner: dict[str, Any]) -> None:
-        """Write the winner, plain values, into ``search.json``."""
-        self._write_config(self._read_config() | {"winner": winner})
+        Raises
+        ------
+        InputError
+            Where it is missing or damaged.
+        """
+        return self._configured(_winner) if self.best.is_finished() else None
+
+    def crown(self, winner: Winner) -> None:
+        """Write into ``search.json`` which trial won, once its run is finished."""
+        self._write_config(self._configured(dict) | {"winner": asdict(winner)})
 
     def file_of(self, options: Options, data: str) -> Path:
         """Name the file of a trial: after what decides it, its options and the fingerprint of its data."""
@@ -153,11 +167,17 @@ class SearchFolder:
     def _write_config(self, config: dict[str, Any]) -> None:
         write_whole(self.config, (json.dumps(config, indent=2) + "\n").encode())
 
-    def _read_config(self) -> dict[str, Any]:
+    def _configured(self, read: Callable[[dict[str, Any]], Value]) -> Value:
         try:
-            config: dict[str, Any] = json.loads(self.config.read_text(encoding="utf-8"))
+            return read(json.loads(self.config.read_text(encoding="utf-8")))
         except (FileNotFoundError, NotADirectoryError) as error:
             raise InputError(f"there is no {self.config}: is {self.path} the folder of a search?") from error
-        except (OSError, ValueError) as error:
+        except (OSError, AttributeError, LookupError, TypeError, ValueError) as error:
             raise InputError(f"{self.config} cannot be read: {type(error).__name__}: {error}.") from error
-        return config
+
+
+def _winner(config: dict[str, Any]) -> Winner | None:
+    if "winner" not in config:
+        return None
+    kept = config["winner"]
+    return Winner(kept["trial"], kept["epochs"], kept["test"] and Score(**kept["test"]))

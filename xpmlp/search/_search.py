@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401 - scikit-learn asks for it
 from sklearn.model_selection import GridSearchCV, HalvingGridSearchCV
 
-from xpmlp.errors import XpmlpWarning
+from xpmlp.errors import InputError, XpmlpWarning
 from xpmlp.search._engines import check_engine, running_on
 from xpmlp.search._folder import SearchFolder
 from xpmlp.search._trial import load_trial, run_trial, save_trial
@@ -88,8 +88,8 @@ def search(
     Raises
     ------
     InputError
-        For an engine that there is not, a folder that holds something else or that another process searches in, and
-        data that have changed since the search was begun.
+        For an engine that there is not, a folder that holds something else, that another process searches in or that
+        workers do not find, and data that have changed since the search was begun.
     BackendError
         Where the engine's package is not installed.
 
@@ -111,13 +111,19 @@ def search(
         else:
             folder.check_free()  # again: another search may have begun there
             folder.start(study)
+        searcher = _searcher(study, _Candidate(study, folder, on_trial))
         try:
             with running_on(engine, jobs, address):
-                _searcher(study, _Candidate(study, folder, on_trial)).fit(PARTS)
+                searcher.fit(PARTS)
         finally:
             trials = rank(folder.ended()[0], halving=study.halving)
             folder.write_results(study, trials)
             draw(study, trials, folder.figure)
+        missing = len(searcher.cv_results_["params"]) - len(trials)
+        if missing:
+            raise InputError(
+                f"{missing} trials were run, but are not in {folder.trials}: all workers must find it under that path."
+            )
         return Found(trials, crown(folder, study, trials[0]) if trials[0].last else None)
 
 

@@ -82,7 +82,9 @@ class Study:
         )
 
 
-def plan(options: Options, space: Space, *, draws: int | None = None, halving: bool = False) -> Study:
+def plan(
+    options: Options, space: Space, *, draws: int | None = None, halving: bool = False, progress: bool = False
+) -> Study:
     """Settle what a search tries, and check every candidate as `xpmlp train` does.
 
     Parameters
@@ -97,6 +99,9 @@ def plan(options: Options, space: Space, *, draws: int | None = None, halving: b
     halving : bool
         Whether to train all candidates for few epochs, the better third of them for three times as many, and so on.
 
+    progress : bool
+        Whether to show that of a download.
+
     Raises
     ------
     InputError
@@ -110,7 +115,7 @@ def plan(options: Options, space: Space, *, draws: int | None = None, halving: b
     candidates = space.grid() if draws is None else space.draw(draws, options.seed)
     for settings in candidates:
         _check(options, settings, space.source)
-    experiment = prepare(replace(options, **candidates[0]))
+    experiment = prepare(replace(options, **candidates[0]), progress=progress)
     if "validation" not in experiment.sets:
         raise InputError("a search scores its trials on the validation part: give --validation a share above 0.")
     found = experiment.options

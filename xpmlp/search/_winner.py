@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from xpmlp.experiments import load_splits, prepare, score_model
 from xpmlp.plots import curves_figure, save_figure
-from xpmlp.scoring import Score
+from xpmlp.search._folder import Winner
 from xpmlp.search._trial import without_test
 
 if TYPE_CHECKING:
+    from xpmlp.runs import RunFolder
+    from xpmlp.scoring import Score
     from xpmlp.search._folder import SearchFolder
     from xpmlp.search._study import Study
     from xpmlp.search._trial import Trial
@@ -19,28 +21,27 @@ if TYPE_CHECKING:
 __all__ = ["crown"]
 
 
-def crown(folder: SearchFolder, study: Study, winner: Trial) -> Score | None:
-    """Train the winner as a run of its own, unless that is done, and score it on the test part."""
-    named = {"trial": winner.number, "epochs": winner.epochs}
+def crown(folder: SearchFolder, study: Study, best: Trial) -> Score | None:
+    """Train the best trial as a run of its own, unless that is done, and score it on the test part."""
     kept = folder.winner()
-    if kept is None or named.items() > kept.items():
-        test = _train(folder, study, winner)
-        kept = named | {"test": test and asdict(test)}
+    if kept is None or (kept.trial, kept.epochs) != (best.number, best.epochs):
+        kept = Winner(best.number, best.epochs, _train(folder.best, study, best))
         folder.crown(kept)
-    return Score(**kept["test"]) if kept["test"] else None
+    return kept.test
 
 
-def _train(folder: SearchFolder, study: Study, winner: Trial) -> Score | None:
-    options = study.options_of(winner.number, winner.epochs if study.halving else None)
+def _train(folder: RunFolder, study: Study, best: Trial) -> Score | None:
+    """Train a trial into a run folder, and score it on the test part."""
+    options = study.options_of(best.number, best.epochs if study.halving else None)
     experiment = without_test(prepare(options))
-    folder.best.start(experiment)
+    folder.start(experiment)
     records: list[Record] = []
     for record in experiment.records():
-        folder.best.add(record)
-        records.append(replace(record, layers=[], state=None))
+        folder.add(record)
+        records.append(replace(record, layers=[], state=None))  # one copy of the weights is enough
         layers = record.layers
     model = experiment.trained(layers)
-    folder.best.save(model)
-    save_figure(curves_figure(records, f"{study.name}: trial {winner.number}, the best"), folder.best.curves)
+    folder.save(model)
+    save_figure(curves_figure(records, f"{study.name}: trial {best.number}, the best"), folder.curves)
     _, parts = load_splits(options)
     return None if parts.test is None else score_model(model, experiment.backend, *parts.test)
