@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import threading
+import time
 from contextlib import ExitStack, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -64,8 +67,21 @@ def running_on(engine: str, jobs: int, address: str | None = None) -> Iterator[N
             stack.enter_context(_dask(jobs, address))
         elif engine == "ray":
             stack.enter_context(_ray(jobs, address))
-        stack.enter_context(parallel_config(backend=engine, n_jobs=jobs))
+        options = {"initializer": _end_with_parent} if engine == "loky" else {}
+        stack.enter_context(parallel_config(backend=engine, n_jobs=jobs, **options))
         yield
+
+
+def _end_with_parent() -> None:
+    """Let this process, a worker of loky's, end when the search was killed: it may otherwise wait for work for ever."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1.0)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _dask(jobs: int, address: str | None) -> AbstractContextManager[Any]:
