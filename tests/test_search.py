@@ -13,7 +13,6 @@ import subprocess
 import sys
 import time
 import tomllib
-import warnings
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -25,7 +24,7 @@ from threadpoolctl import threadpool_info
 
 from xpmlp import BackendError, InputError, OutOfMemoryError, XpmlpWarning
 from xpmlp.checkpoints import load_model
-from xpmlp.cli import app, main
+from xpmlp.cli import app
 from xpmlp.cli._options import parse_options
 from xpmlp.experiments import load_splits, prepare, score_model
 from xpmlp.options import Options
@@ -54,21 +53,6 @@ def without_figures(found, monkeypatch):
     """Draw no figures but those of the search above: they take longer than what they show."""
     monkeypatch.setattr("xpmlp.search._figure.save_figure", lambda *_: None)
     monkeypatch.setattr("xpmlp.search._winner.save_figure", lambda *_: None)
-
-
-@pytest.fixture
-def cli(capsys, monkeypatch, tmp_path):
-    """Run the command line in an empty folder: gives exit code, standard output and standard error."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["xpmlp", *map(str, arguments)])
-        with warnings.catch_warnings(), pytest.raises(SystemExit) as ended:
-            main()
-        output = capsys.readouterr()
-        return ended.value.code, output.out, output.err
-
-    return run
 
 
 def table(folder):

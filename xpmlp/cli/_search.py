@@ -41,7 +41,7 @@ def search(
         Path | None,
         typer.Option(
             help="A TOML file to draw from, with a list or a distribution for each option.",
-            show_default="a space that suits most data",
+            show_default="that of docs/search.md",
             rich_help_panel=SEARCH,
         ),
     ] = None,

@@ -34,12 +34,16 @@ def draw(study: Study, trials: Sequence[Trial], path: Path) -> None:
 def _axis(dimension: Dimension, trials: Sequence[Trial]) -> ParallelAxis:
     name, values = dimension.name.replace("_", " "), [trial.settings[dimension.name] for trial in trials]
     if dimension.scale == "choice":
-        return ParallelAxis(name, [written(value) for value in values], "choice", _names(dimension.values))
+        return ParallelAxis(name, list(map(_label, values)), "choice", _labels(dimension.values))
     numbers = [float(value[0] if isinstance(value, tuple) else value) for value in values]  # drawn: one for all layers
     return ParallelAxis(name, numbers, dimension.scale)
 
 
-def _names(values: Sequence[Any]) -> list[str]:
+def _label(value: Any) -> str:
+    return written(value) or "none"  # of no hidden layers
+
+
+def _labels(values: Sequence[Any]) -> list[str]:
     """Write the values of a choice: numbers in their order, words as they were given."""
     words = any(isinstance(part, str) for value in values for part in (value if isinstance(value, tuple) else (value,)))
-    return list(dict.fromkeys(map(written, values if words else sorted(values))))
+    return list(dict.fromkeys(map(_label, values if words else sorted(values))))
