@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import threading
 import tracemalloc
+import warnings
 from http.server import ThreadingHTTPServer
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from servers import Handler
 from xpmlp import Layer
 from xpmlp.backends import BACKENDS, Status, get_backend, statuses
 from xpmlp.backends._numpy import NumpyBackend
+from xpmlp.cli import main
 
 READ_ONLY = "numpy-readonly"
 
@@ -151,6 +154,21 @@ def savez(tmp_path):
         return tmp_path / name
 
     return savez
+
+
+@pytest.fixture
+def cli(capsys, monkeypatch, tmp_path):
+    """Run the command line in an empty folder: gives exit code, standard output and standard error."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["xpmlp", *map(str, arguments)])
+        with warnings.catch_warnings(), pytest.raises(SystemExit) as ended:
+            main()
+        output = capsys.readouterr()
+        return ended.value.code, output.out, output.err
+
+    return run
 
 
 @pytest.fixture

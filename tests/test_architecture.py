@@ -14,7 +14,7 @@ ROOT = Path(xpmlp.__file__).parent
 # From the bottom up: a module imports from the levels below its own.
 LEVELS = [
     ["elementwise", "errors", "types"],
-    ["checks", "examples", "files", "options"],
+    ["checks", "examples", "files", "options", "packages"],
     ["draws", "backends"],
     ["activations"],
     ["losses"],
@@ -27,7 +27,7 @@ LEVELS = [
     ["checkpoints", "exports"],
     ["experiments"],
     ["runs", "plots"],
-    ["cards"],
+    ["cards", "search"],
     ["cli"],
     ["__main__"],
 ]

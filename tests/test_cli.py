@@ -9,30 +9,12 @@ import os
 import signal
 import subprocess
 import sys
-import warnings
 
 import numpy as np
 import pytest
 from conftest import READ_ONLY
 
-from xpmlp.cli import main
-
 QUICK = ["--hidden", "8", "--epochs", "2", "--quiet"]
-
-
-@pytest.fixture
-def cli(capsys, monkeypatch, tmp_path):
-    """Run the command line in an empty folder: gives exit code, standard output and standard error."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["xpmlp", *map(str, arguments)])
-        with warnings.catch_warnings(), pytest.raises(SystemExit) as ended:
-            main()
-        output = capsys.readouterr()
-        return ended.value.code, output.out, output.err
-
-    return run
 
 
 @pytest.fixture

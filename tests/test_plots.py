@@ -10,12 +10,14 @@ from xpmlp import InputError
 from xpmlp.experiments import check_circles, prepare
 from xpmlp.options import Options
 from xpmlp.plots import (
+    ParallelAxis,
     Regions,
     comparison_figure,
     confusion_figure,
     curves_figure,
     gradient_figure,
     images_figure,
+    parallel_figure,
     plane_grid,
     regions_figure,
     save_figure,
@@ -121,3 +123,40 @@ def test_examples_are_images_with_their_captions():
     assert [axes.get_title() for axes in figure.axes] == ["a\n1", "b\n2", "c\n3", ""]
     np.testing.assert_array_equal(figure.axes[2].images[0].get_array(), [[8, 9], [10, 11]])
     assert [len(axes.images) for axes in figure.axes] == [1, 1, 1, 0]
+
+
+def test_parallel_coordinates_show_each_trial_at_its_values_the_best_one_in_front():
+    axes = [
+        ParallelAxis("rate", [0.1, 0.01, 0.001], "log"),
+        ParallelAxis("units", [8.0, 64.0, 36.0], "linear"),
+        ParallelAxis("activation", ["tanh", "relu", "tanh"], "choice", ["relu", "tanh"]),
+    ]
+    figure = parallel_figure(axes, [0.9, 0.8, None], "accuracy", "the title")
+    host, rate, units, activation, _, scale = figure.axes
+    assert [label.get_text() for label in host.get_xticklabels()] == ["rate", "units", "activation", "accuracy"]
+    assert (rate.get_yscale(), units.get_yscale()) == ("log", "linear")
+    assert [label.get_text() for label in activation.get_yticklabels()] == ["relu", "tanh"]
+    best, other, failed, _ = host.lines
+    heights = np.array([best.get_ydata()[:3], other.get_ydata()[:3], failed.get_ydata()])
+    assert heights[0, 0] - heights[1, 0] == pytest.approx(heights[1, 0] - heights[2, 0])  # a decade each
+    assert heights[1, 1] - heights[2, 1] == pytest.approx(heights[2, 1] - heights[0, 1])
+    assert heights[1, 2] < heights[2, 2] < heights[0, 2]  # those of one value are spread, the better one above
+    assert heights[0, 2] - heights[2, 2] < 0.1
+    assert best.get_zorder() > other.get_zorder() > failed.get_zorder()
+    assert best.get_linewidth() > other.get_linewidth()
+    assert best.get_color() != other.get_color()
+    assert scale.get_ylabel() == "accuracy"
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["the best: 0.9000", "failed: 1"]
+
+
+def test_parallel_coordinates_take_a_single_trial_and_far_outliers():
+    figure = parallel_figure([ParallelAxis("rate", [0.1], "log")], [0.9], "accuracy", "one")
+    assert [len(line.get_ydata()) for line in figure.axes[0].lines] == [2]
+    scores = [0.99, 0.98, 0.97, 0.96, 0.1]
+    figure = parallel_figure([ParallelAxis("rate", [1.0, 2, 3, 4, 5], "linear")], scores, "accuracy", "five")
+    colours = [line.get_color() for line in figure.axes[0].lines]
+    assert len(set(colours)) == 5
+    assert colours[3] != colours[4]
+    low, high = figure.axes[-1].get_ylim()
+    assert 0.9 < low < 0.96 < high

@@ -11,7 +11,7 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 
 import xpmlp
 import xpmlp.cli
-from xpmlp.cli import _evaluate, _export, _gradcheck, _predict, _show, _train
+from xpmlp.cli import _evaluate, _export, _gradcheck, _predict, _search, _show, _train
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -68,7 +68,8 @@ def test_the_quick_start_lines_are_the_ones_that_ci_runs():
 
 
 def test_every_option_that_the_readme_names_exists():
-    commands = (_train.train, _evaluate.evaluate, _predict.predict, _export.export, _show.show, _gradcheck.gradcheck)
+    modelling = (_train.train, _search.search, _evaluate.evaluate, _predict.predict)
+    commands = (*modelling, _export.export, _show.show, _gradcheck.gradcheck)
     known = {name.replace("_", "-") for command in commands for name in command.__kwdefaults__ or {}}
     own = {"out", "figure", "draw", "quick", "repetitions", "json"} | {"backend", "help"}  # of scripts and pytest
     named = set(re.findall(r"--([a-z][a-z0-9-]+)", README))

@@ -10,7 +10,7 @@ from xpmlp.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["DEFAULT_RATES", "DEFAULT_SCHEDULES", "Options"]
+__all__ = ["DEFAULT_RATES", "DEFAULT_SCHEDULES", "Options", "written"]
 
 DEFAULT_RATES = {"sgd": 0.1, "adam": 0.003, "adamw": 0.003}
 DEFAULT_SCHEDULES = {"sgd": "constant", "adam": "cosine", "adamw": "cosine"}
@@ -107,6 +107,16 @@ class Options:
         """Return plain values, learning rate and schedule resolved."""
         return asdict(self) | {"learning_rate": self.highest_rate, "schedule": self.chosen_schedule}
 
+    def to_arguments(self) -> list[str]:
+        """Return what `xpmlp train` is given to make these options: the data, and what is not by default."""
+        arguments = [self.dataset]
+        for field in fields(self)[1:]:
+            value = getattr(self, field.name)
+            flag = "--no-graph" if field.name == "graph" else f"--{field.name.replace('_', '-')}"
+            if value != field.default:
+                arguments += [flag] if isinstance(value, bool) else [flag, written(value)]
+        return arguments
+
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Options:
         """Build options from what `to_json` gave.
@@ -121,3 +131,8 @@ class Options:
             raise InputError(f"unknown options: {', '.join(sorted(unknown))}.")
         given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
         return cls(**given)
+
+
+def written(value: Any) -> str:
+    """Write the value of an option as a command line has it: "512,512" for (512, 512)."""
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)

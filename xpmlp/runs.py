@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from xpmlp.models import Model
     from xpmlp.training import Record
 
-__all__ = ["METRICS", "PARTS", "RunFolder", "model_at"]
+__all__ = ["METRICS", "PARTS", "RunFolder", "model_at", "options_sha256", "versions"]
 
 Value = TypeVar("Value")
 
@@ -325,13 +325,17 @@ def model_at(path: Path) -> Model:
 
 def _run_of(experiment: Experiment) -> list[str]:
     """Return what a run's configuration and its data come to, in a word each; data may be found in another folder."""
-    options = experiment.options.to_json()
+    return [options_sha256(experiment.options), fingerprint(experiment.dataset)]
+
+
+def options_sha256(options: Options) -> str:
+    """Return a SHA-256 of what options decide of a run: all of them but where its data are found."""
     decided = {
         name: value
-        for name, value in options.items()
+        for name, value in options.to_json().items()
         if name != "data_dir" and not (name in LATER and value == LATER[name])
     }
-    return [hashlib.sha256(json.dumps(decided, sort_keys=True).encode()).hexdigest(), fingerprint(experiment.dataset)]
+    return hashlib.sha256(json.dumps(decided, sort_keys=True).encode()).hexdigest()
 
 
 def _lines(rows: Iterable[Iterable[Any]]) -> str:
@@ -353,10 +357,6 @@ def _number(value: float | str) -> str:
 
 def _configuration(experiment: Experiment) -> dict[str, Any]:
     backend, network, dataset = experiment.backend, experiment.model.network, experiment.dataset
-    libraries = ["numpy", "array-api-compat", "scikit-learn", "safetensors"]
-    versions = {"python": platform.python_version(), "xpmlp": __version__}
-    versions |= {name: version(name) for name in libraries}
-    versions[backend.name] = BACKENDS[backend.name].status().version
     return {
         "started": datetime.now().astimezone().isoformat(timespec="seconds"),
         "options": experiment.options.to_json(),
@@ -375,6 +375,13 @@ def _configuration(experiment: Experiment) -> dict[str, Any]:
             "classes": experiment.model.classes.tolist(),
             "examples": {part: int(X.shape[0]) for part, (X, _) in experiment.sets.items()},
         },
-        "versions": versions,
+        "versions": versions(backend.name),
         "machine": {"system": platform.platform(), "processor": platform.machine()},
     }
+
+
+def versions(backend: str) -> dict[str, str]:
+    """Return the versions of Python, of this package and of the libraries that a run uses, by name."""
+    libraries = ["numpy", "array-api-compat", "scikit-learn", "safetensors"]
+    found = {"python": platform.python_version(), "xpmlp": __version__}
+    return found | {name: version(name) for name in libraries} | {backend: BACKENDS[backend].status().version}

@@ -16,6 +16,7 @@ from xpmlp.cli._export import export
 from xpmlp.cli._gradcheck import gradcheck
 from xpmlp.cli._info import info
 from xpmlp.cli._predict import predict
+from xpmlp.cli._search import search
 from xpmlp.cli._show import show
 from xpmlp.cli._terminal import FAILED, UNUSABLE, say, warn
 from xpmlp.cli._train import train
@@ -31,7 +32,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for command in (train, evaluate, predict, show, export, gradcheck, info):
+for command in (train, evaluate, predict, show, search, export, gradcheck, info):
     app.command()(command)
 
 

@@ -1,9 +1,16 @@
-"""Options that several commands take, under one name and with one help text."""
+"""Options that several commands take, under one name and with one help text, and what is made of them."""
 
+import inspect
+from collections.abc import Callable, Collection
+from dataclasses import fields
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+from xpmlp.cli._terminal import parse_floats, parse_integers, parse_names
+from xpmlp.errors import InputError
+from xpmlp.options import Options
 
 __all__ = [
     "DATA",
@@ -25,6 +32,10 @@ __all__ = [
     "RunOrModel",
     "Seed",
     "Target",
+    "check_alone",
+    "given",
+    "parse_options",
+    "with_options_of",
 ]
 
 TRAINING, NETWORK, DATA, PLACE = "How to train", "Network", "Data", "Where to compute"
@@ -87,3 +98,52 @@ Run = Annotated[Path, typer.Argument(help="The folder of a run, as `xpmlp train`
 RunOrModel = Annotated[
     Path, typer.Argument(help="The folder of a run, or a model.safetensors of one.", metavar="RUN", show_default=False)
 ]
+
+
+def parse_options(
+    *, data_dir: Path | None, no_graph: bool, hidden: str, activation: str, dropout: str, l1: str, l2: str, **plain: Any
+) -> Options:
+    """Make `Options` of what a command is given, where a value for each layer is a text."""
+    return Options(
+        data_dir=None if data_dir is None else str(data_dir),
+        graph=not no_graph,
+        hidden=parse_integers("--hidden", hidden),
+        activation=parse_names(activation),
+        dropout=parse_floats("--dropout", dropout),
+        l1=parse_floats("--l1", l1),
+        l2=parse_floats("--l2", l2),
+        **plain,
+    )
+
+
+def with_options_of(command: Callable[..., None]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Let a command take, as keywords, what another one makes `Options` of: with its types, defaults and help texts."""
+    names = {field.name for field in fields(Options)} | {"no_graph"}
+    shared = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.name in names]
+
+    def decorate(function: Callable[..., None]) -> Callable[..., None]:
+        signature = inspect.signature(function, eval_str=True)
+        own = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
+        parameters = sorted([*own, *shared], key=lambda p: p.kind)  # those by position first, as Python wants it
+        setattr(function, "__signature__", signature.replace(parameters=parameters))  # noqa: B010 - no type knows it
+        return function
+
+    return decorate
+
+
+def given(context: typer.Context) -> dict[str, str]:
+    """Return the options that stand on the command line: how they are written, by name."""
+    sources = {p: context.get_parameter_source(str(p.name)) for p in context.command.params}
+    return {
+        str(p.name): p.opts[0] for p, source in sources.items() if source is not None and source.name == "COMMANDLINE"
+    }
+
+
+def check_alone(context: typer.Context, free: Collection[str]) -> None:
+    """Refuse options beside ``--resume`` that were decided when what it goes on with was begun."""
+    others = [written for name, written in given(context).items() if name not in free]
+    if others:
+        raise InputError(
+            f"--resume goes on with a run as it was begun, but {', '.join(others)} is given too: leave it out, or "
+            "begin another run."
+        )

@@ -27,21 +27,19 @@ from xpmlp.cli._options import (
     Mode,
     Seed,
     Target,
+    check_alone,
+    parse_options,
 )
 from xpmlp.cli._terminal import (
     FAILED,
     INTERRUPTED,
     announce,
     listed,
-    parse_floats,
-    parse_integers,
-    parse_names,
     print_table,
     say,
     stopping_on_interrupt,
     warn,
 )
-from xpmlp.errors import InputError
 from xpmlp.options import DEFAULT_RATES, DEFAULT_SCHEDULES, Options
 
 if TYPE_CHECKING:
@@ -176,20 +174,20 @@ def train(
     from xpmlp.experiments import prepare
     from xpmlp.runs import RunFolder
 
-    options = Options(
+    options = parse_options(
         dataset=dataset,
         target=target,
-        data_dir=None if data_dir is None else str(data_dir),
+        data_dir=data_dir,
         validation=validation,
         test=test,
         scaling=scaling,
-        hidden=parse_integers("--hidden", hidden),
-        activation=parse_names(activation),
-        dropout=parse_floats("--dropout", dropout),
+        hidden=hidden,
+        activation=activation,
+        dropout=dropout,
         input_dropout=input_dropout,
         init=init,
-        l1=parse_floats("--l1", l1),
-        l2=parse_floats("--l2", l2),
+        l1=l1,
+        l2=l2,
         optimizer=optimizer,
         learning_rate=learning_rate,
         momentum=momentum,
@@ -204,10 +202,10 @@ def train(
         device=device,
         dtype=dtype,
         precision=precision,
-        graph=not no_graph,
+        no_graph=no_graph,
     )
     if resume is not None:
-        _check_alone(context)
+        check_alone(context, FREE)
         folder = RunFolder(resume)
         kept = folder.options()
         experiment = prepare(replace(kept, data_dir=options.data_dir or kept.data_dir), progress=not quiet)
@@ -300,17 +298,6 @@ class _Due:
         yield
         self._ended = time.monotonic()
         self._took = self._ended - start
-
-
-def _check_alone(context: typer.Context) -> None:
-    """Refuse options beside ``--resume`` that the run has decided already."""
-    sources = {p: context.get_parameter_source(str(p.name)) for p in context.command.params if p.name not in FREE}
-    given = [p.opts[0] for p, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
-    if given:
-        raise InputError(
-            f"--resume goes on with a run as it was begun, but {', '.join(given)} is given too: leave it out, or begin "
-            "another run."
-        )
 
 
 def _follow(

@@ -1,4 +1,4 @@
-"""Figures, drawn from numbers: curves, confusion matrices, gradient checks, decision regions, weights and images.
+"""Figures, drawn from numbers: curves, confusion matrices, gradients, regions, images, parallel coordinates.
 
 Nothing here computes what it shows, and nothing opens a window: each function gives a figure, which `save_figure`
 writes.
@@ -10,16 +10,19 @@ from xpmlp.plots._confusion import confusion_figure
 from xpmlp.plots._curves import comparison_figure, curves_figure
 from xpmlp.plots._gradients import gradient_figure
 from xpmlp.plots._images import images_figure, weights_figure
+from xpmlp.plots._parallel import ParallelAxis, parallel_figure
 from xpmlp.plots._regions import Regions, plane_grid, regions_figure
 from xpmlp.plots._save import save_figure
 
 __all__ = [
+    "ParallelAxis",
     "Regions",
     "comparison_figure",
     "confusion_figure",
     "curves_figure",
     "gradient_figure",
     "images_figure",
+    "parallel_figure",
     "plane_grid",
     "regions_figure",
     "save_figure",

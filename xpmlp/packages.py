@@ -1,4 +1,4 @@
-"""Packages that write files for other programs, each an extra."""
+"""Packages that not everybody needs, each an extra."""
 
 from __future__ import annotations
 

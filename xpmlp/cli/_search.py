@@ -1,0 +1,222 @@
+"""`xpmlp search`."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from xpmlp.cli._options import check_alone, given, parse_options, with_options_of
+from xpmlp.cli._terminal import FAILED, INTERRUPTED, announce, print_table, say
+from xpmlp.cli._train import train
+from xpmlp.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from xpmlp.options import Options
+    from xpmlp.search import Found, SearchFolder, Space, Study, Trial
+
+__all__ = ["search"]
+
+SEARCH, ENGINE = "What to try", "Where trials run"
+FREE = ("resume", "data_dir", "engine", "jobs", "scheduler", "quiet")  # options that may be given with --resume
+BEST = 10  # trials shown
+
+
+@with_options_of(train)
+def search(
+    context: typer.Context,
+    *,
+    grid: Annotated[
+        Path | None,
+        typer.Option(help="A TOML file with a list of values for each option: try them all.", rich_help_panel=SEARCH),
+    ] = None,
+    random: Annotated[int | None, typer.Option(help="Draw so many trials.", rich_help_panel=SEARCH)] = None,
+    space: Annotated[
+        Path | None,
+        typer.Option(
+            help="A TOML file to draw from, with a list or a distribution for each option.",
+            show_default="that of docs/search.md",
+            rich_help_panel=SEARCH,
+        ),
+    ] = None,
+    halving: Annotated[
+        bool,
+        typer.Option(
+            "--halving",
+            help="Successive halving: all for few epochs, the better third for more, and so on up to --epochs.",
+            rich_help_panel=SEARCH,
+        ),
+    ] = False,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            help="Trials at a time.", show_default="as many as cores with numpy, else 1", rich_help_panel=ENGINE
+        ),
+    ] = None,
+    engine: Annotated[
+        str, typer.Option(help="loky (processes), threading, sequential, dask or ray.", rich_help_panel=ENGINE)
+    ] = "loky",
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            help="Address of a cluster of dask or ray.", show_default="one on this machine", rich_help_panel=ENGINE
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the search.", show_default="runs/search-<dataset>-<time>")
+    ] = None,
+    resume: Annotated[
+        Path | None, typer.Option(help="Go on with the interrupted search in this folder, as it was begun.")
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors and warnings alone.")] = False,
+    **fixed: Any,
+) -> None:
+    """Train with many options, score on the validation part, and leave a table, a figure and the best run in a folder.
+
+    Options of `xpmlp train` are the same for all trials.
+    """
+    from dataclasses import replace
+    from datetime import datetime
+    from functools import partial
+
+    from joblib import cpu_count
+
+    from xpmlp.search import SearchFolder, check_engine, plan, rank
+    from xpmlp.search import search as run_search
+
+    check_engine(engine, 1 if jobs is None else jobs, scheduler)
+    if resume is not None:
+        check_alone(context, FREE)
+        folder = SearchFolder(resume)
+        study = folder.study()
+        if fixed["data_dir"] is not None:
+            study = replace(study, options=replace(study.options, data_dir=str(fixed["data_dir"])))
+    else:
+        options = parse_options(**fixed)
+        folder = SearchFolder(out) if out else SearchFolder.default(options.dataset, datetime.now().astimezone())
+        folder.check_free()
+        varied = _space(context, grid, random, space)
+        study = plan(options, varied, draws=random, halving=halving, progress=not quiet)
+        _announce(options, study)
+    if not quiet:
+        _say_what_is_to_do(folder, study)
+    on_trial = None if quiet else partial(_say_trial, len(study.candidates))
+    if jobs is None:
+        jobs = cpu_count() if study.options.backend == "numpy" else 1
+    try:
+        with _interrupted_by_sigterm():
+            found = run_search(
+                study,
+                folder.path,
+                resume=resume is not None,
+                engine=engine,
+                jobs=jobs,
+                address=scheduler,
+                on_trial=on_trial,
+            )
+    except KeyboardInterrupt:
+        ended = rank(folder.ended()[0], halving=study.halving)
+        if ended and not quiet:
+            _print_best(study, ended)
+        say(f"\nInterrupted. To go on: xpmlp search --resume {folder.path}")
+        raise typer.Exit(INTERRUPTED) from None
+    if not quiet:
+        _print_best(study, found.trials)
+    if found.trials[0].last is None:
+        say(f"Error: no trial was finished; the first of them {found.trials[0].status}: {found.trials[0].reason}")
+        raise typer.Exit(FAILED)
+    if not quiet:
+        _summarise(folder, study, found)
+
+
+def _space(context: typer.Context, grid: Path | None, random: int | None, space: Path | None) -> Space:
+    """Read what varies; the command line takes what it fixes out of the default space."""
+    from xpmlp.search import DEFAULT_SPACE, SEARCHABLE, Space
+
+    if (grid is None) == (random is None):
+        raise InputError(
+            "a search needs one of --grid FILE, to try all combinations, and --random N, to draw N trials."
+        )
+    if grid is not None and space is not None:
+        raise InputError("--space is what --random draws from: leave it out, or draw with --random in place of --grid.")
+    fixed, file = given(context), grid or space
+    if file is None:
+        return Space({key: v for key, v in DEFAULT_SPACE.items() if SEARCHABLE[key] not in fixed}, "the default space")
+    found = Space.read(file)
+    if both := [fixed[dimension.name] for dimension in found.dimensions if dimension.name in fixed]:
+        raise InputError(f"{file} varies what {', '.join(both)} fixes: leave it out of the one or the other.")
+    return found
+
+
+def _announce(options: Options, study: Study) -> None:
+    from xpmlp.backends import get_backend
+
+    if options.backend == "auto":
+        announce(get_backend("auto", options.device, options.dtype).reason, study.options.backend)
+
+
+def _say_what_is_to_do(folder: SearchFolder, study: Study) -> None:
+    names = ", ".join(dimension.name.replace("_", " ") for dimension in study.space.dimensions)
+    ended = len(folder.ended()[0])
+    done = f"; {ended} trials have ended before" if ended else ""
+    say(f"{len(study.candidates)} candidates from {study.space.source}, which differ in {names}{done}.")
+
+
+def _say_trial(candidates: int, trial: Trial) -> None:
+    """Print the line of a trial, in the worker that ran it."""
+    ended = f"accuracy {trial.last.accuracy:.4f}, NLL {trial.last.nll:.4f}" if trial.last else trial.status
+    head = f"trial {trial.number}/{candidates}, {trial.epochs} epochs: {ended}"
+    say(f"{head}, {trial.seconds:.1f} s: {_settings(trial)}")
+
+
+def _settings(trial: Trial) -> str:
+    from xpmlp.options import written
+
+    return " ".join(f"{name.replace('_', '-')}={written(value)}" for name, value in trial.settings.items())
+
+
+def _print_best(study: Study, trials: Sequence[Trial]) -> None:
+    from rich.table import Table
+
+    table = Table("trial", "epochs", "accuracy", "NLL")
+    table.add_column("options", overflow="fold")
+    for trial in trials[:BEST]:
+        scores = [f"{trial.last.accuracy:.4f}", f"{trial.last.nll:.4f}"] if trial.last else [trial.status, ""]
+        table.add_row(str(trial.number), str(trial.epochs), *scores, _settings(trial))
+    print_table(table, f"{study.name}: the best of {len(trials)} trials, by their accuracy on the validation part")
+
+
+def _summarise(folder: SearchFolder, study: Study, found: Found) -> None:
+    import shlex
+
+    from rich.table import Table
+
+    best = found.trials[0]
+    options = study.options_of(best.number, best.epochs if study.halving else None)
+    table = Table(show_header=False)
+    if found.test is not None:
+        table.add_row("test accuracy of the best", f"{found.test.accuracy:.4f}  (NLL {found.test.loss:.4f})")
+    table.add_row("folder", str(folder.path))
+    table.add_row("files", ", ".join(file.name for file in (folder.results, folder.figure, folder.config)))
+    table.add_row("run of the best", str(folder.best.path))
+    print_table(table)
+    typer.echo(f"To train it again: {shlex.join(['xpmlp', 'train', *options.to_arguments()])}")
+
+
+@contextmanager
+def _interrupted_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM end the search as Ctrl-C does; outside the main thread Python delivers no signals."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

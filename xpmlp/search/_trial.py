@@ -1,0 +1,145 @@
+"""A trial: one training run of a search, what came of it, and its file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from xpmlp.errors import DivergenceError, InputError, OutOfMemoryError
+from xpmlp.experiments import fingerprint, prepare
+from xpmlp.files import write_whole
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from xpmlp.experiments import Experiment
+    from xpmlp.options import Options
+
+__all__ = ["Point", "Trial", "load_trial", "run_trial", "save_trial", "without_test"]
+
+
+class Point(NamedTuple):
+    """How a network does on the validation part after an epoch."""
+
+    epoch: int
+    accuracy: float  # the share predicted rightly, 0 to 1
+    nll: float  # mean negative log-likelihood of an example, in nats
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What came of one candidate.
+
+    Attributes
+    ----------
+    number : int
+        Of the candidate, from 1.
+    settings : dict
+        The options that vary, by their names in `Options`.
+    epochs : int
+        That it was to be trained for.
+    status : {"finished", "diverged", "out of memory"}
+        How it ended.
+    reason : str
+        Why it ended early; "" where it is finished.
+    seconds : float
+        That it took, with loading the data.
+    last, best : Point or None
+        Its validation scores after the last epoch, and after the one with the highest accuracy (of equals, with the
+        lowest NLL); None unless it is finished.
+    """
+
+    number: int
+    settings: dict[str, Any]
+    epochs: int
+    status: str
+    reason: str
+    seconds: float
+    last: Point | None
+    best: Point | None
+
+
+def without_test(experiment: Experiment) -> Experiment:
+    """Return an experiment that does not look at its test part."""
+    return replace(experiment, sets={part: pair for part, pair in experiment.sets.items() if part != "test"})
+
+
+def run_trial(number: int, settings: dict[str, Any], options: Options, data: str) -> Trial:
+    """Train a candidate, and score it on the validation part after each epoch.
+
+    Parameters
+    ----------
+    number : int
+        Of the candidate.
+    settings : dict
+        What of the options varies.
+    options : Options
+        All of them.
+    data : str
+        The fingerprint of the data that the search was begun with.
+
+    Raises
+    ------
+    InputError
+        For other data.
+    """
+    start = time.perf_counter()
+    points: list[Point] = []
+    epochs, status, reason = options.epochs or 0, "finished", ""
+    try:
+        experiment = without_test(prepare(options))
+        epochs = experiment.recipe.epochs
+        if fingerprint(experiment.dataset) != data:
+            raise InputError(
+                f"{options.dataset} is not what it was when the search was begun: restore it, or search anew."
+            )
+        for record in experiment.records():
+            score = record.scores["validation"]
+            points.append(Point(record.epoch, score.accuracy, score.loss))
+    except (DivergenceError, OutOfMemoryError) as error:
+        status = "diverged" if isinstance(error, DivergenceError) else "out of memory"
+        reason = str(error)
+    seconds = time.perf_counter() - start
+    if reason:
+        return Trial(number, settings, epochs, status, reason, seconds, None, None)
+    best = max(points, key=lambda point: (point.accuracy, -point.nll))
+    return Trial(number, settings, epochs, status, reason, seconds, points[-1], best)
+
+
+def save_trial(trial: Trial, path: Path) -> None:
+    """Write a trial, and a SHA-256 of what is written.
+
+    Raises
+    ------
+    InputError
+        Where it cannot be written.
+    """
+    content = asdict(trial)
+    write_whole(path, (json.dumps({"trial": content, "sha256": _digest(content)}, indent=1) + "\n").encode())
+
+
+def load_trial(path: Path) -> Trial:
+    """Read a trial.
+
+    Raises
+    ------
+    InputError
+        Where it cannot be read, or is not what was written.
+    """
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        content, digest = kept["trial"], kept["sha256"]
+    except (OSError, LookupError, TypeError, ValueError) as error:
+        raise InputError(f"{path} cannot be read: {type(error).__name__}: {error}.") from error
+    if _digest(content) != digest:
+        raise InputError(f"{path} has changed since it was written.")
+    settings = {name: tuple(value) if isinstance(value, list) else value for name, value in content["settings"].items()}
+    last, best = (point and Point(*point) for point in (content["last"], content["best"]))
+    return Trial(**(content | {"settings": settings, "last": last, "best": best}))
+
+
+def _digest(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
