@@ -81,6 +81,13 @@ def test_predict_writes_probabilities_to_a_file(cli, iris, tmp_path):
         values = [float(row[f"probability {name}"]) for name in names]
         assert sum(values) == pytest.approx(1, abs=1e-4)
         assert row["prediction"] == names[int(np.argmax(values))]
+    again = ("predict", "run", iris, "--out", "predictions.csv")
+    assert (tmp_path / "predictions.csv").read_text().startswith("prediction,probability")
+    code, _, err = cli(*again)
+    assert code == 2
+    assert "predictions.csv exists: choose another name, or give --overwrite" in err
+    assert cli(*again, "--overwrite")[0] == 0
+    assert (tmp_path / "predictions.csv").read_text().startswith("prediction\n")
 
 
 def test_evaluate_takes_other_parts_and_other_data(cli, iris):
@@ -225,6 +232,7 @@ def test_a_batch_size_above_n_is_said(cli):
         (["evaluate", "nowhere"], "there is no run folder at nowhere"),
         (["predict", "nowhere", "x.csv"], "there is no run folder at nowhere"),
         (["predict", "nowhere", "x.csv", "--out", "."], "it is a folder"),
+        (["predict", "nowhere", "x.csv", "--out", "y.txt"], "its name must end in one of .csv"),
         (["train", "a" * 300 + ".csv"], "aaa.csv"),
         (["gradcheck", "--batch-size", "0"], "batch size is 0"),
         (["gradcheck", "--out", "no/such/folder.png"], "there is no folder no/such"),
@@ -368,7 +376,8 @@ def test_divergence_after_good_epochs_saves_the_weights_of_the_last_good_one(cli
 
 
 def test_ctrl_c_saves_what_was_learnt_so_far(tmp_path):
-    command = [sys.executable, "-m", "xpmlp", "train", "digits", "--epochs", "100000", "--out", "run"]
+    options = ("--epochs", "100000", "--out", "run", "--checkpoint-every", "0")
+    command = [sys.executable, "-m", "xpmlp", "train", "digits", *options]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # noqa: S603 - our own command
     for line in process.stderr:
         if line.startswith("epoch 1/"):
@@ -378,6 +387,7 @@ def test_ctrl_c_saves_what_was_learnt_so_far(tmp_path):
     assert process.returncode == 130
     assert "Interrupted in epoch" in err
     assert "what was learnt so far is saved" in err
+    assert "There is no checkpoint to go on from" in err
     assert "Traceback" not in err
     assert "test accuracy" in out
     files = {file.name for file in (tmp_path / "run").iterdir()}

@@ -158,7 +158,10 @@ def test_a_part_with_fewer_rows_than_classes_is_refused():
 
 
 def test_a_part_that_leaves_fewer_rows_than_classes_is_refused():
-    with pytest.raises(InputError, match="leaves 2 in the part left for training, fewer than the 4 classes"):
+    with pytest.raises(
+        InputError,
+        match=r"leaves 2 in the part left for training, .* the 4 classes that it must hold\. Choose a smaller",
+    ):
         split(dataset([5, 5, 5, 5]), test=0.9)
 
 

@@ -28,17 +28,21 @@ def predict(
     out: Annotated[Path | None, typer.Option(help="A .csv file to write.", show_default="standard output")] = None,
     backend: BackendName = "numpy",
     device: Device = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there.")] = False,
 ) -> None:
     """Predict the class of each example of a file, as CSV."""
     import sys
 
     from xpmlp.backends import get_backend
     from xpmlp.datasets import read_features
+    from xpmlp.errors import InputError
     from xpmlp.files import check_place, write_whole
     from xpmlp.runs import model_at
 
     if out is not None:
-        check_place(out)
+        check_place(out, (".csv",))
+        if out.exists() and not overwrite:
+            raise InputError(f"{out} exists: choose another name, or give --overwrite.")
     model = model_at(run)
     X = read_features(file, n_features=model.network.sizes[0], feature_names=model.feature_names)
     place = get_backend(backend, device, model.dtype)

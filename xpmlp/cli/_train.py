@@ -275,6 +275,8 @@ def _run(
         say(f"Interrupted in epoch {records[-1].epoch}; what was learnt so far is saved.")
         if folder.checkpoint.exists():
             say(f"To go on: xpmlp train --resume {folder.path}")
+        else:
+            say("There is no checkpoint to go on from: one is written at the end of an epoch.")
         raise typer.Exit(INTERRUPTED)
 
 

@@ -69,11 +69,12 @@ def _take(part: str, fraction: float, whole: _Pair, seed: int) -> tuple[_Pair, _
             f"split, but each class needs at least 2. Add examples of it, leave the class out, or hold out"
             f" none (--{part} 0)."
         )
-    for name, size in ((f"{part} part", rows), ("part left for training", y.size - rows)):
+    sizes = ((f"{part} part", rows, "larger"), ("part left for training", y.size - rows, "smaller"))
+    for name, size, other in sizes:
         if size < classes.size:
             raise InputError(
                 f"{part}={fraction} of {y.size} rows leaves {size} in the {name}, fewer than the {classes.size} "
-                f"classes that it must hold. Choose a larger fraction, add examples, or hold out none (--{part} 0)."
+                f"classes that it must hold. Choose a {other} fraction, add examples, or hold out none (--{part} 0)."
             )
     kept, taken = train_test_split(np.arange(y.size), test_size=rows, random_state=seed, stratify=y)
     lost = np.setdiff1d(classes, y[kept])
