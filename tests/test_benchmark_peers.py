@@ -184,17 +184,18 @@ def test_a_contender_whose_loss_is_not_a_number_is_caught(task):
 
 def test_a_contender_that_learns_less_is_marked_and_ends_in_exit_code_1(task, monkeypatch, capsys, tmp_path):
     """A contender that skips every other image, in a run of the script from its arguments on."""
-    cheat = compared(task, 0.5, "thinc")
+    cheat = compared(task, 0.5, "scikit-learn")
     results = {"workloads": cheat, "growth": {}, "targets": judge(cheat), "disagreements": disagreements(cheat)}
     monkeypatch.setattr(benchmark_peers, "benchmark", lambda *_, **__: results)
     with pytest.raises(typer.Exit) as ended:
-        benchmark_peers.main(workload=["small"], contender=["thinc"], out=tmp_path / "peers.json")
+        benchmark_peers.main(workload=["small"], contender=["scikit-learn"], out=tmp_path / "peers.json")
     assert ended.value.exit_code == 1
     shown = capsys.readouterr()
     assert "differs" in shown.out
     assert "Its time does not count" in shown.err
     assert (
-        json.loads((tmp_path / "peers.json").read_text())["workloads"]["small"]["results"]["thinc"]["agrees"] is False
+        json.loads((tmp_path / "peers.json").read_text())["workloads"]["small"]["results"]["scikit-learn"]["agrees"]
+        is False
     )
 
 
