@@ -14,7 +14,7 @@ ROOT = Path(xpmlp.__file__).parent
 # From the bottom up: a module imports from the levels below its own.
 LEVELS = [
     ["errors", "types"],
-    ["checks", "examples", "files", "options"],
+    ["checks", "examples", "files", "npy", "options", "packages"],
     ["draws", "backends"],
     ["activations"],
     ["losses"],

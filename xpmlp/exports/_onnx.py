@@ -10,8 +10,8 @@ import numpy as np
 from xpmlp import __version__, activations
 from xpmlp.activations import GELU_CUBIC, GELU_SCALE, LEAKY_SLOPE
 from xpmlp.errors import InputError
-from xpmlp.exports._packages import load_package
 from xpmlp.losses import output_name
+from xpmlp.packages import load_package
 
 if TYPE_CHECKING:
     from collections.abc import Callable

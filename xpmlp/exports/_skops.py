@@ -10,9 +10,9 @@ from sklearn.preprocessing import LabelBinarizer, StandardScaler
 
 from xpmlp.errors import InputError
 from xpmlp.estimators import MLPClassifier, MLPRegressor
-from xpmlp.exports._packages import load_package
 from xpmlp.losses import output_name
 from xpmlp.network import Layer
+from xpmlp.packages import load_package
 
 if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
