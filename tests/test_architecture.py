@@ -23,7 +23,7 @@ LEVELS = [
     ["penalties", "initializers", "schedules", "optimizers"],
     ["scoring", "gradcheck"],
     ["training", "preprocessing", "datasets"],
-    ["models", "estimators"],
+    ["models", "estimators", "streams"],
     ["checkpoints", "exports"],
     ["experiments"],
     ["runs", "plots"],
