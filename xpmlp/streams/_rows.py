@@ -113,10 +113,12 @@ class StoredRows:
     def read(self, start: int, stop: int) -> np.ndarray:
         """Read rows; an `InputError` says what the library could not."""
         try:
-            rows = np.asarray(self._array[start:stop]).astype(self.dtype, copy=False)
+            rows = np.asarray(self._array[start:stop])
+            is_text = self.dtype.kind == "U"
+            rows = np.array(rows.tolist(), dtype=str) if is_text else rows.astype(self.dtype, copy=False)
         except Exception as error:  # the library's and its decoders' errors are too many to list
-            message = f"{self._name} in {self._path} cannot be read, rows {start} to {stop}: {error}."
-            raise InputError(message) from error
+            cause = str(error).rstrip(".")
+            raise InputError(f"{self._name} in {self._path} cannot be read from row {start} on: {cause}.") from error
         check_unicode(rows, self._name, self._path)
         return rows
 
