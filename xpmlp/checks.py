@@ -115,9 +115,10 @@ def check_features(
         raise InputError(f"{name} has dtype {X.dtype}, but must hold real numbers.")
     if X.dtype.kind != "f":
         return
-    bad = ~np.isfinite(X)
-    count = int(np.count_nonzero(bad))
-    if count:
+    finite = np.isfinite(X)
+    if not finite.all():
+        bad = ~finite
+        count = int(np.count_nonzero(bad))
         row, column = (int(i) for i in np.argwhere(bad)[0])
         names = feature_names if feature_names is not None and len(feature_names) == X.shape[1] else range(X.shape[1])
         column_name = f"column {names[column]!r}"
