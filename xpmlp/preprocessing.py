@@ -80,6 +80,11 @@ class Scaling:
         """Whether nothing is shifted."""
         return not self.shift.any()
 
+    @property
+    def is_identity(self) -> bool:
+        """Whether nothing is changed."""
+        return self.only_scales and bool((self.scale == 1).all())
+
     def apply(self, X: np.ndarray, dtype: str = "float64") -> np.ndarray:
         """Return the scaled features in `dtype`; `X` stays as it is."""
         if self.only_scales:

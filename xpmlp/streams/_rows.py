@@ -36,8 +36,11 @@ class Rows(Protocol):
     dtype: np.dtype
     together: int
 
-    def read(self, start: int, stop: int) -> np.ndarray:
-        """Read the rows from `start` up to `stop`, which there are, into new memory."""
+    def read(self, start: int, stop: int, out: np.ndarray | None = None) -> np.ndarray:
+        """Read the rows from `start` up to `stop`, which there are.
+
+        They are read into `out` where it is given: a contiguous array of their dtype and of as many values.
+        """
 
 
 class NpyRows:
@@ -75,18 +78,21 @@ class NpyRows:
         self._stored, self._offset = header.dtype, header.offset
         self._row_bytes = math.prod(header.shape[1:]) * header.dtype.itemsize
 
-    def read(self, start: int, stop: int) -> np.ndarray:
+    def read(self, start: int, stop: int, out: np.ndarray | None = None) -> np.ndarray:
         """Read rows; an `InputError` says where the file has become shorter or cannot be read."""
-        content = np.empty((stop - start) * self._row_bytes, np.uint8)
+        size = (stop - start) * self._row_bytes
+        content = np.empty(size, np.uint8) if out is None else out.reshape(-1).view(np.uint8)
         with open_file(self._path) as file:
             try:
                 file.seek(self._offset + start * self._row_bytes)
                 found = file.readinto(content.data)
             except OSError as error:
                 raise InputError(f"{self._name} in {self._path} cannot be read: {error}.") from error
-        if found != content.size:
+        if found != size:
             raise InputError(f"{self._path} has become shorter since it was opened: leave it alone while it is read.")
-        rows = content.view(self._stored).reshape(stop - start, *self.shape[1:]).astype(self.dtype, copy=False)
+        rows = content.view(self._stored).reshape(stop - start, *self.shape[1:])
+        if not rows.dtype.isnative:
+            rows = rows.byteswap(inplace=True).view(self.dtype)
         check_unicode(rows, self._name, self._path)
         return rows
 
@@ -110,7 +116,7 @@ class StoredRows:
         self._array, self._name, self._path = array, name, path
         self.shape, self.dtype, self.together = shape, dtype.newbyteorder("="), together
 
-    def read(self, start: int, stop: int) -> np.ndarray:
+    def read(self, start: int, stop: int, out: np.ndarray | None = None) -> np.ndarray:
         """Read rows; an `InputError` says what the library could not."""
         try:
             rows = np.asarray(self._array[start:stop])
@@ -120,6 +126,8 @@ class StoredRows:
             cause = str(error).rstrip(".")
             raise InputError(f"{self._name} in {self._path} cannot be read from row {start} on: {cause}.") from error
         check_unicode(rows, self._name, self._path)
+        if out is not None:
+            out[...] = rows.reshape(out.shape)
         return rows
 
 
@@ -134,11 +142,13 @@ class JoinedRows:
         self.shape = (int(self._starts[-1]), *parts[0].shape[1:])
         self.dtype = max((part.dtype for part in parts), key=lambda dtype: dtype.itemsize)
 
-    def read(self, start: int, stop: int) -> np.ndarray:
+    def read(self, start: int, stop: int, out: np.ndarray | None = None) -> np.ndarray:
         """Read rows, of one array or across several."""
         first, last = np.searchsorted(self._starts, [start, stop - 1], side="right") - 1
         pieces = []
         for number in range(first, last + 1):
-            begin, end = self._starts[number], self._starts[number + 1]
-            pieces.append(self._parts[number].read(int(max(start, begin) - begin), int(min(stop, end) - begin)))
+            begin, end = self._starts[number : number + 2].tolist()
+            piece = slice(max(start, begin), min(stop, end))
+            place = None if out is None else out[piece.start - start : piece.stop - start]
+            pieces.append(self._parts[number].read(piece.start - begin, piece.stop - begin, place))
         return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)

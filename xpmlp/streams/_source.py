@@ -83,9 +83,9 @@ class Source:
         starts = np.arange(0, n, size)
         self.blocks = np.stack([starts, np.minimum(starts + size, n)], axis=1)
 
-    def examples(self, start: int, stop: int) -> np.ndarray:
-        """Read the examples from row `start` up to `stop`, (rows, d), as they are stored."""
-        return self._X.read(start, stop).reshape(stop - start, self.shape[1])
+    def examples(self, start: int, stop: int, out: np.ndarray | None = None) -> np.ndarray:
+        """Read the examples from row `start` up to `stop`, (rows, d), as they are stored; into `out` where given."""
+        return self._X.read(start, stop, out).reshape(stop - start, self.shape[1])
 
     def labels(self, start: int, stop: int) -> np.ndarray:
         """Read labels, (rows,), as integers or strings.

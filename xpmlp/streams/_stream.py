@@ -74,6 +74,7 @@ class Stream(Chunked):
         self._float = np.dtype(backend.dtype)
         self._as_stored = stored.kind in "iu" and stored.itemsize == 1 and scaling.only_scales
         self._dtype = stored if self._as_stored else self._float
+        self._in_place = self._as_stored or (stored == self._float and scaling.is_identity)
         self._scale = backend.asarray(scaling.scale) if self._as_stored else None
 
     def shuffled(self, seed: int, epoch: int, batch_size: int) -> Generator[tuple[Array | Scaled, Array, np.ndarray]]:
@@ -121,11 +122,12 @@ class Stream(Chunked):
         source, stop = self._part.source, 0
         for begin, end in chunk.segments:
             start, stop = stop, stop + end - begin
-            X = source.examples(begin, end)
-            if not self._as_stored:
-                X = self._scaling.apply(X, self.backend.dtype)
-                check_features(X, f"X of {source.name}, scaled,", first_row=begin)
-            memory.X.host[start:stop] = X
+            X = memory.X.host[start:stop]
+            if self._in_place:
+                source.examples(begin, end, X)
+            else:
+                X[...] = self._scaling.apply(source.examples(begin, end), self.backend.dtype)
+            check_features(X, f"X of {source.name}", first_row=begin)
             y = source.labels(begin, end)
             memory.T.host[start:stop] = encode(y, self._classes, f"y of {source.name}", first_row=begin)
         examples = memory.X.send(stop)
