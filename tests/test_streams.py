@@ -216,8 +216,7 @@ def test_an_interruption_of_what_is_done_with_the_results_ends_the_thread(error)
     assert not readers()
 
 
-@pytest.mark.parametrize("kind", [STANDARD, PIXELS])
-@pytest.mark.parametrize("mode", ["matrix", "loop"])
+@pytest.mark.parametrize(("kind", "mode"), [(STANDARD, "matrix"), (PIXELS, "matrix"), (STANDARD, "loop")])
 def test_one_chunk_is_trained_on_as_the_same_order_is_in_memory_to_the_last_bit(backend32, kind, mode):
     backend = backend32
     net = Network.build(D, [5], M, dropout=0.2)
