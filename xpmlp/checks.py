@@ -159,9 +159,8 @@ def check_labels(y: np.ndarray, n: int, name: str = "y", *, least_classes: int =
                 f"{name} holds {y[row]} at row {first_row + row}, which is no class label: xpmlp classifies here, "
                 "so labels must be integers or strings."
             )
-    classes = np.unique(y)
-    if classes.size < least_classes:
-        raise InputError(f"{name} holds one class alone ({classes[0]}): at least two are needed to learn from.")
+    if least_classes > 1 and np.unique(y).size < least_classes:
+        raise InputError(f"{name} holds one class alone ({y[0]}): at least two are needed to learn from.")
 
 
 def whole_labels(y: np.ndarray, name: str = "y") -> np.ndarray:
