@@ -63,12 +63,18 @@ def outputs(backend: Backend, function: Callable[..., Array], layers: Sequence[L
 
 
 def score_rows(
-    backend: Backend, score: Scorer, layers: Sequence[Layer], X: Array | Scaled, T: Array
+    backend: Backend,
+    score: Scorer,
+    layers: Sequence[Layer],
+    X: Array | Scaled,
+    T: Array,
+    rows: range | None = None,
 ) -> tuple[Array, Array]:
-    """Sum what `score` gives over all rows, `ROWS_AT_A_TIME` of them at a time; nothing is read by the host."""
+    """Sum what `score` gives over all rows, or some neighbours, `ROWS_AT_A_TIME` at a time; the host reads nothing."""
     loss = correct = backend.own(0.0)
-    for start in range(0, X.shape[0], ROWS_AT_A_TIME):
-        stop = min(start + ROWS_AT_A_TIME, X.shape[0])
+    rows = range(X.shape[0]) if rows is None else rows
+    for start in range(rows.start, rows.stop, ROWS_AT_A_TIME):
+        stop = min(start + ROWS_AT_A_TIME, rows.stop)
         more_loss, more_correct = score(layers, slice_rows(backend.xp, X, start, stop), T[start:stop, :])
         loss, correct = loss + more_loss, correct + more_correct
     return loss, correct
