@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import typer
 from conftest import open_backend
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,10 +22,12 @@ from xpmlp import (
     ElasticNet,
     InputError,
     Network,
+    OutOfMemoryError,
     Recipe,
     initialize,
     train,
 )
+from xpmlp.cli._job import Job
 from xpmlp.communicators import JointError, share_of
 from xpmlp.examples import Scaled
 from xpmlp.training import Resumption, Trainer
@@ -204,9 +207,57 @@ class TestWhatRanksDoTogether:
 
         assert [error.rank for error in on_ranks(2, lambda ranks: ranks.together(fail))] == [None, None]
 
-    def test_what_differs_is_named(self):
-        values = [{"options": 1, "data": 2}, {"options": 1, "data": 2}, {"options": 1, "data": 3}]
-        assert on_ranks(2, lambda ranks: ranks.check_same(values[ranks.rank])) == [None, None]
-        for error in on_ranks(3, lambda ranks: ranks.check_same(values[ranks.rank])):
+    def test_the_first_that_differs_is_named(self):
+        values = [1, 1, 2, 3]
+        assert on_ranks(2, lambda ranks: ranks.check_same("data", values[ranks.rank])) == [None, None]
+        for error in on_ranks(4, lambda ranks: ranks.check_same("data", values[ranks.rank])):
             assert isinstance(error, JointError)
             assert str(error).startswith("rank 2 has other data than rank 0")
+
+
+class TestHowAJobEnds:
+    def end(self, size, error):
+        """The exit codes of all ranks of a job where an error is raised."""
+
+        def work(ranks):
+            try:
+                with Job(ranks) as job:
+                    if isinstance(error, OSError):
+                        job.first(lambda: self.fail(error))
+                    self.fail(error)
+            except typer.Exit as ended:
+                return ended.exit_code
+            except SystemExit as ended:
+                return f"aborted with {ended.code}"
+            return None
+
+        return on_ranks(size, work)
+
+    @staticmethod
+    def fail(error):
+        raise error
+
+    def test_a_divergence_is_told_once(self, capsys):
+        assert self.end(2, DivergenceError("diverged")) == [1, 1]
+        assert capsys.readouterr().err == "Error: diverged\n"
+
+    def test_so_is_an_error_of_what_the_first_one_does_for_all(self, capsys):
+        assert self.end(3, OSError("no room")) == [1, 1, 1]
+        assert capsys.readouterr().err == "Error on rank 0 of 3: no room\n"
+
+    @pytest.mark.parametrize(
+        ("error", "code", "said"),
+        [
+            (OutOfMemoryError("too large"), 1, "Error: too large"),
+            (InputError("wrong"), 2, "Error: wrong"),
+            (ZeroDivisionError("a bug"), 1, "Traceback"),
+            (KeyboardInterrupt(), 130, ""),
+        ],
+    )
+    def test_what_one_rank_alone_has_is_told_there_and_aborts_the_job(self, capsys, error, code, said):
+        assert self.end(1, error) == [f"aborted with {code}"]
+        assert capsys.readouterr().err.startswith(said)
+
+    def test_without_ranks_errors_are_left_to_others(self):
+        with pytest.raises(InputError, match="wrong"), Job():
+            self.fail(InputError("wrong"))

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 import typer
 
 from xpmlp.cli._terminal import FAILED, INTERRUPTED, explain, say
-from xpmlp.communicators import JointError
 from xpmlp.errors import EXPECTED, DivergenceError, XpmlpWarning
 
 if TYPE_CHECKING:
@@ -54,6 +53,8 @@ class Job:
         ranks = self.communicator
         if ranks is None:
             return
+        from xpmlp.communicators import JointError
+
         if error is None:
             ranks.close()
         elif isinstance(error, JointError | DivergenceError):  # a divergence is seen by all: their weights are the same
@@ -80,6 +81,13 @@ class Job:
     def together(self, call: Callable[[], Value]) -> Value:
         """Call a function on every rank; an error on one is one on all."""
         return call() if self.communicator is None else self.communicator.together(call)
+
+    def alike(self, what: str, call: Callable[[], Value]) -> Value:
+        """Do so, where all results must be the same."""
+        value = self.together(call)
+        if self.communicator is not None:
+            self.communicator.check_same(what, value)
+        return value
 
     def in_turn(self, call: Callable[[], Value]) -> Value:
         """Do so, first on the first rank of each machine."""

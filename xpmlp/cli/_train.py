@@ -220,7 +220,7 @@ def train(
     if not distributed and communicator != "mpi":
         raise InputError(f"--communicator {communicator} is of several processes: give --distributed too, or neither.")
     with Job(open_communicator(communicator) if distributed else None) as job:
-        options = job.together(read)
+        options = job.alike("options", read)
         if resume is not None:
             folder = RunFolder(resume)
             kept = job.first(folder.options)
@@ -245,7 +245,7 @@ def train(
 
 
 def _introduce(job: Job, experiment: Experiment, source: str | None, *, quiet: bool) -> None:
-    """Say what was decided for a new run, from the `source` given, and who trains; see that all have the same to do."""
+    """Say what was decided for a new run, from the `source` given, and who trains; see that all have the same data."""
     from xpmlp.experiments import fingerprint
 
     backend, dataset = experiment.backend, experiment.dataset
@@ -255,7 +255,7 @@ def _introduce(job: Job, experiment: Experiment, source: str | None, *, quiet: b
             say(f"{source} has no header: its first line is taken as an example, its last column as the label.")
     if (ranks := job.communicator) is None:
         return
-    ranks.check_same({"options": experiment.options, "data": fingerprint(dataset)})
+    ranks.check_same("data", fingerprint(dataset))
     if not quiet and ranks.size == 1:
         say("A job of one rank: for more, start it with mpiexec -n N xpmlp train ... --distributed")
     elif not quiet:

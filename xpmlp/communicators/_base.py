@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 from xpmlp.errors import EXPECTED, InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from xpmlp.backends import Backend
     from xpmlp.types import Array
@@ -172,20 +172,20 @@ class Communicator(ABC):
             raise JointError(error, 0)
         return cast("Value", result)
 
-    def check_same(self, values: Mapping[str, Any]) -> None:
-        """Raise unless all ranks have the same values of some things, by name.
+    def check_same(self, what: str, value: Any) -> None:
+        """Raise unless all ranks have the same value of something.
 
         Raises
         ------
         JointError
-            On all ranks, with an `InputError` that names the first rank with others than rank 0 has.
+            On all ranks, with an `InputError` that names the first rank whose value is not rank 0's.
         """
-        expected, *others = self.exchange(values)
-        for rank, found in enumerate(others, start=1):
-            if different := [name for name, value in expected.items() if found[name] != value]:
+        values = self.exchange(value)
+        for rank, found in enumerate(values):
+            if found != values[0]:
                 error = InputError(
-                    f"rank {rank} has other {' and '.join(different)} than rank 0: start all ranks with one command "
-                    "line, one version of xpmlp and the same data."
+                    f"rank {rank} has other {what} than rank 0: start all ranks with one command line, one version of "
+                    "xpmlp and the same data."
                 )
                 raise JointError(error, None)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
+import time
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import numpy as np
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["MpiCommunicator", "NcclCommunicator", "is_cuda_aware", "load_mpi"]
 
 Value = TypeVar("Value")
+
+SECONDS = 0.002  # of sleep, while a rank waits for one that loads or writes
 
 
 class MpiCommunicator(Communicator):
@@ -78,11 +81,13 @@ class MpiCommunicator(Communicator):
 
     def exchange(self, value: Value) -> list[Value]:
         """Gather everywhere."""
+        self._meet()
         values: list[Value] = self._world.allgather(value)
         return values
 
     def broadcast(self, value: Value) -> Value:
         """Send from the first rank."""
+        self._meet()
         sent: Value = self._world.bcast(value)
         return sent
 
@@ -96,7 +101,13 @@ class MpiCommunicator(Communicator):
     def close(self) -> None:
         """Wait for the last wishes, and for all ranks."""
         self._asked.Wait()
-        self._world.Barrier()
+        self._meet()
+
+    def _meet(self) -> None:
+        """Wait for all ranks, asleep: MPI's own waiting would take a core from the rank that is waited for."""
+        met = self._world.Ibarrier()
+        while not met.Test():
+            time.sleep(SECONDS)
 
 
 class NcclCommunicator(MpiCommunicator):
