@@ -19,6 +19,10 @@ from xpmlp.checkpoints import load_model
 from xpmlp.cli import main
 
 SECONDS = 120  # after which a job that hangs has failed
+# A thread for each rank; and Open MPI is allowed more ranks than there are cores, and to be run by root.
+ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+ENVIRONMENT |= {"PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe"}
+ENVIRONMENT |= {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
 XPMLP = [sys.executable, "-m", "xpmlp"]
 # Without parts to split off and a scaling to fit, no rank has to import scikit-learn.
 OPTIONS = ["data.npz", "--test", "0", "--validation", "0", "--scaling", "none", "--hidden", "8", "--dropout", "0.2"]
@@ -60,7 +64,7 @@ def cli(capsys, monkeypatch, folder):
 
 def start(folder, *arguments):
     """Start a job: what it prints is in the files out and err."""
-    env = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    env = {**os.environ, **ENVIRONMENT}
     with (folder / "out").open("w") as out, (folder / "err").open("w") as err:
         return subprocess.Popen(  # noqa: S603 - our own commands
             [MPIEXEC, *arguments], cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=err
@@ -98,6 +102,15 @@ def below(pid):
     return [rank for child in children for rank in below(child)] if children else [pid]
 
 
+def gone(ranks):
+    """Whether the processes end within a moment: a launcher may be done with them before the system is."""
+    for _ in range(SECONDS * 10):
+        if not any(Path(f"/proc/{rank}").exists() for rank in ranks):
+            return True
+        time.sleep(0.1)
+    return False
+
+
 def rows(folder):
     """The numbers of metrics.csv, without the seconds."""
     lines = (folder / "metrics.csv").read_text().splitlines()[1:]
@@ -120,6 +133,7 @@ def test_ranks_of_mpi_end_with_the_records_of_one_process(tmp_path, size):
     assert found["same bits"] == dict.fromkeys(found["apart"], True)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="the ranks are found in /proc")
 def test_a_rank_that_is_killed_ends_the_job_and_other_numbers_of_ranks_go_on_to_the_same_end(folder, cli):
     """Begun by two ranks, one of which is killed; gone on with by three, one of which is told to end; then by one."""
     epochs = ["--epochs", "200", "--batch-size", "16"]
@@ -129,7 +143,7 @@ def test_a_rank_that_is_killed_ends_the_job_and_other_numbers_of_ranks_go_on_to_
     os.kill(ranks[1], signal.SIGKILL)
     code, *_ = ended(folder, job)
     assert code != 0
-    assert not any(Path(f"/proc/{rank}").exists() for rank in ranks)
+    assert gone(ranks)
     assert not (folder / "run" / "model.safetensors").exists()
 
     job = start(folder, "-n", "3", *XPMLP, "train", "--resume", "run", "--distributed")
@@ -141,7 +155,7 @@ def test_a_rank_that_is_killed_ends_the_job_and_other_numbers_of_ranks_go_on_to_
     who, going_on, *lines = err.splitlines()
     assert who.startswith("3 ranks, by ")
     assert going_on.startswith("Going on after epoch ")
-    assert lines[-1] == "To go on: xpmlp train --resume run"
+    assert "To go on: xpmlp train --resume run" in lines
     assert err.count("Interrupted in epoch") == out.count("parameters") == out.count("3 ranks") == 1
     assert len(rows(folder / "run")) < 200
     assert "2 ranks" in (folder / "run" / "train.log").read_text()
@@ -176,7 +190,8 @@ def test_ranks_with_other_options_are_refused(folder):
 def test_an_error_that_all_ranks_have_is_one_message(folder):
     code, _, err = run(folder, "-n", "2", *TRAIN, "--hidden", "x")
     assert code == 2
-    assert err.splitlines() == ["Error: --hidden is 'x', but must be whole numbers, such as 50 or 512,512."]
+    assert err.startswith("Error: --hidden is 'x', but must be whole numbers, such as 50 or 512,512.\n")
+    assert err.count("--hidden") == 1
 
 
 def test_without_mpiexec_it_is_a_job_of_one_rank_and_says_so(folder):
