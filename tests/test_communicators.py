@@ -182,8 +182,10 @@ def test_a_missing_mpi_library_is_named_with_the_packages_that_bring_one(monkeyp
         open_communicator()
 
 
-@pytest.mark.parametrize(("library", "aware"), [({}, False), ({"MPIX_Query_cuda_support": lambda: 1}, True)])
+@pytest.mark.parametrize(
+    ("library", "aware"),
+    [({}, False), *(({"MPIX_Query_cuda_support": lambda answer=answer: answer}, bool(answer)) for answer in (0, 1))],
+)
 def test_the_mpi_library_is_asked_whether_it_reads_the_memory_of_gpus(monkeypatch, library, aware):
-    libraries = {None: SimpleNamespace(), "libmpi.so": SimpleNamespace(**library)}
-    monkeypatch.setattr(ctypes, "CDLL", libraries.__getitem__)
+    monkeypatch.setattr(ctypes, "CDLL", {"libmpi.so": SimpleNamespace(**library)}.__getitem__)
     assert is_cuda_aware(SimpleNamespace(__file__="libmpi.so")) is aware

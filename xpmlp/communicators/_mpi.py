@@ -146,8 +146,5 @@ def load_mpi() -> ModuleType:
 
 def is_cuda_aware(mpi: ModuleType) -> bool:
     """Whether the MPI library says that it reads the memory of NVIDIA GPUs: Open MPI and MPICH can be asked."""
-    for library in (None, mpi.__file__):  # what the process has loaded, and what mpi4py is linked to
-        query = getattr(ctypes.CDLL(library), "MPIX_Query_cuda_support", None)
-        if query is not None:
-            return bool(query())
-    return False
+    query = getattr(ctypes.CDLL(mpi.__file__), "MPIX_Query_cuda_support", None)  # of what mpi4py has loaded
+    return query is not None and bool(query())
