@@ -14,7 +14,7 @@ ROOT = Path(xpmlp.__file__).parent
 # From the bottom up: a module imports from the levels below its own.
 LEVELS = [
     ["elementwise", "errors", "types"],
-    ["checks", "examples", "files", "options", "packages"],
+    ["checks", "examples", "files", "npy", "options", "packages"],
     ["draws", "backends"],
     ["activations"],
     ["losses"],
@@ -23,7 +23,7 @@ LEVELS = [
     ["penalties", "initializers", "schedules", "optimizers"],
     ["scoring", "gradcheck"],
     ["training", "preprocessing", "datasets"],
-    ["models", "estimators"],
+    ["models", "estimators", "streams"],
     ["checkpoints", "exports"],
     ["experiments"],
     ["runs", "plots"],

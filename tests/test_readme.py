@@ -38,6 +38,14 @@ def test_the_python_snippets_run_as_they_are_printed_one_after_the_other(tmp_pat
     assert "W" in capsys.readouterr().out
 
 
+def test_the_snippet_on_streams_runs_as_it_is_printed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (snippet,) = snippets_of((ROOT / "docs" / "streams.md").read_text(encoding="utf-8"))
+    names = {}
+    run(snippet, "streams.md", names)
+    assert names["record"].scores["validation"].accuracy > 0.9
+
+
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # few epochs, to be read in a moment
 def test_the_snippets_on_estimators_run_as_they_are_printed_one_after_the_other(monkeypatch):
     monkeypatch.setenv("SCIPY_ARRAY_API", "1")

@@ -14,9 +14,11 @@ from xpmlp.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["check_choice", "check_features", "check_labels", "check_number", "one_for_each"]
+__all__ = ["check_choice", "check_features", "check_labels", "check_number", "one_for_each", "whole_labels"]
 
 Value = TypeVar("Value")
+
+_MOST_EXACT = 2**53  # the floats up to here include every integer
 
 
 def check_number(
@@ -81,7 +83,9 @@ def one_for_each(name: str, given: Value | Sequence[Value], n: int, of: str) -> 
     return values
 
 
-def check_features(X: np.ndarray, name: str = "X", feature_names: Sequence[str] | None = None) -> None:
+def check_features(
+    X: np.ndarray, name: str = "X", feature_names: Sequence[str] | None = None, *, first_row: int = 0
+) -> None:
     """Raise unless `X` is a non-empty numeric matrix of finite values.
 
     Parameters
@@ -92,6 +96,8 @@ def check_features(X: np.ndarray, name: str = "X", feature_names: Sequence[str] 
         What to call it in the message.
     feature_names : sequence of str, optional
         Names of the columns, for the message, where there is one for each.
+    first_row : int
+        The number of the first row, for the message, where `X` is a part of more.
 
     Raises
     ------
@@ -109,23 +115,24 @@ def check_features(X: np.ndarray, name: str = "X", feature_names: Sequence[str] 
         raise InputError(f"{name} has dtype {X.dtype}, but must hold real numbers.")
     if X.dtype.kind != "f":
         return
-    bad = ~np.isfinite(X)
-    count = int(np.count_nonzero(bad))
-    if count:
+    finite = np.isfinite(X)
+    if not finite.all():
+        bad = ~finite
+        count = int(np.count_nonzero(bad))
         row, column = (int(i) for i in np.argwhere(bad)[0])
         names = feature_names if feature_names is not None and len(feature_names) == X.shape[1] else range(X.shape[1])
         column_name = f"column {names[column]!r}"
         values = "1 value that is" if count == 1 else f"{count} values that are"
         raise InputError(
-            f"{name} holds {values} NaN or infinite, the first ({X[row, column]}) at row {row}, {column_name}. "
-            "Remove or impute such values first."
+            f"{name} holds {values} NaN or infinite, the first ({X[row, column]}) at row {first_row + row}, "
+            f"{column_name}. Remove or impute such values first."
         )
 
 
-def check_labels(y: np.ndarray, n: int, name: str = "y", *, least_classes: int = 2) -> None:
+def check_labels(y: np.ndarray, n: int, name: str = "y", *, least_classes: int = 2, first_row: int = 0) -> None:
     """Raise unless `y` holds `n` labels of two classes or more: integers, booleans, strings or whole floats.
 
-    `least_classes` is 1 where nothing is to be learnt from them.
+    `least_classes` is 1 where nothing is to be learnt from them; `first_row` is as for `check_features`.
 
     Raises
     ------
@@ -142,15 +149,31 @@ def check_labels(y: np.ndarray, n: int, name: str = "y", *, least_classes: int =
         bad = ~np.isfinite(y)
         if bad.any():
             raise InputError(
-                f"{name} holds {int(bad.sum())} NaN or infinite labels, the first at row {int(np.argmax(bad))}."
+                f"{name} holds {int(bad.sum())} NaN or infinite labels, "
+                f"the first at row {first_row + int(np.argmax(bad))}."
             )
         fractional = y != np.floor(y)
         if fractional.any():
             row = int(np.argmax(fractional))
             raise InputError(
-                f"{name} holds {y[row]} at row {row}, which is no class label: xpmlp classifies here, "
+                f"{name} holds {y[row]} at row {first_row + row}, which is no class label: xpmlp classifies here, "
                 "so labels must be integers or strings."
             )
-    classes = np.unique(y)
-    if classes.size < least_classes:
-        raise InputError(f"{name} holds one class alone ({classes[0]}): at least two are needed to learn from.")
+    if least_classes > 1 and np.unique(y).size < least_classes:
+        raise InputError(f"{name} holds one class alone ({y[0]}): at least two are needed to learn from.")
+
+
+def whole_labels(y: np.ndarray, name: str = "y") -> np.ndarray:
+    """Return labels, (n,), that `check_labels` has passed as integers or strings: booleans and floats become int64.
+
+    Raises
+    ------
+    InputError
+        For floats so large that they do not tell neighbouring integers apart.
+    """
+    if y.dtype.kind == "f" and np.abs(y).max() > _MOST_EXACT:
+        raise InputError(
+            f"{name} holds floats beyond {_MOST_EXACT}, which do not tell neighbouring integers apart: give labels as "
+            "integers or strings."
+        )
+    return y.astype(np.int64) if y.dtype.kind in "fb" else y

@@ -6,19 +6,21 @@ from xpmlp.checks import check_number
 
 __all__ = ["generator"]
 
-STREAMS = ("weights", "order", "steps", "dropout")
+STREAMS = ("weights", "order", "steps", "dropout", "parts")
 
 
-def generator(seed: int, stream: str) -> np.random.Generator:
+def generator(seed: int, stream: str, *numbers: int) -> np.random.Generator:
     """Return the generator of one purpose: what one draws does not move what the others draw.
 
     Parameters
     ----------
     seed : int
         Of the whole run; not negative.
-    stream : {"weights", "order", "steps", "dropout"}
-        What the numbers are for: initial weights, the order of examples, the steps of a gradient check, or the keys
-        of dropout masks.
+    stream : {"weights", "order", "steps", "dropout", "parts"}
+        What the numbers are for: initial weights, the order of examples, the steps of a gradient check, the keys of
+        dropout masks, or the parts of data that are read in blocks.
+    *numbers : int
+        Above 0: what tells several generators of one purpose apart, such as the epoch.
 
     Raises
     ------
@@ -26,4 +28,4 @@ def generator(seed: int, stream: str) -> np.random.Generator:
         For a seed that is no integer or negative.
     """
     check_number("seed", seed, at_least=0, integer=True)
-    return np.random.default_rng((int(seed), STREAMS.index(stream)))
+    return np.random.default_rng((int(seed), STREAMS.index(stream), *numbers))

@@ -1,15 +1,21 @@
-"""Examples as a training step picks them: an array, or 8-bit numbers that become floating in their minibatch alone."""
+"""Examples as a training step picks them: an array, or 8-bit numbers that become floating in their minibatch alone.
+
+And as a training loop takes them: all at once, or in chunks.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from xpmlp.elementwise import at_once, elementwise
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from xpmlp.types import Array, Namespace
 
-__all__ = ["Scaled", "slice_rows", "take_rows"]
+__all__ = ["Chunked", "Scaled", "chunks_of", "slice_rows", "take_rows"]
 
 
 class Scaled(NamedTuple):
@@ -28,6 +34,46 @@ class Scaled(NamedTuple):
     def ndim(self) -> int:
         """Two."""
         return 2
+
+
+class Chunked(ABC):
+    """Examples with their targets that come in chunks: `xpmlp.streams.Stream`.
+
+    A chunk is examples, (k, d), and their targets, (k, m), on the backend. It holds until the next one is asked for.
+    The generators are to be closed where they are not run to their end.
+
+    Attributes
+    ----------
+    backend : Backend
+        Where the chunks are.
+    shape : (int, int)
+        Examples and features, of all chunks together.
+    n_outputs : int
+        Columns of the targets.
+    """
+
+    backend: Any
+    shape: tuple[int, int]
+    n_outputs: int
+
+    @abstractmethod
+    def shuffled(self, seed: int, epoch: int, batch_size: int) -> Generator[tuple[Array | Scaled, Array, Any]]:
+        """Give the chunks of an epoch, each with the order, an array of the host, in which to take its examples.
+
+        All chunks but the last have a multiple of `batch_size` examples.
+        """
+
+    @abstractmethod
+    def in_order(self) -> Generator[tuple[Array | Scaled, Array]]:
+        """Give chunks of all examples, in the order in which they are stored."""
+
+
+def chunks_of(X: Array | Scaled | Chunked, T: Array | None) -> Generator[tuple[Array | Scaled, Array]]:
+    """Give examples and targets chunk by chunk: one chunk where they are arrays."""
+    if isinstance(X, Chunked):
+        yield from X.in_order()
+    else:
+        yield X, T
 
 
 def take_rows(xp: Namespace, X: Array | Scaled, rows: Array) -> Array:

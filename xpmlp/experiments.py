@@ -6,7 +6,7 @@ import hashlib
 import math
 import os
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -26,6 +26,7 @@ from xpmlp.penalties import ElasticNet
 from xpmlp.preprocessing import SCALINGS, Scaling, encode
 from xpmlp.schedules import SCHEDULES, build_schedule
 from xpmlp.scoring import make_scorer, score_rows, to_score
+from xpmlp.streams import Part, Stream, StreamedData, is_streamed, load_stream
 from xpmlp.training import Recipe, steps_per_epoch, train
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     from xpmlp.backends import Backend
     from xpmlp.datasets import Dataset, Splits
+    from xpmlp.examples import Chunked
     from xpmlp.gradcheck import GradientCheck
     from xpmlp.options import Options
     from xpmlp.scoring import Score
@@ -63,8 +65,8 @@ class Experiment:
     ----------
     options : Options
         What it was made from; the number of epochs is settled, and the path of a file is absolute.
-    dataset : Dataset
-        The data, as they were loaded.
+    dataset : Dataset or StreamedData
+        The data, as they were loaded, or what is known of those that are read from disk by rows.
     backend : Backend
         Where it computes.
     model : Model
@@ -72,15 +74,16 @@ class Experiment:
     recipe : Recipe
         How it is trained.
     sets : dict of str to (X, T)
-        "train", and "validation" and "test" where there are such parts: scaled and one-hot, on the backend.
+        "train", and "validation" and "test" where there are such parts: scaled and one-hot, on the backend; or a
+        `Stream` of them and None.
     """
 
     options: Options
-    dataset: Dataset
+    dataset: Dataset | StreamedData
     backend: Backend
     model: Model
     recipe: Recipe
-    sets: dict[str, tuple[Array | Scaled, Array]]
+    sets: dict[str, tuple[Array | Scaled | Chunked, Array | None]]
 
     def records(
         self,
@@ -109,8 +112,19 @@ class Experiment:
         return replace(self.model, layers=[Layer(to_numpy(W), to_numpy(b)) for W, b in layers])
 
 
-def load_splits(options: Options, *, progress: bool = False) -> tuple[Dataset, Splits]:
-    """Load the data of some options and part them: the same options always give the same parts."""
+def load_splits(options: Options, *, progress: bool = False) -> tuple[Dataset | StreamedData, Splits[Any]]:
+    """Load the data of some options and part them: the same options always give the same parts.
+
+    Those that are read from disk by rows are not loaded, and are parted by blocks, as `load_stream` does.
+    """
+    if is_streamed(options.dataset):
+        return load_stream(
+            options.dataset,
+            target=options.target,
+            validation=options.validation,
+            test=options.test,
+            seed=options.seed,
+        )
     dataset = load_dataset(options.dataset, data_dir=options.data_dir, target=options.target, progress=progress)
     return dataset, split(dataset, validation=options.validation, test=options.test, seed=options.seed)
 
@@ -153,7 +167,7 @@ def prepare(options: Options, *, progress: bool = False) -> Experiment:
     options = _with_absolute_paths(options)
     dataset, parts = load_splits(options, progress=progress)
     X, y = parts.train
-    classes = np.unique(y)
+    classes = dataset.classes if isinstance(dataset, StreamedData) else np.unique(y)
     steps = steps_per_epoch(X.shape[0], options.batch_size)
     epochs = max(EPOCHS, math.ceil(LEAST_STEPS / steps)) if options.epochs is None else options.epochs
     schedule = build_schedule(options.chosen_schedule, options.highest_rate, steps * epochs)
@@ -168,17 +182,18 @@ def prepare(options: Options, *, progress: bool = False) -> Experiment:
         input_dropout=options.input_dropout,
     )
     kind = dataset.scaling if options.scaling == "auto" else options.scaling
+    blocks = X.examples() if isinstance(X, Part) else [X]
     with backend.within_memory(str(network)):
         layers = initialize(network, init=options.init, seed=options.seed)
     model = Model(
         network,
         layers,
         classes,
-        Scaling.fit(kind, X, dataset.pixel_max),
+        Scaling.fit_blocks(kind, blocks, X.shape[1], dataset.pixel_max),
         feature_names=dataset.feature_names,
         class_names=dataset.class_names,
     )
-    with backend.within_memory(f"{dataset.X.shape[0]:,} examples of {dataset.X.shape[1]:,} features"):
+    with backend.within_memory(f"{X.shape[0]:,} training examples of {X.shape[1]:,} features, and what is held out"):
         sets = {
             field.name: lay_out(model, backend, *part)
             for field in fields(parts)
@@ -187,11 +202,17 @@ def prepare(options: Options, *, progress: bool = False) -> Experiment:
     return Experiment(replace(options, epochs=epochs), dataset, backend, model, recipe, sets)
 
 
-def lay_out(model: Model, backend: Backend, X: np.ndarray, y: np.ndarray) -> tuple[Array | Scaled, Array]:
+def lay_out(
+    model: Model, backend: Backend, X: np.ndarray | Part, y: Any
+) -> tuple[Array | Scaled | Chunked, Array | None]:
     """Scale raw features, (n, d), encode labels, (n,), and move both to a backend: what the network is given.
 
-    Features of 8 bits stay as they are up to the minibatch, where scaling them only multiplies.
+    Features of 8 bits stay as they are up to the minibatch, where scaling them only multiplies. A part of data on disk
+    becomes a `Stream`, which does all that when it is read; labels are None then.
     """
+    if isinstance(X, Part):
+        model.check_count(X.shape[1])
+        return Stream(backend, X, model.classes, model.scaling), None
     T = backend.asarray(encode(y, model.classes))
     if X.dtype.kind in "iu" and X.dtype.itemsize == 1 and model.scaling.only_scales:
         model.check(X)
@@ -199,8 +220,10 @@ def lay_out(model: Model, backend: Backend, X: np.ndarray, y: np.ndarray) -> tup
     return backend.asarray(model.prepare(X, backend.dtype)), T
 
 
-def fingerprint(dataset: Dataset) -> str:
-    """Return a SHA-256 of the examples and labels, by which a run knows its data again."""
+def fingerprint(dataset: Dataset | StreamedData) -> str:
+    """Return a SHA-256 of the examples and labels, by which a run knows its data again; `StreamedData` have theirs."""
+    if isinstance(dataset, StreamedData):
+        return dataset.sha256
     digest = hashlib.sha256()
     for array in (dataset.X, dataset.y, *(dataset.test or ())):
         digest.update(f"{array.dtype.str}{array.shape}".encode())
@@ -227,8 +250,8 @@ def features_of(model: Model, dataset: Dataset) -> np.ndarray:
     return dataset.X[:, [dataset.feature_names.index(name) for name in model.feature_names]]
 
 
-def score_model(model: Model, backend: Backend, X: np.ndarray, y: np.ndarray) -> Score:
-    """Score a trained model on raw features, (n, d), and labels, (n,), on any backend.
+def score_model(model: Model, backend: Backend, X: np.ndarray | Part, y: Any) -> Score:
+    """Score a trained model on raw features, (n, d), and labels, (n,), on any backend; or on a part of data on disk.
 
     Raises
     ------
@@ -299,7 +322,7 @@ def check_circles(
 
 def _with_absolute_paths(options: Options) -> Options:
     data_dir = options.data_dir and os.path.abspath(options.data_dir)  # noqa: PTH100 - pathlib raises for long names
-    if not os.path.isfile(options.dataset):  # noqa: PTH113 - as above
+    if not (os.path.isfile(options.dataset) or is_streamed(options.dataset)):  # noqa: PTH113 - as above
         return replace(options, data_dir=data_dir)
     return replace(options, data_dir=data_dir, dataset=os.path.abspath(options.dataset))  # noqa: PTH100 - as above
 

@@ -1,19 +1,42 @@
-"""Files written whole: a reader finds the old one or the new one, and never half of it."""
+"""Files that a user names: opened, or written whole, so that a reader finds the old one or the new one."""
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xpmlp.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
+    from io import BufferedReader
 
-__all__ = ["FIGURE_KINDS", "check_place", "write_whole"]
+__all__ = ["FIGURE_KINDS", "check_place", "open_file", "write_whole"]
 
 FIGURE_KINDS = (".png", ".pdf", ".svg")
+
+
+def open_file(path: Path) -> BufferedReader:
+    """Open a file to read its bytes.
+
+    Raises
+    ------
+    InputError
+        When there is no such file, it is a folder, or it may not be read.
+    """
+    try:
+        return path.open("rb")
+    except FileNotFoundError:
+        raise InputError(
+            f"There is no file {path}: check its name (relative paths start at the current folder, {Path.cwd()})."
+        ) from None
+    except IsADirectoryError:
+        raise InputError(f"{path} is a folder, but a file is needed: give the path of a file in it.") from None
+    except PermissionError:
+        raise InputError(f"{path} may not be read: ask for permission to read it, or copy it elsewhere.") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be opened ({error}): give another file.") from error
 
 
 def check_place(path: Path, kinds: Sequence[str] = ()) -> None:

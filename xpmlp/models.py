@@ -64,9 +64,13 @@ class Model:
         if not isinstance(X, np.ndarray):
             raise InputError(f"X is {type(X).__name__}, but must be a NumPy array with the features in order.")
         check_features(X, "X", self.feature_names)
+        self.check_count(X.shape[1])
+
+    def check_count(self, d: int) -> None:
+        """Raise an `InputError` for another number of features than in training."""
         expected = self.network.sizes[0]
-        if X.shape[1] != expected:
-            raise InputError(f"X has {X.shape[1]} features, but the model was trained on {expected}.")
+        if d != expected:
+            raise InputError(f"X has {d} features, but the model was trained on {expected}.")
 
     def prepare(self, X: np.ndarray, dtype: str) -> np.ndarray:
         """Scale raw features, (n, d), as in training, into `dtype`; raises as `check`."""

@@ -23,7 +23,7 @@ class Options:
     Attributes
     ----------
     dataset : str
-        A known name, or the path of a .npz or .csv file.
+        A known name, or the path of a .npz or .csv file, or of data that are read from disk by rows.
     target, data_dir : str, optional
         As for `load_dataset`.
     validation, test : float

@@ -13,8 +13,15 @@ if TYPE_CHECKING:
 __all__ = ["load_package"]
 
 
-def load_package(name: str) -> ModuleType:
-    """Import a module of a package that is an extra of its name.
+def load_package(name: str, extra: str | None = None) -> ModuleType:
+    """Import a module of a package that is optional.
+
+    Parameters
+    ----------
+    name : str
+        Of the module.
+    extra : str, optional
+        What installs it; an extra of the package's name by default.
 
     Raises
     ------
@@ -26,8 +33,8 @@ def load_package(name: str) -> ModuleType:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name in {package, name}:
-            extra = f"pip install 'xpmlp[{package}]'"
-            raise BackendError(f"{package} is not installed. Install it with: {extra}") from error
+            command = f"pip install 'xpmlp[{extra or package}]'"
+            raise BackendError(f"{package} is not installed. Install it with: {command}") from error
         raise _unfit(package, error) from error
     except (ImportError, OSError) as error:
         raise _unfit(package, error) from error

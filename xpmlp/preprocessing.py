@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from array_api_extra import one_hot
 
 from xpmlp.checks import check_choice
 from xpmlp.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 __all__ = ["SCALINGS", "Scaling", "encode"]
 
@@ -47,22 +51,39 @@ class Scaling:
         InputError
             For an unknown kind.
         """
+        return cls.fit_blocks(kind, [X], X.shape[1], maximum)
+
+    @classmethod
+    def fit_blocks(cls, kind: str, blocks: Iterable[np.ndarray], d: int, maximum: float | None = None) -> Scaling:
+        """Learn a scaling from the training examples block by block, each of them (k, d); the rest is as for `fit`.
+
+        Blocks are asked for where their values decide: not for "none", nor for "range" with a `maximum`. Means and
+        standard deviations are merged in float64.
+        """
         check_choice("scaling", kind, SCALINGS)
-        d = X.shape[1]
         if kind == "none":
             return cls(np.zeros(d), np.ones(d))
         if kind == "range":
-            largest = max(abs(float(X.min())), abs(float(X.max()))) if maximum is None else maximum
+            largest = maximum
+            if largest is None:
+                largest = max(max(abs(float(X.min())), abs(float(X.max()))) for X in blocks)
             return cls(np.zeros(d), np.full(d, 1.0 / (largest or 1.0)))
         from sklearn.preprocessing import StandardScaler  # noqa: PLC0415 - slow to import, and needed here alone
 
-        scaler = StandardScaler().fit(X.astype(np.float64))  # it knows a constant column from a rounded one
+        scaler = StandardScaler()  # it knows a constant column from a rounded one
+        for X in blocks:
+            scaler.partial_fit(X.astype(np.float64))
         return cls(scaler.mean_, 1.0 / scaler.scale_)
 
     @property
     def only_scales(self) -> bool:
         """Whether nothing is shifted."""
         return not self.shift.any()
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether nothing is changed."""
+        return self.only_scales and bool((self.scale == 1).all())
 
     def apply(self, X: np.ndarray, dtype: str = "float64") -> np.ndarray:
         """Return the scaled features in `dtype`; `X` stays as it is."""
@@ -77,7 +98,7 @@ class Scaling:
         return scaled
 
 
-def encode(y: np.ndarray, classes: np.ndarray, name: str = "y") -> np.ndarray:
+def encode(y: np.ndarray, classes: np.ndarray, name: str = "y", *, first_row: int = 0) -> np.ndarray:
     """One-hot encode labels, column j for class j: the classes of the whole training set, whatever `y` holds.
 
     Parameters
@@ -88,6 +109,8 @@ def encode(y: np.ndarray, classes: np.ndarray, name: str = "y") -> np.ndarray:
         The known labels, sorted.
     name : str
         What to call the labels in the message.
+    first_row : int
+        The number of the first row, for the message, where `y` is a part of more.
 
     Returns
     -------
@@ -106,7 +129,8 @@ def encode(y: np.ndarray, classes: np.ndarray, name: str = "y") -> np.ndarray:
     if unknown.any():
         raise InputError(
             f"{name} holds labels that the training data do not: {_listed(np.unique(y[unknown]))} "
-            f"({int(unknown.sum())} times, first at row {int(np.argmax(unknown))}). The classes: {_listed(classes)}."
+            f"({int(unknown.sum())} times, first at row {first_row + int(np.argmax(unknown))}). "
+            f"The classes: {_listed(classes)}."
         )
     T: np.ndarray = one_hot(position, classes.shape[0], dtype=np.float32)
     return T

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from xpmlp.examples import slice_rows
+from xpmlp.examples import chunks_of, slice_rows
 from xpmlp.network import fprop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from xpmlp.backends import Backend
-    from xpmlp.examples import Scaled
+    from xpmlp.examples import Chunked, Scaled
     from xpmlp.network import Layer, Network
     from xpmlp.types import Array
 
@@ -63,14 +64,18 @@ def outputs(backend: Backend, function: Callable[..., Array], layers: Sequence[L
 
 
 def score_rows(
-    backend: Backend, score: Scorer, layers: Sequence[Layer], X: Array | Scaled, T: Array
+    backend: Backend, score: Scorer, layers: Sequence[Layer], X: Array | Scaled | Chunked, T: Array | None
 ) -> tuple[Array, Array]:
     """Sum what `score` gives over all rows, `ROWS_AT_A_TIME` of them at a time; nothing is read by the host."""
     loss = correct = backend.own(0.0)
-    for start in range(0, X.shape[0], ROWS_AT_A_TIME):
-        stop = min(start + ROWS_AT_A_TIME, X.shape[0])
-        more_loss, more_correct = score(layers, slice_rows(backend.xp, X, start, stop), T[start:stop, :])
-        loss, correct = loss + more_loss, correct + more_correct
+    with closing(chunks_of(X, T)) as chunks:
+        for examples, targets in chunks:
+            n = examples.shape[0]
+            for start in range(0, n, ROWS_AT_A_TIME):
+                stop = min(start + ROWS_AT_A_TIME, n)
+                rows = slice_rows(backend.xp, examples, start, stop)
+                more_loss, more_correct = score(layers, rows, targets[start:stop, :])
+                loss, correct = loss + more_loss, correct + more_correct
     return loss, correct
 
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import time
 import warnings
+from contextlib import closing
 from dataclasses import dataclass, field, replace
+from itertools import count
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from xpmlp.checks import check_choice, check_features, check_number
@@ -16,7 +18,7 @@ from xpmlp.draws import generator
 from xpmlp.dropout import mask_function
 from xpmlp.elementwise import at_once, elementwise
 from xpmlp.errors import DivergenceError, InputError, XpmlpWarning
-from xpmlp.examples import Scaled, take_rows
+from xpmlp.examples import Chunked, Scaled, take_rows
 from xpmlp.network import MODES, Layer, gradient_function, total_weight
 from xpmlp.optimizers import Adam
 from xpmlp.penalties import ElasticNet
@@ -24,7 +26,7 @@ from xpmlp.schedules import Constant
 from xpmlp.scoring import Score, make_scorer, score_rows, to_score
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 
     from xpmlp.backends import Backend
     from xpmlp.network import Network
@@ -212,11 +214,11 @@ def train(
     backend: Backend,
     network: Network,
     layers: Sequence[Layer],
-    X: Array | Scaled,
-    T: Array,
+    X: Array | Scaled | Chunked,
+    T: Array | None,
     recipe: Recipe,
     *,
-    evaluate: Mapping[str, tuple[Array | Scaled, Array]] | None = None,
+    evaluate: Mapping[str, tuple[Array | Scaled | Chunked, Array | None]] | None = None,
     should_stop: Callable[[], bool] = lambda: False,
     on_step: Callable[[int], None] = lambda _: None,
     resume: Resumption | None = None,
@@ -231,14 +233,15 @@ def train(
         The architecture.
     layers : sequence of Layer
         The initial weights, on the host or on the backend; they stay as they are.
-    X : array of shape (n, d), or Scaled
-        Examples.
-    T : array of shape (n, m)
-        Their targets: one-hot, 0 or 1 per label, or real numbers.
+    X : array of shape (n, d), or Scaled, or Chunked
+        Examples. Those in chunks are checked and moved while others are trained on, and the host waits for the device
+        at the end of each chunk.
+    T : array of shape (n, m), or None
+        Their targets: one-hot, 0 or 1 per label, or real numbers; None where `X` comes in chunks, which have theirs.
     recipe : Recipe
         How to train. A batch size above n is taken as n, with a warning.
     evaluate : mapping of str to (X, T), optional
-        Sets to score after each epoch.
+        Sets to score after each epoch; as for `X` and `T`.
     should_stop : callable
         Asked after each step, or many in one graph; True ends the run with a record of the epoch so far.
     on_step : callable
@@ -256,12 +259,15 @@ def train(
     ------
     InputError
         For arrays that do not fit the network, are not on the backend in its dtype, or hold NaN or infinite values:
-        before anything is trained.
+        before anything is trained, or, in chunks, when they are read.
     DivergenceError
         When the loss or a weight is no longer finite; its `record` is the last good one.
     """
     evaluate = dict(evaluate or {})
     for name, (examples, targets) in {"training": (X, T), **evaluate}.items():
+        if isinstance(examples, Chunked):
+            _check_chunked(backend, name, network, examples, targets)
+            continue
         if isinstance(examples, Scaled):
             _check_scaled(backend, name, examples)
         floating = examples.scale[None, :] if isinstance(examples, Scaled) else examples
@@ -346,10 +352,11 @@ class Trainer:
         *,
         weights: Array | None = None,
         rate: float = 1.0,
+        go_on: bool = False,
         should_stop: Callable[[], bool] = lambda: False,
         on_step: Callable[[int], None] = lambda _: None,
     ) -> int:
-        """Take the steps of an epoch, without waiting for them.
+        """Take the steps of an epoch, or of one chunk of it, without waiting for them.
 
         Parameters
         ----------
@@ -363,6 +370,8 @@ class Trainer:
             What each example counts.
         rate : float
             What the schedule's learning rate is multiplied by.
+        go_on : bool
+            Whether the epoch is under way: its sums and its rate then go on.
         should_stop, on_step : callable
             As for `train`.
 
@@ -373,8 +382,9 @@ class Trainer:
         """
         backend, seen = self.backend, 0
         with backend.computing(self._what):
-            loss, factor = backend.refill(self.state.loss, 0.0), backend.refill(self.state.rate, rate)
-            self.state = self.state._replace(loss=loss, rate=factor)
+            if not go_on:
+                loss, factor = backend.refill(self.state.loss, 0.0), backend.refill(self.state.rate, rate)
+                self.state = self.state._replace(loss=loss, rate=factor)
             steps = self.steps(self.layers, self.state, X, T, order, self.recipe.batch_size, weights)
             for self.layers, self.state, rows in steps:
                 seen += rows
@@ -388,7 +398,7 @@ class Trainer:
         with self.backend.computing(self._what):
             return [Layer(self.backend.own(W), self.backend.own(b)) for W, b in self.layers]
 
-    def read(self, evaluate: Mapping[str, tuple[Array | Scaled, Array]]) -> Reading:
+    def read(self, evaluate: Mapping[str, tuple[Array | Scaled | Chunked, Array | None]]) -> Reading:
         """Read the epoch's sums and the scores of some sets: the one synchronisation with the host."""
         backend = self.backend
         with backend.computing(self._what):
@@ -412,23 +422,21 @@ class Trainer:
 
 def _records(
     trainer: Trainer,
-    X: Array | Scaled,
-    T: Array,
-    evaluate: dict[str, tuple[Array | Scaled, Array]],
+    X: Array | Scaled | Chunked,
+    T: Array | None,
+    evaluate: dict[str, tuple[Array | Scaled | Chunked, Array | None]],
     should_stop: Callable[[], bool],
     on_step: Callable[[int], None],
     resume: Resumption | None,
 ) -> Iterator[Record]:
     n, recipe = X.shape[0], trainer.recipe
-    rng = generator(recipe.seed, "order")
     start, record, done = time.perf_counter(), None, 0
     if resume is not None:
         start, done = start - resume.seconds, resume.epoch
-        for _ in range(done):
-            rng.permutation(n)  # the orders of the epochs that are done
+    epochs = _epochs(X, T, recipe, done)
     for epoch in range(done + 1, recipe.epochs + 1):
         epoch_start = time.perf_counter()
-        examples = trainer.run_epoch(X, T, rng.permutation(n), should_stop=should_stop, on_step=on_step)
+        examples = _run_chunks(trainer, next(epochs), should_stop, on_step)
         reading = trainer.read(evaluate)
         layers = trainer.copy_layers()
         now = time.perf_counter()
@@ -449,6 +457,37 @@ def _records(
         yield record
         if should_stop():
             return
+
+
+def _epochs(
+    X: Array | Scaled | Chunked, T: Array | None, recipe: Recipe, done: int
+) -> Iterator[Generator[tuple[Array | Scaled, Array, Any]]]:
+    """Give the chunks of each epoch after the first ones, which are done, with the orders of their examples."""
+    if isinstance(X, Chunked):
+        for epoch in count(done + 1):
+            yield X.shuffled(recipe.seed, epoch, recipe.batch_size)
+    n, rng = X.shape[0], generator(recipe.seed, "order")
+    for _ in range(done):
+        rng.permutation(n)
+    while True:
+        yield (chunk for chunk in [(X, T, rng.permutation(n))])
+
+
+def _run_chunks(
+    trainer: Trainer,
+    chunks: Generator[tuple[Array | Scaled, Array, Any]],
+    should_stop: Callable[[], bool],
+    on_step: Callable[[int], None],
+) -> int:
+    """Take the steps of an epoch, chunk by chunk: examples seen."""
+    seen = 0
+    with closing(chunks):
+        for X, T, order in chunks:
+            taken = trainer.run_epoch(X, T, order, go_on=seen > 0, should_stop=should_stop, on_step=on_step)
+            seen += taken
+            if taken < order.shape[0]:
+                break
+    return seen
 
 
 def _flat(layers: Sequence[Layer]) -> list[Array]:
@@ -474,6 +513,19 @@ def _check_scaled(backend: Backend, name: str, X: Scaled) -> None:
         raise InputError(f"the {name} examples are Scaled, but their values are no integers of {backend!r}.")
     if tuple(X.scale.shape) != (d,):
         raise InputError(f"the {name} examples have {d} features, but a scale of shape {tuple(X.scale.shape)}.")
+
+
+def _check_chunked(backend: Backend, name: str, network: Network, X: Chunked, T: Array | None) -> None:
+    n_inputs, n_outputs = network.sizes[0], network.sizes[-1]
+    if T is not None:
+        raise InputError(f"the {name} examples come in chunks with targets of their own: give None for the targets.")
+    if X.backend != backend:
+        raise InputError(f"the {name} examples come in chunks on {X.backend!r}, but {backend!r} computes.")
+    if (X.shape[1], X.n_outputs) != (n_inputs, n_outputs):
+        raise InputError(
+            f"the {name} examples come with {X.shape[1]} features and {X.n_outputs} targets each, but the network "
+            f"takes {n_inputs} and gives {n_outputs}."
+        )
 
 
 def _check_finite(backend: Backend, name: str, array: Array) -> None:

@@ -26,6 +26,7 @@ from xpmlp.datasets._idx import read_idx
 from xpmlp.errors import XpmlpError
 from xpmlp.optimizers import AdamState
 from xpmlp.scoring import Score
+from xpmlp.streams import load_stream
 from xpmlp.training import Record, State
 
 if TYPE_CHECKING:
@@ -110,6 +111,19 @@ def _read_npy(content: bytes, folder: Path) -> None:
             for name, member in sound.items():
                 file.writestr(f"{name}.npy", content if name == fuzzed else member)
         _read_npz(archive.getvalue(), folder)
+
+
+def _read_stream(content: bytes, folder: Path) -> None:
+    """Put the bytes into a folder of sound arrays, in the place of one array and of the other, and read all rows."""
+    matrix, labels, *_ = _npy_seeds(folder)
+    sound = {"X": matrix, "y": labels}
+    (folder / "stream").mkdir(exist_ok=True)
+    for fuzzed in sound:
+        for name, array in sound.items():
+            _file(folder / "stream", f"{name}.npy", content if name == fuzzed else array)
+        with contextlib.suppress(XpmlpError):
+            for _ in load_stream(folder / "stream")[1].train[0].labelled():
+                pass
 
 
 def _idx_seeds(_: Path) -> list[bytes]:
@@ -211,6 +225,7 @@ TARGETS = {
     "csv": Target(_csv_seeds, _read_csv),
     "npz": Target(_npz_seeds, _read_npz),
     "npz-arrays": Target(_npy_seeds, _read_npy),
+    "npy-stream": Target(_npy_seeds, _read_stream),
     "idx": Target(_idx_seeds, _read_idx),
     "idx-gzip": Target(_gzip_seeds, _read_gzip),
     "model": Target(_model_seeds, _read_model),

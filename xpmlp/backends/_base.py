@@ -12,6 +12,7 @@ import numpy as np
 from array_api_compat import device as device_of
 
 from xpmlp.backends._graphs import Captured, stepping_in_graphs
+from xpmlp.backends._slots import HostSlot
 from xpmlp.checks import check_choice
 from xpmlp.errors import BackendError, InputError, OutOfMemoryError, XpmlpError
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from xpmlp.backends._graphs import Capturer
+    from xpmlp.backends._slots import Slot
     from xpmlp.types import Array, Namespace
 
     Steps = Callable[..., Iterator[tuple[Any, Any, int]]]
@@ -169,6 +171,13 @@ class Backend(ABC):
         if self.holds(values):
             return self.xp.asarray(values, dtype=self.float_dtype, copy=True)
         return self._from_host(np.asarray(values, dtype=self.dtype), copy=True)
+
+    def slot(self, shape: tuple[int, ...], dtype: Any) -> Slot:
+        """Make memory of the host that is filled and sent to the device again and again, beside the work there.
+
+        It is used by one thread at a time, which need not be the one that computes.
+        """
+        return HostSlot(shape, dtype, lambda rows: self._from_host(rows, copy=None))
 
     def holds(self, values: Any) -> bool:
         """Whether `values` is an array of this backend's library."""

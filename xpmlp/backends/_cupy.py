@@ -15,12 +15,14 @@ from xpmlp.backends._cublas import Cublas, load_cublas
 from xpmlp.backends._cupy_fusion import Fused
 from xpmlp.backends._cupy_graphs import CupyStream, stream_of
 from xpmlp.backends._namespaces import replacing
+from xpmlp.backends._slots import CupySlot
 from xpmlp.errors import BackendError, XpmlpWarning
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import ModuleType
 
+    from xpmlp.backends._slots import Slot
     from xpmlp.types import Array, Namespace
 
 __all__ = ["CupyBackend"]
@@ -81,6 +83,12 @@ class CupyBackend(Backend):
     def device_of(cls, values: Any) -> str | None:
         """Return "cuda:0" or the like for an array of CuPy."""
         return f"cuda:{values.device.id}" if is_cupy_array(values) else None
+
+    def slot(self, shape: tuple[int, ...], dtype: Any) -> Slot:
+        """Copy from pinned memory on a stream of its own."""
+        from cupyx import empty_pinned  # noqa: PLC0415 - optional, as CuPy is
+
+        return CupySlot(self._cupy, empty_pinned, self.device.id, shape, dtype)
 
     def to_numpy(self, x: Array) -> np.ndarray:
         """Copy to the host, on the current stream, and wait."""

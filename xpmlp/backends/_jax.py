@@ -10,6 +10,7 @@ from array_api_compat import is_jax_array
 
 from xpmlp.backends._base import Backend, Function, Status, device_memory, not_installed, unknown_device
 from xpmlp.backends._graphs import MOST_STEPS
+from xpmlp.backends._slots import HostSlot
 from xpmlp.errors import BackendError
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from xpmlp.backends._base import Steps
+    from xpmlp.backends._slots import Slot
     from xpmlp.types import Array
 
 __all__ = ["JaxBackend"]
@@ -62,6 +64,10 @@ class JaxBackend(Backend):
             values = values.astype(np.int32)  # what JAX would do, with a warning
         # On the CPU, JAX shares aligned NumPy memory even where it is told not to: copy it here.
         return self._jax.device_put(values.copy() if copy else values, self.device)
+
+    def slot(self, shape: tuple[int, ...], dtype: Any) -> Slot:
+        """Copy what is sent: JAX computes later, and the memory of the host is filled again."""
+        return HostSlot(shape, dtype, lambda rows: self._jax.block_until_ready(self._from_host(rows, copy=True)))
 
     def to_numpy(self, x: Array) -> np.ndarray:
         """Copy to the host and wait."""

@@ -10,6 +10,7 @@ from array_api_compat import is_torch_array
 
 from xpmlp.backends._base import Backend, Status, device_memory, not_installed, unknown_device
 from xpmlp.backends._memory import keep_freed_memory
+from xpmlp.backends._slots import TorchSlot
 from xpmlp.backends._torch_graphs import TorchStream, stream_of
 from xpmlp.errors import BackendError
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from types import ModuleType
 
+    from xpmlp.backends._slots import Slot
     from xpmlp.types import Array
 
 __all__ = ["TorchBackend"]
@@ -71,6 +73,10 @@ class TorchBackend(Backend):
         # torch warns of read-only memory, which it could write to, and knows no negative strides: these are copied.
         host = values if values.flags.writeable and values.flags.c_contiguous else values.copy(order="C")
         return self._torch.asarray(host, device=self.device, copy=copy)
+
+    def slot(self, shape: tuple[int, ...], dtype: Any) -> Slot:
+        """On CUDA, copy from pinned memory on a stream of its own."""
+        return TorchSlot(self._torch, self.device, shape, dtype) if self._on_cuda else super().slot(shape, dtype)
 
     def to_numpy(self, x: Array) -> np.ndarray:
         """Copy to the host and wait."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,9 +16,12 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from xpmlp.backends import Backend
+    from xpmlp.datasets import Dataset
     from xpmlp.models import Model
     from xpmlp.runs import RunFolder
     from xpmlp.scoring import Score
+    from xpmlp.streams import Part, StreamedData
 
 __all__ = ["evaluate"]
 
@@ -28,7 +31,7 @@ def evaluate(
     dataset: Annotated[
         str | None,
         typer.Argument(
-            help="Other data: a name, or a .npz or .csv file with labels, evaluated whole.",
+            help="Other data with labels, as `xpmlp train` takes them, evaluated whole.",
             show_default="the run's own",
         ),
     ] = None,
@@ -56,60 +59,101 @@ def evaluate(
     place = get_backend(backend, device, model.dtype)
     announce(place.reason, place.name)
     score = score_model(model, place, X, y)
-    _report(model, score, name, y, model.predict(X, place), picture)
+    _report(model, score, name, _confusion(model, place, X, y), picture)
 
 
 def _data(
     folder: RunFolder, model: Model, dataset: str | None, part: str, target: str | None, data_dir: Path | None
-) -> tuple[str, np.ndarray, np.ndarray]:
-    """Find the examples and labels to score, and say what they are."""
-    from dataclasses import replace
-
+) -> tuple[str, Any, Any]:
+    """Find the examples and labels to score, or a part of data on disk and None, and say what they are."""
     from xpmlp.checks import check_choice
-    from xpmlp.datasets import Like, load_dataset
     from xpmlp.errors import InputError
-    from xpmlp.experiments import features_of, fingerprint, load_splits
 
     check_choice("part", part, ["test", "validation", "train"])
     if dataset is None:
-        options = folder.options()
         if target is not None:
             raise InputError("--target goes with DATASET: the run's own data have the target of their training.")
-        if data_dir is not None:
-            options = replace(options, data_dir=str(data_dir))
-        found, parts = load_splits(options)
-        if fingerprint(found) != folder.data_sha256():
-            raise InputError(
-                f"{options.dataset} is not what it was when the run was trained, so its parts cannot be told apart "
-                "again. Give it, or other data, as DATASET, to evaluate the whole of it."
-            )
-        pair = getattr(parts, part)
-        if pair is None:
-            raise InputError(f"the run held no {part} set out of {found.name}: choose another --part, or give DATASET.")
-        return f"{found.name}, {part}", *pair
+        return _own_data(folder, part, data_dir)
     if part != "test":
         raise InputError(f"--part {part} is one of the run's own data: leave DATASET out, or --part.")
-    like = Like(model.feature_names or (), folder.options().target if folder.config.exists() else None)
-    other = load_dataset(dataset, data_dir=data_dir, target=target, like=like, least_classes=1)
-    if other.test:
-        return f"{other.name}, test", *other.test
+    return _other_data(folder, model, dataset, target, data_dir)
+
+
+def _own_data(folder: RunFolder, part: str, data_dir: Path | None) -> tuple[str, Any, Any]:
+    """Find a part of the data that the run was trained on."""
+    from dataclasses import replace
+
+    from xpmlp.errors import InputError
+    from xpmlp.experiments import fingerprint, load_splits
+
+    options = folder.options()
+    if data_dir is not None:
+        options = replace(options, data_dir=str(data_dir))
+    found, parts = load_splits(options)
+    if fingerprint(found) != folder.data_sha256():
+        raise InputError(
+            f"{options.dataset} is not what it was when the run was trained, so its parts cannot be told apart "
+            "again. Give it, or other data, as DATASET, to evaluate the whole of it."
+        )
+    pair = getattr(parts, part)
+    if pair is None:
+        raise InputError(f"the run held no {part} set out of {found.name}: choose another --part, or give DATASET.")
+    return f"{found.name}, {part}", *pair
+
+
+def _other_data(
+    folder: RunFolder, model: Model, dataset: str, target: str | None, data_dir: Path | None
+) -> tuple[str, Any, Any]:
+    """Find data that a user names: their test set where they bring one, else all of them."""
+    from xpmlp.datasets import Like, load_dataset
+    from xpmlp.experiments import features_of, fingerprint
+    from xpmlp.streams import is_streamed, load_stream
+
+    other: Dataset | StreamedData
+    pair: tuple[Any, Any]
+    if is_streamed(dataset):
+        other, parts = load_stream(dataset, target=target, least_classes=1)
+        pair = parts.train
+    else:
+        like = Like(model.feature_names or (), folder.options().target if folder.config.exists() else None)
+        other = load_dataset(dataset, data_dir=data_dir, target=target, like=like, least_classes=1)
+        if other.test:
+            return f"{other.name}, test", *other.test
+        pair = features_of(model, other), other.y
     if folder.config.exists() and fingerprint(other) == folder.data_sha256():
         warn("these are the data that the run was trained on: leave DATASET out to see its test part alone.")
-    return f"{other.name}, all of it", features_of(model, other), other.y
+    return f"{other.name}, all of it", *pair
 
 
-def _report(model: Model, score: Score, name: str, y: np.ndarray, predicted: np.ndarray, picture: Path) -> None:
+def _confusion(model: Model, place: Backend, X: np.ndarray | Part, y: Any) -> np.ndarray:
+    """Count the examples of each class, a row, that each class, a column, is predicted for."""
+    from sklearn.metrics import confusion_matrix
+
+    from xpmlp.streams import Part
+
+    blocks = X.labelled() if isinstance(X, Part) else [(X, y)]
+    matrix: np.ndarray = sum(
+        confusion_matrix(labels, model.predict(examples, place), labels=model.classes) for examples, labels in blocks
+    )
+    return matrix
+
+
+def _report(model: Model, score: Score, name: str, matrix: np.ndarray, picture: Path) -> None:
+    import numpy as np
     from rich.table import Table
-    from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+    from sklearn.metrics import precision_recall_fscore_support
 
     from xpmlp.plots import confusion_figure, save_figure
 
     names = _names(model)
-    matrix = confusion_matrix(y, predicted, labels=model.classes)
-    measures = precision_recall_fscore_support(y, predicted, labels=model.classes, zero_division=float("nan"))
+    m = len(names)
+    true, predicted = np.repeat(model.classes, m), np.tile(model.classes, m)  # of each count in the matrix
+    *measures, _ = precision_recall_fscore_support(
+        true, predicted, labels=model.classes, sample_weight=matrix.ravel(), zero_division=float("nan")
+    )
     table = Table("class", "precision", "recall", "F1", "examples")
-    title = f"{name}: accuracy {score.accuracy:.4f}, NLL {score.loss:.4f}, {y.shape[0]:,} examples"
-    for label, precision, recall, f1, support in zip(names, *measures, strict=True):
+    title = f"{name}: accuracy {score.accuracy:.4f}, NLL {score.loss:.4f}, {matrix.sum():,} examples"
+    for label, precision, recall, f1, support in zip(names, *measures, matrix.sum(axis=1), strict=True):
         shares = ("-" if math.isnan(share) else f"{share:.4f}" for share in (precision, recall, f1))
         table.add_row(label, *shares, f"{support:,}")
     print_table(table, title)

@@ -66,7 +66,11 @@ FREE = (
 def train(
     context: typer.Context,
     dataset: Annotated[
-        str, typer.Argument(help="digits, circles, fashion-mnist, or your own .npz (X, y) or .csv file.")
+        str,
+        typer.Argument(
+            help="digits, circles, fashion-mnist, or your own: a .npz (X, y) or .csv file; or, read from disk while it "
+            "trains, a folder of X.npy and y.npy, an .h5 file or a .zarr group."
+        ),
     ] = DEFAULTS.dataset,
     *,
     target: Target = DEFAULTS.target,

@@ -13,7 +13,7 @@ Examples
 
 from xpmlp.datasets._dataset import Dataset, Splits
 from xpmlp.datasets._files import Like, read_features
-from xpmlp.datasets._load import load_dataset
+from xpmlp.datasets._load import NAMES, load_dataset
 from xpmlp.datasets._split import split
 
-__all__ = ["Dataset", "Like", "Splits", "load_dataset", "read_features", "split"]
+__all__ = ["NAMES", "Dataset", "Like", "Splits", "load_dataset", "read_features", "split"]

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from xpmlp.datasets._open import open_file
 from xpmlp.errors import InputError
+from xpmlp.files import open_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Sequence

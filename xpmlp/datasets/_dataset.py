@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
 if TYPE_CHECKING:
     import numpy as np
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 __all__ = ["Dataset", "Scaling", "Splits"]
 
 Scaling = Literal["none", "range", "standard"]
+Pair = TypeVar("Pair")
 
 
 # Without a generated __eq__: comparing arrays gives an array, which is neither true nor false.
@@ -52,9 +53,9 @@ class Dataset:
 
 
 @dataclass(frozen=True, eq=False)
-class Splits:
+class Splits(Generic[Pair]):
     """The parts of a data set, each a pair of examples (n, d) and labels (n,), or None where there is no such part."""
 
-    train: tuple[np.ndarray, np.ndarray]
-    validation: tuple[np.ndarray, np.ndarray] | None = None
-    test: tuple[np.ndarray, np.ndarray] | None = None
+    train: Pair
+    validation: Pair | None = None
+    test: Pair | None = None

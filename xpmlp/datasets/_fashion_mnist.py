@@ -12,8 +12,8 @@ import numpy as np
 from xpmlp.datasets._dataset import Dataset
 from xpmlp.datasets._download import cache_folder, fetch
 from xpmlp.datasets._idx import read_idx
-from xpmlp.datasets._open import open_file
 from xpmlp.errors import InputError
+from xpmlp.files import open_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,16 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
-from xpmlp.checks import check_features, check_labels
+from xpmlp.checks import check_features, check_labels, whole_labels
 from xpmlp.datasets._dataset import Dataset
 from xpmlp.datasets._fashion_mnist import load_fashion_mnist
 from xpmlp.datasets._files import SUFFIXES, Like, load_csv, load_npz
 from xpmlp.errors import InputError
 
-__all__ = ["load_dataset"]
+__all__ = ["NAMES", "load_dataset"]
 
-_NAMES = ("circles", "digits", "fashion-mnist")
-_MOST_EXACT = 2**53  # the floats up to here include every integer
+NAMES = ("circles", "digits", "fashion-mnist")
 
 
 def load_dataset(
@@ -75,14 +74,14 @@ def load_dataset(
     if dataset.test is not None:
         check_features(dataset.test[0], f"the test X of {source}", dataset.feature_names)
         check_labels(dataset.test[1], dataset.test[0].shape[0], f"the test y of {source}")
-    return replace(dataset, y=_integers_or_strings(dataset.y, source))
+    return replace(dataset, y=whole_labels(dataset.y, f"y of {source}"))
 
 
 def _load(
     source: str | Path, data_dir: str | Path | None, target: str | None, like: Like | None, *, progress: bool
 ) -> Dataset:
     path = Path(source)
-    is_csv = source not in _NAMES and path.suffix.lower() == ".csv"
+    is_csv = source not in NAMES and path.suffix.lower() == ".csv"
     if target is not None and not is_csv:
         raise InputError(
             f"the target {target!r} names a column of a .csv file, but the data are {source}: leave it out."
@@ -100,7 +99,7 @@ def _load(
     exists = os.path.exists(source)  # noqa: PTH110 - pathlib raises for names that are too long
     there = "Such a file exists, but is of another kind" if exists else "There is no such file either"
     raise InputError(
-        f"{str(source)!r} is neither a known data set ({', '.join(_NAMES)}) nor the path of a file that xpmlp reads "
+        f"{str(source)!r} is neither a known data set ({', '.join(NAMES)}) nor the path of a file that xpmlp reads "
         f"({', '.join(SUFFIXES)}). {there}."
     )
 
@@ -125,12 +124,3 @@ def _digits() -> Dataset:
         scaling="range",
         pixel_max=16.0,
     )
-
-
-def _integers_or_strings(y: np.ndarray, source: str | Path) -> np.ndarray:
-    if y.dtype.kind == "f" and np.abs(y).max() > _MOST_EXACT:
-        raise InputError(
-            f"The y of {source} holds floats beyond {_MOST_EXACT}, which do not tell neighbouring integers apart: "
-            "give labels as integers or strings."
-        )
-    return y.astype(np.int64) if y.dtype.kind in "fb" else y

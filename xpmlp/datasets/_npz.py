@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import os
-import sys
 import zipfile
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.lib import format as npy
 
-from xpmlp.datasets._open import open_file
 from xpmlp.errors import InputError
+from xpmlp.files import open_file
+from xpmlp.npy import check_unicode, read_header
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,8 +25,6 @@ _SAFE_BYTES = 2**26
 _SAFE_RATIO = 100
 
 _COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # zipfile unpacks the others without regard to memory
-
-_SHAPE_READERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 
 
 def read_npz(path: Path, required: Sequence[str], optional: Sequence[str] = ()) -> dict[str, np.ndarray]:
@@ -95,36 +92,12 @@ def _read_arrays(
 
 def _read_array(path: Path, name: str, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
     with archive.open(info) as stream:
-        version = npy.read_magic(stream)
-        if version not in _SHAPE_READERS:
-            raise InputError(f"{name} in {path} is a structured array: write plain arrays of numbers.")
-        shape, _, dtype = _SHAPE_READERS[version](stream)
-        claimed = stream.tell() + math.prod(shape) * dtype.itemsize
-    if dtype.hasobject:
-        raise InputError(
-            f"{name} in {path} holds pickled Python objects, which xpmlp never loads, since they can run code: "
-            f"write numbers, or strings as numpy.asarray({name}, dtype=str)."
-        )
-    # NumPy allocates what the header claims before it reads, so the claim is checked first.
-    if min(shape, default=0) < 0 or claimed != info.file_size:
-        raise InputError(
-            f"{name} in {path} claims shape {shape} of {dtype}, but its {info.file_size} bytes are not as many as that "
-            "takes: the file is damaged, so write it again with numpy.savez."
-        )
+        read_header(stream, info.file_size, name, path)  # NumPy allocates what it claims before it reads
     with archive.open(info) as stream:
         array: np.ndarray = npy.read_array(stream, allow_pickle=False)
     array = np.asarray(array, dtype=array.dtype.newbyteorder("="), order="C")
-    if not _is_unicode(array):
-        raise InputError(f"{name} in {path} holds text that is not Unicode: the file is damaged, so write it again.")
+    check_unicode(array, name, path)
     return array
-
-
-def _is_unicode(array: np.ndarray) -> bool:
-    # NumPy keeps any 32 bits for a character, and fails where they are to become a Python string.
-    if array.dtype.kind != "U" or not array.dtype.itemsize:
-        return True
-    codes = array.reshape(-1).view(np.uint32)
-    return bool(np.all((codes < 0xD800) | ((codes > 0xDFFF) & (codes <= sys.maxunicode))))
 
 
 def _listed(names: Sequence[str]) -> str:

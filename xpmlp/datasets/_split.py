@@ -13,7 +13,7 @@ __all__ = ["split"]
 _Pair = tuple[np.ndarray, np.ndarray]
 
 
-def split(dataset: Dataset, *, validation: float = 0.1, test: float = 0.2, seed: int = 0) -> Splits:
+def split(dataset: Dataset, *, validation: float = 0.1, test: float = 0.2, seed: int = 0) -> Splits[_Pair]:
     """Split a data set so that each part has the classes in the proportions of the whole.
 
     The same data, fractions and seed give the same parts, and the test part depends on `test` and `seed`

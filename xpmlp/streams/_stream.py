@@ -1,0 +1,134 @@
+"""Examples from disk as a training loop takes them: in chunks, laid out on a backend."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from xpmlp.checks import check_features, check_number
+from xpmlp.examples import Chunked, Scaled
+from xpmlp.preprocessing import encode
+from xpmlp.scoring import ROWS_AT_A_TIME
+from xpmlp.streams._ahead import read_ahead
+from xpmlp.streams._blocks import Chunk, cut, shuffled
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable
+
+    from xpmlp.backends import Backend
+    from xpmlp.backends._slots import Slot
+    from xpmlp.preprocessing import Scaling
+    from xpmlp.streams._parts import Part
+    from xpmlp.types import Array
+
+__all__ = ["CHUNK_BYTES", "Stream"]
+
+CHUNK_BYTES = 2**27  # of a chunk as it is laid out; two of them are in memory
+CHUNKS = 2  # one that is trained on, and one that is read
+
+
+class _Memory(NamedTuple):
+    """Where a chunk is laid out."""
+
+    X: Slot
+    T: Slot
+
+
+class Stream(Chunked):
+    """A part of data on disk, for `train` and for scoring: scaled and one-hot, chunk by chunk.
+
+    Parameters
+    ----------
+    backend : Backend
+        Where the chunks go.
+    part : Part
+        Examples and labels.
+    classes : ndarray of shape (m,)
+        All labels, sorted: the columns of the targets.
+    scaling : Scaling
+        Of the features. 8-bit ones stay as they are up to the minibatch, where scaling them only multiplies.
+    chunk_bytes : int
+        What a chunk may take: examples as they are laid out, targets and their order. It holds one minibatch at least.
+
+    Attributes
+    ----------
+    backend : Backend
+        As above.
+    shape : (int, int)
+        Examples and features.
+    n_outputs : int
+        Classes.
+    """
+
+    def __init__(
+        self, backend: Backend, part: Part, classes: np.ndarray, scaling: Scaling, *, chunk_bytes: int = CHUNK_BYTES
+    ) -> None:
+        self.backend = backend
+        self.shape = part.shape
+        self.n_outputs = classes.shape[0]
+        self._part, self._classes, self._scaling = part, classes, scaling
+        self._chunk_bytes: int = check_number("chunk bytes", chunk_bytes, at_least=1, integer=True)
+        stored = part.source.dtype
+        self._float = np.dtype(backend.dtype)
+        self._as_stored = stored.kind in "iu" and stored.itemsize == 1 and scaling.only_scales
+        self._dtype = stored if self._as_stored else self._float
+        self._in_place = self._as_stored or (stored == self._float and scaling.is_identity)
+        self._scale = backend.asarray(scaling.scale) if self._as_stored else None
+
+    def shuffled(self, seed: int, epoch: int, batch_size: int) -> Generator[tuple[Array | Scaled, Array, np.ndarray]]:
+        """Give the chunks of an epoch, as `Chunked` has it; `xpmlp.streams._blocks.shuffled` says in what order.
+
+        Raises
+        ------
+        InputError
+            For what cannot be read, NaN and infinite values, and labels that are not among the classes.
+        """
+        rows = self._rows_of(self.shape[1] * self._dtype.itemsize)
+        rows = max(1, rows // batch_size) * batch_size
+        return self._read(shuffled(self._part.blocks, rows, seed, epoch), rows)
+
+    def in_order(self) -> Generator[tuple[Array | Scaled, Array]]:
+        """Give chunks of as many examples as are scored at once, as `Chunked` has it; raises as `shuffled`."""
+        rows = min(self._rows_of(self.shape[1] * self._float.itemsize), ROWS_AT_A_TIME)
+        in_place = (Chunk(segments, np.empty(0)) for segments in cut(self._part.blocks, rows))
+        with closing(self._read(in_place, rows)) as chunks:
+            for X, T, _ in chunks:
+                yield X, T
+
+    def _rows_of(self, example_bytes: int) -> int:
+        """Return how many examples a chunk may have: their targets and two copies of their order count too."""
+        return max(1, self._chunk_bytes // (example_bytes + self.n_outputs * self._float.itemsize + 16))
+
+    def _read(self, chunks: Iterable[Chunk], rows: int) -> Generator[tuple[Array | Scaled, Array, np.ndarray]]:
+        rows, (n, d), m = min(rows, self.shape[0]), self.shape, self.n_outputs
+        backend = self.backend
+
+        def lay_out(memory: _Memory, chunk: Chunk) -> tuple[Array | Scaled, Array, np.ndarray]:
+            with backend.within_memory(what):
+                return self._lay_out(memory, chunk)
+
+        what = f"chunks of {rows:,} examples of {d:,} features"
+        with backend.within_memory(what):
+            memories = [
+                _Memory(backend.slot((rows, d), self._dtype), backend.slot((rows, m), self._float))
+                for _ in range(min(CHUNKS, -(-n // rows)))
+            ]
+        yield from read_ahead(lay_out, chunks, memories, lambda: backend.synchronize(()))
+
+    def _lay_out(self, memory: _Memory, chunk: Chunk) -> tuple[Array | Scaled, Array, np.ndarray]:
+        """Read the rows of a chunk into memory: what a thread of its own does."""
+        source, stop = self._part.source, 0
+        for begin, end in chunk.segments:
+            start, stop = stop, stop + end - begin
+            X = memory.X.host[start:stop]
+            if self._in_place:
+                source.examples(begin, end, X)
+            else:
+                X[...] = self._scaling.apply(source.examples(begin, end), self.backend.dtype)
+            check_features(X, f"X of {source.name}", first_row=begin)
+            y = source.labels(begin, end)
+            memory.T.host[start:stop] = encode(y, self._classes, f"y of {source.name}", first_row=begin)
+        examples = memory.X.send(stop)
+        return examples if self._scale is None else Scaled(examples, self._scale), memory.T.send(stop), chunk.order
