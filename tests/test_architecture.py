@@ -15,13 +15,13 @@ ROOT = Path(xpmlp.__file__).parent
 LEVELS = [
     ["elementwise", "errors", "types"],
     ["checks", "examples", "files", "npy", "options", "packages"],
-    ["draws", "backends"],
+    ["draws", "backends", "communicators"],
     ["activations"],
     ["losses"],
     ["network"],
     ["dropout"],
     ["penalties", "initializers", "schedules", "optimizers"],
-    ["scoring", "gradcheck"],
+    ["scoring", "gradcheck", "sharing"],
     ["training", "preprocessing", "datasets"],
     ["models", "estimators", "streams"],
     ["checkpoints", "exports"],
@@ -44,6 +44,7 @@ MATHS = [
     "penalties",
     "schedules",
     "scoring",
+    "sharing",
     "training",
 ]
 ARRAY_LIBRARIES = {"array_api_compat", "array_api_strict", "cupy", "cupyx", "jax", "torch"}
@@ -92,6 +93,12 @@ def test_only_the_backends_name_array_libraries(path):
         return
     named = {name.split(".")[0] for name in imports(ast.parse(path.read_text()), with_types=True)}
     assert not named & ARRAY_LIBRARIES
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=id_of)
+def test_only_the_communicators_name_mpi(path):
+    named = {name.split(".")[0] for name in imports(ast.parse(path.read_text()), with_types=True)}
+    assert part_of(path) == "communicators" or "mpi4py" not in named
 
 
 @pytest.mark.parametrize("module", MATHS)

@@ -351,3 +351,13 @@ def test_the_backend_of_an_array_is_that_of_its_library_and_device(backend):
     assert (found.name, found.device_name, found.dtype) == (backend.name, backend.device_name, "float64")
     with pytest.raises(InputError, match="this is list, but must be an array of one of: numpy"):
         backend_of([1.0], "float64")
+
+
+def test_a_function_of_another_library_works_on_the_memory_of_arrays(backend, check):
+    def double(buffer):
+        assert buffer.flags.c_contiguous
+        buffer *= 2
+
+    lent = backend.lending(double)
+    check(backend, lent(backend.own([1.0, -2.5])), [2.0, -5.0])
+    check(backend, lent(backend.own([4.0])), [8.0])

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from xpmlp.datasets import load_dataset as load_dataset
     from xpmlp.datasets import split as split
     from xpmlp.errors import BackendError as BackendError
+    from xpmlp.errors import CommunicatorError as CommunicatorError
     from xpmlp.errors import DivergenceError as DivergenceError
     from xpmlp.errors import InputError as InputError
     from xpmlp.errors import OutOfMemoryError as OutOfMemoryError
@@ -58,7 +59,15 @@ _HOMES = {
     "backends": ("BACKENDS", "Backend", "get_backend"),
     "checkpoints": ("load_model", "save_model"),
     "datasets": ("Dataset", "load_dataset", "split"),
-    "errors": ("BackendError", "DivergenceError", "InputError", "OutOfMemoryError", "XpmlpError", "XpmlpWarning"),
+    "errors": (
+        "BackendError",
+        "CommunicatorError",
+        "DivergenceError",
+        "InputError",
+        "OutOfMemoryError",
+        "XpmlpError",
+        "XpmlpWarning",
+    ),
     "estimators": ("MLPClassifier", "MLPRegressor"),
     "exports": ("export_model",),
     "gradcheck": ("GradientCheck", "check_gradients"),

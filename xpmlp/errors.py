@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from xpmlp.training import Record
 
-__all__ = ["BackendError", "DivergenceError", "InputError", "OutOfMemoryError", "XpmlpError", "XpmlpWarning"]
+__all__ = [
+    "EXPECTED",
+    "BackendError",
+    "CommunicatorError",
+    "DivergenceError",
+    "InputError",
+    "OutOfMemoryError",
+    "XpmlpError",
+    "XpmlpWarning",
+]
 
 
 class XpmlpError(Exception):
@@ -20,6 +29,10 @@ class InputError(XpmlpError, ValueError):
 
 class BackendError(XpmlpError, RuntimeError):
     """An array library that is missing, or that cannot compute on this machine."""
+
+
+class CommunicatorError(XpmlpError, RuntimeError):
+    """Processes that cannot work together: a library that is missing, or ranks that have lost each other."""
 
 
 class OutOfMemoryError(XpmlpError, MemoryError):
@@ -42,3 +55,6 @@ class DivergenceError(XpmlpError, ArithmeticError):
 
 class XpmlpWarning(UserWarning):
     """Something that was taken otherwise than it was given, or that a user should know."""
+
+
+EXPECTED = (XpmlpError, MemoryError, OSError)  # what a command may end with, in a message

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from xpmlp.backends import get_backend
+from xpmlp.backends import device_in_turn, get_backend
 from xpmlp.checks import check_choice, check_number
 from xpmlp.datasets import load_dataset, split
 from xpmlp.draws import generator
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from xpmlp.backends import Backend
+    from xpmlp.communicators import Communicator
     from xpmlp.datasets import Dataset, Splits
     from xpmlp.examples import Chunked
     from xpmlp.gradcheck import GradientCheck
@@ -76,6 +77,8 @@ class Experiment:
     sets : dict of str to (X, T)
         "train", and "validation" and "test" where there are such parts: scaled and one-hot, on the backend; or a
         `Stream` of them and None.
+    communicator : Communicator, optional
+        The other processes that train it, each with an experiment of its own.
     """
 
     options: Options
@@ -84,6 +87,7 @@ class Experiment:
     model: Model
     recipe: Recipe
     sets: dict[str, tuple[Array | Scaled | Chunked, Array | None]]
+    communicator: Communicator | None = None
 
     def records(
         self,
@@ -104,6 +108,7 @@ class Experiment:
             should_stop=should_stop,
             on_step=on_step,
             resume=resume,
+            communicator=self.communicator,
         )
 
     def trained(self, layers: Sequence[Layer]) -> Model:
@@ -129,7 +134,7 @@ def load_splits(options: Options, *, progress: bool = False) -> tuple[Dataset | 
     return dataset, split(dataset, validation=options.validation, test=options.test, seed=options.seed)
 
 
-def prepare(options: Options, *, progress: bool = False) -> Experiment:
+def prepare(options: Options, *, progress: bool = False, communicator: Communicator | None = None) -> Experiment:
     """Check all options, open the backend, load the data and lay them out on it.
 
     Parameters
@@ -138,6 +143,9 @@ def prepare(options: Options, *, progress: bool = False) -> Experiment:
         What to do.
     progress : bool
         Whether to show that of a download.
+    communicator : Communicator, optional
+        The other processes that are to train it, each with an experiment of its own: those of a machine take its GPUs
+        by turns.
 
     Raises
     ------
@@ -160,9 +168,10 @@ def prepare(options: Options, *, progress: bool = False) -> Experiment:
         epochs=EPOCHS if options.epochs is None else options.epochs,
         seed=options.seed,
     )
-    backend = get_backend(
-        options.backend, options.device, options.dtype, graphs=options.graph, precision=options.precision
-    )
+    device = options.device
+    if communicator is not None:
+        device = device_in_turn(options.backend, device, communicator.turn)
+    backend = get_backend(options.backend, device, options.dtype, graphs=options.graph, precision=options.precision)
 
     options = _with_absolute_paths(options)
     dataset, parts = load_splits(options, progress=progress)
@@ -199,7 +208,7 @@ def prepare(options: Options, *, progress: bool = False) -> Experiment:
             for field in fields(parts)
             if (part := getattr(parts, field.name)) is not None
         }
-    return Experiment(replace(options, epochs=epochs), dataset, backend, model, recipe, sets)
+    return Experiment(replace(options, epochs=epochs), dataset, backend, model, recipe, sets, communicator)
 
 
 def lay_out(

@@ -287,10 +287,12 @@ def matrix_gradients(
     T: Array,
     masks: Sequence[Array | None] = (),
     weights: Array | None = None,
+    size: Array | int | None = None,
 ) -> tuple[Array, list[Layer]]:
     """Return the loss summed over the rows, and the gradients of its mean, all rows at once (3.1.5)."""
     trace = fprop(xp, network, layers, X, masks)
-    scale = 1.0 / X.shape[0] if weights is None else weights / total_weight(xp, weights, X.shape[0])
+    size = total_weight(xp, weights, X.shape[0]) if size is None else size
+    scale = 1.0 / size if weights is None else weights / size
     gradients, _ = bprop(xp, network, layers, trace, T, scale=scale)
     return network.loss.value(xp, trace.u, T, weights), gradients
 
@@ -304,6 +306,7 @@ def loop_gradients(
     T: Array,
     masks: Sequence[Array | None] = (),
     weights: Array | None = None,
+    size: Array | int | None = None,
 ) -> tuple[Array, list[Layer]]:
     """Return what `matrix_gradients` does, row by row and averaged (3.1.4): the specification of it."""
 
@@ -320,7 +323,7 @@ def loop_gradients(
     for i in range(1, X.shape[0]):
         total = add(total, of_row(i))
     loss, gradients = total
-    size = total_weight(xp, weights, X.shape[0])
+    size = total_weight(xp, weights, X.shape[0]) if size is None else size
     return loss, [Layer(dW / size, db / size) for dW, db in gradients]
 
 
@@ -345,7 +348,7 @@ def gradient_function(
     mode: str = "matrix",
     compiler: Callable[[Any], Any] | None = None,
 ) -> GradientFunction:
-    """Return the function ``(layers, X, T, masks=(), weights=None) -> (loss, gradients)`` of one of the two variants.
+    """Return the function ``(layers, X, T, masks=(), weights=None, size=None) -> (loss, gradients)`` of either variant.
 
     Parameters
     ----------
@@ -362,7 +365,8 @@ def gradient_function(
     -------
     callable
         Gives the loss summed over the rows, and a list of `Layer` with the gradients of its mean. ``masks`` are
-        dropout's, as for `fprop`; ``weights`` (K, 1) say what each row counts in the sum and in the mean.
+        dropout's, as for `fprop`; ``weights`` (K, 1) say what each row counts in the sum and in the mean. ``size`` is
+        what the gradients' sum is divided by where these are not all rows of the mean.
 
     Raises
     ------

@@ -64,15 +64,23 @@ def outputs(backend: Backend, function: Callable[..., Array], layers: Sequence[L
 
 
 def score_rows(
-    backend: Backend, score: Scorer, layers: Sequence[Layer], X: Array | Scaled | Chunked, T: Array | None
+    backend: Backend,
+    score: Scorer,
+    layers: Sequence[Layer],
+    X: Array | Scaled | Chunked,
+    T: Array | None,
+    share: Callable[[int], range] = range,
 ) -> tuple[Array, Array]:
-    """Sum what `score` gives over all rows, `ROWS_AT_A_TIME` of them at a time; nothing is read by the host."""
+    """Sum what `score` gives over all rows, `ROWS_AT_A_TIME` at a time; the host reads nothing.
+
+    Of several ranks, each takes its `share` of the rows of every chunk.
+    """
     loss = correct = backend.own(0.0)
     with closing(chunks_of(X, T)) as chunks:
         for examples, targets in chunks:
-            n = examples.shape[0]
-            for start in range(0, n, ROWS_AT_A_TIME):
-                stop = min(start + ROWS_AT_A_TIME, n)
+            own = share(examples.shape[0])
+            for start in range(own.start, own.stop, ROWS_AT_A_TIME):
+                stop = min(start + ROWS_AT_A_TIME, own.stop)
                 rows = slice_rows(backend.xp, examples, start, stop)
                 more_loss, more_correct = score(layers, rows, targets[start:stop, :])
                 loss, correct = loss + more_loss, correct + more_correct

@@ -24,11 +24,13 @@ from xpmlp.optimizers import Adam
 from xpmlp.penalties import ElasticNet
 from xpmlp.schedules import Constant
 from xpmlp.scoring import Score, make_scorer, score_rows, to_score
+from xpmlp.sharing import shared_step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 
     from xpmlp.backends import Backend
+    from xpmlp.communicators import Communicator
     from xpmlp.network import Network
     from xpmlp.optimizers import Optimizer
     from xpmlp.schedules import Schedule
@@ -157,8 +159,8 @@ def steps_per_epoch(n: int, batch_size: int) -> int:
     return -(-n // min(batch_size, n))
 
 
-def make_step(backend: Backend, network: Network, recipe: Recipe) -> Step:
-    """Build a training step, for `Backend.stepping`.
+def make_step(backend: Backend, network: Network, recipe: Recipe, communicator: Communicator | None = None) -> Step:
+    """Build a training step, for `Backend.stepping`; with a communicator, a `shared_step` of one rank among others.
 
     Returns
     -------
@@ -187,6 +189,9 @@ def make_step(backend: Backend, network: Network, recipe: Recipe) -> Step:
     draw_masks = mask_function(backend, network, recipe.seed)
     if in_loop:
         update, draw_masks = backend.compile(update, donate=(0, 1)), backend.compile(draw_masks)
+
+    if communicator is not None:
+        return shared_step(backend, communicator, gradients_of, draw_masks, update, whole=not in_loop)
 
     def step(
         layers: list[Layer], state: State, X: Array | Scaled, T: Array, rows: Array, weights: Array | None
@@ -222,6 +227,7 @@ def train(
     should_stop: Callable[[], bool] = lambda: False,
     on_step: Callable[[int], None] = lambda _: None,
     resume: Resumption | None = None,
+    communicator: Communicator | None = None,
 ) -> Iterator[Record]:
     """Train a network, one record an epoch.
 
@@ -249,6 +255,9 @@ def train(
     resume : Resumption, optional
         Where to go on, in place of the initial weights: with the same arguments the rest of the run is the same, to the
         last bit where the library computes the same twice.
+    communicator : Communicator, optional
+        Other processes that train the same network on the same arrays: they share every minibatch, and have the same
+        records. `should_stop` then ends all where it is True on any, a step later.
 
     Returns
     -------
@@ -280,7 +289,9 @@ def train(
         message = f"batch size {recipe.batch_size} is above the {n} training examples: taken as {n}."
         warnings.warn(message, XpmlpWarning, stacklevel=2)
         recipe = replace(recipe, batch_size=n)
-    trainer = Trainer(backend, network, recipe)
+    if communicator is not None:
+        should_stop = _agreed(communicator, should_stop)
+    trainer = Trainer(backend, network, recipe, communicator)
     if resume is None:
         trainer.start(layers)
     else:
@@ -302,6 +313,8 @@ class Trainer:
         The architecture.
     recipe : Recipe
         How to train; its epochs and its seed's orders are the caller's to keep to.
+    communicator : Communicator, optional
+        Other processes with a trainer of their own that is called as this one is; each step's work is shared.
 
     Attributes
     ----------
@@ -314,12 +327,16 @@ class Trainer:
     layers: list[Layer]
     state: State
 
-    def __init__(self, backend: Backend, network: Network, recipe: Recipe) -> None:
+    def __init__(
+        self, backend: Backend, network: Network, recipe: Recipe, communicator: Communicator | None = None
+    ) -> None:
         self.backend = backend
         self.network = network
         self.recipe = recipe
+        self._communicator = communicator
         self._what = f"{network}, in minibatches of {recipe.batch_size:,} examples"
-        self.steps = backend.stepping(make_step(backend, network, recipe), whole=recipe.mode != "loop")
+        whole = recipe.mode != "loop" and communicator is None
+        self.steps = backend.stepping(make_step(backend, network, recipe, communicator), whole=whole)
         self.score = make_scorer(backend, network)
         self.summarise = backend.compile(self._summary)
 
@@ -400,12 +417,17 @@ class Trainer:
 
     def read(self, evaluate: Mapping[str, tuple[Array | Scaled | Chunked, Array | None]]) -> Reading:
         """Read the epoch's sums and the scores of some sets: the one synchronisation with the host."""
-        backend = self.backend
+        backend, ranks = self.backend, self._communicator
         with backend.computing(self._what):
-            sums = [total for X, T in evaluate.values() for total in score_rows(backend, self.score, self.layers, X, T)]
-            numbers = backend.to_numpy(self.summarise(self.layers, self.state, sums)).tolist()
-        loss, finite, rate = numbers[:3]
-        pairs = zip(numbers[3::2], numbers[4::2], strict=True)
+            share = range if ranks is None else ranks.share
+            sums = [
+                total
+                for X, T in evaluate.values()
+                for total in score_rows(backend, self.score, self.layers, X, T, share)
+            ]
+            loss, finite, rate, *scored = backend.to_numpy(self.summarise(self.layers, self.state, sums)).tolist()
+        scored = scored if ranks is None else ranks.total(scored)
+        pairs = zip(scored[::2], scored[1::2], strict=True)
         scores = {
             name: to_score(loss_sum, correct, X.shape[0])
             for (name, (X, _)), (loss_sum, correct) in zip(evaluate.items(), pairs, strict=True)
@@ -488,6 +510,10 @@ def _run_chunks(
             if taken < order.shape[0]:
                 break
     return seen
+
+
+def _agreed(communicator: Communicator, should_stop: Callable[[], bool]) -> Callable[[], bool]:
+    return lambda: communicator.agree(wish=should_stop())
 
 
 def _flat(layers: Sequence[Layer]) -> list[Array]:

@@ -97,6 +97,8 @@ class Backend(ABC):
 
     name: ClassVar[str]
     memory_errors: ClassVar[tuple[str, ...]] = ()  # what the library's errors say, beside `MemoryError`
+    prefers_cards: ClassVar[bool] = False  # whether its first choice is an NVIDIA GPU where there is one
+    lends_cuda: ClassVar[bool] = False  # whether another library may write to its arrays on such a GPU
     xp: Namespace
     device: Any
     device_name: str
@@ -148,6 +150,11 @@ class Backend(ABC):
     @abstractmethod
     def status(cls) -> Status:
         """Say what there is of this backend here; raise a `BackendError` where it cannot be used."""
+
+    @classmethod
+    def cards(cls) -> Sequence[str]:
+        """Name the NVIDIA GPUs that the library sees, as devices, without computing on them."""
+        return ()
 
     @classmethod
     @abstractmethod
@@ -250,6 +257,39 @@ class Backend(ABC):
                 yield layers, state, rows.shape[0]
 
         return steps
+
+    def lending(self, function: Callable[[Any], None], *, to_cuda: bool = False) -> Callable[[Array], Array]:  # noqa: ARG002 - for subclasses
+        """Let a function of another library, such as MPI's sum, work on the memory of arrays.
+
+        Parameters
+        ----------
+        function : callable
+            ``function(buffer)`` leaves its results where its argument lies.
+        to_cuda : bool
+            Whether it takes an NVIDIA GPU's memory; else what lies there is copied to the host and back.
+
+        Returns
+        -------
+        callable
+            ``lent(x)`` gives what the function makes of a contiguous array in the backend's dtype, which is used up.
+        """
+
+        def lent(x: Array) -> Array:
+            host = self.to_numpy(x)
+            function(host)
+            return self.asarray(host)
+
+        return lent
+
+    def nccl_adder(self, rank: int, size: int) -> Callable[[Array], Array]:  # noqa: ARG002 - for subclasses
+        """Return a function that sums an array over `size` processes, of which this is number `rank`, by NCCL.
+
+        Raises
+        ------
+        BackendError
+            Where this backend cannot.
+        """
+        raise BackendError(f"NCCL sums the arrays of backend cupy, but the backend is {self.name}: leave NCCL out.")
 
     def refill(self, x: Array, value: float) -> Array:
         """Give every entry of an array a value: in place where the library can."""

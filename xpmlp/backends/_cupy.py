@@ -19,7 +19,7 @@ from xpmlp.backends._slots import CupySlot
 from xpmlp.errors import BackendError, XpmlpWarning
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from types import ModuleType
 
     from xpmlp.backends._slots import Slot
@@ -35,6 +35,8 @@ class CupyBackend(Backend):
 
     name = "cupy"
     memory_errors = ("cudaErrorMemoryAllocation", "ALLOC_FAILED")  # CuPy's own is a MemoryError
+    prefers_cards = True
+    lends_cuda = True
     _capturer: CupyStream | None
 
     def _open(self, device: str | None) -> None:
@@ -80,6 +82,11 @@ class CupyBackend(Backend):
         return Status(cls.name, cupy.__version__, devices, "; ".join([*cards, versions]))
 
     @classmethod
+    def cards(cls) -> Sequence[str]:
+        """Name the cards that CuPy sees."""
+        return _devices(_library())
+
+    @classmethod
     def device_of(cls, values: Any) -> str | None:
         """Return "cuda:0" or the like for an array of CuPy."""
         return f"cuda:{values.device.id}" if is_cupy_array(values) else None
@@ -94,6 +101,51 @@ class CupyBackend(Backend):
         """Copy to the host, on the current stream, and wait."""
         copied: np.ndarray = self._cupy.asnumpy(x)
         return copied
+
+    def lending(self, function: Callable[[Any], None], *, to_cuda: bool = False) -> Callable[[Array], Array]:
+        """Lend the arrays themselves, or a copy in pinned memory where a GPU's is not taken."""
+        pinned: dict[int, np.ndarray] = {}
+
+        def lent(x: Array) -> Array:
+            if to_cuda:
+                self.synchronize(x)  # MPI does not know of streams
+                function(x)
+                return x
+            if x.size not in pinned:
+                memory = self._cupy.cuda.alloc_pinned_memory(x.nbytes)
+                pinned[x.size] = np.frombuffer(memory, dtype=x.dtype, count=x.size)
+            host = pinned[x.size]
+            x.get(out=host)
+            function(host)
+            x.set(host)
+            return x
+
+        return lent
+
+    def nccl_adder(self, rank: int, size: int) -> Callable[[Array], Array]:
+        """Open NCCL on the backend's device; the ranks are those of MPI's world.
+
+        Raises
+        ------
+        BackendError
+            Where NCCL is missing, or refuses: each rank must have a GPU of its own.
+        """
+        try:
+            from cupyx.distributed import init_process_group  # noqa: PLC0415 - optional
+
+            with self._cupy.cuda.Device(self.device.id):
+                group = init_process_group(size, rank, use_mpi=True)
+        except Exception as error:
+            raise BackendError(
+                f"NCCL cannot be used here: {type(error).__name__}: {error}. It needs its library, and a GPU for each "
+                "rank; MPI does without."
+            ) from error
+
+        def add(x: Array) -> Array:
+            group.all_reduce(x, x)
+            return x
+
+        return add
 
     @contextmanager
     def _context(self) -> Iterator[None]:

@@ -32,6 +32,7 @@ class JaxBackend(Backend):
 
     name = "jax"
     memory_errors = ("RESOURCE_EXHAUSTED", "Out of memory")
+    prefers_cards = True
 
     def _open(self, device: str | None) -> None:
         self._jax = _library()
@@ -53,6 +54,11 @@ class JaxBackend(Backend):
         devices = _devices(jax)
         kinds = dict.fromkeys(device.device_kind for device in devices.values())
         return Status(cls.name, jax.__version__, tuple(devices), "; ".join(kinds))
+
+    @classmethod
+    def cards(cls) -> Sequence[str]:
+        """Name the cards that JAX sees, all of which it opens."""
+        return [device for device in _devices(_library()) if device.startswith("cuda")]
 
     @classmethod
     def device_of(cls, values: Any) -> str | None:

@@ -13,6 +13,7 @@ from xpmlp.backends._namespaces import replacing
 from xpmlp.backends._shortcuts import SHORTCUTS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from contextlib import AbstractContextManager
 
 __all__ = ["NumpyBackend"]
@@ -54,6 +55,20 @@ class NumpyBackend(Backend):
     def to_numpy(self, x: np.ndarray) -> np.ndarray:
         """Return a copy."""
         return np.array(x)
+
+    def lending(
+        self,
+        function: Callable[[Any], None],
+        *,
+        to_cuda: bool = False,  # noqa: ARG002 - it is on the host
+    ) -> Callable[[np.ndarray], np.ndarray]:
+        """Lend the arrays themselves."""
+
+        def lent(x: np.ndarray) -> np.ndarray:
+            function(x)
+            return x
+
+        return lent
 
     def _context(self) -> AbstractContextManager[Any]:
         # Overflow and NaN are silenced: the training loop looks for them itself, and says more.

@@ -15,7 +15,7 @@ from xpmlp.backends._torch import TorchBackend
 from xpmlp.checks import check_choice
 from xpmlp.errors import BackendError, InputError
 
-__all__ = ["BACKENDS", "backend_of", "get_backend", "statuses"]
+__all__ = ["BACKENDS", "backend_of", "device_in_turn", "get_backend", "statuses"]
 
 BACKENDS: dict[str, type[Backend]] = {
     backend.name: backend for backend in (NumpyBackend, CupyBackend, TorchBackend, JaxBackend, StrictBackend)
@@ -76,6 +76,38 @@ def get_backend(
         backend = NumpyBackend(device, dtype, graphs=graphs)
         backend.reason = f"no GPU: {error}"
     return backend
+
+
+def device_in_turn(name: str, device: str | None, turn: int) -> str | None:
+    """Choose the device of one of several processes on a machine: they take its NVIDIA GPUs by turns.
+
+    Parameters
+    ----------
+    name, device : str
+        As for `get_backend`. A device with a number, or another one than a GPU, is taken by all of them.
+    turn : int
+        Which of the processes it is, from 0.
+
+    Returns
+    -------
+    str or None
+        For `get_backend`.
+
+    Raises
+    ------
+    BackendError
+        Where the library is missing.
+    """
+    backend = BACKENDS.get("cupy" if name == "auto" else name)
+    if backend is None or not (device == "cuda" or (device is None and backend.prefers_cards)):
+        return device
+    try:
+        cards = backend.cards()
+    except BackendError:
+        if name != "auto":
+            raise
+        cards = ()
+    return cards[turn % len(cards)] if cards else device
 
 
 def backend_of(values: Any, dtype: str) -> Backend:

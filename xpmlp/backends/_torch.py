@@ -15,7 +15,7 @@ from xpmlp.backends._torch_graphs import TorchStream, stream_of
 from xpmlp.errors import BackendError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
     from types import ModuleType
 
@@ -30,6 +30,7 @@ class TorchBackend(Backend):
 
     name = "torch"
     memory_errors = ("out of memory", "can't allocate memory", "not enough memory", "ALLOC_FAILED")
+    lends_cuda = True
     _capturer: TorchStream | None
 
     def _open(self, device: str | None) -> None:
@@ -65,6 +66,11 @@ class TorchBackend(Backend):
         return Status(cls.name, torch.__version__, devices, "; ".join(details))
 
     @classmethod
+    def cards(cls) -> Sequence[str]:
+        """Name the cards that torch sees."""
+        return [device for device in _devices(_library()) if device.startswith("cuda")]
+
+    @classmethod
     def device_of(cls, values: Any) -> str | None:
         """Return "cpu", "cuda:0", "mps" or the like for a tensor of torch."""
         return str(values.device).replace("mps:0", "mps") if is_torch_array(values) else None
@@ -81,6 +87,34 @@ class TorchBackend(Backend):
     def to_numpy(self, x: Array) -> np.ndarray:
         """Copy to the host and wait."""
         return np.array(x.cpu().numpy())
+
+    def lending(self, function: Callable[[Any], None], *, to_cuda: bool = False) -> Callable[[Array], Array]:
+        """Lend the tensors themselves; those of a GPU, where that is not taken, by a copy in pinned memory."""
+        if not self._on_cuda:
+            return super().lending(function) if self.device.type != "cpu" else self._lending_on_host(function)
+        pinned: dict[Any, Array] = {}
+
+        def lent(x: Array) -> Array:
+            if to_cuda:
+                self._torch.cuda.current_stream(self.device).synchronize()  # MPI does not know of streams
+                function(x)
+                return x
+            if x.shape not in pinned:
+                pinned[x.shape] = self._torch.empty_like(x, device="cpu", pin_memory=True)
+            host = pinned[x.shape]
+            host.copy_(x)
+            function(host.numpy())
+            x.copy_(host, non_blocking=True)  # the next copy to the host comes after it, on the same stream
+            return x
+
+        return lent
+
+    def _lending_on_host(self, function: Callable[[Any], None]) -> Callable[[Array], Array]:
+        def lent(x: Array) -> Array:
+            function(x.numpy())  # the same memory
+            return x
+
+        return lent
 
     def _context(self) -> AbstractContextManager[Any]:
         """Turn autograd off: the backward pass is ours. On CUDA, also fix the precision, and make way for graphs."""

@@ -18,9 +18,9 @@ from xpmlp.cli._info import info
 from xpmlp.cli._predict import predict
 from xpmlp.cli._search import search
 from xpmlp.cli._show import show
-from xpmlp.cli._terminal import FAILED, UNUSABLE, say, warn
+from xpmlp.cli._terminal import explain, say, warn
 from xpmlp.cli._train import train
-from xpmlp.errors import OutOfMemoryError, XpmlpError, XpmlpWarning
+from xpmlp.errors import EXPECTED, XpmlpWarning
 
 __all__ = ["app", "main"]
 
@@ -52,23 +52,15 @@ def common(
 
 
 def main() -> None:
-    """Run the command line; errors of ours end it with a message and exit code 2, or 1 for a lack of memory."""
+    """Run the command line; errors that are expected end it with a message and an exit code, as `explain` has them."""
     warnings.showwarning = _show_warning
     warnings.simplefilter("always", XpmlpWarning)
     try:
         app(prog_name="xpmlp")
-    except OutOfMemoryError as error:
-        say(f"Error: {error}")
-        sys.exit(FAILED)
-    except XpmlpError as error:
-        say(f"Error: {error}")
-        sys.exit(UNUSABLE)
-    except MemoryError as error:
-        say(f"Error: out of memory: {str(error) or 'the system gave no details'}. Try fewer hidden units or less data.")
-        sys.exit(FAILED)
-    except OSError as error:
-        say(f"Error: {error}")
-        sys.exit(FAILED)
+    except EXPECTED as error:
+        message, code = explain(error)
+        say(f"Error: {message}")
+        sys.exit(code)
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:

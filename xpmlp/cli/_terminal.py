@@ -8,7 +8,7 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
-from xpmlp.errors import InputError
+from xpmlp.errors import DivergenceError, InputError, OutOfMemoryError, XpmlpError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +21,7 @@ __all__ = [
     "INTERRUPTED",
     "UNUSABLE",
     "announce",
+    "explain",
     "listed",
     "parse_floats",
     "parse_integers",
@@ -44,6 +45,15 @@ def say(message: str) -> None:
 def warn(message: str) -> None:
     """Print a warning on standard error."""
     say(f"Warning: {message}")
+
+
+def explain(error: Exception) -> tuple[str, int]:
+    """Return what to say of an error that ends a command, one of `EXPECTED`, and the exit code."""
+    if isinstance(error, MemoryError) and not isinstance(error, XpmlpError):
+        cause = str(error) or "the system gave no details"
+        return f"out of memory: {cause}. Try fewer hidden units or less data.", FAILED
+    failed = isinstance(error, DivergenceError | OutOfMemoryError | OSError)
+    return str(error), FAILED if failed else UNUSABLE
 
 
 def announce(reason: str, taken: str) -> None:
@@ -89,10 +99,11 @@ def _parse(option: str, text: str, convert: Callable[[str], Number], wanted: str
 
 
 @contextmanager
-def stopping_on_interrupt() -> Iterator[Callable[[], bool]]:
+def stopping_on_interrupt(*, quiet: bool = False) -> Iterator[Callable[[], bool]]:
     """Let the first Ctrl-C or SIGTERM ask for an end, which the function given tells, and the second one interrupt.
 
-    Outside the main thread, where Python delivers no signals, they stay as they are.
+    The first is answered with a line on standard error, unless `quiet`. Outside the main thread, where Python delivers
+    no signals, they stay as they are.
     """
     asked = False
 
@@ -100,7 +111,8 @@ def stopping_on_interrupt() -> Iterator[Callable[[], bool]]:
         nonlocal asked
         asked = True
         restore()
-        say("\nStopping after this step; once more to stop without saving.")
+        if not quiet:
+            say("\nStopping after this step; once more to stop without saving.")
 
     def restore() -> None:
         for number, handler in before.items():

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from xpmlp.cli._job import Job
 from xpmlp.cli._options import (
     DATA,
     L1,
@@ -31,7 +33,6 @@ from xpmlp.cli._options import (
     parse_options,
 )
 from xpmlp.cli._terminal import (
-    FAILED,
     INTERRUPTED,
     announce,
     listed,
@@ -40,6 +41,7 @@ from xpmlp.cli._terminal import (
     stopping_on_interrupt,
     warn,
 )
+from xpmlp.errors import DivergenceError, InputError, OutOfMemoryError
 from xpmlp.options import DEFAULT_RATES, DEFAULT_SCHEDULES, Options
 
 if TYPE_CHECKING:
@@ -60,6 +62,8 @@ FREE = (
     "quiet",
     "checkpoint_every",
     "checkpoint_seconds",
+    "distributed",
+    "communicator",
 )  # options that may be given with --resume
 
 
@@ -167,6 +171,17 @@ def train(
             rich_help_panel=RUN,
         ),
     ] = None,
+    distributed: Annotated[
+        bool,
+        typer.Option(
+            "--distributed",
+            help="Share every minibatch among the processes that mpiexec has started.",
+            rich_help_panel=PLACE,
+        ),
+    ] = False,
+    communicator: Annotated[
+        str, typer.Option(help="What sums their gradients: mpi, or nccl between CuPy's GPUs.", rich_help_panel=PLACE)
+    ] = "mpi",
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors and warnings alone.")] = False,
 ) -> None:
     """Train a network, score it, and leave it in a folder with its curves.
@@ -175,60 +190,99 @@ def train(
     """
     from datetime import datetime
 
+    from xpmlp.communicators import open_communicator
     from xpmlp.experiments import prepare
     from xpmlp.runs import RunFolder
 
-    options = parse_options(
-        dataset=dataset,
-        target=target,
-        data_dir=data_dir,
-        validation=validation,
-        test=test,
-        scaling=scaling,
-        hidden=hidden,
-        activation=activation,
-        dropout=dropout,
-        input_dropout=input_dropout,
-        init=init,
-        l1=l1,
-        l2=l2,
-        optimizer=optimizer,
-        learning_rate=learning_rate,
-        momentum=momentum,
-        nesterov=nesterov,
-        weight_decay=weight_decay,
-        schedule=schedule,
-        mode=mode,
-        epochs=epochs,
-        batch_size=batch_size,
-        seed=seed,
-        backend=backend,
-        device=device,
-        dtype=dtype,
-        precision=precision,
-        no_graph=no_graph,
-    )
-    if resume is not None:
-        check_alone(context, FREE)
-        folder = RunFolder(resume)
-        kept = folder.options()
-        experiment = prepare(replace(kept, data_dir=options.data_dir or kept.data_dir), progress=not quiet)
-    else:
-        folder = RunFolder(out) if out is not None else RunFolder.default(dataset, datetime.now().astimezone())
-        folder.check_free(overwrite=overwrite)
-        experiment = prepare(options, progress=not quiet)
-        announce(experiment.backend.reason, experiment.backend.name)
-        if not quiet and experiment.dataset.feature_names is None and dataset.lower().endswith(".csv"):
-            say(f"{dataset} has no header: its first line is taken as an example, its last column as the label.")
-    records: list[Record] = []
-    resumption = None
-    with folder.locked():
+    def read() -> Options:
         if resume is not None:
-            resumption = _take_up(experiment, folder, records)
+            check_alone(context, FREE)
+        return parse_options(
+            dataset=dataset,
+            target=target,
+            data_dir=data_dir,
+            validation=validation,
+            test=test,
+            scaling=scaling,
+            hidden=hidden,
+            activation=activation,
+            dropout=dropout,
+            input_dropout=input_dropout,
+            init=init,
+            l1=l1,
+            l2=l2,
+            optimizer=optimizer,
+            learning_rate=learning_rate,
+            momentum=momentum,
+            nesterov=nesterov,
+            weight_decay=weight_decay,
+            schedule=schedule,
+            mode=mode,
+            epochs=epochs,
+            batch_size=batch_size,
+            seed=seed,
+            backend=backend,
+            device=device,
+            dtype=dtype,
+            precision=precision,
+            no_graph=no_graph,
+        )
+
+    if not distributed and communicator != "mpi":
+        raise InputError(f"--communicator {communicator} is of several processes: give --distributed too, or neither.")
+    with Job(open_communicator(communicator) if distributed else None) as job:
+        options = job.alike("options", read)
+        if resume is not None:
+            folder = RunFolder(resume)
+            kept = job.first(folder.options)
+            options = replace(kept, data_dir=options.data_dir or kept.data_dir)
         else:
-            folder.check_free(overwrite=overwrite)  # again: another run may have begun there
-            folder.start(experiment)
-        _run(experiment, folder, records, resumption, _Due(checkpoint_every, checkpoint_seconds), quiet=quiet)
+            folder = RunFolder(out) if out is not None else RunFolder.default(dataset, datetime.now().astimezone())
+            job.first(lambda: folder.check_free(overwrite=overwrite))
+        quiet = quiet or not job.is_first
+        experiment = job.in_turn(lambda: prepare(options, progress=not quiet, communicator=job.communicator))
+        _introduce(job, experiment, dataset if resume is None else None, quiet=quiet)
+        records: list[Record] = []
+        with ExitStack() as held:
+            begin = partial(_begin, held, experiment, folder, records, new=resume is None, overwrite=overwrite)
+            resumption = job.first(begin)
+            due = _Due(checkpoint_every, checkpoint_seconds)
+            code = job.lead(
+                lambda: _run(experiment, folder, records, resumption, due, quiet=quiet),
+                others=lambda: _accompany(experiment, resumption),
+            )
+    if code:
+        raise typer.Exit(code)
+
+
+def _introduce(job: Job, experiment: Experiment, source: str | None, *, quiet: bool) -> None:
+    """Say what was decided for a new run, from the `source` given, and who trains; see that all have the same data."""
+    from xpmlp.experiments import fingerprint
+
+    backend, dataset = experiment.backend, experiment.dataset
+    if source is not None and job.is_first:
+        announce(backend.reason, backend.name)
+        if not quiet and dataset.feature_names is None and source.lower().endswith(".csv"):
+            say(f"{source} has no header: its first line is taken as an example, its last column as the label.")
+    if (ranks := job.communicator) is None:
+        return
+    ranks.check_same("data", fingerprint(dataset))
+    if not quiet and ranks.size == 1:
+        say("A job of one rank: for more, start it with mpiexec -n N xpmlp train ... --distributed")
+    elif not quiet:
+        say("; ".join(filter(None, [f"{ranks.size} ranks, by {ranks.library}", ranks.route(backend)])))
+
+
+def _begin(
+    held: ExitStack, experiment: Experiment, folder: RunFolder, records: list[Record], *, new: bool, overwrite: bool
+) -> Resumption | None:
+    """Take the folder, as long as `held` holds it, for a new run or for one that goes on."""
+    held.enter_context(folder.locked())
+    if not new:
+        return _take_up(experiment, folder, records)
+    folder.check_free(overwrite=overwrite)  # again: another run may have begun there
+    folder.start(experiment)
+    return None
 
 
 def _take_up(experiment: Experiment, folder: RunFolder, records: list[Record]) -> Resumption:
@@ -256,15 +310,13 @@ def _run(
     due: _Due,
     *,
     quiet: bool,
-) -> None:
-    """Train, save what was learnt and say how it ended."""
-    from xpmlp.errors import DivergenceError, OutOfMemoryError
-
-    failure: str | None = None
+) -> int:
+    """Train, save what was learnt and say how it ended: return the exit code."""
+    failure: DivergenceError | OutOfMemoryError | None = None
     try:
         _follow(experiment, folder, records, resumption, due, quiet=quiet)
     except (DivergenceError, OutOfMemoryError) as error:
-        failure = str(error)
+        failure = error
         folder.write_log(f"failed: {failure}")
     _save(experiment, folder, records)
     done = not failure and records[-1].complete and len(records) == experiment.recipe.epochs
@@ -273,15 +325,22 @@ def _run(
     if not quiet:
         _summarise(experiment, folder, records)
     if failure:
-        say(f"Error: {failure}")
-        raise typer.Exit(FAILED)
+        raise failure
     if not done:
         say(f"Interrupted in epoch {records[-1].epoch}; what was learnt so far is saved.")
         if folder.checkpoint.exists():
             say(f"To go on: xpmlp train --resume {folder.path}")
         else:
             say("There is no checkpoint to go on from: one is written at the end of an epoch.")
-        raise typer.Exit(INTERRUPTED)
+        return INTERRUPTED
+    return 0
+
+
+def _accompany(experiment: Experiment, resumption: Resumption | None) -> None:
+    """Train as one of the ranks that write and say nothing."""
+    with stopping_on_interrupt(quiet=True) as should_stop:
+        for _ in experiment.records(should_stop, resume=resumption):
+            pass
 
 
 class _Due:
@@ -347,9 +406,10 @@ def _headline(experiment: Experiment) -> str:
     sizes = "-".join(map(str, experiment.model.network.sizes))
     options, backend = experiment.options, experiment.backend
     batch_size = min(options.batch_size, experiment.sets["train"][0].shape[0])
+    ranks = "" if experiment.communicator is None else f", {experiment.communicator.size} ranks"
     return (
         f"{experiment.dataset.name}: {sizes}, {options.optimizer} at {options.highest_rate:g}, "
-        f"K = {batch_size}, {backend.name} on {backend.device_name} in {backend.dtype}"
+        f"K = {batch_size}, {backend.name} on {backend.device_name} in {backend.dtype}{ranks}"
     )
 
 

@@ -1,0 +1,86 @@
+"""The model of scaling, the benchmark in its shortest form, and the page that shows what it measured."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmark_distributed import tables
+from scaling.model import ASSUMED, Compute, Link, Step, fit_compute, fit_link
+
+ROOT = Path(__file__).parent.parent
+SCRIPT = ROOT / "scripts" / "benchmark_distributed.py"
+MEASURED = ROOT / "benchmarks" / "distributed-cpu-2-cores.json"
+PAGE = (ROOT / "docs" / "scaling.md").read_text(encoding="utf-8")
+
+STEP = Step(Compute(1e-3, 1e-5), Link(1e-5, 1e9), 10**6)
+
+
+def test_a_step_takes_its_own_work_and_the_sum_over_the_ranks():
+    assert STEP.seconds(1, 100) == pytest.approx(1e-3 + 100e-5)
+    assert STEP.seconds(4, 100) == pytest.approx(1e-3 + 25e-5 + 4 * 1e-5 + 2 * 3 / 4 * 1e-3)
+    assert STEP.seconds(5, 100) == pytest.approx(1e-3 + 20e-5 + 6 * 1e-5 + 2 * 4 / 5 * 1e-3)
+    assert STEP.efficiency(1, 100) == 1
+
+
+@pytest.mark.parametrize("ranks", [2, 8, 64, 512])
+def test_from_the_least_batch_on_ranks_are_half_efficient(ranks):
+    least = STEP.least_batch(ranks)
+    assert STEP.efficiency(ranks, least) == pytest.approx(0.5)
+    assert STEP.efficiency(ranks, 1.1 * least) > 0.5
+
+
+def test_the_fastest_number_of_ranks_is_none_where_sums_take_longer_than_they_save():
+    assert STEP.fastest(10) == 1
+    assert STEP.fastest(1000) == min((2**k for k in range(13)), key=lambda ranks: STEP.seconds(ranks, 1000))
+    assert Step(STEP.compute, Link(0.0, 1e30), 1).fastest(1000) == 4096
+
+
+def test_the_constants_are_found_again_from_what_they_give():
+    compute = fit_compute({rows: STEP.seconds(1, rows) for rows in (64, 256, 1024)})
+    assert (compute.fixed, compute.row) == pytest.approx((1e-3, 1e-5))
+    for ranks in (2, 3):
+        link = fit_link({size: STEP.link.sum_seconds(ranks, size) for size in (8, 1000, 10**6)}, ranks)
+        assert (link.latency, link.bandwidth) == pytest.approx((1e-5, 1e9))
+
+
+def test_the_benchmark_measures_every_case_and_writes_its_tables(tmp_path):
+    pytest.importorskip("mpi4py", reason="the extra mpi is not installed")
+    if not (Path(sys.executable).parent / "mpiexec").exists():
+        pytest.skip("there is no mpiexec beside Python: pip install mpich")
+    out = tmp_path / "measured.json"
+    arguments = [sys.executable, str(SCRIPT), "--rounds", "1", "--seconds", "0", "--out", str(out)]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False)  # noqa: S603 - our own script
+    assert done.returncode == 0, done.stderr
+    report = json.loads(out.read_text())
+    assert done.stdout.splitlines() == list(tables(report))
+    assert report["networks"] == {"784-50-10": 159_044, "784-512-512-10": 2_678_828}
+    cases = {(step["network"], step["ranks"], step["shared"], step["batch"]) for step in report["steps"]}
+    batches = {(1, False): (64, 256, 1024), (1, True): (64, 256, 1024), (2, True): (64, 256, 512, 1024)}
+    assert cases == {(net, *key, k) for net in report["networks"] for key, sizes in batches.items() for k in sizes}
+    assert all(0 <= step["communication"] < 1 and step["seconds"] > 0 for step in report["steps"])
+    assert all(step["communication"] == 0 for step in report["steps"] if not step["shared"])
+    assert {taken["ranks"] for taken in report["sums"]} == {2}
+    for name in ("one process", "(weak)", *ASSUMED):
+        assert name in done.stdout
+
+
+def test_numbers_of_ranks_without_one_are_refused():
+    arguments = [sys.executable, str(SCRIPT), "--ranks", "2,4"]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False)  # noqa: S603 - as above
+    assert done.returncode == 2
+    assert done.stderr.startswith("Error: --ranks is '2,4', but must hold 1")
+
+
+def test_the_page_has_the_tables_of_what_was_measured():
+    begin, end = "<!-- measured -->\n", "\n<!-- end -->"
+    assert PAGE.count(begin) == PAGE.count(end) == 1
+    shown = PAGE.partition(begin)[2].partition(end)[0]
+    if MEASURED.exists():
+        assert shown.splitlines() == list(tables(json.loads(MEASURED.read_text(encoding="utf-8"))))
+    else:
+        assert shown == "Not measured yet."

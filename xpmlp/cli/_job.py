@@ -1,0 +1,107 @@
+"""The processes that a command runs in: this one alone, or the ranks of a job, of which the first one speaks."""
+
+from __future__ import annotations
+
+import traceback
+import warnings
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
+
+import typer
+
+from xpmlp.cli._terminal import FAILED, INTERRUPTED, explain, say
+from xpmlp.errors import EXPECTED, DivergenceError, XpmlpWarning
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from xpmlp.communicators import Communicator
+
+__all__ = ["Job"]
+
+Value = TypeVar("Value")
+
+
+class Job:
+    """A context in which an error on one rank ends all, with one message; without a communicator, nothing at all.
+
+    Parameters
+    ----------
+    communicator : Communicator, optional
+        The ranks. The first one's warnings are shown alone.
+
+    Attributes
+    ----------
+    communicator : Communicator or None
+        As given.
+    is_first : bool
+        Whether this is the one process that prints and writes.
+    """
+
+    def __init__(self, communicator: Communicator | None = None) -> None:
+        self.communicator = communicator
+        self.is_first = communicator is None or communicator.rank == 0
+
+    def __enter__(self) -> Self:
+        if not self.is_first:
+            warnings.simplefilter("ignore", XpmlpWarning)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        ranks = self.communicator
+        if ranks is None:
+            return
+        from xpmlp.communicators import JointError
+
+        if error is None:
+            ranks.close()
+        elif isinstance(error, JointError | DivergenceError):  # a divergence is seen by all: their weights are the same
+            cause, rank = (error.error, error.rank) if isinstance(error, JointError) else (error, None)
+            message, code = explain(cause)
+            if self.is_first:
+                say(f"Error{self._on(rank)}: {message}")
+            ranks.close()
+            raise typer.Exit(code)
+        elif isinstance(error, EXPECTED):
+            message, code = explain(error)
+            say(f"Error{self._on(ranks.rank)}: {message}")
+            ranks.abort(code)
+        elif isinstance(error, KeyboardInterrupt):  # the second Ctrl-C
+            ranks.abort(INTERRUPTED)
+        else:
+            traceback.print_exception(error)
+            ranks.abort(FAILED)
+
+    def _on(self, rank: int | None) -> str:
+        size = 1 if self.communicator is None else self.communicator.size
+        return "" if rank is None or size == 1 else f" on rank {rank} of {size}"
+
+    def together(self, call: Callable[[], Value]) -> Value:
+        """Call a function on every rank; an error on one is one on all."""
+        return call() if self.communicator is None else self.communicator.together(call)
+
+    def alike(self, what: str, call: Callable[[], Value]) -> Value:
+        """Do so, where all results must be the same."""
+        value = self.together(call)
+        if self.communicator is not None:
+            self.communicator.check_same(what, value)
+        return value
+
+    def in_turn(self, call: Callable[[], Value]) -> Value:
+        """Do so, first on the first rank of each machine."""
+        return call() if self.communicator is None else self.communicator.in_turn(call)
+
+    def first(self, call: Callable[[], Value]) -> Value:
+        """Call a function on the first rank, and give its result, or its error, to all."""
+        return call() if self.communicator is None else self.communicator.first(call)
+
+    def lead(self, call: Callable[[], Value], *, others: Callable[[], Any]) -> Value:
+        """Call a function on the first rank and another on the others; give the first one's result to all.
+
+        Its errors end the job, unless they are known to all.
+        """
+        if self.communicator is None:
+            return call()
+        return cast("Value", self.communicator.broadcast(call() if self.is_first else others()))
