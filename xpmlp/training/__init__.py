@@ -1,0 +1,12 @@
+"""Training: a step, a trainer that takes an epoch of steps, and a loop over epochs that yields a record of each.
+
+The loop serves the command line; `estimators`, which keep to scikit-learn's rules, go by the trainer. The host is
+synchronised with once an epoch, to read that epoch's sums.
+"""
+
+from xpmlp.training._loop import Record, Resumption, train
+from xpmlp.training._recipe import Recipe, steps_per_epoch
+from xpmlp.training._step import State, make_step
+from xpmlp.training._trainer import Reading, Trainer
+
+__all__ = ["Reading", "Recipe", "Record", "Resumption", "State", "Trainer", "make_step", "steps_per_epoch", "train"]

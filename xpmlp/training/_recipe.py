@@ -1,0 +1,68 @@
+"""How to train."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from xpmlp.checks import check_choice, check_number
+from xpmlp.network import MODES
+from xpmlp.optimizers import Adam
+from xpmlp.penalties import ElasticNet
+from xpmlp.schedules import Constant
+
+if TYPE_CHECKING:
+    from xpmlp.optimizers import Optimizer
+    from xpmlp.schedules import Schedule
+
+__all__ = ["Recipe", "steps_per_epoch"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train.
+
+    Attributes
+    ----------
+    optimizer : Optimizer
+        The update rule.
+    schedule : Schedule
+        Its learning rate at each step.
+    penalty : ElasticNet
+        On the weights.
+    mode : {"matrix", "loop"}
+        All rows of a minibatch at once, or row by row with the gradients averaged: the same gradients.
+    batch_size : int
+        Examples of a minibatch; the last of an epoch is smaller where this does not divide their number.
+    epochs : int
+        Passes over the examples, each in an order of its own.
+    seed : int
+        Of these orders and of dropout's masks: the same ones on every backend.
+    penalised : bool
+        Whether the loss that is summed over an epoch has the penalty in it, as scikit-learn's has.
+
+    Raises
+    ------
+    InputError
+        For a value out of bounds.
+    """
+
+    optimizer: Optimizer = field(default_factory=Adam)
+    schedule: Schedule = Constant(1e-3)  # noqa: RUF009 - it is immutable
+    penalty: ElasticNet = field(default_factory=ElasticNet)
+    mode: str = "matrix"
+    batch_size: int = 64
+    epochs: int = 20
+    seed: int = 0
+    penalised: bool = False
+
+    def __post_init__(self) -> None:
+        check_choice("mode", self.mode, MODES)
+        check_number("batch size", self.batch_size, at_least=1, integer=True)
+        check_number("epochs", self.epochs, at_least=1, integer=True)
+        check_number("seed", self.seed, at_least=0, integer=True)
+
+
+def steps_per_epoch(n: int, batch_size: int) -> int:
+    """Return the number of minibatches of `n` examples, the smaller last one included (3.1.6)."""
+    return -(-n // min(batch_size, n))
