@@ -10,7 +10,7 @@ import numpy as np
 from xpmlp.backends._base import Backend, Status, unknown_device
 from xpmlp.backends._memory import keep_freed_memory
 from xpmlp.backends._namespaces import replacing
-from xpmlp.backends._shortcuts import SHORTCUTS
+from xpmlp.backends._numpy_shortcuts import SHORTCUTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,7 +9,7 @@ from scipy import sparse
 
 from xpmlp.backends._namespaces import replacing
 from xpmlp.backends._numpy import NumpyBackend
-from xpmlp.backends._shortcuts import SHORTCUTS
+from xpmlp.backends._numpy_shortcuts import SHORTCUTS
 
 __all__ = ["SparseNumpyBackend"]
 

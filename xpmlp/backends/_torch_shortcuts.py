@@ -1,0 +1,48 @@
+"""Functions of torch on the CPU by a faster way: what each saves is in docs/performance.md."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+from xpmlp.backends._namespaces import replacing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
+
+    from xpmlp.types import Array, Namespace
+
+__all__ = ["with_shortcuts"]
+
+
+def with_shortcuts(torch: ModuleType, standard: Namespace) -> Namespace:
+    """Return torch's functions as the standard has them, some of them by a faster way.
+
+    In work by elements, as `xpmlp.elementwise` marks it, an array of zeros is one zero that is seen as many: none is
+    filled, and nobody writes to it there.
+
+    Parameters
+    ----------
+    torch : module
+        The library.
+    standard : namespace
+        Its functions as array-api-compat has them.
+    """
+
+    def astype(x: Array, dtype: Any, /, *, copy: bool = True, device: Any = None) -> Array:
+        if x.dtype == torch.bool:
+            x = x.view(torch.uint8)  # of integers torch converts many at a time, of truth values one by one
+        return standard.astype(x, dtype, copy=copy, device=device)
+
+    @functools.cache
+    def zero(dtype: Any) -> Array:
+        return torch.zeros((), dtype=dtype)
+
+    within = replacing(standard, astype=astype, zeros_like=lambda x: zero(x.dtype).expand(x.shape))
+
+    @functools.cache
+    def fused(body: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda _, *arrays, **settings: body(within, *arrays, **settings)
+
+    return replacing(standard, astype=astype, fused=fused)
