@@ -31,7 +31,6 @@ from xpmlp.cli import main as main_of_xpmlp
 if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
 
-FREE = ("--quiet", "--checkpoint-seconds", "0")  # also of a run that is resumed
 CONFIGURATIONS = {
     "sgd in float32": "--optimizer sgd",
     "sgd with momentum in float64": "--optimizer sgd --momentum 0.9 --schedule step --dtype float64",
@@ -113,7 +112,7 @@ class Killer:
     def train(self, name: str, folder: Path) -> BaseProcess:
         """Begin a run of a configuration."""
         always = ("circles", "--hidden", "8", "--epochs", str(self._epochs), "--overwrite")
-        return begin("train", *always, *FREE, *CONFIGURATIONS[name].split(), "--out", str(folder))
+        return begin("train", *always, "--quiet", *CONFIGURATIONS[name].split(), "--out", str(folder))
 
     def leave_alone(self, name: str) -> float:
         """Train to the end; return the seconds."""
@@ -139,7 +138,7 @@ class Killer:
         files = {file.name for file in folder.iterdir()} if folder.exists() else set()
         self.in_checkpoints += any("next-checkpoint" in file for file in files)
         if files & {"checkpoint.safetensors", "previous-checkpoint.safetensors"}:
-            return begin("train", "--resume", str(folder), *FREE)
+            return begin("train", "--resume", str(folder), "--quiet")
         if "model.safetensors" in files:
             return None
         self.before_checkpoints += 1

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from xpmlp import InputError
-from xpmlp.checkpoints import load_checkpoint, load_model, previous, save_checkpoint
-from xpmlp.cli._train import _Due
+from xpmlp.checkpoints import line_of, load_checkpoint, load_model, previous, save_checkpoint
+from xpmlp.cli._train import _Checkpoints
 from xpmlp.experiments import prepare
 from xpmlp.options import Options
 
@@ -30,6 +30,10 @@ def weights(experiment, record):
     return [experiment.backend.to_numpy(p) for layer in record.layers for p in layer]
 
 
+def save(experiment, records, path):
+    save_checkpoint(["a", "b"], records[-1], [line_of(r) for r in records], experiment.backend.to_numpy, path)
+
+
 @pytest.mark.parametrize("name", CONFIGURATIONS)
 @pytest.mark.parametrize("epoch", [1, 4])
 def test_a_resumed_run_ends_with_the_same_weights_and_scores(backend_name, tmp_path, name, epoch):
@@ -40,7 +44,7 @@ def test_a_resumed_run_ends_with_the_same_weights_and_scores(backend_name, tmp_p
     for record in experiment.records():
         records.append(record)
         if record.epoch == epoch:
-            save_checkpoint(["a", "b"], records, experiment.backend.to_numpy, path)
+            save(experiment, records, path)
     checkpoint = load_checkpoint(path)
     assert [record.epoch for record in checkpoint.records] == list(range(1, epoch + 1))
     assert checkpoint.records[-1].scores == records[epoch - 1].scores
@@ -62,7 +66,7 @@ def a_checkpoint(tmp_path):
     records, path = [], tmp_path / "checkpoint.safetensors"
     for record in experiment.records():
         records.append(record)
-        save_checkpoint(["a", "b"], records, experiment.backend.to_numpy, path)
+        save(experiment, records, path)
     return path
 
 
@@ -108,15 +112,51 @@ def test_a_model_is_no_checkpoint_and_a_checkpoint_no_model(checkpoint, tmp_path
 
 def test_a_record_from_a_file_is_nothing_to_go_on_from(checkpoint):
     with pytest.raises(InputError, match="no state to go on with"):
-        save_checkpoint(["a", "b"], load_checkpoint(checkpoint).records, np.asarray, checkpoint)
+        save_checkpoint(["a", "b"], load_checkpoint(checkpoint).records[-1], [], np.asarray, checkpoint)
+
+
+class Folder:
+    """Keeps the epochs that checkpoints were written after."""
+
+    def __init__(self):
+        self.written = []
+
+    def save_checkpoint(self, experiment, records):  # noqa: ARG002 - as a run's
+        self.written.append(records[-1].epoch)
+
+
+def records_to(epoch, *, complete=True, state=True):
+    return [
+        SimpleNamespace(epoch=number, complete=complete or number < epoch, state=state or None)
+        for number in range(1, epoch + 1)
+    ]
 
 
 @pytest.mark.parametrize(
     ("every", "seconds", "expected"), [(1, 0, [1, 2, 3, 4]), (2, 0, [2, 4]), (0, 0, []), (1, 99, [])]
 )
-def test_checkpoints_may_be_rarer_or_none(checkpoint, every, seconds, expected):
-    record = load_checkpoint(checkpoint).records[-1]
-    due = _Due(every, seconds)
-    epochs = [epoch for epoch in range(1, 5) if due(replace(record, epoch=epoch))]
-    assert epochs == expected
-    assert not due(replace(record, epoch=12, complete=False))
+def test_checkpoints_may_be_rarer_or_none(every, seconds, expected):
+    folder = Folder()
+    checkpoints = _Checkpoints(None, folder, every, seconds)
+    for epoch in range(1, 5):
+        checkpoints.write_if_due(records_to(epoch))
+    checkpoints.write_if_due(records_to(12, complete=False))
+    assert folder.written == expected
+
+
+@pytest.mark.parametrize(("every", "seconds", "expected"), [(1, 0, [2, 3]), (2, 0, [2, 3]), (1, 99, [3]), (0, 0, [])])
+def test_a_run_that_is_told_to_end_has_one_of_its_last_whole_epoch(every, seconds, expected):
+    folder = Folder()
+    checkpoints = _Checkpoints(None, folder, every, seconds)
+    for epoch in (2, 3):
+        checkpoints.write_if_due(records_to(epoch))
+    checkpoints.write_last(records_to(4, complete=False))
+    assert folder.written == expected
+
+
+def test_a_run_that_ends_before_an_epoch_is_done_leaves_the_checkpoint_that_it_went_on_from():
+    folder = Folder()
+    checkpoints = _Checkpoints(None, folder, 1, 0)
+    checkpoints.write_last(records_to(1, complete=False))
+    checkpoints.write_last(records_to(3, state=False))  # as read from a checkpoint
+    assert folder.written == []

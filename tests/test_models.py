@@ -142,7 +142,7 @@ def rewrite(path, *, arrays=None, **changes):
         description = json.loads(file.metadata()["xpmlp"]) | changes
     description.pop("sha256")
     arrays = load_file(path) | (arrays or {})
-    description["sha256"] = _digest(arrays, description)
+    description["sha256"] = _digest(arrays, description, "")
     save_file(arrays, path, {"xpmlp": json.dumps(description)})
 
 

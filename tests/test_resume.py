@@ -8,15 +8,15 @@ import subprocess
 import sys
 import time
 import warnings
+from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from xpmlp.checkpoints import load_checkpoint, load_model
 from xpmlp.cli import main
-from xpmlp.cli._train import _Due
 
 
 def command(*arguments):
@@ -30,7 +30,7 @@ def xpmlp(folder, *arguments, **options):
 def begin(folder, *arguments):
     """Start a training and wait for its first checkpoint."""
     process = subprocess.Popen(  # noqa: S603 - our own command
-        command("train", "circles", "--out", "run", *EACH, *arguments), cwd=folder, stderr=subprocess.PIPE, text=True
+        command("train", "circles", "--out", "run", *arguments), cwd=folder, stderr=subprocess.PIPE, text=True
     )
     for _ in range(600):
         if (folder / "run" / "checkpoint.safetensors").exists():
@@ -46,7 +46,6 @@ def rows_of(folder):
     return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
 
 
-EACH = ("--checkpoint-seconds", "0")  # a checkpoint after each epoch
 LONG = ("--epochs", "100", "--hidden", "8", "--dropout", "0.2", "--optimizer", "adamw")
 
 
@@ -58,7 +57,7 @@ def test_killed_runs_go_on_to_the_same_bytes(tmp_path):
         process.kill()
         process.communicate()
         process = subprocess.Popen(  # noqa: S603 - our own command
-            command("train", "--resume", "run", *EACH), cwd=tmp_path, stderr=subprocess.PIPE, text=True
+            command("train", "--resume", "run"), cwd=tmp_path, stderr=subprocess.PIPE, text=True
         )
         process.stderr.readline()  # it is under way
         time.sleep(0.15)
@@ -133,7 +132,7 @@ def test_resuming_refuses_other_options_changed_configurations_and_runs_without_
 
 def test_a_full_disk_ends_the_run_and_leaves_the_last_good_checkpoint(tmp_path):
     """Files are limited to 12 KiB, which the checkpoint outgrows as its records add up."""
-    arguments = " ".join(command("train", "circles", "--out", "run", "--epochs", "60", "--hidden", "8", *EACH))
+    arguments = " ".join(command("train", "circles", "--out", "run", "--epochs", "60", "--hidden", "8"))
     limited = ["bash", "-c", f"ulimit -f 12; exec {arguments}"]
     done = subprocess.run(limited, cwd=tmp_path, capture_output=True, text=True, check=False)  # noqa: S603 - as above
     assert done.returncode in {1, 2}
@@ -214,7 +213,7 @@ def cli(monkeypatch, tmp_path):
 
 
 def test_a_run_that_ends_between_its_last_checkpoint_and_its_model_is_only_saved(cli, tmp_path, monkeypatch):
-    quick = ("--epochs", "3", "--hidden", "4", "--quiet", *EACH)
+    quick = ("--epochs", "3", "--hidden", "4", "--quiet")
     assert cli("train", "circles", "--out", "whole", *quick) == 0
 
     def end(*_):
@@ -233,7 +232,7 @@ def test_a_run_that_ends_between_its_last_checkpoint_and_its_model_is_only_saved
 
 def test_a_resumed_run_that_diverges_at_once_keeps_the_weights_of_its_checkpoint(cli, tmp_path):
     growing = ("--optimizer", "sgd", "--learning-rate", "1", "--l2", "2", "--batch-size", "720")  # W <- -3 W
-    assert cli("train", "circles", *growing, "--epochs", "300", "--out", "run", "--quiet", *EACH) == 1
+    assert cli("train", "circles", *growing, "--epochs", "300", "--out", "run", "--quiet") == 1
     checkpoint = load_checkpoint(tmp_path / "run" / "checkpoint.safetensors")
     assert cli("train", "--resume", "run", "--quiet") == 1
     model = load_model(tmp_path / "run" / "model.safetensors")
@@ -241,19 +240,22 @@ def test_a_resumed_run_that_diverges_at_once_keeps_the_weights_of_its_checkpoint
         np.testing.assert_array_equal(kept.W, saved.W)
 
 
-@pytest.mark.parametrize(
-    ("seconds", "written"),
-    [(None, [1, 19]), (0.0, [*range(1, 31)]), (5.0, [10, 20, 30])],
-)
-def test_checkpoints_take_a_tenth_of_the_time_unless_it_is_said_how_often(monkeypatch, seconds, written):
-    """An epoch takes half a second here, and a checkpoint one."""
-    now = 0.0
-    monkeypatch.setattr("xpmlp.cli._train.time.monotonic", lambda: now)
-    due, found = _Due(1, seconds), []
-    for epoch in range(1, 31):
-        now += 0.5
-        if due(SimpleNamespace(epoch=epoch, complete=True)):
-            with due.writing():
-                now += 1.0
-            found.append(epoch)
-    assert found == written
+@pytest.mark.parametrize("rarely", [("--checkpoint-seconds", "1000"), ("--checkpoint-every", "7")])
+def test_a_run_that_is_told_to_end_leaves_a_checkpoint_of_its_last_whole_epoch(cli, tmp_path, monkeypatch, rarely):
+    """Wherever in an epoch that is, and however rarely checkpoints are written; 12 steps are an epoch."""
+    quick = ("--epochs", "6", "--hidden", "4", "--optimizer", "adam", "--dropout", "0.2", "--quiet")
+    assert cli("train", "circles", "--out", "whole", *quick) == 0
+    asked = count(1)
+
+    @contextmanager
+    def told_in_the_fourth_epoch():
+        yield lambda: next(asked) > 3 * 13 + 4  # asked after each step and each epoch
+
+    with monkeypatch.context() as patched:
+        patched.setattr("xpmlp.cli._train.stopping_on_interrupt", told_in_the_fourth_epoch)
+        assert cli("train", "circles", "--out", "run", *quick, *rarely) == 130
+    assert load_checkpoint(tmp_path / "run" / "checkpoint.safetensors").resumption.epoch == 3
+    assert cli("train", "--resume", "run", "--quiet") == 0
+    one, other = tmp_path / "run", tmp_path / "whole"
+    assert (one / "model.safetensors").read_bytes() == (other / "model.safetensors").read_bytes()
+    assert rows_of(one) == rows_of(other)

@@ -1,5 +1,7 @@
 """Models and unfinished runs on disk: safetensors for the arrays, JSON in its metadata for the rest.
 
+The records of an unfinished run are lines of their own, so that each is written out once in the run, and not each time.
+
 Loading a file never runs code. A SHA-256 of all that a file says stands in it: what has changed since is refused.
 """
 
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Checkpoint",
     "drop_checkpoints",
+    "line_of",
     "load_checkpoint",
     "load_model",
     "previous",
@@ -123,8 +126,15 @@ def load_model(path: str | Path) -> Model:
     return model
 
 
+def line_of(record: Record) -> str:
+    """Write out all of a record but its weights and its state, as a checkpoint has it."""
+    names = ("epoch", "seconds", "examples", "examples_per_second", "learning_rate", "loss", "complete")
+    scores = {part: asdict(score) for part, score in record.scores.items()}
+    return json.dumps({name: getattr(record, name) for name in names} | {"scores": scores})
+
+
 def save_checkpoint(
-    run: list[str], records: Sequence[Record], to_numpy: Callable[[Array], np.ndarray], path: Path
+    run: list[str], last: Record, lines: Sequence[str], to_numpy: Callable[[Array], np.ndarray], path: Path
 ) -> None:
     """Write what it takes to go on with a run, beside the checkpoint before, which is kept as ``previous-...``.
 
@@ -132,14 +142,15 @@ def save_checkpoint(
     ----------
     run : list of str
         As in `Checkpoint`.
-    records : sequence of Record
-        Of all epochs; the last one's weights and state are those to go on with.
+    last : Record
+        Of the epoch to go on after, with weights and state.
+    lines : sequence of str
+        The records of all epochs up to it, each as `line_of` has it.
     to_numpy : callable
         `Backend.to_numpy`.
     path : Path
         Where.
     """
-    last = records[-1]
     if last.state is None:
         raise InputError("the last record has no state to go on with: it was read from a file.")
     optimizer = last.state.optimizer
@@ -154,10 +165,9 @@ def save_checkpoint(
         "run": run,
         "steps": int(to_numpy(last.state.t)),
         "optimizer": type(optimizer).__name__,
-        "records": [_plain(record) for record in records],
     }
     fresh = path.with_name(f"next-{path.name}")
-    _write(fresh, arrays, description)
+    _write(fresh, arrays, description, "\n".join(lines))
     if path.exists():
         path.replace(previous(path))
     fresh.replace(path)
@@ -195,19 +205,20 @@ def _named(layers: Sequence[Layer]) -> dict[str, np.ndarray]:
     }
 
 
-def _digest(arrays: dict[str, np.ndarray], description: dict[str, Any]) -> str:
-    digest = hashlib.sha256(json.dumps(description, sort_keys=True).encode())
+def _digest(arrays: dict[str, np.ndarray], description: dict[str, Any], records: str) -> str:
+    digest = hashlib.sha256(json.dumps(description, sort_keys=True).encode() + records.encode())
     for name in sorted(arrays):
         digest.update(f"{name} {arrays[name].dtype.str} {arrays[name].shape}".encode())
         digest.update(arrays[name].tobytes())
     return digest.hexdigest()
 
 
-def _write(path: Path, arrays: dict[str, np.ndarray], description: dict[str, Any]) -> None:
+def _write(path: Path, arrays: dict[str, np.ndarray], description: dict[str, Any], records: str = "") -> None:
     contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     plain = json.loads(json.dumps({"format": FORMAT, **description}))  # as it will be read
-    text = json.dumps({"sha256": _digest(contiguous, plain), **plain})
-    write_whole(path, save(contiguous, metadata={"xpmlp": text}))
+    text = json.dumps({"sha256": _digest(contiguous, plain, records), **plain})
+    log = {"records": records} if records else {}
+    write_whole(path, save(contiguous, metadata={"xpmlp": text, **log}))
 
 
 def _read(path: Path, kind: str, build: Callable[[dict[str, Any], dict[str, np.ndarray]], Any]) -> Any:
@@ -228,11 +239,12 @@ def _read(path: Path, kind: str, build: Callable[[dict[str, Any], dict[str, np.n
         description = json.loads(metadata["xpmlp"])
         if description["format"] != FORMAT:
             raise InputError(f"it has format {description['format']}, but this version of xpmlp reads format {FORMAT}.")
-        if description.pop("sha256") != _digest(arrays, description):
+        records = metadata.get("records", "")
+        if description.pop("sha256") != _digest(arrays, description, records):
             raise InputError("it has changed since it was written: its SHA-256 does not match.")
         if description["kind"] != kind:
             raise InputError(f"it is a {description['kind']}.")
-        return build(description, arrays)
+        return build({**description, "records": records}, arrays)
     except XpmlpError as error:
         raise InputError(f"{path} does not describe a {kind}: {error}") from error
     except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
@@ -279,17 +291,10 @@ def _checkpoint(description: dict[str, Any], arrays: dict[str, np.ndarray]) -> C
     fields = {field: sum(name.startswith(f"{field}.") for name in arrays) for field in state._fields}
     optimizer = state(**{field: [arrays[f"{field}.{i}"] for i in range(count)] for field, count in fields.items()})
     layers = [Layer(arrays[f"W{n}"], arrays[f"b{n}"]) for n in range(1, sum(name[0] == "W" for name in arrays) + 1)]
-    records = [_record(values) for values in description["records"]]
+    records = [_record(json.loads(line)) for line in description["records"].splitlines()]
     nothing = np.array(0.0)
     resumed = State(optimizer, np.array(description["steps"]), nothing, nothing)
     return Checkpoint(description["run"], records, Resumption(records[-1].epoch, records[-1].seconds, layers, resumed))
-
-
-def _plain(record: Record) -> dict[str, Any]:
-    """Turn all of a record but weights and state into plain values."""
-    names = ("epoch", "seconds", "examples", "examples_per_second", "learning_rate", "loss", "complete")
-    scores = {part: asdict(score) for part, score in record.scores.items()}
-    return {name: getattr(record, name) for name in names} | {"scores": scores}
 
 
 def _record(values: dict[str, Any]) -> Record:

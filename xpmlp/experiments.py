@@ -6,6 +6,7 @@ import hashlib
 import math
 import os
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -88,6 +89,11 @@ class Experiment:
     recipe: Recipe
     sets: dict[str, tuple[Array | Scaled | Chunked, Array | None]]
     communicator: Communicator | None = None
+
+    @cached_property
+    def data_sha256(self) -> str:
+        """The fingerprint of the data, by which a run knows them again."""
+        return fingerprint(self.dataset)
 
     def records(
         self,

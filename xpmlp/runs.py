@@ -18,9 +18,16 @@ from filelock import FileLock, Timeout
 
 from xpmlp import __version__
 from xpmlp.backends import BACKENDS
-from xpmlp.checkpoints import drop_checkpoints, load_checkpoint, load_model, previous, save_checkpoint, save_model
+from xpmlp.checkpoints import (
+    drop_checkpoints,
+    line_of,
+    load_checkpoint,
+    load_model,
+    previous,
+    save_checkpoint,
+    save_model,
+)
 from xpmlp.errors import InputError
-from xpmlp.experiments import fingerprint
 from xpmlp.files import write_whole
 from xpmlp.options import Options
 
@@ -75,6 +82,7 @@ class RunFolder:
         self.confusion = path / "confusion.png"
         self.log = path / "train.log"
         self.lock = path / ".lock"
+        self._lines: list[str] = []  # the records in the last checkpoint, as it has them: each is written out once
 
     @property
     def _unfinished(self) -> bool:
@@ -158,6 +166,7 @@ class RunFolder:
             for file in self.files:
                 file.unlink()
             drop_checkpoints(self.checkpoint)
+            self._lines = []
             write_whole(self.config, (json.dumps(_configuration(experiment), indent=2) + "\n").encode())
             self._write_metrics([])
         except OSError as error:
@@ -169,8 +178,9 @@ class RunFolder:
             file.write(_lines([_row(record)]))
 
     def save_checkpoint(self, experiment: Experiment, records: Sequence[Record]) -> None:
-        """Write ``checkpoint.safetensors``; the one before is kept beside it."""
-        save_checkpoint(_run_of(experiment), records, experiment.backend.to_numpy, self.checkpoint)
+        """Write ``checkpoint.safetensors``, with all `records` since the start; the one before is kept beside it."""
+        self._lines += map(line_of, records[len(self._lines) :])
+        save_checkpoint(_run_of(experiment), records[-1], self._lines, experiment.backend.to_numpy, self.checkpoint)
 
     def resume(self, experiment: Experiment) -> tuple[Checkpoint, str]:
         """Find the newest good checkpoint, and bring ``metrics.csv`` back to its epoch.
@@ -194,6 +204,7 @@ class RunFolder:
                     f"the run in {self.path} cannot be gone on with: its {what} changed since its checkpoint was "
                     "written. Restore what was changed, or train anew."
                 )
+        self._lines = [line_of(record) for record in checkpoint.records]
         self._write_metrics(checkpoint.records)
         self.model.unlink(missing_ok=True)  # of the interruption: the checkpoint is ahead of it from now on
         return checkpoint, passed_over
@@ -325,7 +336,7 @@ def model_at(path: Path) -> Model:
 
 def _run_of(experiment: Experiment) -> list[str]:
     """Return what a run's configuration and its data come to, in a word each; data may be found in another folder."""
-    return [options_sha256(experiment.options), fingerprint(experiment.dataset)]
+    return [options_sha256(experiment.options), experiment.data_sha256]
 
 
 def options_sha256(options: Options) -> str:
@@ -370,7 +381,7 @@ def _configuration(experiment: Experiment) -> dict[str, Any]:
         },
         "data": {
             "name": dataset.name,
-            "sha256": fingerprint(dataset),
+            "sha256": experiment.data_sha256,
             "features": network.sizes[0],
             "classes": experiment.model.classes.tolist(),
             "examples": {part: int(X.shape[0]) for part, (X, _) in experiment.sets.items()},

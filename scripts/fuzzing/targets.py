@@ -20,7 +20,7 @@ from safetensors import safe_open
 from safetensors.numpy import save
 
 from xpmlp import Layer, Model, Network, Scaling, load_model, save_model
-from xpmlp.checkpoints import _digest, load_checkpoint, save_checkpoint
+from xpmlp.checkpoints import _digest, line_of, load_checkpoint, save_checkpoint
 from xpmlp.datasets import load_dataset, read_features
 from xpmlp.datasets._idx import read_idx
 from xpmlp.errors import XpmlpError
@@ -158,7 +158,7 @@ def _model_seeds(folder: Path) -> list[bytes]:
     state = State(AdamState(arrays, arrays), np.array(8.0), np.array(0.0), np.array(0.0))
     score = {"train": Score(0.5, 0.25)}
     record = Record(1, 0.5, 4, 8.0, 0.1, 0.5, score, layers, state, complete=True)
-    save_checkpoint(["configuration", "data"], [record], np.asarray, folder / "checkpoint")
+    save_checkpoint(["configuration", "data"], record, [line_of(record)], np.asarray, folder / "checkpoint")
     return [(folder / name).read_bytes() for name in ("model", "checkpoint")]
 
 
@@ -191,34 +191,36 @@ def _read_header(content: bytes, folder: Path) -> None:
 
 
 def _description_seeds(folder: Path) -> list[bytes]:
-    return [json.dumps(description).encode() for _, description in _parts(folder)]
+    return [f"{json.dumps(description)}\n{records}".encode() for _, description, records in _parts(folder)]
 
 
 @cache
-def _parts(folder: Path) -> list[tuple[dict[str, np.ndarray], dict[str, Any]]]:
-    """Give the arrays and the description, without its checksum, of each of the valid files."""
+def _parts(folder: Path) -> list[tuple[dict[str, np.ndarray], dict[str, Any], str]]:
+    """Give the arrays, the description, without its checksum, and the records of each of the valid files."""
     parts = []
     for content in _model_seeds(folder):
         with safe_open(_file(folder, "valid", content), framework="numpy") as file:
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dict
-            description = json.loads(file.metadata()["xpmlp"])
+            metadata = file.metadata()
+        description = json.loads(metadata["xpmlp"])
         del description["sha256"]
-        parts.append((arrays, description))
+        parts.append((arrays, description, metadata.get("records", "")))
     return parts
 
 
 def _read_description(content: bytes, folder: Path) -> None:
-    """Put the bytes into sound files as their description, with a checksum that is right."""
+    """Put the bytes into sound files as their description, a line, and records, with a checksum that is right."""
+    first, _, rest = content.partition(b"\n")
     try:
-        description = json.loads(content)
+        description, records = json.loads(first), rest.decode()
         text = json.dumps(description)
     except (ValueError, RecursionError):
         return
     if not isinstance(description, dict):
         return
-    for arrays, _ in _parts(folder):
-        text = json.dumps(description | {"sha256": _digest(arrays, description)})
-        _read_model(save(arrays, metadata={"xpmlp": text}), folder)
+    for arrays, *_ in _parts(folder):
+        text = json.dumps(description | {"sha256": _digest(arrays, description, records)})
+        _read_model(save(arrays, metadata={"xpmlp": text, "records": records}), folder)
 
 
 TARGETS = {

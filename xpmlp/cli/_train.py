@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -45,8 +45,6 @@ from xpmlp.errors import DivergenceError, InputError, OutOfMemoryError
 from xpmlp.options import DEFAULT_RATES, DEFAULT_SCHEDULES, Options
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from xpmlp.experiments import Experiment
     from xpmlp.runs import RunFolder
     from xpmlp.training import Record, Resumption
@@ -163,14 +161,8 @@ def train(
         int, typer.Option(help="Epochs from one checkpoint to the next; 0 for none.", min=0, rich_help_panel=RUN)
     ] = 1,
     checkpoint_seconds: Annotated[
-        float | None,
-        typer.Option(
-            help="Least time from one checkpoint to the next.",
-            show_default="nine times what the last one took",
-            min=0,
-            rich_help_panel=RUN,
-        ),
-    ] = None,
+        float, typer.Option(help="Least time from one checkpoint to the next.", min=0, rich_help_panel=RUN)
+    ] = 0.0,
     distributed: Annotated[
         bool,
         typer.Option(
@@ -246,9 +238,9 @@ def train(
         with ExitStack() as held:
             begin = partial(_begin, held, experiment, folder, records, new=resume is None, overwrite=overwrite)
             resumption = job.first(begin)
-            due = _Due(checkpoint_every, checkpoint_seconds)
+            checkpoints = _Checkpoints(experiment, folder, checkpoint_every, checkpoint_seconds)
             code = job.lead(
-                lambda: _run(experiment, folder, records, resumption, due, quiet=quiet),
+                lambda: _run(experiment, folder, records, resumption, checkpoints, quiet=quiet),
                 others=lambda: _accompany(experiment, resumption),
             )
     if code:
@@ -307,19 +299,24 @@ def _run(
     folder: RunFolder,
     records: list[Record],
     resumption: Resumption | None,
-    due: _Due,
+    checkpoints: _Checkpoints,
     *,
     quiet: bool,
 ) -> int:
     """Train, save what was learnt and say how it ended: return the exit code."""
     failure: DivergenceError | OutOfMemoryError | None = None
     try:
-        _follow(experiment, folder, records, resumption, due, quiet=quiet)
+        _follow(experiment, folder, records, resumption, checkpoints, quiet=quiet)
     except (DivergenceError, OutOfMemoryError) as error:
         failure = error
         folder.write_log(f"failed: {failure}")
-    _save(experiment, folder, records)
+    except KeyboardInterrupt:
+        _say_how_to_go_on(folder)
+        raise
     done = not failure and records[-1].complete and len(records) == experiment.recipe.epochs
+    if not done:
+        checkpoints.write_last(records)
+    _save(experiment, folder, records)
     if done:
         folder.finish()
     if not quiet:
@@ -327,13 +324,17 @@ def _run(
     if failure:
         raise failure
     if not done:
-        say(f"Interrupted in epoch {records[-1].epoch}; what was learnt so far is saved.")
-        if folder.checkpoint.exists():
-            say(f"To go on: xpmlp train --resume {folder.path}")
-        else:
-            say("There is no checkpoint to go on from: one is written at the end of an epoch.")
+        say(f"Interrupted {_point(records[-1])}; what was learnt so far is saved.")
+        _say_how_to_go_on(folder)
         return INTERRUPTED
     return 0
+
+
+def _say_how_to_go_on(folder: RunFolder) -> None:
+    if folder.checkpoint.exists():
+        say(f"To go on: xpmlp train --resume {folder.path}")
+    else:
+        say("There is no checkpoint to go on from: one is written at the end of an epoch.")
 
 
 def _accompany(experiment: Experiment, resumption: Resumption | None) -> None:
@@ -343,26 +344,28 @@ def _accompany(experiment: Experiment, resumption: Resumption | None) -> None:
             pass
 
 
-class _Due:
-    """Says after which epochs a checkpoint is written: by default, so that they take a tenth of the time at most."""
+class _Checkpoints:
+    """Writes checkpoints: after every so many whole epochs, but no more often than so many seconds, or never for 0."""
 
-    def __init__(self, every: int, seconds: float | None) -> None:
-        self._every, self._seconds = every, seconds
-        self._ended, self._took = time.monotonic(), 0.0
+    def __init__(self, experiment: Experiment, folder: RunFolder, every: int, seconds: float) -> None:
+        self._experiment, self._folder, self._every, self._seconds = experiment, folder, every, seconds
+        self._ended, self._epoch = time.monotonic(), 0
 
-    def __call__(self, record: Record) -> bool:
-        if not self._every or not record.complete or record.epoch % self._every:
-            return False
-        pause = 9 * self._took if self._seconds is None else self._seconds
-        return time.monotonic() - self._ended >= pause
+    def write_if_due(self, records: list[Record]) -> None:
+        """Write one after the last record where it is time for it."""
+        last, passed = records[-1], time.monotonic() - self._ended
+        if self._every and last.complete and not last.epoch % self._every and passed >= self._seconds:
+            self._write(records)
 
-    @contextmanager
-    def writing(self) -> Iterator[None]:
-        """Take the time of a checkpoint."""
-        start = time.monotonic()
-        yield
-        self._ended = time.monotonic()
-        self._took = self._ended - start
+    def write_last(self, records: list[Record]) -> None:
+        """Write one after the last whole epoch, at the end of a run that is not done."""
+        whole = [record for record in records if record.complete]
+        if self._every and whole and whole[-1].epoch > self._epoch and whole[-1].state is not None:
+            self._write(whole)
+
+    def _write(self, records: list[Record]) -> None:
+        self._folder.save_checkpoint(self._experiment, records)
+        self._ended, self._epoch = time.monotonic(), records[-1].epoch
 
 
 def _follow(
@@ -370,7 +373,7 @@ def _follow(
     folder: RunFolder,
     records: list[Record],
     resumption: Resumption | None,
-    due: _Due,
+    checkpoints: _Checkpoints,
     *,
     quiet: bool,
 ) -> None:
@@ -381,12 +384,10 @@ def _follow(
     folder.write_log(_headline(experiment))
     with TrainingProgress(experiment.recipe.epochs, n, quiet=quiet) as progress, stopping_on_interrupt() as should_stop:
         for record in experiment.records(should_stop, progress.advance, resumption):
-            if records:
-                records[-1] = replace(records[-1], layers=[], state=None)  # one copy of the weights is enough
+            if records and record.complete:  # then its copy of the weights is enough
+                records[-1] = replace(records[-1], layers=[], state=None)
             records.append(record)
-            if due(record):
-                with due.writing():
-                    folder.save_checkpoint(experiment, records)
+            checkpoints.write_if_due(records)
             folder.add(record)
             line = _line(record, experiment.recipe.epochs)
             folder.write_log(line)
@@ -417,8 +418,13 @@ def _line(record: Record, epochs: int) -> str:
     scores = ", ".join(
         f"{part} loss {score.loss:.4f} accuracy {score.accuracy:.4f}" for part, score in record.scores.items()
     )
-    cut = "" if record.complete else f", stopped after {record.examples} examples"
+    cut = "" if record.complete else f", stopped after {record.examples:,} examples"
     return f"epoch {record.epoch}/{epochs}: {scores}, {record.examples_per_second:,.0f} examples/s{cut}"
+
+
+def _point(record: Record) -> str:
+    """Say in words how far a run has come."""
+    return f"after epoch {record.epoch}" if record.complete else f"in epoch {record.epoch}"
 
 
 def _summarise(experiment: Experiment, folder: RunFolder, records: list[Record]) -> None:
@@ -430,7 +436,8 @@ def _summarise(experiment: Experiment, folder: RunFolder, records: list[Record])
         for part, score in last.scores.items():
             n = experiment.sets[part][0].shape[0]
             table.add_row(f"{part} accuracy", f"{score.accuracy:.4f}  (NLL {score.loss:.4f}, {n:,} examples)")
-        table.add_row("epochs", f"{last.epoch} in {last.seconds:.1f} s")
+        whole = f"{last.epoch}" if last.complete else f"{last.epoch - 1}, and {last.examples:,} examples of the next,"
+        table.add_row("epochs", f"{whole} in {last.seconds:.1f} s")
     table.add_row("parameters", f"{experiment.model.network.n_parameters:,}")
     table.add_row("folder", str(folder.path))
     table.add_row("files", ", ".join(file.name for file in folder.files))

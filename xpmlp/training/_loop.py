@@ -53,8 +53,7 @@ class Record:
     layers : list of Layer
         A copy of these weights, on the backend.
     state : State
-        What the next step would go on with: until the next record is asked for, which uses it up. None in a record
-        that was read from a file.
+        A copy of what the next step goes on with. None in a record that was read from a file.
     complete : bool
         False where `should_stop` ended the epoch early.
     """
@@ -185,7 +184,7 @@ def _records(
             loss=reading.loss / examples,
             scores=reading.scores,
             layers=layers,
-            state=trainer.state,
+            state=trainer.copy_state(),
             complete=examples == n,
         )
         yield record

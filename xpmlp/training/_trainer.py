@@ -88,7 +88,7 @@ class Trainer:
             if state is None:
                 optimizer, steps = self.recipe.optimizer.init(backend.xp, flat(self.layers)), 0
             else:
-                optimizer = type(state.optimizer)(*([backend.own(p) for p in arrays] for arrays in state.optimizer))
+                optimizer = self._copy(state.optimizer)
                 steps = backend.to_numpy(state.t) if backend.holds(state.t) else state.t
             self.state = State(optimizer, backend.asindex(steps), backend.own(0.0), backend.own(1.0))
 
@@ -145,6 +145,16 @@ class Trainer:
         """Copy the weights, on the backend."""
         with self.backend.computing(self._what):
             return [Layer(self.backend.own(W), self.backend.own(b)) for W, b in self.layers]
+
+    def copy_state(self) -> State:
+        """Copy the state, on the backend."""
+        backend, state = self.backend, self.state
+        with backend.computing(self._what):
+            t = backend.xp.asarray(state.t, copy=True)
+            return State(self._copy(state.optimizer), t, backend.own(state.loss), backend.own(state.rate))
+
+    def _copy(self, optimizer: Any) -> Any:
+        return type(optimizer)(*([self.backend.own(p) for p in arrays] for arrays in optimizer))
 
     def read(self, evaluate: Mapping[str, tuple[Array | Scaled | Chunked, Array | None]]) -> Reading:
         """Read the epoch's sums and the scores of some sets: the one synchronisation with the host."""
