@@ -29,7 +29,7 @@ MARGIN = 0.05  # likewise, beyond the lowest and the highest value
 SCORES = ListedColormap(colormaps["viridis_r"](np.linspace(0.2, 1.0, 256)))  # the best are dark, the worst not yellow
 CHARACTER = 0.075  # inches of a letter beside an axis
 LEAST_ROOM = 1.7  # inches from an axis to the next
-LAST_ROOM = 0.5  # inches beside the last axis, for its numbers
+LAST_ROOM = 0.6  # inches beside the last axis, for its numbers
 CROWD = 50  # lines that need be no thinner
 HALO = withStroke(linewidth=4.0, foreground="white")
 
