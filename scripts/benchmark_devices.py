@@ -241,7 +241,7 @@ def table_of(report: dict[str, Any]) -> Table:
 
 def figure_of(reports: Sequence[dict[str, Any]]) -> Figure:
     """Draw the speed of a training step against the size of the minibatch, for every machine, place and mode."""
-    figure = Figure(figsize=(9, 5.5), layout="constrained")
+    figure = Figure(figsize=(9, 6.5), layout="constrained")
     axes = figure.subplots()
     colours = ["#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9", "#000000"]
     markers = "osD^v<>"
@@ -257,13 +257,14 @@ def figure_of(reports: Sequence[dict[str, Any]]) -> Figure:
             label = f"{backend} {device}, {mode}" + (f" ({report['machine']['processor']})" if len(reports) > 1 else "")
             style = {"color": colours[number % len(colours)], "marker": markers[number % len(markers)]}
             axes.plot(BATCH_SIZES, found, dashes, label=label, **style)
-    axes.set(xscale="log", yscale="log", xlabel="minibatch size K", ylabel="training step, examples per second")
+    axes.set(xscale="log", yscale="log", xlabel="minibatch size K, log axis")
+    axes.set_ylabel("training step, examples per second, log axis")
     axes.set_xticks(BATCH_SIZES, [str(size) for size in BATCH_SIZES])
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     axes.minorticks_off()
     axes.grid(alpha=0.3, which="both")
-    figure.legend(loc="outside right upper", fontsize="small")
+    figure.legend(loc="outside lower center", ncols=2, fontsize="small")
     figure.suptitle(f"Fashion-MNIST, 784-{HIDDEN}-10: loop against matrix")
     return figure
 

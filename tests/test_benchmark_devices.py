@@ -5,7 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from copy import deepcopy
 from pathlib import Path
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+from benchmark_devices import figure_of
 
 SCRIPT = Path(__file__).parent.parent / "scripts" / "benchmark_devices.py"
 
@@ -35,6 +40,20 @@ def test_it_measures_both_modes_at_every_size_and_draws_what_was_measured(data_d
     assert done.returncode == 0, done.stderr
     for name in ("one.png", "two.png"):
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_legend_of_several_machines_leaves_the_axes_their_room():
+    report = json.loads((SCRIPT.parent.parent / "benchmarks" / "devices-cpu-2-cores.json").read_text())
+    other = deepcopy(report)
+    other["machine"]["processor"] = "A Processor of Some Maker with a Name of Many Words @ 2.70GHz"
+    figure = figure_of([report, other])
+    FigureCanvasAgg(figure).draw()
+    (axes,), (legend,) = figure.axes, figure.legends
+    box, outer = axes.get_window_extent(), legend.get_window_extent()
+    assert outer.y1 <= box.y0
+    assert box.width > 0.7 * figure.bbox.width
+    assert box.height > 0.5 * figure.bbox.height
+    assert 0 <= outer.x0 < outer.x1 <= figure.bbox.width
 
 
 def test_a_backend_that_is_not_there_is_one_message_with_exit_code_2(tmp_path):

@@ -14,8 +14,12 @@ from types import ModuleType, SimpleNamespace
 import numpy as np
 import pytest
 import typer
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_hex
 
 import benchmark_peers
+from peers.charts import FLOOR as FLOOR_COLOUR
+from peers.charts import OURS, THEIRS, figure_of
 from peers.comparison import SAME_BATCHES, compare, disagreements, participants, ratio
 from peers.contenders import CONTENDERS, FIELDS, FLOORS
 from peers.growth import exponent
@@ -411,6 +415,34 @@ def test_jax_sees_the_device_that_is_asked_for(device, monkeypatch):
     found = environment(1, device)
     assert ("JAX_PLATFORMS" in found) == (device == "cpu")
     assert ("XLA_PYTHON_CLIENT_PREALLOCATE" in found) == (device == "cuda")
+
+
+@pytest.mark.parametrize(("seconds", "unit", "longest"), [(1.0, "s", 2.0), (1e-3, "ms", 2.0), (3e-7, "µs", 0.6)])
+def test_the_figure_has_one_unit_in_a_panel_and_a_legend_of_its_colours(seconds, unit, longest, task):
+    learnt = training_loss(task, task.layers) - 0.1
+    measured = {
+        NUMPY: answers(learnt, (seconds, seconds)),
+        "thinc": answers(learnt, (2 * seconds, 2 * seconds)),
+        FLOOR: answers(None, (seconds / 2, seconds / 2)),
+    }
+    column = {"exponent": 0.9, "seconds": [{"median": 0.02}, {"median": 0.2}]}
+    growth = {"images": {"sizes": [7500, 60000], "contenders": {NUMPY: column, "thinc": column}}}
+    workloads = {"small": compare(task, measured)}
+    figure = figure_of({"workloads": workloads, "growth": growth, "threads": 2, "repetitions": 2})
+    bars, curves = figure.axes
+    assert bars.get_xlabel() == f"time ({unit})"
+    assert [label.get_text() for label in bars.get_yticklabels()] == [FLOOR, "thinc", NUMPY]
+    assert [bar.get_width() for bar in bars.patches] == pytest.approx([longest / 4, longest, longest / 2])
+    colours = [FLOOR_COLOUR, THEIRS, OURS]
+    assert [to_hex(bar.get_facecolor()).upper() for bar in bars.patches] == colours
+    (legend,) = figure.legends
+    assert [to_hex(patch.get_facecolor()).upper() for patch in legend.get_patches()] == colours[::-1]
+
+    FigureCanvasAgg(figure).draw()
+    assert curves.get_legend().get_window_extent().y0 >= curves.get_window_extent().y1
+    ticks = curves.get_yticks()
+    assert ((ticks >= 0.02) & (ticks <= 0.2)).sum() == 4
+    assert curves.get_xlabel() == "images of an epoch, log axis"
 
 
 def test_exponents_are_those_of_powers():

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+from itertools import pairwise
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from conftest import open_backend
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from xpmlp import InputError
+from xpmlp import GradientCheck, InputError
 from xpmlp.experiments import check_circles, prepare
 from xpmlp.options import Options
 from xpmlp.plots import (
@@ -25,32 +31,184 @@ from xpmlp.plots import (
 )
 
 
+def drawn(figure):
+    """Draw a figure, so that its artists have places, and check that nothing sticks out of it."""
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    figure.draw(renderer)
+    reach = figure.get_tightbbox(renderer)
+    width, height = figure.get_size_inches()
+    assert min(reach.x0, reach.y0, width - reach.x1, height - reach.y1) >= -0.01
+    return figure
+
+
+def overlapping(artists):
+    """Say how many neighbours in a row or a column cover each other."""
+    boxes = [artist.get_window_extent() for artist in artists]
+    return sum(one.overlaps(other) for one, other in pairwise(boxes))
+
+
+def records(losses, parts=("train", "validation", "test")):
+    """Make up records of as many epochs as there are losses."""
+    return [
+        SimpleNamespace(epoch=epoch, scores={part: SimpleNamespace(loss=loss, accuracy=0.9) for part in parts})
+        for epoch, loss in enumerate(losses, start=1)
+    ]
+
+
+def shown_names(labels):
+    return [label.get_text() for label in labels]
+
+
 def test_curves_show_every_part_in_loss_and_accuracy_with_axes_named():
     records = list(prepare(Options(dataset="circles", hidden=(4,), epochs=3)).records())
     figure = curves_figure(records, "the title")
     loss, accuracy = figure.axes
-    assert loss.get_ylabel() == "mean negative log-likelihood (nats)"
+    assert loss.get_ylabel() == "mean negative log-likelihood\n(nats, linear axis)"
     assert accuracy.get_ylabel() == "accuracy"
     assert [line.get_label().split()[0] for line in loss.lines] == ["train", "validation", "test"]
     assert len({line.get_color() for line in loss.lines}) == len({line.get_linestyle() for line in loss.lines}) == 3
     np.testing.assert_allclose(accuracy.lines[2].get_ydata(), [r.scores["test"].accuracy for r in records])
 
 
+@pytest.mark.parametrize(
+    ("losses", "scale"),
+    [([2.0, 0.5, 0.021], "linear"), ([2.0, 0.5, 0.019], "log"), ([2.0, 0.0], "linear"), ([2.0, 0.01, 0.0], "log")],
+)
+def test_losses_over_two_decades_have_a_log_axis_that_says_so(losses, scale):
+    for figure in (curves_figure(records(losses), "t"), comparison_figure({"a": records(losses)}, "t")):
+        loss, accuracy = figure.axes
+        assert (loss.get_yscale(), accuracy.get_yscale()) == (scale, "linear")
+        assert f"{scale} axis" in loss.get_ylabel()
+
+
+@pytest.mark.parametrize(("epochs", "ticks"), [(1, [1]), (3, [1, 2, 3]), (72, [1, 10, 20, 30, 40, 50, 60, 70])])
+def test_epochs_count_from_one(epochs, ticks):
+    for axes in curves_figure(records([1.0] * epochs), "t").axes:
+        np.testing.assert_array_equal(axes.get_xticks(), ticks)
+        low, high = axes.get_xlim()
+        assert 0 < low < 1
+        assert epochs < high < epochs + 1
+
+
+def test_legends_cover_no_data_and_long_titles_are_broken_into_lines():
+    title = "my-data: " + "-".join(["784"] * 60) + ", adam at 0.003, K = 64, numpy on cpu in float32"
+    figure = drawn(curves_figure(records([2.0, 1e-7]), title))
+    for axes in figure.axes:
+        assert axes.get_legend().get_window_extent().y0 >= axes.get_window_extent().y1
+        assert axes.get_window_extent().height > 250
+    assert overlapping([axes.get_legend() for axes in figure.axes]) == 0
+    assert "".join(figure.get_suptitle().split()) == "".join(title.split())
+    assert figure.get_suptitle().count("\n") > 1
+    drawn(comparison_figure({name: records([1.0]) for name in "abcd"}, "four runs"))
+
+
 def test_the_confusion_matrix_shows_counts_and_class_names():
-    axes, _ = confusion_figure(np.array([[3, 1], [0, 4]]), ["cat", "dog"], "title").axes
-    assert [text.get_text() for text in axes.texts] == ["3", "1", "0", "4"]
-    assert [label.get_text() for label in axes.get_yticklabels()] == ["cat", "dog"]
+    figure = drawn(confusion_figure(np.array([[3, 1], [0, 4]]), ["cat", "dog"], "title"))
+    axes, scale = figure.axes
+    assert {text.get_position(): text.get_text() for text in axes.texts} == {(0, 0): "3", (1, 0): "1", (1, 1): "4"}
+    assert shown_names(axes.get_yticklabels()) == shown_names(axes.get_xticklabels()) == ["cat", "dog"]
+    assert {label.get_rotation() for label in axes.get_xticklabels()} == {0.0}
+    assert scale.get_ylabel() == "share of the true class (white: none)"
 
 
-def test_the_gradient_figure_names_every_parameter_and_the_worst():
-    check = check_circles(open_backend("numpy"))
-    figure = gradient_figure(check, "circles")
+def contrast(one, other):
+    """Compute the contrast ratio of two colours by the WCAG 2.2."""
+    low, high = sorted(
+        float(
+            np.dot([0.2126, 0.7152, 0.0722], [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in rgb])
+        )
+        for rgb in (one[:3], other[:3])
+    )
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_single_mistakes_stand_out_from_empty_cells_and_numbers_from_all_cells():
+    matrix = np.diag([6000] * 10)
+    matrix[2, 5] = 1
+    axes, _ = confusion_figure(matrix, list("0123456789"), "t").axes
+    (image,) = axes.images
+    colours = image.cmap(image.norm(image.get_array()))
+    white, black = (1.0, 1.0, 1.0), (0.0, 0.0, 0.0)
+    assert colours[2, 4, 3] == 0.0  # transparent, on white
+    assert axes.get_facecolor() == (*white, 1.0)
+    assert contrast(colours[2, 5], white) > 1.2
+    assert contrast(colours[2, 2], colours[2, 5]) > 1.8
+    assert all(text.get_color() == "black" for text in axes.texts)
+    assert min(contrast(colour, black) for colour in image.cmap(np.linspace(0, 1, 20))) > 4.5
+
+
+def test_many_classes_with_long_names_and_large_numbers_stay_apart():
+    names = [f"a class with a name as long as ${number}$ words are" for number in range(35)]
+    matrix = np.zeros((35, 35), dtype=int)
+    matrix[:2] = 12_345_678
+    figure = drawn(confusion_figure(matrix, names, "t"))
+    axes, _ = figure.axes
+    assert shown_names(axes.get_yticklabels())[3] == r"a class with a…\$3\$ words are"  # no mathematics
+    assert {label.get_rotation() for label in axes.get_xticklabels()} == {90.0}
+    for labels in (axes.get_xticklabels(), axes.get_yticklabels(), axes.texts):
+        assert len(labels) in {35, 2 * 35}
+        assert overlapping(labels) == 0
+
+
+@pytest.mark.parametrize(("n", "step"), [(100, 1), (101, 2)])
+def test_more_classes_have_no_numbers_and_beyond_a_hundred_not_all_have_names(n, step):
+    figure = drawn(confusion_figure(np.eye(n, dtype=int), [f"class {number}" for number in range(n)], "t"))
+    axes, _ = figure.axes
+    assert not axes.texts
+    assert shown_names(axes.get_xticklabels()) == [f"class {number}" for number in range(0, n, step)]
+    for labels in (axes.get_xticklabels(), axes.get_yticklabels()):
+        assert overlapping(labels) == 0
+
+
+@pytest.fixture(scope="module")
+def check():
+    return check_circles(open_backend("numpy"))
+
+
+def test_the_gradient_figure_has_a_row_for_every_parameter_and_names_the_worst(check):
+    figure = drawn(gradient_figure(check, "circles"))
     left, right = figure.axes
-    names = {parameter.name for parameter in check.parameters}
-    assert {text.get_text() for text in left.texts} == names
-    assert {label.get_text() for label in right.get_xticklabels()} == names
+    assert shown_names(left.get_yticklabels()) == [parameter.name for parameter in check.parameters]
+    assert overlapping(left.get_yticklabels()) == 0
+    low, high = left.get_ylim()
+    assert low > high  # the first parameter is on top
     assert check.worst.name in figure.get_suptitle()
     assert check.worst_ratio.name in figure.get_suptitle()
+    rows = range(len(check.parameters))
+    bprop, forward = (points.get_offsets() for points in left.collections)
+    np.testing.assert_allclose(bprop, [*zip([p.bprop for p in check.parameters], rows, strict=True)])
+    np.testing.assert_allclose(forward, [*zip([p.forward for p in check.parameters], rows, strict=True)])
+    errors, ratios = (points.get_offsets() for points in right.collections)
+    np.testing.assert_allclose(errors[:, 0], [p.error for p in check.parameters])
+    np.testing.assert_allclose(ratios[:, 0], [p.ratio_error for p in check.parameters])
+    bars = [line.get_xdata()[0] for line in right.lines]
+    assert bars[:2] == pytest.approx([check.tolerance, 0.01])
+    for axes in figure.axes:
+        assert axes.get_legend().get_window_extent().y0 >= axes.get_window_extent().y1
+
+
+def test_an_error_of_zero_has_a_place_of_its_own_and_an_infinite_one_is_said(check):
+    exact, wrong, *others = check.parameters
+    exact = replace(exact, error=0.0, ratio=1.0)
+    wrong = replace(wrong, bprop=math.nan, error=math.inf, ratio=math.nan)
+    left, right = drawn(gradient_figure(GradientCheck((exact, wrong, *others), check.tolerance), "t")).axes
+    assert [text.get_text() for text in left.texts] == ["not finite, or beyond 1e+100"]
+    assert [len(points.get_offsets()) for points in left.collections] == [len(check.parameters) - 1] * 2
+    places = [points.get_offsets()[:2, 0].tolist() for points in right.collections]
+    assert places == [[0.0, 10.0], [0.0, 10.0]]
+    named = dict(zip(right.get_xticks().tolist(), shown_names(right.get_xticklabels()), strict=True))
+    assert named[0.0] == "0"
+    assert named[10.0] == r"$\geq 10$"
+    assert "linear from 1e-16 down to 0" in right.get_xlabel()
+    assert right.transData.transform((1e-16, 0))[0] - right.transData.transform((0, 0))[0] > 20  # pixels
+    assert overlapping(right.get_xticklabels()) == 0
+
+
+def test_many_parameters_are_numbered(check):
+    figure = drawn(gradient_figure(GradientCheck(check.parameters * 10, check.tolerance), "t"))
+    left, right = figure.axes
+    assert left.get_ylabel() == "parameter number, from 0"
+    assert len(right.collections[0].get_offsets()) == 10 * len(check.parameters)
 
 
 def test_a_figure_that_cannot_be_written_is_an_error_of_ours(tmp_path):
@@ -125,38 +283,89 @@ def test_examples_are_images_with_their_captions():
     assert [len(axes.images) for axes in figure.axes] == [1, 1, 1, 0]
 
 
+def parallel_axes(n, names=("rate", "units", "activation"), choices=("relu", "tanh")):
+    """Make up axes that a number of lines cross, one of each scale."""
+    rate, units, activation = names
+    return [
+        ParallelAxis(rate, [0.1 / (1 + number) for number in range(n)], "log"),
+        ParallelAxis(units, [8.0 + 28.0 * (number % 3) for number in range(n)], "linear"),
+        ParallelAxis(activation, [choices[number % len(choices)] for number in range(n)], "choice", choices),
+    ]
+
+
 def test_parallel_coordinates_show_each_trial_at_its_values_the_best_one_in_front():
     axes = [
         ParallelAxis("rate", [0.1, 0.01, 0.001], "log"),
         ParallelAxis("units", [8.0, 64.0, 36.0], "linear"),
         ParallelAxis("activation", ["tanh", "relu", "tanh"], "choice", ["relu", "tanh"]),
     ]
-    figure = parallel_figure(axes, [0.9, 0.8, None], "accuracy", "the title")
-    host, rate, units, activation, _, scale = figure.axes
-    assert [label.get_text() for label in host.get_xticklabels()] == ["rate", "units", "activation", "accuracy"]
+    figure = drawn(parallel_figure(axes, [0.9, 0.8, None], "accuracy", "the title"))
+    host, rate, units, activation, last, scale = figure.axes
+    assert shown_names(host.get_xticklabels()) == ["rate", "units", "activation", "accuracy"]
     assert (rate.get_yscale(), units.get_yscale()) == ("log", "linear")
-    assert [label.get_text() for label in activation.get_yticklabels()] == ["relu", "tanh"]
+    assert shown_names(activation.get_yticklabels()) == ["relu", "tanh"]
     best, other, failed, _ = host.lines
     heights = np.array([best.get_ydata()[:3], other.get_ydata()[:3], failed.get_ydata()])
     assert heights[0, 0] - heights[1, 0] == pytest.approx(heights[1, 0] - heights[2, 0])  # a decade each
     assert heights[1, 1] - heights[2, 1] == pytest.approx(heights[2, 1] - heights[0, 1])
     assert heights[1, 2] < heights[2, 2] < heights[0, 2]  # those of one value are spread, the better one above
     assert heights[0, 2] - heights[2, 2] < 0.1
-    assert best.get_zorder() > other.get_zorder() > failed.get_zorder()
+    assert best.get_zorder() > failed.get_zorder() > other.get_zorder()
     assert best.get_linewidth() > other.get_linewidth()
     assert best.get_color() != other.get_color()
-    assert scale.get_ylabel() == "accuracy"
+    assert (failed.get_marker(), failed.get_linestyle()) == ("x", ":")
+    assert scale.get_ylim() == last.get_ylim()  # the colours are those of the last axis, and beside it
+    np.testing.assert_allclose(scale.get_position().intervaly, last.get_position().intervaly)
     (legend,) = figure.legends
-    assert [text.get_text() for text in legend.get_texts()] == ["the best: 0.9000", "failed: 1"]
+    assert shown_names(legend.get_texts()) == ["the best: 0.9000", "failed: 1"]
 
 
-def test_parallel_coordinates_take_a_single_trial_and_far_outliers():
-    figure = parallel_figure([ParallelAxis("rate", [0.1], "log")], [0.9], "accuracy", "one")
-    assert [len(line.get_ydata()) for line in figure.axes[0].lines] == [2]
+def test_parallel_coordinates_take_a_single_trial_and_values_that_are_all_the_same():
+    axes = [ParallelAxis("rate", [0.123], "log"), ParallelAxis("momentum", [0.9], "linear")]
+    figure = drawn(parallel_figure(axes, [0.9], "accuracy", "one"))
+    host, rate, momentum, last, _ = figure.axes
+    assert [len(line.get_ydata()) for line in host.lines] == [3]
+    assert [shown_names(place.get_yticklabels()) for place in (rate, momentum, last)] == [["0.123"], ["0.9"], ["0.9"]]
+
+
+def test_a_score_far_below_the_others_is_at_the_foot_of_the_axis_and_the_legend_says_so():
     scores = [0.99, 0.98, 0.97, 0.96, 0.1]
     figure = parallel_figure([ParallelAxis("rate", [1.0, 2, 3, 4, 5], "linear")], scores, "accuracy", "five")
-    colours = [line.get_color() for line in figure.axes[0].lines]
-    assert len(set(colours)) == 5
-    assert colours[3] != colours[4]
-    low, high = figure.axes[-1].get_ylim()
-    assert 0.9 < low < 0.96 < high
+    host, _, last, _ = figure.axes
+    lines = host.lines[:5]
+    assert len({line.get_color() for line in lines}) == 5
+    low, high = last.get_ylim()
+    assert 0.9 < low < 0.93
+    assert 0.99 < high < 1.0
+    ends = [line.get_ydata()[-1] for line in lines]
+    assert ends == sorted(ends, reverse=True)
+    assert 0.0 < ends[-1] < 0.1
+    assert shown_names(figure.legends[0].get_texts())[-1] == "below 0.9300, drawn there: 1"
+
+
+def test_many_trials_have_thinner_lines_than_few_and_none_is_too_light_to_be_seen():
+    widths = []
+    for n in (20, 200):
+        scores = [1.0 - 0.001 * number for number in range(n)]
+        lines = parallel_figure(parallel_axes(n), scores, "accuracy", "t").axes[0].lines
+        widths.append(lines[-1].get_linewidth())
+        assert min(contrast(line.get_color(), (1.0, 1.0, 1.0)) for line in lines) > 1.7
+    assert widths[0] > widths[1]
+
+
+def test_long_names_of_options_and_choices_stay_apart():
+    names = ("learning rate schedule", "input dropout of layers", "activation of the hidden layers")
+    choices = [f"relu,tanh,gelu,softplus,leaky_relu,{number}" for number in range(3)]
+    figure = drawn(parallel_figure(parallel_axes(20, names, choices), [0.9] * 20, "validation accuracy", "title " * 40))
+    host, *places, last, colours = figure.axes
+    assert overlapping(host.get_xticklabels()) == 0
+    positions = host.transData.transform([(number, 0.0) for number in range(4)])[:, 0]
+    for place, end in zip(places, positions[1:], strict=True):
+        assert max(label.get_window_extent().x1 for label in place.get_yticklabels()) < end
+    assert max(label.get_window_extent().x1 for label in last.get_yticklabels()) < colours.get_window_extent().x0
+
+
+def test_a_log_axis_of_less_than_a_decade_has_numbers():
+    axes = [ParallelAxis("rate", [0.11, 0.12, 0.13], "log")]
+    ticks = parallel_figure(axes, [0.9, 0.8, 0.7], "accuracy", "t").axes[1].get_yticks()
+    assert ((ticks >= 0.11) & (ticks <= 0.13)).sum() >= 3

@@ -56,7 +56,7 @@ def title_of(workload: Mapping[str, Any]) -> str:
     """Describe a workload in a line."""
     units = "-".join(map(str, [784, *workload["hidden"], 10]))
     if workload["rows"]:
-        return f"{workload['name']}: {units}, {workload['rows']:,} images a call"
+        return f"{workload['name']}: {units}, {workload['rows']:,} image{'s' if workload['rows'] > 1 else ''} a call"
     return (
         f"{workload['name']}: {units}, {workload['optimizer']}, K = {workload['batch_size']}, "
         f"{workload['epochs']} x {workload['images']:,} images"

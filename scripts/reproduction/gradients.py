@@ -66,7 +66,7 @@ def _measured(check: GradientCheck) -> dict[str, Any]:
 def _picture(plan: Plan, check: GradientCheck, mode: str, size: int) -> dict[str, str]:
     title = f"circles, 2 hidden units, {mode}, K = {size}"
     alt = (
-        f"Gradient check of the {mode} variant over {size} example{'s' if size > 1 else ''}: forward differences "
-        "against bprop for each parameter, and the relative error of each against central differences."
+        f"Gradient check of the {mode} variant over {size} example{'s' if size > 1 else ''}: each parameter's "
+        "gradients from bprop and from forward differences, and the errors against these and central differences."
     )
     return plan.show(gradient_figure(check, title), f"figures/gradients-{mode}-{size}.png", alt)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from xpmlp.plots._style import BLUE, GREEN, ORANGE, PART_STYLES, VERMILION
+from xpmlp.plots._style import BLUE, GREEN, PART_STYLES, PURPLE, VERMILION, legend_above, literal, put_title
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,18 +19,23 @@ if TYPE_CHECKING:
 
 __all__ = ["comparison_figure", "curves_figure"]
 
-RUN_COLOURS = (BLUE, VERMILION, GREEN, ORANGE)
+RUN_COLOURS = (BLUE, VERMILION, GREEN, PURPLE)
 PART_DASHES = {"train": ":", "validation": "--", "test": "-"}
+LOG_FROM = 100.0  # times the lowest loss: where the highest is above, a linear axis hides most of the curve
 
 
 def curves_figure(records: Sequence[Record], title: str) -> Figure:
-    """Draw the mean negative log-likelihood and the accuracy of every part, epoch by epoch (fig. 10)."""
+    """Draw the mean negative log-likelihood and the accuracy of every part, epoch by epoch (fig. 10).
+
+    The axis of the likelihood says whether it is linear or, where the values range over two decades, logarithmic.
+    """
     figure, left, right = _loss_and_accuracy(title)
     for part, (colour, dashes) in PART_STYLES.items():
         if part in records[0].scores:
             _draw(left, right, records, part, part, color=colour, linestyle=dashes, linewidth=1.8)
+    _set_scales(left, right)
     for axes in (left, right):
-        axes.legend(title="last value in brackets", title_fontsize="small")
+        legend_above(axes, len(axes.lines), "last value in brackets")
     return figure
 
 
@@ -56,8 +62,9 @@ def comparison_figure(
     for colour, (name, records) in zip(RUN_COLOURS, runs.items(), strict=False):
         for part in parts:
             width = 1.2 if part == "train" else 2.0
-            label = f"{name}, {part}"
+            label = literal(f"{name}, {part}")
             _draw(left, right, records, part, label, color=colour, linestyle=PART_DASHES[part], linewidth=width)
+    _set_scales(left, right)
     handles, labels = right.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(runs), title="last accuracy in brackets")
     return figure
@@ -66,20 +73,31 @@ def comparison_figure(
 def _loss_and_accuracy(title: str) -> tuple[Figure, Axes, Axes]:
     figure = Figure(figsize=(10, 4.2), layout="constrained")
     left, right = figure.subplots(1, 2)
-    left.set(xlabel="epoch", ylabel="mean negative log-likelihood (nats)")
-    right.set(xlabel="epoch", ylabel="accuracy")
-    for axes in (left, right):
-        axes.grid(alpha=0.3)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    figure.suptitle(title)
+    put_title(figure, title)
     return figure, left, right
+
+
+def _set_scales(left: Axes, right: Axes) -> None:
+    """Choose the axis of the loss, and let that of the epochs begin with the first one."""
+    losses = np.concatenate([line.get_ydata() for line in left.lines])
+    lowest = losses[losses > 0].min(initial=np.inf)
+    scale = "log" if losses.max() >= LOG_FROM * lowest else "linear"
+    left.set(yscale=scale, ylabel=f"mean negative log-likelihood\n(nats, {scale} axis)")
+    right.set(ylabel="accuracy")
+    for axes in (left, right):
+        epochs = np.concatenate([line.get_xdata() for line in axes.lines])
+        first, last = epochs.min(), epochs.max()
+        ticks = MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]).tick_values(first, last)
+        axes.set_xticks([first, *ticks[(first < ticks) & (ticks <= last)]])
+        axes.set(xlim=(first - 0.5, last + 0.5), xlabel="epoch")
+        axes.grid(alpha=0.3)
 
 
 def _draw(left: Axes, right: Axes, records: Sequence[Record], part: str, name: str, **style: Any) -> None:
     epochs = [record.epoch for record in records]
     scores = [record.scores[part] for record in records]
     marker = "o" if len(epochs) == 1 else ""
-    left.plot(epochs, [s.loss for s in scores], marker=marker, label=f"{name} ({scores[-1].loss:.4f})", **style)
+    left.plot(epochs, [s.loss for s in scores], marker=marker, label=f"{name} ({scores[-1].loss:.4g})", **style)
     right.plot(
         epochs, [s.accuracy for s in scores], marker=marker, label=f"{name} ({scores[-1].accuracy:.4f})", **style
     )

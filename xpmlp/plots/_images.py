@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.figure import Figure
 
+from xpmlp.plots._style import literal, put_title
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -49,7 +51,7 @@ def weights_figure(W: np.ndarray, image_shape: tuple[int, int], title: str, colu
     largest = float(np.percentile(np.abs(W), 99.5)) or 1.0
     image = axes.imshow(mosaic, cmap="PuOr_r", vmin=-largest, vmax=largest)  # as one: fifty axes take seconds
     figure.colorbar(image, ax=axes, label="weight", extend="both", aspect=40)
-    figure.suptitle(title)
+    put_title(figure, title)
     return figure
 
 
@@ -79,6 +81,6 @@ def images_figure(
         axes.set_axis_off()
     for axes, image, caption in zip(every, images, captions, strict=False):
         axes.imshow(image.reshape(image_shape), cmap="gray_r")
-        axes.set_title(caption, fontsize=8, pad=3)
-    figure.suptitle(title)
+        axes.set_title(literal(caption), fontsize=8, pad=3)
+    put_title(figure, title)
     return figure

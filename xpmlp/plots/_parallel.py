@@ -3,27 +3,35 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from textwrap import fill
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
+from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
-from matplotlib.patheffects import Normal, Stroke
-from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
+from matplotlib.patheffects import Normal, Stroke, withStroke
+from matplotlib.ticker import FixedLocator, LogLocator, MaxNLocator, NullLocator
 
-from xpmlp.plots._style import GREY, VERMILION
+from xpmlp.plots._style import VERMILION, literal, put_title, short
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from matplotlib.axes import Axes
+    from matplotlib.ticker import Locator
 
 __all__ = ["ParallelAxis", "parallel_figure"]
 
 STEP, SPREAD = 0.01, 0.06  # of an axis' height: lines that cross it at one value are drawn so far apart, over so much
 MARGIN = 0.05  # likewise, beyond the lowest and the highest value
-LABEL = {"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": "none", "alpha": 0.8}
+SCORES = ListedColormap(colormaps["viridis_r"](np.linspace(0.2, 1.0, 256)))  # the best are dark, the worst not yellow
+CHARACTER = 0.075  # inches of a letter beside an axis
+LEAST_ROOM = 1.7  # inches from an axis to the next
+LAST_ROOM = 0.6  # inches beside the last axis, for its numbers
+CROWD = 50  # lines that need be no thinner
+HALO = withStroke(linewidth=4.0, foreground="white")
 
 
 @dataclass(frozen=True)
@@ -47,6 +55,12 @@ class ParallelAxis:
     scale: str
     names: Sequence[str] = ()
 
+    @property
+    def numbers(self) -> np.ndarray:
+        """The values as floats; of a choice, where they stand in `names`."""
+        chosen = self.scale == "choice"
+        return np.array([self.names.index(str(v)) if chosen else v for v in self.values], dtype=float)
+
 
 def parallel_figure(axes: Sequence[ParallelAxis], scores: Sequence[float | None], measure: str, title: str) -> Figure:
     """Draw lines across parallel axes, coloured by their score, which is the last axis too.
@@ -57,7 +71,7 @@ def parallel_figure(axes: Sequence[ParallelAxis], scores: Sequence[float | None]
         From the left.
     scores : sequence of float or None
         Of each line. The first line is the best one, and highlighted; None is of a line that failed: it is dotted, and
-        ends before the last axis. One at least is a number.
+        ends with a cross before the last axis. One at least is a number.
     measure : str
         What the score is.
     title : str
@@ -66,56 +80,60 @@ def parallel_figure(axes: Sequence[ParallelAxis], scores: Sequence[float | None]
     Returns
     -------
     Figure
-        Lines that cross an axis at the same value are spread a little, the better ones above.
+        Lines that cross an axis at the same value are spread a little, the better ones above. Scores that lie far below
+        the others are drawn at the foot of the last axis, and the legend says how many.
     """
-    figure = Figure(figsize=(2.4 + 1.7 * len(axes), 5.0), layout="constrained")
+    longest = max((len(short(name)) for axis in axes for name in axis.names), default=0)
+    room = max(LEAST_ROOM, 0.3 + CHARACTER * longest)
+    figure = Figure(figsize=(2.4 + room * len(axes), 5.4), layout="constrained")
     host = figure.subplots()
-    host.set(xlim=(-0.1, len(axes) + 0.1), ylim=(0.0, 1.0), title=title)
-    host.set_xticks(range(len(axes) + 1), [*(axis.name for axis in axes), measure])
+    host.set(xlim=(-0.1, len(axes) + LAST_ROOM / room), ylim=(0.0, 1.0))
+    names = [*(axis.name for axis in axes), measure]
+    host.set_xticks(range(len(names)), [fill(literal(name), int(0.7 * room / CHARACTER)) for name in names])
     host.tick_params(axis="x", length=0, pad=8)
     host.yaxis.set_visible(False)
     host.spines[:].set_visible(False)
 
-    lines = np.stack([_spread(_crossings(host, number, axis)) for number, axis in enumerate(axes)], axis=1)
     known = np.array([score for score in scores if score is not None])
-    ends = iter(_crossings(host, len(axes), ParallelAxis(measure, known.tolist(), "linear")))
-    lowest = _lowest_colour(known)
-    colours = ScalarMappable(Normalize(lowest, known.max()), cmap="viridis_r")  # the best are dark
+    lowest = _lowest_shown(known)
+    scored = ParallelAxis(measure, np.maximum(known, lowest).tolist(), "linear")
+    places = [_draw_axis(host, number, axis) for number, axis in enumerate([*axes, scored])]
+    lines = np.stack([_spread(_heights(*pair)) for pair in zip(places, axes, strict=False)], axis=1)
+    ends = iter(_heights(places[-1], scored))
+    colours = ScalarMappable(Normalize(*places[-1].get_ylim()), cmap=SCORES)
+    width = 1.3 if len(lines) <= CROWD else 0.6
+    failed: dict[str, Any] = {"color": "black", "linestyle": ":", "linewidth": 1.2, "marker": "x"}
     for number, (line, score) in enumerate(zip(lines, scores, strict=True)):
         if score is None:
-            host.plot(line, color=GREY, linestyle=":", linewidth=1.2, zorder=1.0)
+            host.plot(line, markevery=[-1], zorder=4.0, **failed)
             continue
-        (drawn,) = host.plot([*line, next(ends)], color=colours.to_rgba(np.array(score)), linewidth=1.3)
+        (drawn,) = host.plot([*line, next(ends)], color=colours.to_rgba(np.array(score)), linewidth=width)
         drawn.set_zorder(3.0 - number / len(scores))  # the better one is in front
         if number == 0:
-            drawn.set(linewidth=3.0, solid_capstyle="butt", label=f"the best: {score:.4f}")
+            drawn.set(linewidth=3.0, solid_capstyle="butt", zorder=5.0, label=f"the best: {score:.4f}")
             drawn.set_path_effects([Stroke(linewidth=6.0, foreground=VERMILION), Normal()])
     if len(known) < len(scores):
-        host.plot([], color=GREY, linestyle=":", label=f"failed: {len(scores) - len(known)}")
-    figure.colorbar(colours, ax=host, label=measure, extend="min" if known.min() < lowest else "neither")
-    figure.legend(loc="outside lower center", ncols=2)
+        host.plot([], **failed, label=f"failed: {len(scores) - len(known)}")
+    if (below := int((known < lowest).sum())) > 0:
+        host.plot([], " ", label=f"below {lowest:.4f}, drawn there: {below}")
+    figure.colorbar(colours, ax=host, ticks=[], pad=0.0, aspect=40)  # its ticks are those of the last axis
+    figure.legend(loc="outside lower center", ncols=3 if len(axes) > 1 else 1)
+    put_title(figure, title)
     return figure
 
 
-def _crossings(host: Axes, position: int, axis: ParallelAxis) -> np.ndarray:
-    """Draw an axis, and return the height at which each line crosses it, as a share of its own."""
+def _draw_axis(host: Axes, position: int, axis: ParallelAxis) -> Axes:
     scale = host.twinx()
     scale.spines[:].set_visible(False)
     scale.spines["right"].set_visible(True)
     scale.spines["right"].set_position(("data", position))
     if axis.scale == "choice":
-        values = np.array([axis.names.index(str(value)) for value in axis.values], dtype=float)
         scale.set_ylim(-0.5, len(axis.names) - 0.5)
-        scale.set_yticks(range(len(axis.names)), axis.names)
+        scale.set_yticks(range(len(axis.names)), map(short, axis.names))
     else:
-        values = np.array(axis.values, dtype=float)
-        low, high = values.min(), values.max()
+        low, high = axis.numbers.min(), axis.numbers.max()
         scale.set_yscale(axis.scale)
-        scale.yaxis.set_major_locator(
-            LogLocator(subs=(1, 2, 5) if high < 1e4 * low else (1,))
-            if axis.scale == "log"
-            else MaxNLocator(8, steps=[1, 2, 5, 10])
-        )
+        scale.yaxis.set_major_locator(_locator(low, high, axis.scale))
         scale.yaxis.set_minor_locator(NullLocator())
         scale.yaxis.set_major_formatter("{x:g}")
         if axis.scale == "log":
@@ -126,10 +144,23 @@ def _crossings(host: Axes, position: int, axis: ParallelAxis) -> np.ndarray:
             scale.set_ylim(low - room, high + room)
     scale.tick_params(labelsize="small")
     for label in scale.get_yticklabels():
-        label.set_bbox(LABEL)
-    within = scale.transScale + scale.transLimits
-    crossings: np.ndarray = within.transform(np.stack([np.zeros_like(values), values], axis=1))[:, 1]
-    return crossings
+        label.set_path_effects([HALO])
+    return scale
+
+
+def _locator(low: float, high: float, scale: str) -> Locator:
+    if low == high:
+        return FixedLocator([low])
+    if scale == "linear" or high < 10.0 * low:
+        return MaxNLocator(8, steps=[1, 2, 5, 10])
+    return LogLocator(subs=(1, 2, 5) if high < 1e4 * low else (1,))
+
+
+def _heights(place: Axes, axis: ParallelAxis) -> np.ndarray:
+    """Return the height at which each line crosses an axis, as a share of its own."""
+    within = place.transScale + place.transLimits
+    heights: np.ndarray = within.transform(np.stack([np.zeros(len(axis.values)), axis.numbers], axis=1))[:, 1]
+    return heights
 
 
 def _spread(heights: np.ndarray) -> np.ndarray:
@@ -142,7 +173,7 @@ def _spread(heights: np.ndarray) -> np.ndarray:
     return heights
 
 
-def _lowest_colour(scores: np.ndarray) -> float:
-    """Return the score that gets the first colour: what lies far below the others, by Tukey's rule, shares it."""
+def _lowest_shown(scores: np.ndarray) -> float:
+    """Return the score at the foot of the last axis: what lies far below, by Tukey's rule, is drawn there."""
     quarter, three_quarters = np.quantile(scores, [0.25, 0.75])
     return float(max(scores.min(), quarter - 1.5 * (three_quarters - quarter)))

@@ -11,7 +11,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from xpmlp.plots._style import BLUE, VERMILION
+from xpmlp.plots._style import BLUE, VERMILION, literal, put_title
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -82,7 +82,7 @@ def regions_figure(panels: Sequence[Regions], title: str, columns: int = 1, side
     crowded = side < 4.0
     for axes, panel in zip(every, panels, strict=False):
         shading = _draw(axes, panel, 2.5 if crowded else 14.0)
-        axes.set_title(panel.title, fontsize="small" if crowded else "medium")
+        axes.set_title(literal(panel.title), fontsize="small" if crowded else "medium")
         if not crowded:
             axes.set(xlabel="x0", ylabel="x1")
     for axes in every[len(panels) :]:
@@ -96,7 +96,7 @@ def regions_figure(panels: Sequence[Regions], title: str, columns: int = 1, side
         handles=handles, loc="outside lower center", ncols=len(handles) if columns * side > 7.0 else 3, fontsize="small"
     )
     if title:
-        figure.suptitle(title)
+        put_title(figure, title)
     return figure
 
 
