@@ -201,7 +201,7 @@ def test_info_lists_every_backend_with_what_is_missing(cli):
 
 
 def test_auto_says_what_it_took(cli):
-    code, _, err = cli("train", "circles", "--backend", "auto", *QUICK)
+    code, _, err = cli("train", "circles", "--backend", "auto", "--hidden", "8", "--epochs", "2")
     assert code == 0
     assert err.startswith("Backend auto took ")
 

@@ -40,6 +40,11 @@ def backward(backend, network, layers, X, T, **options):
     return bprop(backend.xp, network, layers, trace, backend.asarray(T), **options)
 
 
+@pytest.mark.parametrize("hidden", [64, np.int64(64), (64,), np.array([64])])
+def test_a_number_of_hidden_units_is_one_hidden_layer(hidden):
+    assert Network.build(20, hidden, 2).sizes == (20, 64, 2)
+
+
 @each_architecture
 def test_fprop_traces_every_layer_as_one_example_at_a_time_does(backend, put, check, rng, sizes):
     network = build(sizes)

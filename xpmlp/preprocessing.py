@@ -75,6 +75,16 @@ class Scaling:
             scaler.partial_fit(X.astype(np.float64))
         return cls(scaler.mean_, 1.0 / scaler.scale_)
 
+    def __str__(self) -> str:
+        if not self.only_scales:
+            return "each feature to mean 0 and standard deviation 1"
+        if self.is_identity:
+            return "none"
+        largest = 1.0 / self.scale
+        return (
+            f"divided by {largest[0]:g}" if (largest == largest[0]).all() else "each feature divided by its own scale"
+        )
+
     @property
     def only_scales(self) -> bool:
         """Whether nothing is shifted."""

@@ -143,7 +143,9 @@ class BaseMLP(ValidationMixin, PredictionMixin, TravelMixin, ExchangeMixin, Call
         place = place_of(X, self.device, self.dtype or self._dtype_for(X, first=first))
         self._random_state = check_random_state(self.random_state)
         network = self._network(X.shape[1], sizes if first else self._kept_sizes(sizes), T.shape[1])
-        with place.backend.within_memory(f"{network}, with {X.shape[0]:,} examples"):
+        with place.backend.within_memory(
+            f"{network}, with {X.shape[0]:,} examples", "fewer hidden units, fewer examples"
+        ):
             if first:
                 self._start(network, self.dtype or float_dtype(X))
             layers = place.layers(self.coefs_, self.intercepts_)
