@@ -203,10 +203,12 @@ def test_a_single_npy_file_is_told_what_is_wanted(cli, tmp_path):
 
 
 def test_help_writes_what_is_given_by_position_in_one_way(cli):
-    for command in ("evaluate", "predict", "show", "export"):
-        out = cli(command, "--help")[1]
-        assert "RUN" in out
-        assert "{run}" not in out
+    for command in ("train", "evaluate", "predict", "show", "export"):
+        usage = next(line for line in cli(command, "--help")[1].splitlines() if "Usage: " in line)
+        positions = re.findall(r"[\[{](\w+)[\]}]", usage)
+        assert positions[0] == "OPTIONS"
+        assert len(positions) > 1
+        assert all(map(str.isupper, positions))
 
 
 @pytest.mark.parametrize("arguments", [("--version",), ("--help",), ("show", "run"), ("predict", "run", "data.csv")])

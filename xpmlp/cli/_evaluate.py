@@ -35,6 +35,7 @@ def evaluate(
         str | None,
         typer.Argument(
             help="Other data with labels, as `xpmlp train` takes them, evaluated whole.",
+            metavar="DATASET",
             show_default="the run's own",
         ),
     ] = None,

@@ -22,7 +22,10 @@ __all__ = ["predict"]
 def predict(
     run: RunOrModel,
     file: Annotated[
-        Path, typer.Argument(help="Examples: .npz with X, or .csv with the columns of training.", show_default=False)
+        Path,
+        typer.Argument(
+            help="Examples: .npz with X, or .csv with the columns of training.", metavar="FILE", show_default=False
+        ),
     ],
     *,
     proba: Annotated[bool, typer.Option("--proba", help="Add the probability of each class.")] = False,

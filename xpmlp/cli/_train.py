@@ -76,7 +76,8 @@ def train(
         str,
         typer.Argument(
             help="digits, circles, fashion-mnist, or your own: a .npz (X, y) or .csv file; or, read from disk while it "
-            "trains, a folder of X.npy and y.npy, an .h5 file or a .zarr group."
+            "trains, a folder of X.npy and y.npy, an .h5 file or a .zarr group.",
+            metavar="DATASET",
         ),
     ] = DEFAULTS.dataset,
     *,
