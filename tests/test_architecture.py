@@ -14,8 +14,8 @@ ROOT = Path(xpmlp.__file__).parent
 # From the bottom up: a module imports from the levels below its own.
 LEVELS = [
     ["elementwise", "errors", "types", "wording"],
-    ["checks", "examples", "files", "npy", "packages"],
-    ["options", "draws", "backends", "communicators"],
+    ["checks", "examples", "files", "npy", "options", "packages"],
+    ["draws", "backends", "communicators"],
     ["activations"],
     ["losses"],
     ["network"],

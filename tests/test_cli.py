@@ -197,7 +197,7 @@ def test_info_lists_every_backend_with_what_is_missing(cli):
     assert code == 0
     for name in ("numpy", "cupy", "torch", "jax", "array_api_strict"):
         assert name in out
-    assert "threads" in out
+    assert "thread" in out
 
 
 def test_auto_says_what_it_took(cli):

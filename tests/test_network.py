@@ -186,7 +186,7 @@ def test_build_keeps_sizes_as_integers_and_repeats_one_activation():
         ((3, [4.5], 2), {}, "the size of hidden layer 1 is 4.5, but must be an integer"),
         ((3, ["4"], 2), {}, "the size of hidden layer 1 is '4', but must be an integer"),
         ((3, [4], 2), {"activation": "step"}, "activation is 'step', but must be one of: identity, relu"),
-        ((3, [4], 2), {"activation": ["relu", "tanh"]}, r"2 values \(relu, tanh\) for 1 hidden layers"),
+        ((3, [4], 2), {"activation": ["relu", "tanh"]}, r"2 values \(relu, tanh\) for 1 hidden layer:"),
         ((3, [4], 2), {"loss": "hinge"}, "loss is 'hinge', but must be one of: softmax"),
         ((3, [4], 1), {}, "softmax over one output is always 1: give at least two outputs, or loss 'logistic'"),
     ],

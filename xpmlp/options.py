@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from xpmlp.checks import as_tuple
 from xpmlp.errors import InputError
 
 if TYPE_CHECKING:
@@ -98,7 +97,8 @@ class Options:
 
     def __post_init__(self) -> None:
         for name in ("hidden", "activation", "dropout", "l1", "l2"):
-            object.__setattr__(self, name, as_tuple(getattr(self, name)))
+            value = getattr(self, name)
+            object.__setattr__(self, name, tuple(value) if isinstance(value, list | tuple) else (value,))
 
     @property
     def highest_rate(self) -> float:
