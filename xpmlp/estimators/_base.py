@@ -30,6 +30,7 @@ from xpmlp.optimizers import SGD, Adam, AdamW
 from xpmlp.penalties import ElasticNet
 from xpmlp.schedules import Constant, build_schedule
 from xpmlp.training import Recipe, State, Trainer, steps_per_epoch
+from xpmlp.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -190,8 +191,8 @@ class BaseMLP(ValidationMixin, PredictionMixin, TravelMixin, ExchangeMixin, Call
         kept = [W.shape[1] for W in self.coefs_[:-1]]
         if len(kept) != len(sizes):
             raise ValueError(
-                f"hidden_layer_sizes is {list(sizes)}, but the weights to go on with have {len(kept)} hidden layers: "
-                "fit without warm_start, or clone the estimator."
+                f"hidden_layer_sizes is {list(sizes)}, but the weights to go on with have "
+                f"{counted(len(kept), 'hidden layer')}: fit without warm_start, or clone the estimator."
             )
         return kept
 
