@@ -13,7 +13,7 @@ ROOT = Path(xpmlp.__file__).parent
 
 # From the bottom up: a module imports from the levels below its own.
 LEVELS = [
-    ["elementwise", "errors", "types"],
+    ["elementwise", "errors", "types", "wording"],
     ["checks", "examples", "files", "npy", "options", "packages"],
     ["draws", "backends", "communicators"],
     ["activations"],

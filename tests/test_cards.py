@@ -93,10 +93,25 @@ def test_an_unfinished_run_is_said_to_be_that_whether_it_has_a_model_or_not(fold
     card = card_of(folder.path)
     assert card["state"] == "unfinished"
     assert card["network"]["parameters"] == 606
-    assert card["preprocessing"] == "auto"
     folder.metrics.write_text(lines[0])
     assert card_of(folder.path)["metrics"] is None
     assert "unfinished, 0 of 3 epochs done" in shown(folder.path)
+
+
+def test_an_epoch_that_was_cut_short_is_not_called_done(folder, shown):
+    header, *rows = folder.metrics.read_text().splitlines()
+    epoch, seconds, examples, *rest = rows[-1].split(",")
+    cut = ",".join([epoch, seconds, str(int(examples) - 1), *rest])
+    folder.metrics.write_text("\n".join([header, *rows[:-1], cut]) + "\n")
+    assert "unfinished, 2 of 3 epochs done" in shown(folder.path)
+
+
+def test_a_run_is_shown_alike_with_and_without_its_model(folder, shown):
+    card, lines = card_of(folder.path), shown(folder.path).splitlines()
+    assert (card["preprocessing"], card["feature_names"][0]) == ("divided by 16", "pixel_0_0")
+    folder.model.unlink()
+    assert card_of(folder.path) == card | {"state": "unfinished"}
+    assert shown(folder.path).splitlines()[1:] == lines[1:]
 
 
 def test_a_model_file_alone_has_a_card_too(folder, tmp_path, shown):
@@ -133,7 +148,7 @@ def test_what_cannot_be_read_is_refused(folder, tmp_path):
     with pytest.raises(InputError, match=r"metrics\.csv cannot be read: ValueError"):
         card_of(folder.path)
     folder.config.write_text(json.dumps({"options": {}}))
-    with pytest.raises(InputError, match=r"config\.json cannot be read: KeyError"):
+    with pytest.raises(InputError, match=r"config\.json cannot be read: it lacks 'epochs'"):
         card_of(folder.path)
 
 

@@ -130,7 +130,7 @@ def test_a_warm_start_keeps_the_sizes_of_its_weights_and_refuses_another_number_
     model = new("multiclass", hidden_layer_sizes=(10,), warm_start=True, dropout=0.2).fit(X, y)
     model.set_params(hidden_layer_sizes=(20,)).fit(X, y)
     assert model.coefs_[0].shape[1] == 10
-    with pytest.raises(ValueError, match=r"hidden_layer_sizes is \[20, 20\], but the weights .* have 1 hidden layers"):
+    with pytest.raises(ValueError, match=r"hidden_layer_sizes is \[20, 20\], but the weights .* have 1 hidden layer:"):
         model.set_params(hidden_layer_sizes=(20, 20)).fit(X, y)
 
 
@@ -406,20 +406,20 @@ def test_l1_makes_weights_small_that_are_not_needed():
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"l1": [0.1]}, "l1 gives 1 values .* for 2 layers"),
+        ({"l1": [0.1]}, "l1 gives 1 value .* for 2 layers"),
         ({"l2": [0.1, 0.2, 0.3]}, "l2 gives 3 values .* for 2 layers"),
         ({"l2": [0.1, -0.2]}, "l2 is -0.2, but must be a number at least 0"),
         ({"l1": -0.1}, "'l1' parameter"),
         ({"dropout": 1.0}, "'dropout' parameter"),
         ({"dropout": [1.5]}, "dropout is 1.5"),
-        ({"dropout": [0.1, 0.1]}, "dropout gives 2 values .* for 1 hidden layers"),
+        ({"dropout": [0.1, 0.1]}, "dropout gives 2 values .* for 1 hidden layer:"),
         ({"input_dropout": 1}, "'input_dropout' parameter"),
         ({"weight_decay": -1}, "'weight_decay' parameter"),
         ({"schedule": "ghost"}, "'schedule' parameter"),
         ({"init": "ghost"}, "'init' parameter"),
         ({"dtype": "float16"}, "'dtype' parameter"),
         ({"device": 0}, "'device' parameter"),
-        ({"activation": ["relu", "relu"]}, "activation gives 2 values .* for 1 hidden layers"),
+        ({"activation": ["relu", "relu"]}, "activation gives 2 values .* for 1 hidden layer:"),
         ({"activation": ["ghost"]}, "activation is 'ghost'"),
     ],
 )

@@ -144,6 +144,14 @@ def test_options_survive_the_way_through_json():
         Options.from_json({"colour": "red"})
 
 
+def test_a_lone_value_of_an_option_is_a_tuple_of_one_and_a_list_a_tuple():
+    lone = Options("circles", hidden=64, activation="tanh", dropout=0.1, l1=0.2, l2=0.3)
+    assert lone == Options("circles", hidden=[64], activation=["tanh"], dropout=[0.1], l1=(0.2,), l2=(0.3,))
+    assert prepare(lone).model.network.sizes == (2, 64, 2)
+    with pytest.raises(InputError, match="size of hidden layer 1 is '64', but must be an integer"):
+        prepare(Options("circles", hidden="64"))
+
+
 @pytest.mark.parametrize("mode", ["loop", "matrix"])
 @pytest.mark.parametrize("batch_size", [1, 10])
 def test_the_circles_network_of_the_report_passes_both_gradient_checks(backend, mode, batch_size):

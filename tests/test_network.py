@@ -40,6 +40,11 @@ def backward(backend, network, layers, X, T, **options):
     return bprop(backend.xp, network, layers, trace, backend.asarray(T), **options)
 
 
+@pytest.mark.parametrize("hidden", [64, np.int64(64), (64,), np.array([64])])
+def test_a_number_of_hidden_units_is_one_hidden_layer(hidden):
+    assert Network.build(20, hidden, 2).sizes == (20, 64, 2)
+
+
 @each_architecture
 def test_fprop_traces_every_layer_as_one_example_at_a_time_does(backend, put, check, rng, sizes):
     network = build(sizes)
@@ -181,7 +186,7 @@ def test_build_keeps_sizes_as_integers_and_repeats_one_activation():
         ((3, [4.5], 2), {}, "the size of hidden layer 1 is 4.5, but must be an integer"),
         ((3, ["4"], 2), {}, "the size of hidden layer 1 is '4', but must be an integer"),
         ((3, [4], 2), {"activation": "step"}, "activation is 'step', but must be one of: identity, relu"),
-        ((3, [4], 2), {"activation": ["relu", "tanh"]}, r"2 values \(relu, tanh\) for 1 hidden layers"),
+        ((3, [4], 2), {"activation": ["relu", "tanh"]}, r"2 values \(relu, tanh\) for 1 hidden layer:"),
         ((3, [4], 2), {"loss": "hinge"}, "loss is 'hinge', but must be one of: softmax"),
         ((3, [4], 1), {}, "softmax over one output is always 1: give at least two outputs, or loss 'logistic'"),
     ],

@@ -107,7 +107,7 @@ def test_one_strength_is_that_of_every_layer_and_a_sequence_one_of_each():
         ((2, -0.1), "l1 is -0.1, but must be a number at least 0"),
         ((2, 0, [0.1, -0.2]), "l2 is -0.2, but must be a number at least 0"),
         ((2, float("nan")), "l1 is nan, but must be a number"),
-        ((2, 0, [0.1]), "l2 gives 1 values \\(0.1\\) for 2 layers: give one for all, or one for each"),
+        ((2, 0, [0.1]), "l2 gives 1 value \\(0.1\\) for 2 layers: give one for all, or one for each"),
         ((2, [0.1, 0.2, 0.3]), r"l1 gives 3 values .* for 2 layers"),
         ((1, [True]), "l1 is True, but must be a number"),
     ],

@@ -61,7 +61,10 @@ def test_a_folder_with_something_in_it_is_taken_only_when_told(experiment, folde
     other = folder.path / "thesis.txt"
     other.write_text("mine")
     folder.metrics.write_text("old\n")
-    with pytest.raises(InputError, match=r"is not empty: .* --overwrite"):
+    with pytest.raises(InputError, match=r"is not empty: it holds no run\. .* --overwrite to add one to what is there"):
+        folder.check_free(overwrite=False)
+    folder.config.write_text("{}")
+    with pytest.raises(InputError, match=r"is not empty: it holds a run\. .* --overwrite to replace it"):
         folder.check_free(overwrite=False)
     folder.check_free(overwrite=True)
     folder.start(experiment)
@@ -98,10 +101,28 @@ def test_a_run_that_is_not_there_or_is_damaged_is_refused(folder):
     folder.path.mkdir()
     with pytest.raises(InputError, match="there is no model"):
         folder.load()
-    for damaged in ("", "{", "[]", "{}", '{"options": {"colour": 1}}', '{"options": 3}'):
-        folder.config.write_text(damaged)
-        with pytest.raises(InputError):
-            folder.options()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "it is damaged, and no JSON from line 1, column 1 on"),
+        ('{\n"options": ', "it is damaged, and no JSON from line 2, column 12 on"),
+        ("[" * 100_000, "it is damaged"),
+        ("[]", "it is damaged"),
+        ("\udcff", "it is damaged"),
+        ("{}", "it lacks 'options'"),
+        ('{"options": {"colour": 1}}', "unknown options: colour"),
+        ('{"options": 3}', "it is damaged"),
+    ],
+)
+def test_a_damaged_configuration_is_said_to_be_that(folder, content, message):
+    folder.path.mkdir()
+    folder.config.write_text(content, errors="surrogateescape")
+    with pytest.raises(
+        InputError, match=rf"config\.json cannot be read: {message}.*\. Restore it, or train the run anew"
+    ):
+        folder.options()
 
 
 def test_options_that_came_later_leave_runs_that_were_begun_before_as_they_were():

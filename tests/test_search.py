@@ -442,7 +442,7 @@ def test_an_interrupt_leaves_the_table_of_what_has_ended_and_says_how_to_go_on(c
     assert not (tmp_path / "run" / "best").exists()
     code, out, err = cli("search", "--resume", "run", "--engine", "sequential")
     assert code == 0
-    assert "2 trials have ended before" in err
+    assert "2 trials ended before" in err
     assert len(table(SearchFolder(tmp_path / "run"))) == 3
 
 

@@ -234,6 +234,7 @@ def test_a_batch_size_above_n_is_taken_as_n_with_a_warning(backend):
         ({"epochs": 2.5}, "epochs is 2.5"),
         ({"seed": -1}, "seed is -1"),
         ({"mode": "tensor"}, "mode is 'tensor'"),
+        ({"schedule": 3e-3}, r"schedule is 0.003, but must be a schedule, such as Constant\(3e-3\)"),
     ],
 )
 def test_a_recipe_refuses_values_out_of_bounds(changes, message):

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from xpmlp.checkpoints import load_model
 from xpmlp.losses import get_loss, output_name
-from xpmlp.runs import PARTS, RunFolder
+from xpmlp.runs import PARTS, RunFolder, model_at
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from xpmlp.models import Model
-    from xpmlp.preprocessing import Scaling
 
 __all__ = ["card_of"]
 
@@ -43,14 +41,12 @@ def card_of(path: Path) -> dict[str, Any]:
         Where there is neither, or what is there cannot be read.
     """
     folder = RunFolder(path)
-    if path.is_file():
-        return {"path": str(path), "state": "model", **_of_model(load_model(path))}
     if not folder.config.exists():
-        return {"path": str(path), "state": "model", **_of_model(folder.load())}
+        return {"path": str(path), "state": "model", **_of_model(model_at(path))}
     card = {"path": str(path), "state": "finished" if folder.is_finished() else "unfinished"}
     card |= folder.configured(_of_configuration)
     if folder.model.exists():
-        card |= _of_model(load_model(folder.model))
+        card |= _of_model(folder.load())
     return card | _of_metrics(folder.rows())
 
 
@@ -62,7 +58,7 @@ def _of_model(model: Model) -> dict[str, Any]:
         "classes": model.classes.tolist(),
         "class_names": model.class_names and list(model.class_names),
         "feature_names": model.feature_names and list(model.feature_names),
-        "preprocessing": _preprocessing(model.scaling),
+        "preprocessing": str(model.scaling),
         "dtype": model.dtype,
     }
 
@@ -72,9 +68,9 @@ def _of_configuration(config: dict[str, Any]) -> dict[str, Any]:
     return {
         "network": _network(network["sizes"], network["activations"], network["loss"], network["dropout"]),
         "classes": data["classes"],
-        "class_names": None,
-        "feature_names": None,
-        "preprocessing": options["scaling"],
+        "class_names": data.get("class_names"),
+        "feature_names": data.get("feature_names"),
+        "preprocessing": data.get("preprocessing", options["scaling"]),
         "dtype": config["backend"]["dtype"],
         "epochs": options["epochs"],
         "data": {
@@ -98,15 +94,6 @@ def _network(sizes: Sequence[int], activations: Sequence[str], loss: str, dropou
         for n, m, rate, function in zip(sizes[:-1], sizes[1:], dropout, functions, strict=True)
     ]
     return {"layers": layers, "loss": loss, "parameters": sum(layer["parameters"] for layer in layers)}
-
-
-def _preprocessing(scaling: Scaling) -> str:
-    if scaling.shift.any():
-        return "each feature to mean 0 and standard deviation 1"
-    largest = 1.0 / scaling.scale
-    if (largest == 1).all():
-        return "none"
-    return f"divided by {largest[0]:g}" if (largest == largest[0]).all() else "each feature divided by its own scale"
 
 
 def _of_metrics(rows: list[dict[str, Any]]) -> dict[str, Any]:

@@ -232,7 +232,9 @@ def _read(path: Path, kind: str, build: Callable[[dict[str, Any], dict[str, np.n
         raise InputError(f"there is no {kind} at {path}.") from error
     # The last three are NumPy's, for dtypes that it lacks and shapes that it cannot have.
     except (OSError, SafetensorError, AttributeError, TypeError, ValueError) as error:
-        raise InputError(f"{path} cannot be read as a {kind}: {error}. It may be damaged or half written.") from error
+        raise InputError(
+            f"{path} cannot be read as a {kind}: it is no safetensors file, or a damaged or half written one ({error})."
+        ) from error
     if "xpmlp" not in metadata:
         raise InputError(f"{path} is a safetensors file, but xpmlp did not write it: its description is missing.")
     try:

@@ -10,11 +10,20 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import numpy as np
 
 from xpmlp.errors import InputError
+from xpmlp.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["check_choice", "check_features", "check_labels", "check_number", "one_for_each", "whole_labels"]
+__all__ = [
+    "as_tuple",
+    "check_choice",
+    "check_features",
+    "check_labels",
+    "check_number",
+    "one_for_each",
+    "whole_labels",
+]
 
 Value = TypeVar("Value")
 
@@ -67,19 +76,24 @@ def check_choice(name: str, value: object, choices: Iterable[str]) -> None:
         raise InputError(f"{name} is {value!r}, but must be one of: {', '.join(known)}.")
 
 
-def one_for_each(name: str, given: Value | Sequence[Value], n: int, of: str) -> tuple[Value, ...]:
+def as_tuple(given: Value | Sequence[Value], n: int = 1) -> tuple[Value, ...]:
+    """Return the values of a sequence, or `n` times a lone value; a text is one."""
+    several = isinstance(given, Sized) and not isinstance(given, str)
+    return tuple(cast("Sequence[Value]", given)) if several else (cast("Value", given),) * n
+
+
+def one_for_each(name: str, given: Value | Sequence[Value], n: int, noun: str) -> tuple[Value, ...]:
     """Return `given` as one value for each of `n`: it is one for all of them, or a sequence of as many.
 
     Raises
     ------
     InputError
-        For a sequence of another length, naming the option and `of` what there are `n`.
+        For a sequence of another length, naming the option and, by a `noun`, what there are `n` of.
     """
-    several = isinstance(given, Sized) and not isinstance(given, str)
-    values = tuple(cast("Sequence[Value]", given)) if several else (cast("Value", given),) * n
+    values = as_tuple(given, n)
     if len(values) != n:
-        found = f"{len(values)} values ({', '.join(map(str, values))})"
-        raise InputError(f"{name} gives {found} for {n} {of}: give one for all, or one for each.")
+        found = f"{counted(len(values), 'value')} ({', '.join(map(str, values))})"
+        raise InputError(f"{name} gives {found} for {counted(n, noun)}: give one for all, or one for each.")
     return values
 
 

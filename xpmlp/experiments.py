@@ -198,7 +198,7 @@ def prepare(options: Options, *, progress: bool = False, communicator: Communica
     )
     kind = dataset.scaling if options.scaling == "auto" else options.scaling
     blocks = X.examples() if isinstance(X, Part) else [X]
-    with backend.within_memory(str(network)):
+    with backend.within_memory(str(network), "fewer hidden units"):
         layers = initialize(network, init=options.init, seed=options.seed)
     model = Model(
         network,
@@ -208,7 +208,8 @@ def prepare(options: Options, *, progress: bool = False, communicator: Communica
         feature_names=dataset.feature_names,
         class_names=dataset.class_names,
     )
-    with backend.within_memory(f"{X.shape[0]:,} training examples of {X.shape[1]:,} features, and what is held out"):
+    what = f"{X.shape[0]:,} training examples of {X.shape[1]:,} features, and what is held out"
+    with backend.within_memory(what, "fewer examples, data that are read from disk (docs/streams.md)"):
         sets = {
             field.name: lay_out(model, backend, *part)
             for field in fields(parts)
@@ -273,7 +274,7 @@ def score_model(model: Model, backend: Backend, X: np.ndarray | Part, y: Any) ->
     InputError
         For features and labels that do not fit the model.
     """
-    with backend.computing(f"{model.network}, to score {X.shape[0]:,} examples"):
+    with backend.computing(f"{model.network}, to score {X.shape[0]:,} examples", "fewer examples at a time"):
         examples, targets = lay_out(model, backend, X, y)
         layers = [Layer(backend.asarray(W), backend.asarray(b)) for W, b in model.layers]
         sums = score_rows(backend, make_scorer(backend, model.network), layers, examples, targets)

@@ -39,7 +39,7 @@ def open_file(path: Path) -> BufferedReader:
         raise InputError(f"{path} cannot be opened ({error}): give another file.") from error
 
 
-def check_place(path: Path, kinds: Sequence[str] = ()) -> None:
+def check_place(path: Path, kinds: Sequence[str] = (), *, overwrite: bool = True) -> None:
     """Raise unless a file can be put there, before the work that makes it.
 
     Parameters
@@ -48,11 +48,14 @@ def check_place(path: Path, kinds: Sequence[str] = ()) -> None:
         The file to come.
     kinds : sequence of str
         The endings that it may have; any by default.
+    overwrite : bool
+        Whether a file that is there may be replaced.
 
     Raises
     ------
     InputError
-        For a folder that does not exist, a folder in the file's place, and an ending that is not among `kinds`.
+        For a folder that does not exist, a folder in the file's place, an ending that is not among `kinds`, and a file
+        that is there and may not be replaced.
     """
     if not path.parent.is_dir():
         raise InputError(f"{path} cannot be written: there is no folder {path.parent}. Make it first.")
@@ -60,6 +63,8 @@ def check_place(path: Path, kinds: Sequence[str] = ()) -> None:
         raise InputError(f"{path} cannot be written: it is a folder. Name a file.")
     if kinds and path.suffix.lower() not in kinds:
         raise InputError(f"{path} cannot be written: its name must end in one of {', '.join(kinds)}.")
+    if path.exists() and not overwrite:
+        raise InputError(f"{path} exists: choose another name, or give --overwrite (overwrite=True) to replace it.")
 
 
 def write_whole(path: Path, content: bytes) -> None:

@@ -100,7 +100,7 @@ class Model:
         backend = backend or get_backend("numpy", dtype=self.dtype)
         prepared = self.prepare(X, backend.dtype)
         chunks = []
-        with backend.computing(f"{self.network}, to predict"):
+        with backend.computing(f"{self.network}, to predict", "fewer examples at a time"):
             layers = [Layer(backend.asarray(W), backend.asarray(b)) for W, b in self.layers]
             for start in range(0, prepared.shape[0], ROWS_AT_A_TIME):
                 rows = backend.asarray(prepared[start : start + ROWS_AT_A_TIME])

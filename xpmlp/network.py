@@ -17,7 +17,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from xpmlp.activations import get_activation
-from xpmlp.checks import check_choice, check_number, one_for_each
+from xpmlp.checks import as_tuple, check_choice, check_number, one_for_each
 from xpmlp.elementwise import at_once, elementwise
 from xpmlp.errors import InputError
 from xpmlp.losses import get_loss
@@ -80,7 +80,7 @@ class Network:
     def build(
         cls,
         n_inputs: int,
-        hidden: Sequence[int],
+        hidden: int | Sequence[int],
         n_outputs: int,
         *,
         activation: str | Activation | Sequence[str | Activation] = "relu",
@@ -94,8 +94,8 @@ class Network:
         ----------
         n_inputs, n_outputs : int
             Features of an example; classes, labels or regression targets.
-        hidden : sequence of int
-            Units of each hidden layer; empty for a linear model.
+        hidden : int or sequence of int
+            Units of the one hidden layer, or of each; empty for a linear model.
         activation : str or Activation, or sequence of these
             A name from `ACTIVATIONS` for all hidden layers, or one for each; or functions of your own.
         loss : str or Loss
@@ -113,16 +113,17 @@ class Network:
         """
         check_number("the number of inputs", n_inputs, at_least=1, integer=True)
         check_number("the number of outputs", n_outputs, at_least=1, integer=True)
-        for position, size in enumerate(hidden, start=1):
+        units = as_tuple(hidden)
+        for position, size in enumerate(units, start=1):
             check_number(f"the size of hidden layer {position}", size, at_least=1, at_most=MOST_UNITS, integer=True)
-        names: tuple[str | Activation, ...] = one_for_each("activation", activation, len(hidden), "hidden layers")
-        if not hidden and isinstance(dropout, int | float) and dropout:
+        names: tuple[str | Activation, ...] = one_for_each("activation", activation, len(units), "hidden layer")
+        if not units and isinstance(dropout, int | float) and dropout:
             raise InputError("dropout is of hidden units, and there are none: leave it out, or drop inputs.")
-        rates = (input_dropout, *one_for_each("dropout", dropout, len(hidden), "hidden layers"))
+        rates = (input_dropout, *one_for_each("dropout", dropout, len(units), "hidden layer"))
         if loss == "softmax" and n_outputs == 1:
             raise InputError("a softmax over one output is always 1: give at least two outputs, or loss 'logistic'.")
         return cls(
-            sizes=(int(n_inputs), *(int(size) for size in hidden), int(n_outputs)),
+            sizes=(int(n_inputs), *(int(size) for size in units), int(n_outputs)),
             activations=tuple(get_activation(name) for name in names),
             loss=get_loss(loss),
             dropout=tuple(

@@ -20,6 +20,8 @@ DEFAULT_SCHEDULES = {"sgd": "constant", "adam": "cosine", "adamw": "cosine"}
 class Options:
     """All that decides what a run computes, as `xpmlp train` takes it and `config.json` keeps it.
 
+    Where a tuple is kept, a list may be given, and a lone value for a tuple of one: ``hidden=64``.
+
     Attributes
     ----------
     dataset : str
@@ -93,6 +95,11 @@ class Options:
     precision: str = "highest"
     graph: bool = True
 
+    def __post_init__(self) -> None:
+        for name in ("hidden", "activation", "dropout", "l1", "l2"):
+            value = getattr(self, name)
+            object.__setattr__(self, name, tuple(value) if isinstance(value, list | tuple) else (value,))
+
     @property
     def highest_rate(self) -> float:
         """The learning rate given, or the optimiser's own."""
@@ -129,8 +136,7 @@ class Options:
         known = {field.name for field in fields(cls)}
         if unknown := set(values) - known:
             raise InputError(f"unknown options: {', '.join(sorted(unknown))}.")
-        given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-        return cls(**given)
+        return cls(**values)
 
 
 def written(value: Any) -> str:

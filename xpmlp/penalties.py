@@ -50,7 +50,7 @@ class ElasticNet:
         InputError
             For a negative strength, or as many as there are no layers for.
         """
-        return cls(one_for_each("l1", l1, n_layers, "layers"), one_for_each("l2", l2, n_layers, "layers"), alpha)
+        return cls(one_for_each("l1", l1, n_layers, "layer"), one_for_each("l2", l2, n_layers, "layer"), alpha)
 
     def __post_init__(self) -> None:
         for name in ("l1", "l2"):

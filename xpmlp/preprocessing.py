@@ -10,6 +10,7 @@ from array_api_extra import one_hot
 
 from xpmlp.checks import check_choice
 from xpmlp.errors import InputError
+from xpmlp.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -75,6 +76,16 @@ class Scaling:
             scaler.partial_fit(X.astype(np.float64))
         return cls(scaler.mean_, 1.0 / scaler.scale_)
 
+    def __str__(self) -> str:
+        if not self.only_scales:
+            return "each feature to mean 0 and standard deviation 1"
+        if self.is_identity:
+            return "none"
+        largest = 1.0 / self.scale
+        return (
+            f"divided by {largest[0]:g}" if (largest == largest[0]).all() else "each feature divided by its own scale"
+        )
+
     @property
     def only_scales(self) -> bool:
         """Whether nothing is shifted."""
@@ -129,7 +140,7 @@ def encode(y: np.ndarray, classes: np.ndarray, name: str = "y", *, first_row: in
     if unknown.any():
         raise InputError(
             f"{name} holds labels that the training data do not: {_listed(np.unique(y[unknown]))} "
-            f"({int(unknown.sum())} times, first at row {first_row + int(np.argmax(unknown))}). "
+            f"({counted(int(unknown.sum()), 'time')}, first at row {first_row + int(np.argmax(unknown))}). "
             f"The classes: {_listed(classes)}."
         )
     T: np.ndarray = one_hot(position, classes.shape[0], dtype=np.float32)

@@ -28,7 +28,7 @@ from xpmlp.checkpoints import (
     save_model,
 )
 from xpmlp.errors import InputError
-from xpmlp.files import write_whole
+from xpmlp.files import open_file, write_whole
 from xpmlp.options import Options
 
 if TYPE_CHECKING:
@@ -120,9 +120,10 @@ class RunFolder:
                 f"{self.path}`, choose another with --out, or give --overwrite to replace it."
             )
         if not overwrite and self.path.is_dir() and any(file != self.lock for file in self.path.iterdir()):
+            holds, what = ("a run", "replace it") if self.config.exists() else ("no run", "add one to what is there")
             raise InputError(
-                f"the output folder {self.path} is not empty: choose another with --out, "
-                "or give --overwrite to replace the run in it."
+                f"the output folder {self.path} is not empty: it holds {holds}. Choose another with --out, or give "
+                f"--overwrite to {what}."
             )
 
     @contextmanager
@@ -277,15 +278,34 @@ class RunFolder:
         InputError
             Where there is none, or it cannot be read.
         """
+        if self.model.exists():
+            return load_model(self.model)
+        raise InputError(self._lack_of_model())
+
+    def _lack_of_model(self) -> str:
         if not self.path.is_dir():
-            raise InputError(f"there is no run folder at {self.path}. `xpmlp train` makes one.")
-        if not self.model.exists() and self._unfinished:
-            raise InputError(
-                f"the run in {self.path} is not finished: go on with `xpmlp train --resume {self.path}` first."
-            )
-        if self.config.exists() and not self.model.exists():
-            raise InputError(f"the run in {self.path} ended before there was a model to save: train it again.")
-        return load_model(self.model)
+            return f"there is no run folder at {self.path}. `xpmlp train` makes one."
+        if not self.config.exists():
+            runs = sorted(str(file.parent) for file in self.path.glob(f"*/{self.config.name}"))
+            inside = f"There are runs in it: {', '.join(runs[:5])}." if runs else "`xpmlp train` makes such folders."
+            return f"{self.path} is not the folder of a run: there is no {self.model.name} in it. {inside}"
+        if self._is_locked():
+            return f"the run in {self.path} is in progress: another process is training there. Wait until it ends."
+        if self._unfinished:
+            return f"the run in {self.path} is not finished: go on with `xpmlp train --resume {self.path}` first."
+        return f"the run in {self.path} ended before there was a model to save: train it again."
+
+    def _is_locked(self) -> bool:
+        """Whether another process trains in the folder: the lock is taken for a moment to find out."""
+        if not self.lock.exists():
+            return False
+        lock = FileLock(self.lock, fallback_to_soft=False)
+        try:
+            lock.acquire(blocking=False)
+        except (NotImplementedError, OSError) as error:
+            return isinstance(error, Timeout)
+        lock.release()
+        return False
 
     def options(self) -> Options:
         """Read from ``config.json`` how the run was made.
@@ -314,8 +334,19 @@ class RunFolder:
             return read(json.loads(self.config.read_text(encoding="utf-8")))
         except (FileNotFoundError, NotADirectoryError) as error:
             raise InputError(f"there is no {self.config}: is {self.path} the folder of a run?") from error
-        except (OSError, AttributeError, LookupError, TypeError, ValueError) as error:
-            raise InputError(f"{self.config} cannot be read: {type(error).__name__}: {error}.") from error
+        except (OSError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+            raise InputError(
+                f"{self.config} cannot be read: {_flaw(error)}. Restore it, or train the run anew."
+            ) from error
+
+
+def _flaw(error: Exception) -> str:
+    """Say what is wrong with a configuration."""
+    if isinstance(error, json.JSONDecodeError):
+        return f"it is damaged, and no JSON from line {error.lineno}, column {error.colno} on"
+    if isinstance(error, KeyError):
+        return f"it lacks {error}"
+    return str(error).rstrip(".") if isinstance(error, OSError | InputError) else f"it is damaged ({error})"
 
 
 def _numbers(row: dict[str, str]) -> dict[str, float | None]:
@@ -331,7 +362,13 @@ def model_at(path: Path) -> Model:
     InputError
         Where there is none, or it cannot be read.
     """
-    return load_model(path) if path.is_file() else RunFolder(path).load()
+    if not path.is_file():
+        return RunFolder(path).load()
+    with open_file(path) as file:
+        is_safetensors = file.read(9)[8:] == b"{"  # after the length of the header, 8 bytes
+    if not is_safetensors:
+        raise InputError(f"{path} is no model: give the folder of a run, or the model.safetensors in it.")
+    return load_model(path)
 
 
 def _run_of(experiment: Experiment) -> list[str]:
@@ -383,7 +420,10 @@ def _configuration(experiment: Experiment) -> dict[str, Any]:
             "name": dataset.name,
             "sha256": experiment.data_sha256,
             "features": network.sizes[0],
+            "feature_names": experiment.model.feature_names,
+            "preprocessing": str(experiment.model.scaling),
             "classes": experiment.model.classes.tolist(),
+            "class_names": experiment.model.class_names,
             "examples": {part: int(X.shape[0]) for part, (X, _) in experiment.sets.items()},
         },
         "versions": versions(backend.name),

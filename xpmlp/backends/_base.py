@@ -30,6 +30,7 @@ __all__ = ["Backend", "Status", "device_memory", "not_installed", "unknown_devic
 
 DTYPES = ("float32", "float64")
 PRECISIONS = ("highest", "tf32")
+REMEDY = "fewer hidden units where the weights are large, a smaller batch size where the activations of a minibatch are"
 
 Function = TypeVar("Function", bound="Callable[..., Any]")
 
@@ -296,29 +297,31 @@ class Backend(ABC):
         x[...] = value
         return x
 
-    def computing(self, what: str = "") -> AbstractContextManager[Any]:
+    def computing(self, what: str = "", remedy: str = REMEDY) -> AbstractContextManager[Any]:
         """Compute in the library's own context, and within its memory; parameters and errors as for `within_memory`."""
-        return _WithinMemory(self, what, self._context())
+        return _WithinMemory(self, what, remedy, self._context())
 
     def _context(self) -> AbstractContextManager[Any]:
         return nullcontext()
 
-    def within_memory(self, what: str = "") -> AbstractContextManager[Any]:
+    def within_memory(self, what: str = "", remedy: str = REMEDY) -> AbstractContextManager[Any]:
         """Say what to change where the memory of the device, or of the machine, does not suffice.
 
         Parameters
         ----------
         what : str
-            What it is to suffice for.
+            What it is to suffice for, with the sizes.
+        remedy : str
+            What to take in its place; by default, what helps a training.
 
         Raises
         ------
         OutOfMemoryError
             In place of the library's own error.
         """
-        return _WithinMemory(self, what, nullcontext())
+        return _WithinMemory(self, what, remedy, nullcontext())
 
-    def _out_of_memory(self, what: str, error: Exception) -> OutOfMemoryError:
+    def _out_of_memory(self, what: str, remedy: str, error: Exception) -> OutOfMemoryError:
         if isinstance(error, MemoryError) and type(error).__module__.partition(".")[0] in {"builtins", "numpy"}:
             place, has = "the machine", host_memory()
         else:
@@ -327,8 +330,7 @@ class Backend(ABC):
         cause = str(error).strip().rstrip(".") or "no details are given"
         dtype = "dtype float32, " if self.dtype == "float64" else ""
         return OutOfMemoryError(
-            f"{place} has run out of memory{doing}: {cause}. {has}"
-            f"Take fewer examples at a time (a smaller batch size), fewer hidden units, {dtype}or another device."
+            f"{place} has run out of memory{doing}: {cause}. {has}Take {remedy}, {dtype}or another device."
         )
 
     def _memory(self) -> str:
@@ -356,8 +358,8 @@ def device_memory(free: int, total: int) -> str:
 class _WithinMemory:
     """A context with our error in place of the library's: a class, as `contextmanager` takes longer to enter."""
 
-    def __init__(self, backend: Backend, what: str, context: AbstractContextManager[Any]) -> None:
-        self._backend, self._what, self._context = backend, what, context
+    def __init__(self, backend: Backend, what: str, remedy: str, context: AbstractContextManager[Any]) -> None:
+        self._backend, self._what, self._remedy, self._context = backend, what, remedy, context
 
     def __enter__(self) -> None:
         self._context.__enter__()
@@ -372,7 +374,7 @@ class _WithinMemory:
             words in str(error) for words in self._backend.memory_errors
         )
         if isinstance(error, MemoryError) or told:
-            raise self._backend._out_of_memory(self._what, error) from error  # noqa: SLF001 - of its own module
+            raise self._backend._out_of_memory(self._what, self._remedy, error) from error  # noqa: SLF001 - of its own module
 
 
 def not_installed(library: str, extras: str) -> BackendError:

@@ -11,6 +11,7 @@ from xpmlp.backends._base import Backend, Status, unknown_device
 from xpmlp.backends._memory import keep_freed_memory
 from xpmlp.backends._namespaces import replacing
 from xpmlp.backends._numpy_shortcuts import SHORTCUTS
+from xpmlp.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +38,7 @@ class NumpyBackend(Backend):
         from threadpoolctl import threadpool_info  # noqa: PLC0415 - 30 ms that only `xpmlp info` needs
 
         libraries = [
-            f"{info['internal_api']} {info['version']}, {info['num_threads']} threads"
+            f"{info['internal_api']} {info['version']}, {counted(info['num_threads'], 'thread')}"
             for info in threadpool_info()
             if info["user_api"] == "blas"
         ]

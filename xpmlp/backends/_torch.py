@@ -14,6 +14,7 @@ from xpmlp.backends._slots import TorchSlot
 from xpmlp.backends._torch_graphs import TorchStream, stream_of
 from xpmlp.backends._torch_shortcuts import with_shortcuts
 from xpmlp.errors import BackendError
+from xpmlp.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -61,7 +62,7 @@ class TorchBackend(Backend):
         torch = _library()
         devices = _devices(torch)
         details = [
-            f"{torch.get_num_threads()} threads",
+            counted(torch.get_num_threads(), "thread"),
             f"CUDA {torch.version.cuda}" if torch.version.cuda else "no CUDA",
         ]
         details += [torch.cuda.get_device_name(name) for name in devices if name.startswith("cuda")]

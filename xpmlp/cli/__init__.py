@@ -5,8 +5,11 @@ Commands import what they call when they are run, so that ``xpmlp --help`` answe
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import typer
 
@@ -18,7 +21,7 @@ from xpmlp.cli._info import info
 from xpmlp.cli._predict import predict
 from xpmlp.cli._search import search
 from xpmlp.cli._show import show
-from xpmlp.cli._terminal import explain, say, warn
+from xpmlp.cli._terminal import UNREAD, explain, say, warn
 from xpmlp.cli._train import train
 from xpmlp.errors import EXPECTED, XpmlpWarning
 
@@ -55,12 +58,30 @@ def main() -> None:
     """Run the command line; errors that are expected end it with a message and an exit code, as `explain` has them."""
     warnings.showwarning = _show_warning
     warnings.simplefilter("always", XpmlpWarning)
+    with _ending_where_unread():
+        try:
+            app(prog_name="xpmlp")
+        except EXPECTED as error:
+            message, code = explain(error)
+            say(f"Error: {message}")
+            sys.exit(code)
+
+
+@contextmanager
+def _ending_where_unread() -> Iterator[None]:
+    """End quietly where what reads the output has ended, as ``head`` does; typer and rich leave with code 1 there."""
     try:
-        app(prog_name="xpmlp")
-    except EXPECTED as error:
-        message, code = explain(error)
-        say(f"Error: {message}")
-        sys.exit(code)
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+    except (BrokenPipeError, SystemExit) as end:
+        if not isinstance(end, BrokenPipeError) and not isinstance(end.__context__, BrokenPipeError):
+            raise
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for stream in (sys.stdout, sys.stderr):  # which Python flushes once more
+            os.dup2(nowhere, stream.fileno())
+        sys.exit(UNREAD)
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from xpmlp.cli._options import BackendName, DataDir, Device, Run, Target
-from xpmlp.cli._terminal import announce, print_table, warn
+from xpmlp.cli._options import BackendName, DataDir, Device, RunOrModel, Target, check_used, given
+from xpmlp.cli._terminal import announce, print_table, say, warn
+from xpmlp.options import Options
+from xpmlp.wording import brief, counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,11 +29,13 @@ __all__ = ["evaluate"]
 
 
 def evaluate(
-    run: Run,
+    context: typer.Context,
+    run: RunOrModel,
     dataset: Annotated[
         str | None,
         typer.Argument(
             help="Other data with labels, as `xpmlp train` takes them, evaluated whole.",
+            metavar="DATASET",
             show_default="the run's own",
         ),
     ] = None,
@@ -42,41 +46,61 @@ def evaluate(
     backend: BackendName = "numpy",
     device: Device = None,
     out: Annotated[
-        Path | None, typer.Option(help="The figure to write.", show_default="confusion.png in the run's folder")
+        Path | None,
+        typer.Option(
+            help="The figure to write.", show_default="confusion.png in the run's folder; none for other data"
+        ),
     ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there.")] = False,
 ) -> None:
-    """Score a trained model: accuracy, NLL, precision and recall of each class, and the confusion matrix."""
+    """Score a trained model: accuracy, NLL, precision and recall of each class, and the confusion matrix.
+
+    A model file takes data with it: `xpmlp evaluate model.safetensors data.csv`.
+    """
     from xpmlp.backends import get_backend
+    from xpmlp.checks import check_choice
     from xpmlp.experiments import score_model
     from xpmlp.files import FIGURE_KINDS, check_place
-    from xpmlp.runs import RunFolder
+    from xpmlp.runs import RunFolder, model_at
 
-    folder = RunFolder(run)
-    picture = out or folder.confusion
-    model = folder.load()
-    check_place(picture, FIGURE_KINDS)
-    name, X, y = _data(folder, model, dataset, part, target, data_dir)
+    check_choice("part", part, ["test", "validation", "train"])
+    if out is not None:
+        check_place(out, FIGURE_KINDS, overwrite=overwrite)
+    folder, model = RunFolder(run), model_at(run)
+    name, X, y = _data(context, folder, model, dataset, part, target, data_dir)
     place = get_backend(backend, device, model.dtype)
     announce(place.reason, place.name)
     score = score_model(model, place, X, y)
+    picture = folder.confusion if out is None and dataset is None else out
     _report(model, score, name, _confusion(model, place, X, y), picture)
 
 
 def _data(
-    folder: RunFolder, model: Model, dataset: str | None, part: str, target: str | None, data_dir: Path | None
+    context: typer.Context,
+    folder: RunFolder,
+    model: Model,
+    dataset: str | None,
+    part: str,
+    target: str | None,
+    data_dir: Path | None,
 ) -> tuple[str, Any, Any]:
     """Find the examples and labels to score, or a part of data on disk and None, and say what they are."""
-    from xpmlp.checks import check_choice
     from xpmlp.errors import InputError
 
-    check_choice("part", part, ["test", "validation", "train"])
-    if dataset is None:
-        if target is not None:
-            raise InputError("--target goes with DATASET: the run's own data have the target of their training.")
-        return _own_data(folder, part, data_dir)
-    if part != "test":
-        raise InputError(f"--part {part} is one of the run's own data: leave DATASET out, or --part.")
-    return _other_data(folder, model, dataset, target, data_dir)
+    if dataset is not None:
+        if "part" in given(context):
+            raise InputError(f"--part {part} is one of the run's own data: leave DATASET out, or --part.")
+        check_used(context, Options(dataset))
+        return _other_data(folder, model, dataset, target, data_dir)
+    if not folder.config.exists():
+        raise InputError(
+            f"{folder.path} does not say which data its model was trained on: give some, as in `xpmlp evaluate "
+            f"{folder.path} data.csv`."
+        )
+    if target is not None:
+        raise InputError("--target goes with DATASET: the run's own data have the target of their training.")
+    check_used(context, folder.options())
+    return _own_data(folder, part, data_dir)
 
 
 def _own_data(folder: RunFolder, part: str, data_dir: Path | None) -> tuple[str, Any, Any]:
@@ -115,8 +139,11 @@ def _other_data(
         other, parts = load_stream(dataset, target=target, least_classes=1)
         pair = parts.train
     else:
-        like = Like(model.feature_names or (), folder.options().target if folder.config.exists() else None)
+        known = folder.options().target if folder.config.exists() else None
+        like = Like(model.feature_names or (), known, n_features=model.network.sizes[0])
         other = load_dataset(dataset, data_dir=data_dir, target=target, like=like, least_classes=1)
+        if other.note:
+            say(other.note)
         if other.test:
             return f"{other.name}, test", *other.test
         pair = features_of(model, other), other.y
@@ -138,12 +165,10 @@ def _confusion(model: Model, place: Backend, X: np.ndarray | Part, y: Any) -> np
     return matrix
 
 
-def _report(model: Model, score: Score, name: str, matrix: np.ndarray, picture: Path) -> None:
+def _report(model: Model, score: Score, name: str, matrix: np.ndarray, picture: Path | None) -> None:
     import numpy as np
     from rich.table import Table
     from sklearn.metrics import precision_recall_fscore_support
-
-    from xpmlp.plots import confusion_figure, save_figure
 
     names = _names(model)
     m = len(names)
@@ -152,13 +177,17 @@ def _report(model: Model, score: Score, name: str, matrix: np.ndarray, picture: 
         true, predicted, labels=model.classes, sample_weight=matrix.ravel(), zero_division=float("nan")
     )
     table = Table("class", "precision", "recall", "F1", "examples")
-    title = f"{name}: accuracy {score.accuracy:.4f}, NLL {score.loss:.4f}, {matrix.sum():,} examples"
+    examples = counted(int(matrix.sum()), "example")
+    title = f"{name}: accuracy {score.accuracy:.4f}, NLL {brief(score.loss)}, {examples}"
     for label, precision, recall, f1, support in zip(names, *measures, matrix.sum(axis=1), strict=True):
         shares = ("-" if math.isnan(share) else f"{share:.4f}" for share in (precision, recall, f1))
         table.add_row(label, *shares, f"{support:,}")
     print_table(table, title)
-    save_figure(confusion_figure(matrix, names, f"{name}: accuracy {score.accuracy:.4f}"), picture)
-    typer.echo(f"confusion matrix: {picture}")
+    if picture is not None:
+        from xpmlp.plots import confusion_figure, save_figure
+
+        save_figure(confusion_figure(matrix, names, f"{name}: accuracy {score.accuracy:.4f}"), picture)
+        typer.echo(f"confusion matrix: {picture}")
 
 
 def _names(model: Model) -> Sequence[str]:

@@ -18,7 +18,9 @@ def export(
     file: Annotated[
         Path,
         typer.Argument(
-            help="What to write: .onnx; .npz, plain arrays; or .skops, scikit-learn's estimator.", show_default=False
+            help="What to write: .onnx; .npz, plain arrays; or .skops, scikit-learn's estimator.",
+            metavar="FILE",
+            show_default=False,
         ),
     ],
     *,

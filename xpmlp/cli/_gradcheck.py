@@ -7,8 +7,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xpmlp.cli._options import L1, L2, TRAINING, Activation, BackendName, Device, Dropout, Hidden, Init, Mode, Seed
+from xpmlp.cli._options import (
+    L1,
+    L2,
+    TRAINING,
+    Activation,
+    BackendName,
+    Device,
+    Dropout,
+    Hidden,
+    Init,
+    Mode,
+    Seed,
+    check_used,
+)
 from xpmlp.cli._terminal import FAILED, announce, parse_floats, parse_integers, parse_names, print_table
+from xpmlp.options import Options
 
 if TYPE_CHECKING:
     from xpmlp.gradcheck import GradientCheck
@@ -19,6 +33,7 @@ MOST_LISTED = 40
 
 
 def gradcheck(
+    context: typer.Context,
     *,
     mode: Mode = "matrix",
     batch_size: Annotated[
@@ -37,7 +52,7 @@ def gradcheck(
 ) -> None:
     """Check the gradients of the report's network on the circles against finite differences, in float64.
 
-    Ends with exit code 1 where a relative error is not below 1e-7, or a ratio not within 0.99 to 1.01.
+    Ends with exit code 1 where a relative error is not below 1e-7, or a ratio to bprop not within 0.99 to 1.01.
     """
     from xpmlp.backends import get_backend
     from xpmlp.experiments import check_circles
@@ -45,13 +60,15 @@ def gradcheck(
     from xpmlp.plots import gradient_figure, save_figure
 
     check_place(out, FIGURE_KINDS)
+    units = parse_integers("--hidden", hidden)
+    check_used(context, Options("circles", hidden=units))
     place = get_backend(backend, device, "float64")
     announce(place.reason, place.name)
     check = check_circles(
         place,
         mode=mode,
         batch_size=batch_size,
-        hidden=parse_integers("--hidden", hidden),
+        hidden=units,
         activation=parse_names(activation),
         init=init,
         l1=parse_floats("--l1", l1),
@@ -75,7 +92,7 @@ def _print(check: GradientCheck) -> None:
     from rich.table import Table
 
     shown = sorted(check.judged, key=lambda parameter: -parameter.error)[:MOST_LISTED]
-    table = Table("parameter", "bprop", "central differences", "relative error", "ratio")
+    table = Table("parameter", "bprop", "central\ndifferences", "relative\nerror", "forward\ndifferences\n/ bprop")
     for parameter in check.parameters if len(check.parameters) <= MOST_LISTED else shown:
         table.add_row(
             parameter.name,
@@ -95,6 +112,6 @@ def _print(check: GradientCheck) -> None:
         f"bar {check.tolerance:g}"
     )
     typer.echo(
-        f"{'passed' if check.report_passed else 'FAILED'}: worst ratio {ratio.ratio:.6f} at {ratio.name}, "
-        "the report's band 0.99 to 1.01"
+        f"{'passed' if check.report_passed else 'FAILED'}: worst ratio of forward differences to bprop "
+        f"{ratio.ratio:.6f} at {ratio.name}, the report's band 0.99 to 1.01"
     )

@@ -28,11 +28,11 @@ __all__ = [
     "Init",
     "InputDropout",
     "Mode",
-    "Run",
     "RunOrModel",
     "Seed",
     "Target",
     "check_alone",
+    "check_used",
     "given",
     "parse_options",
     "with_options_of",
@@ -94,7 +94,6 @@ Mode = Annotated[
 Seed = Annotated[
     int, typer.Option(help="Of the split, the initial weights and the order of examples.", rich_help_panel=TRAINING)
 ]
-Run = Annotated[Path, typer.Argument(help="The folder of a run, as `xpmlp train` made it.", show_default=False)]
 RunOrModel = Annotated[
     Path, typer.Argument(help="The folder of a run, or a model.safetensors of one.", metavar="RUN", show_default=False)
 ]
@@ -137,6 +136,19 @@ def given(context: typer.Context) -> dict[str, str]:
     return {
         str(p.name): p.opts[0] for p, source in sources.items() if source is not None and source.name == "COMMANDLINE"
     }
+
+
+def check_used(context: typer.Context, options: Options) -> None:
+    """Refuse what stands on the command line and would change nothing, though a user may believe that it does."""
+    is_fashion = options.dataset == "fashion-mnist"
+    reasons = {
+        "data_dir": "" if is_fashion else f"is where Fashion-MNIST lies, but the data are {options.dataset}",
+        "test": "is a share of the data, but fashion-mnist brings its test set" if is_fashion else "",
+        "activation": "" if options.hidden else "is of hidden units, and there are none",
+    }
+    for name, written in given(context).items():
+        if reason := reasons.get(name):
+            raise InputError(f"{written} {reason}: leave it out.")
 
 
 def check_alone(context: typer.Context, free: Collection[str]) -> None:

@@ -9,6 +9,7 @@ import typer
 
 from xpmlp.cli._options import BackendName, Device, RunOrModel
 from xpmlp.cli._terminal import announce, say
+from xpmlp.wording import counted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,7 +22,10 @@ __all__ = ["predict"]
 def predict(
     run: RunOrModel,
     file: Annotated[
-        Path, typer.Argument(help="Examples: .npz with X, or .csv with the columns of training.", show_default=False)
+        Path,
+        typer.Argument(
+            help="Examples: .npz with X, or .csv with the columns of training.", metavar="FILE", show_default=False
+        ),
     ],
     *,
     proba: Annotated[bool, typer.Option("--proba", help="Add the probability of each class.")] = False,
@@ -35,14 +39,11 @@ def predict(
 
     from xpmlp.backends import get_backend
     from xpmlp.datasets import read_features
-    from xpmlp.errors import InputError
     from xpmlp.files import check_place, write_whole
     from xpmlp.runs import model_at
 
     if out is not None:
-        check_place(out, (".csv",))
-        if out.exists() and not overwrite:
-            raise InputError(f"{out} exists: choose another name, or give --overwrite.")
+        check_place(out, (".csv",), overwrite=overwrite)
     model = model_at(run)
     X = read_features(file, n_features=model.network.sizes[0], feature_names=model.feature_names)
     place = get_backend(backend, device, model.dtype)
@@ -53,7 +54,7 @@ def predict(
         sys.stdout.write(table)
         return
     write_whole(out, table.encode())
-    say(f"{X.shape[0]:,} predictions written to {out}")
+    say(f"{counted(X.shape[0], 'prediction')} written to {out}")
 
 
 def _csv(model: Model, probabilities: np.ndarray, *, proba: bool) -> str:

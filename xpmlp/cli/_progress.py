@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from xpmlp.cli._terminal import say
+from xpmlp.wording import brief
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -74,7 +75,7 @@ class TrainingProgress:
         """Show the scores of an epoch that has ended."""
         if self._bar:
             scores = [f"{part} {score.accuracy:.4f}" for part, score in record.scores.items() if part != "test"]
-            loss = f"loss {record.scores['train'].loss:.4f}"
+            loss = f"loss {brief(record.scores['train'].loss)}"
             text = f"{loss}  {'  '.join(scores)}  {record.examples_per_second:,.0f} examples/s"
             self._bar.update(self._task, completed=record.epoch, description=text)
         elif not self._quiet and (self._due(record) or not record.complete):

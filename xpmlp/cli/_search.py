@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from xpmlp.cli._options import check_alone, given, parse_options, with_options_of
+from xpmlp.cli._options import check_alone, check_used, given, parse_options, with_options_of
 from xpmlp.cli._terminal import FAILED, INTERRUPTED, announce, print_table, say
 from xpmlp.cli._train import train
 from xpmlp.errors import InputError
+from xpmlp.wording import brief, counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -81,7 +82,6 @@ def search(
 
     Options of `xpmlp train` are the same for all trials.
     """
-    from dataclasses import replace
     from datetime import datetime
     from functools import partial
 
@@ -92,18 +92,17 @@ def search(
 
     check_engine(engine, 1 if jobs is None else jobs, scheduler)
     if resume is not None:
-        check_alone(context, FREE)
         folder = SearchFolder(resume)
-        study = folder.study()
-        if fixed["data_dir"] is not None:
-            study = replace(study, options=replace(study.options, data_dir=str(fixed["data_dir"])))
+        study = _kept(context, folder, fixed["data_dir"])
     else:
         options = parse_options(**fixed)
+        check_used(context, options)
         folder = SearchFolder(out) if out else SearchFolder.default(options.dataset, datetime.now().astimezone())
         folder.check_free()
         varied = _space(context, grid, random, space)
         study = plan(options, varied, draws=random, halving=halving, progress=not quiet)
-        _announce(options, study)
+        if not quiet:
+            _announce(options, study)
     if not quiet:
         _say_what_is_to_do(folder, study)
     on_trial = None if quiet else partial(_say_trial, len(study.candidates))
@@ -135,6 +134,16 @@ def search(
         _summarise(folder, study, found)
 
 
+def _kept(context: typer.Context, folder: SearchFolder, data_dir: Path | None) -> Study:
+    """Read what is gone on with; its data may be found in another folder."""
+    from dataclasses import replace
+
+    check_alone(context, FREE)
+    study = folder.study()
+    check_used(context, study.options)
+    return study if data_dir is None else replace(study, options=replace(study.options, data_dir=str(data_dir)))
+
+
 def _space(context: typer.Context, grid: Path | None, random: int | None, space: Path | None) -> Space:
     """Read what varies; the command line takes what it fixes out of the default space."""
     from xpmlp.search import DEFAULT_SPACE, SEARCHABLE, Space
@@ -164,14 +173,14 @@ def _announce(options: Options, study: Study) -> None:
 def _say_what_is_to_do(folder: SearchFolder, study: Study) -> None:
     names = ", ".join(dimension.name.replace("_", " ") for dimension in study.space.dimensions)
     ended = len(folder.ended()[0])
-    done = f"; {ended} trials have ended before" if ended else ""
-    say(f"{len(study.candidates)} candidates from {study.space.source}, which differ in {names}{done}.")
+    done = f"; {counted(ended, 'trial')} ended before" if ended else ""
+    say(f"{counted(len(study.candidates), 'candidate')} from {study.space.source}, which differ in {names}{done}.")
 
 
 def _say_trial(candidates: int, trial: Trial) -> None:
     """Print the line of a trial, in the worker that ran it."""
-    ended = f"accuracy {trial.last.accuracy:.4f}, NLL {trial.last.nll:.4f}" if trial.last else trial.status
-    head = f"trial {trial.number}/{candidates}, {trial.epochs} epochs: {ended}"
+    ended = f"accuracy {trial.last.accuracy:.4f}, NLL {brief(trial.last.nll)}" if trial.last else trial.status
+    head = f"trial {trial.number}/{candidates}, {counted(trial.epochs, 'epoch')}: {ended}"
     say(f"{head}, {trial.seconds:.1f} s: {_settings(trial)}")
 
 
@@ -187,9 +196,11 @@ def _print_best(study: Study, trials: Sequence[Trial]) -> None:
     table = Table("trial", "epochs", "accuracy", "NLL")
     table.add_column("options", overflow="fold")
     for trial in trials[:BEST]:
-        scores = [f"{trial.last.accuracy:.4f}", f"{trial.last.nll:.4f}"] if trial.last else [trial.status, ""]
+        scores = [f"{trial.last.accuracy:.4f}", brief(trial.last.nll)] if trial.last else [trial.status, ""]
         table.add_row(str(trial.number), str(trial.epochs), *scores, _settings(trial))
-    print_table(table, f"{study.name}: the best of {len(trials)} trials, by their accuracy on the validation part")
+    print_table(
+        table, f"{study.name}: the best of {counted(len(trials), 'trial')}, by their accuracy on the validation part"
+    )
 
 
 def _summarise(folder: SearchFolder, study: Study, found: Found) -> None:
@@ -201,7 +212,7 @@ def _summarise(folder: SearchFolder, study: Study, found: Found) -> None:
     options = study.options_of(best.number, best.epochs if study.halving else None)
     table = Table(show_header=False)
     if found.test is not None:
-        table.add_row("test accuracy of the best", f"{found.test.accuracy:.4f}  (NLL {found.test.loss:.4f})")
+        table.add_row("test accuracy of the best", f"{found.test.accuracy:.4f}  (NLL {brief(found.test.loss)})")
     table.add_row("folder", str(folder.path))
     table.add_row("files", ", ".join(file.name for file in (folder.results, folder.figure, folder.config)))
     table.add_row("run of the best", str(folder.best.path))

@@ -8,6 +8,7 @@ import typer
 
 from xpmlp.cli._options import RunOrModel
 from xpmlp.cli._terminal import print_table
+from xpmlp.wording import brief
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -49,7 +50,10 @@ def _print_network(card: dict[str, Any]) -> None:
 def _state(card: dict[str, Any]) -> str:
     if card["state"] == "model":
         return "a model file"
-    done = int(card["metrics"]["last"]["epoch"]) if card["metrics"] else 0
+    done = 0
+    if card["metrics"]:
+        last = card["metrics"]["last"]
+        done = int(last["epoch"]) - (last["examples"] < card["data"]["examples"]["train"])  # one may have been cut
     return f"{card['state']}, {done} of {card['epochs']} epochs done"
 
 
@@ -65,7 +69,7 @@ def _print_metrics(card: dict[str, Any]) -> None:
         table.add_column("accuracy")
     for part, examples in card["data"]["examples"].items():
         values = (row[f"{part}_{measure}"] for row in (last, best) for measure in ("loss", "accuracy"))
-        table.add_row(part, f"{examples:,}", *("-" if value is None else f"{value:.4f}" for value in values))
+        table.add_row(part, f"{examples:,}", *("-" if value is None else brief(value) for value in values))
     print_table(table, f"metrics, the best by {card['metrics']['best_by'].replace('_', ' ')}")
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "FAILED",
     "INTERRUPTED",
+    "UNREAD",
     "UNUSABLE",
     "announce",
     "explain",
@@ -34,7 +35,8 @@ __all__ = [
 
 Number = TypeVar("Number", int, float)
 
-FAILED, UNUSABLE, INTERRUPTED = 1, 2, 130  # exit codes: the run failed, the input cannot be used, Ctrl-C
+# Exit codes: the run failed, the input cannot be used, Ctrl-C, and nobody reads what is printed (128 + SIGPIPE).
+FAILED, UNUSABLE, INTERRUPTED, UNREAD = 1, 2, 130, 141
 
 
 def say(message: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from contextlib import ExitStack
 from dataclasses import replace
@@ -30,6 +31,7 @@ from xpmlp.cli._options import (
     Seed,
     Target,
     check_alone,
+    check_used,
     parse_options,
 )
 from xpmlp.cli._terminal import (
@@ -43,6 +45,7 @@ from xpmlp.cli._terminal import (
 )
 from xpmlp.errors import DivergenceError, InputError, OutOfMemoryError
 from xpmlp.options import DEFAULT_RATES, DEFAULT_SCHEDULES, Options
+from xpmlp.wording import brief, counted
 
 if TYPE_CHECKING:
     from xpmlp.experiments import Experiment
@@ -71,7 +74,8 @@ def train(
         str,
         typer.Argument(
             help="digits, circles, fashion-mnist, or your own: a .npz (X, y) or .csv file; or, read from disk while it "
-            "trains, a folder of X.npy and y.npy, an .h5 file or a .zarr group."
+            "trains, a folder of X.npy and y.npy, an .h5 file or a .zarr group.",
+            metavar="DATASET",
         ),
     ] = DEFAULTS.dataset,
     *,
@@ -151,7 +155,10 @@ def train(
         typer.Option(help="Folder for the run.", show_default="runs/<dataset>-<time>", rich_help_panel=RUN),
     ] = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the run in a folder that has one.", rich_help_panel=RUN)
+        bool,
+        typer.Option(
+            "--overwrite", help="Take a folder that is not empty, and replace a run in it.", rich_help_panel=RUN
+        ),
     ] = False,
     resume: Annotated[
         Path | None,
@@ -231,9 +238,10 @@ def train(
         else:
             folder = RunFolder(out) if out is not None else RunFolder.default(dataset, datetime.now().astimezone())
             job.first(lambda: folder.check_free(overwrite=overwrite))
+        job.first(lambda: check_used(context, options))
         quiet = quiet or not job.is_first
         experiment = job.in_turn(lambda: prepare(options, progress=not quiet, communicator=job.communicator))
-        _introduce(job, experiment, dataset if resume is None else None, quiet=quiet)
+        _introduce(job, experiment, is_new=resume is None, quiet=quiet)
         records: list[Record] = []
         with ExitStack() as held:
             begin = partial(_begin, held, experiment, folder, records, new=resume is None, overwrite=overwrite)
@@ -247,15 +255,18 @@ def train(
         raise typer.Exit(code)
 
 
-def _introduce(job: Job, experiment: Experiment, source: str | None, *, quiet: bool) -> None:
-    """Say what was decided for a new run, from the `source` given, and who trains; see that all have the same data."""
+def _introduce(job: Job, experiment: Experiment, *, is_new: bool, quiet: bool) -> None:
+    """Say what was decided for a new run, and who trains; see that all have the same data."""
+    from xpmlp.datasets import Dataset
     from xpmlp.experiments import fingerprint
 
     backend, dataset = experiment.backend, experiment.dataset
-    if source is not None and job.is_first:
+    if is_new and job.is_first and not backend.graphs and not backend.device_name.startswith("cuda"):
+        warn(f"--no-graph changes nothing: {backend.name} on {backend.device_name} has no graphs.")
+    if is_new and not quiet:
         announce(backend.reason, backend.name)
-        if not quiet and dataset.feature_names is None and source.lower().endswith(".csv"):
-            say(f"{source} has no header: its first line is taken as an example, its last column as the label.")
+        if isinstance(dataset, Dataset) and dataset.note:
+            say(dataset.note)
     if (ranks := job.communicator) is None:
         return
     ranks.check_same("data", fingerprint(dataset))
@@ -327,6 +338,7 @@ def _run(
         say(f"Interrupted {_point(records[-1])}; what was learnt so far is saved.")
         _say_how_to_go_on(folder)
         return INTERRUPTED
+    _check_learnt(experiment, records[-1])
     return 0
 
 
@@ -335,6 +347,16 @@ def _say_how_to_go_on(folder: RunFolder) -> None:
         say(f"To go on: xpmlp train --resume {folder.path}")
     else:
         say("There is no checkpoint to go on from: one is written at the end of an epoch.")
+
+
+def _check_learnt(experiment: Experiment, last: Record) -> None:
+    """Warn where the network does worse on what it was trained on than to find all classes equally probable."""
+    loss, m = last.scores["train"].loss, experiment.model.classes.shape[0]
+    if loss > math.log(m):
+        warn(
+            f"the training loss, {brief(loss)}, is above that of guessing among {m} classes, {brief(math.log(m))}. Try "
+            "a lower learning rate where it grew (see curves.png), more epochs or a higher rate where it fell."
+        )
 
 
 def _accompany(experiment: Experiment, resumption: Resumption | None) -> None:
@@ -407,7 +429,7 @@ def _headline(experiment: Experiment) -> str:
     sizes = "-".join(map(str, experiment.model.network.sizes))
     options, backend = experiment.options, experiment.backend
     batch_size = min(options.batch_size, experiment.sets["train"][0].shape[0])
-    ranks = "" if experiment.communicator is None else f", {experiment.communicator.size} ranks"
+    ranks = "" if experiment.communicator is None else f", {counted(experiment.communicator.size, 'rank')}"
     return (
         f"{experiment.dataset.name}: {sizes}, {options.optimizer} at {options.highest_rate:g}, "
         f"K = {batch_size}, {backend.name} on {backend.device_name} in {backend.dtype}{ranks}"
@@ -416,9 +438,9 @@ def _headline(experiment: Experiment) -> str:
 
 def _line(record: Record, epochs: int) -> str:
     scores = ", ".join(
-        f"{part} loss {score.loss:.4f} accuracy {score.accuracy:.4f}" for part, score in record.scores.items()
+        f"{part} loss {brief(score.loss)} accuracy {score.accuracy:.4f}" for part, score in record.scores.items()
     )
-    cut = "" if record.complete else f", stopped after {record.examples:,} examples"
+    cut = "" if record.complete else f", stopped after {counted(record.examples, 'example')}"
     return f"epoch {record.epoch}/{epochs}: {scores}, {record.examples_per_second:,.0f} examples/s{cut}"
 
 
@@ -435,8 +457,10 @@ def _summarise(experiment: Experiment, folder: RunFolder, records: list[Record])
         last = records[-1]
         for part, score in last.scores.items():
             n = experiment.sets[part][0].shape[0]
-            table.add_row(f"{part} accuracy", f"{score.accuracy:.4f}  (NLL {score.loss:.4f}, {n:,} examples)")
-        whole = f"{last.epoch}" if last.complete else f"{last.epoch - 1}, and {last.examples:,} examples of the next,"
+            examples = counted(n, "example")
+            table.add_row(f"{part} accuracy", f"{score.accuracy:.4f}  (NLL {brief(score.loss)}, {examples})")
+        part = counted(last.examples, "example")
+        whole = f"{last.epoch}" if last.complete else f"{last.epoch - 1}, and {part} of the next,"
         table.add_row("epochs", f"{whole} in {last.seconds:.1f} s")
     table.add_row("parameters", f"{experiment.model.network.n_parameters:,}")
     table.add_row("folder", str(folder.path))

@@ -39,6 +39,8 @@ class Dataset:
         What suits the data: nothing, division by `pixel_max`, or mean 0 and standard deviation 1.
     pixel_max : float, optional
         What "range" divides by; None for the others.
+    note : str, optional
+        What a user should know of how the data were read, in a sentence.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Dataset:
     test: tuple[np.ndarray, np.ndarray] | None = None
     scaling: Scaling = "standard"
     pixel_max: float | None = None
+    note: str | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,6 +13,7 @@ from xpmlp.datasets._csv import Columns, has_number, read_csv
 from xpmlp.datasets._dataset import Dataset
 from xpmlp.datasets._npz import read_npz
 from xpmlp.errors import InputError
+from xpmlp.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,8 +26,9 @@ SUFFIXES = (".csv", ".npz")
 class Like(NamedTuple):
     """The columns of the data that a model was trained on, which others are to be read like."""
 
-    feature_names: tuple[str, ...]
+    feature_names: tuple[str, ...]  # none where they had no header
     target: str | None
+    n_features: int
 
 
 def load_csv(path: Path, target: str | None = None, like: Like | None = None) -> Dataset:
@@ -37,7 +39,8 @@ def load_csv(path: Path, target: str | None = None, like: Like | None = None) ->
     Raises
     ------
     InputError
-        As `read_csv` does, and for a file without features or without a column called `target`.
+        As `read_csv` does, and for a file without features, without a column called `target`, or without the columns
+        of the earlier data and one more.
     """
 
     def choose(cells: list[str]) -> Columns:
@@ -47,7 +50,7 @@ def load_csv(path: Path, target: str | None = None, like: Like | None = None) ->
                 "semicolons or tabs."
             )
         wanted = like.feature_names if like else ()
-        named = target if target is not None or like is None or like.target not in cells else like.target
+        named = like.target if like and target is None else target
         label = cells.index(named) if named in cells else len(cells) - 1
         features = [index for index in range(len(cells)) if index != label]
         is_known = bool(wanted) and set(wanted) <= set(cells)
@@ -57,13 +60,27 @@ def load_csv(path: Path, target: str | None = None, like: Like | None = None) ->
                 f"{path} has no header, so that no column is called {target!r}: add a header, or leave the target out "
                 "(the last column is then the label)."
             )
-        if target is not None and target not in cells:
-            raise InputError(f"{path} has no column {target!r}: choose the target among {_listed(cells)}.")
-        return Columns(_by_name(path, cells, wanted) if names and wanted else features, label, names)
+        if names and wanted:
+            features = _by_name(path, cells, wanted)
+        elif like and len(features) != like.n_features:
+            raise InputError(
+                f"{path} has {counted(len(cells), 'column')}, but must have {like.n_features + 1}: the "
+                f"{counted(like.n_features, 'feature')} that the model was trained on, and the label."
+            )
+        if names and named is not None and named not in cells:
+            raise InputError(
+                f"{path} has no column {named!r}: choose the target, the label's column, among {_listed(cells)}."
+            )
+        if label in features:
+            others = _listed([cell for cell in cells if cell not in wanted])
+            what = f"choose the target among {others}" if others else "it has no others, so add one with the labels"
+            raise InputError(f"the label's column in {path} would be {cells[label]!r}, a feature of the model: {what}.")
+        return Columns(features, label, names)
 
     X, y, columns = read_csv(path, choose)
     names = columns.names and tuple(columns.names[index] for index in columns.features)
-    return Dataset(path.stem, X, np.asarray(y), feature_names=names)
+    note = f"{path} has no header: its first line is taken as an example, its last column as the label."
+    return Dataset(path.stem, X, np.asarray(y), feature_names=names, note=None if names else note)
 
 
 def load_npz(path: Path) -> Dataset:
@@ -153,8 +170,8 @@ def _by_name(path: Path, names: Sequence[str], wanted: Sequence[str]) -> list[in
 def _check_count(path: Path, found: int, expected: int) -> None:
     if found != expected:
         hint = " Remove the label's column, or name the columns in a header." if found == expected + 1 else ""
-        columns = "1 column" if found == 1 else f"{found} columns"
-        raise InputError(f"{path} has {columns}, but the model was trained on {expected} features.{hint}")
+        columns, features = counted(found, "column"), counted(expected, "feature")
+        raise InputError(f"{path} has {columns}, but the model was trained on {features}.{hint}")
 
 
 def _flat(X: np.ndarray) -> np.ndarray:

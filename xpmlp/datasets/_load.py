@@ -96,11 +96,15 @@ def _load(
         return load_csv(path, target, like)
     if path.suffix.lower() == ".npz":
         return load_npz(path)
-    exists = os.path.exists(source)  # noqa: PTH110 - pathlib raises for names that are too long
-    there = "Such a file exists, but is of another kind" if exists else "There is no such file either"
+    if path.suffix.lower() == ".npy":
+        there = "An .npy file holds one array: put examples and labels into a folder, as X.npy and y.npy, and name that"
+    elif os.path.exists(source):  # noqa: PTH110 - pathlib raises for names that are too long
+        there = "Such a file exists, but is of another kind"
+    else:
+        there = "There is no such file either"
     raise InputError(
-        f"{str(source)!r} is neither a known data set ({', '.join(NAMES)}) nor the path of a file that xpmlp reads "
-        f"({', '.join(SUFFIXES)}). {there}."
+        f"{str(source)!r} is neither a known data set ({', '.join(NAMES)}) nor the path of data that xpmlp reads "
+        f"({', '.join(SUFFIXES)}; or, by rows, a folder with X.npy and y.npy, .h5 or .zarr). {there}."
     )
 
 

@@ -41,17 +41,22 @@ def split(dataset: Dataset, *, validation: float = 0.1, test: float = 0.2, seed:
     ------
     InputError
         For an option out of range, or where the classes cannot be spread over the parts: a class with one
-        example, or a part with fewer rows than there are classes.
+        example, or a part with fewer rows than there are classes; with the `note` of the data.
     """
     check_number("validation", validation, at_least=0, below=1)
     check_number("test", test, at_least=0, below=1)
     check_number("seed", seed, at_least=0, below=2**32, integer=True)
     train = (dataset.X, dataset.y)
     test_part, validation_part = dataset.test, None
-    if test_part is None and test > 0:
-        train, test_part = _take("test", test, train, int(seed))
-    if validation > 0:
-        train, validation_part = _take("validation", validation, train, int(seed))
+    try:
+        if test_part is None and test > 0:
+            train, test_part = _take("test", test, train, int(seed))
+        if validation > 0:
+            train, validation_part = _take("validation", validation, train, int(seed))
+    except InputError as error:
+        if dataset.note is None:
+            raise
+        raise InputError(f"{error} {dataset.note}") from error
     return Splits(train, validation_part, test_part)
 
 

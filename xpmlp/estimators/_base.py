@@ -30,6 +30,7 @@ from xpmlp.optimizers import SGD, Adam, AdamW
 from xpmlp.penalties import ElasticNet
 from xpmlp.schedules import Constant, build_schedule
 from xpmlp.training import Recipe, State, Trainer, steps_per_epoch
+from xpmlp.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -143,7 +144,9 @@ class BaseMLP(ValidationMixin, PredictionMixin, TravelMixin, ExchangeMixin, Call
         place = place_of(X, self.device, self.dtype or self._dtype_for(X, first=first))
         self._random_state = check_random_state(self.random_state)
         network = self._network(X.shape[1], sizes if first else self._kept_sizes(sizes), T.shape[1])
-        with place.backend.within_memory(f"{network}, with {X.shape[0]:,} examples"):
+        with place.backend.within_memory(
+            f"{network}, with {X.shape[0]:,} examples", "fewer hidden units, fewer examples"
+        ):
             if first:
                 self._start(network, self.dtype or float_dtype(X))
             layers = place.layers(self.coefs_, self.intercepts_)
@@ -188,8 +191,8 @@ class BaseMLP(ValidationMixin, PredictionMixin, TravelMixin, ExchangeMixin, Call
         kept = [W.shape[1] for W in self.coefs_[:-1]]
         if len(kept) != len(sizes):
             raise ValueError(
-                f"hidden_layer_sizes is {list(sizes)}, but the weights to go on with have {len(kept)} hidden layers: "
-                "fit without warm_start, or clone the estimator."
+                f"hidden_layer_sizes is {list(sizes)}, but the weights to go on with have "
+                f"{counted(len(kept), 'hidden layer')}: fit without warm_start, or clone the estimator."
             )
         return kept
 

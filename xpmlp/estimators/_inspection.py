@@ -95,7 +95,8 @@ class InspectionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         place = self._place_at(X, "sample_gradient_norms")
         backend, network = place.backend, self._fitted_network()
         xp = backend.xp
-        with backend.computing(f"{network}, with all {X.shape[0]:,} examples at once"):
+        what = f"{network}, with all {X.shape[0]:,} examples at once"
+        with backend.computing(what, "fewer examples at a time"):
             layers = place.layers(self.coefs_, self.intercepts_)
             examples, T = place.bring(X), backend.asarray(self._checked_targets(X, y))
             trace = fprop(xp, network, layers, examples)

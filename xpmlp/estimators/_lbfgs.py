@@ -59,7 +59,8 @@ def minimise(
     compiled = backend.compile(objective)
 
     def evaluate(flat: np.ndarray) -> tuple[float, np.ndarray]:
-        with backend.computing(f"{network}, with all {X.shape[0]:,} examples at once"):
+        what = f"{network}, with all {X.shape[0]:,} examples at once"
+        with backend.computing(what, "fewer hidden units, fewer examples, a solver with minibatches"):
             loss, gradients = compiled(_unpacked(backend, network, flat), X, T, weights)
             return float(backend.to_numpy(loss)), _packed(backend, gradients)
 

@@ -71,7 +71,7 @@ class PredictionMixin:
         place = self._place_at(X, method)
         backend = place.backend
         network = self._fitted_network()
-        with backend.computing(f"{network}, to predict {X.shape[0]:,} examples"):
+        with backend.computing(f"{network}, to predict {X.shape[0]:,} examples", "fewer examples at a time"):
             layers = place.layers(self.coefs_, self.intercepts_)
             return place, outputs(backend, lambda layers, X: of(backend.xp, network, layers, X), layers, place.bring(X))
 

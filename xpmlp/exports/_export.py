@@ -50,9 +50,7 @@ def export_model(model: Model, path: str | Path, *, to: str | None = None, overw
     path = Path(path)
     if to is not None:
         check_choice("to", to, ENDINGS)
-    check_place(path, list(WRITERS) if to is None else [ENDINGS[to]])
-    if path.exists() and not overwrite:
-        raise InputError(f"{path} exists: choose another name, or give --overwrite (overwrite=True) to replace it.")
+    check_place(path, list(WRITERS) if to is None else [ENDINGS[to]], overwrite=overwrite)
     _check_functions(model.network)
     output_name(model.network.loss)
     write_whole(path, WRITERS[path.suffix.lower()](model))

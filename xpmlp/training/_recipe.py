@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from xpmlp.checks import check_choice, check_number
+from xpmlp.errors import InputError
 from xpmlp.network import MODES
 from xpmlp.optimizers import Adam
 from xpmlp.penalties import ElasticNet
@@ -57,6 +58,8 @@ class Recipe:
     penalised: bool = False
 
     def __post_init__(self) -> None:
+        if not callable(self.schedule):
+            raise InputError(f"schedule is {self.schedule!r}, but must be a schedule, such as Constant(3e-3).")
         check_choice("mode", self.mode, MODES)
         check_number("batch size", self.batch_size, at_least=1, integer=True)
         check_number("epochs", self.epochs, at_least=1, integer=True)

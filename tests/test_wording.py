@@ -1,0 +1,19 @@
+"""Numbers as messages and tables write them."""
+
+import math
+
+import pytest
+
+from xpmlp.wording import brief, counted
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [(0.12734, "0.1273"), (0.0, "0.0000"), (-9999.0, "-9999.0000"), (42e9, "4.2e+10"), (math.nan, "nan")],
+)
+def test_losses_have_four_decimals_until_they_are_large(value, written):
+    assert brief(value) == written
+
+
+def test_things_are_counted_in_the_singular_where_there_is_one():
+    assert [counted(n, "layer") for n in (0, 1, 2, 12_000)] == ["0 layers", "1 layer", "2 layers", "12,000 layers"]
