@@ -10,7 +10,20 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from xpmlp import SGD, Adam, AdamW, Constant, Cosine, ElasticNet, Network, Recipe, XpmlpWarning, get_backend, initialize
+from xpmlp import (
+    SGD,
+    Adam,
+    AdamW,
+    Constant,
+    Cosine,
+    ElasticNet,
+    Network,
+    Recipe,
+    XpmlpWarning,
+    get_backend,
+    initialize,
+    scoring,
+)
 from xpmlp.backends import _graphs, _jax
 from xpmlp.backends._cupy_graphs import CupyStream
 from xpmlp.backends._graphs import Captured
@@ -26,10 +39,14 @@ N, D, M, K = 23, 5, 3, 10  # minibatches of 10, 10 and 3
 
 
 class Recorder:
-    """A capturer on the host: while it captures nothing is computed, and a replay writes where the results lay."""
+    """A capturer on the host: while it captures nothing is computed, and a replay writes where the results lay.
+
+    As graphs share memory, it also spoils the results of all others, but those that were its arguments.
+    """
 
     def __init__(self):
         self.captures, self.replays, self.fills, self.known = 0, 0, 0, {}
+        self.results = []
 
     @staticmethod
     def memory(array):
@@ -51,9 +68,9 @@ class Recorder:
         before = [(values, values.copy()) for values in self.known.values() if values.flags.writeable]
         results = self._in_memory(call())
         arguments = {id(values) for values, _ in before}
-        for values in self._leaves(results):
-            if id(values) not in arguments and values.flags.writeable:
-                values[...] = 99  # not computed yet
+        made = [values for values in self._leaves(results) if id(values) not in arguments and values.flags.writeable]
+        for values in made:
+            values[...] = 99  # not computed yet
         for values, kept in before:
             values[...] = kept
         self.known.clear()
@@ -63,7 +80,11 @@ class Recorder:
             for values, new in zip(self._leaves(results), self._leaves(call()), strict=True):
                 if values is not new:
                     values[...] = new
+            for values in (values for others in self.results if others is not made for values in others):
+                if id(values) not in arguments:
+                    values[...] = 98
 
+        self.results.append(made)
         return replay, results
 
     @staticmethod
@@ -175,6 +196,26 @@ def test_an_epoch_and_an_evaluation_are_captured_once_and_replayed_from_then_on(
     capturer = backend._capturer
     assert (capturer.captures, capturer.replays) == (2, 10)  # both from the second epoch on
     assert capturer.fills == 5
+
+
+def test_a_set_is_scored_by_one_graph_however_few_rows_are_computed_at_a_time(monkeypatch):
+    monkeypatch.setattr(scoring, "ROWS_AT_A_TIME", 4)
+    backend = GraphNumpy()
+    found, _ = trained(backend, *CASES["adam"], scaled=True)
+    assert backend._capturer.captures == 2  # the epoch, and the set
+    expected, _ = trained(GraphNumpy(graphs=False), *CASES["adam"], scaled=True)
+    assert_same(found, expected)
+
+
+def test_the_scores_of_several_sets_are_read_at_once():
+    def scores(graphs):
+        backend = GraphNumpy(graphs=graphs)
+        trainer = Trainer(backend, *CASES["adam"])
+        trainer.start(initialize(NETWORK, seed=3))
+        sets = {name: examples(backend, seed=seed) for seed, name in enumerate(("train", "validation", "test"))}
+        return [trainer.read(sets).scores for _ in range(3)]
+
+    assert scores(graphs=True) == scores(graphs=False)
 
 
 def test_many_minibatches_are_cut_into_graphs_of_some_steps(monkeypatch):
