@@ -198,12 +198,14 @@ def test_an_epoch_and_an_evaluation_are_captured_once_and_replayed_from_then_on(
     assert capturer.fills == 5
 
 
-def test_a_set_is_scored_by_one_graph_however_few_rows_are_computed_at_a_time(monkeypatch):
+@pytest.mark.parametrize(("pieces", "graphs"), [(256, 1), (4, 2)])
+def test_a_set_is_scored_by_few_graphs_however_few_rows_are_computed_at_a_time(monkeypatch, pieces, graphs):
     monkeypatch.setattr(scoring, "ROWS_AT_A_TIME", 4)
+    monkeypatch.setattr(scoring, "MOST_PIECES", pieces)
     backend = GraphNumpy()
-    found, _ = trained(backend, *CASES["adam"], scaled=True)
-    assert backend._capturer.captures == 2  # the epoch, and the set
-    expected, _ = trained(GraphNumpy(graphs=False), *CASES["adam"], scaled=True)
+    found, _ = trained(backend, *CASES["adam"], scaled=True, epochs=6)
+    assert backend._capturer.captures == 1 + graphs  # the epoch's, and those of the set
+    expected, _ = trained(GraphNumpy(graphs=False), *CASES["adam"], scaled=True, epochs=6)
     assert_same(found, expected)
 
 

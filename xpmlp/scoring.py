@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["ROWS_AT_A_TIME", "Score", "make_scorer", "outputs", "score_rows", "to_score"]
 
 ROWS_AT_A_TIME = 8192  # bounds the memory that an evaluation takes
+MOST_PIECES = 256  # of so many rows, in one graph: as `MOST_STEPS` of an epoch
 
 
 @dataclass(frozen=True)
@@ -92,9 +93,9 @@ def score_rows(
     with closing(chunks_of(X, T)) as chunks:
         for examples, targets in chunks:
             own = share(examples.shape[0])
-            if own:
-                rows = slice_rows(examples, own.start, own.stop)
-                sums = score(layers, rows, targets[own.start : own.stop, :], sums)
+            for start in range(own.start, own.stop, MOST_PIECES * ROWS_AT_A_TIME):
+                stop = min(start + MOST_PIECES * ROWS_AT_A_TIME, own.stop)
+                sums = score(layers, slice_rows(examples, start, stop), targets[start:stop, :], sums)
     loss, correct = sums or (0.0, 0.0)
     return backend.own(loss), backend.own(correct)  # copies: the next set may be scored into the same memory
 
