@@ -470,10 +470,17 @@ def test_a_capture_of_cupy_that_fails_is_ended_and_its_first_error_is_told(inval
     captured, array = Captured(work, stream), array_of_cupy()
     captured(array)
     with pytest.warns(XpmlpWarning, match="longer: NotImplementedError: cuBLAS"):
-        assert captured(array) == "results"
+        assert while_another_error_is_handled(lambda: captured(array)) == "results"
     assert not stream._stream.capturing
     assert cupy.stream.name == "callers"
     assert cupy.log.count("end") == 1
+
+
+def while_another_error_is_handled(call):
+    try:
+        return {}["of the caller"]
+    except KeyError:
+        return call()
 
 
 def test_memory_that_graphs_of_cupy_work_on_is_kept_where_the_card_has_no_more():
