@@ -5,6 +5,7 @@ import sys
 import time
 import warnings
 from dataclasses import replace
+from itertools import count
 
 import pytest
 import typer
@@ -158,7 +159,40 @@ def test_graphs_and_eager_steps_are_compared_over_a_thousand_steps_and_a_thousan
     assert found["short graphs"]["apart"] == 0  # NumPy has no graphs: both runs are the same
 
 
-def test_a_graph_that_was_not_captured_has_not_passed(monkeypatch):
+class Capturer:
+    """Captures by computing, and replays by computing again."""
+
+    def __init__(self, *, known):
+        self.addresses = None if known else count()
+
+    def address(self, array):
+        if self.addresses is not None:
+            return next(self.addresses)
+        return array.__array_interface__["data"][0], array.shape, array.strides, array.dtype
+
+    def fill(self, array, values):
+        array[...] = values
+
+    def capture(self, call):
+        results, done = call(), iter([True])
+        return lambda: next(done, None) or call(), results
+
+
+@pytest.mark.parametrize(("known", "captured", "passed"), [(True, 4, True), (False, 0, False)])
+def test_graphs_must_have_been_captured_and_once(monkeypatch, known, captured, passed):
+    def prepare_with_graphs(options):
+        experiment = prepare(options)
+        experiment.backend._capturer = Capturer(known=known) if options.graph else None
+        return experiment
+
+    monkeypatch.setattr(worker, "prepare", prepare_with_graphs)
+    found = worker.with_and_without(QUICK)
+    assert (found["apart"], found["captured"], found["passed"]) == (0, captured, passed)
+    monkeypatch.setattr(worker, "MOST_CAPTURED", 3)
+    assert not worker.with_and_without(QUICK)["passed"]
+
+
+def test_a_training_that_warns_that_there_are_no_graphs_has_not_passed(monkeypatch):
     said = [XpmlpWarning("could not be captured"), DeprecationWarning("of a library")]
 
     def prepare_and_warn(options):

@@ -53,11 +53,11 @@ def plan_of(options: Options) -> dict[str, Part]:
         return Part((sys.executable, str(SCRIPTS / script), *arguments, *data, "--out"), seconds)
 
     place = ":".join(filter(None, (options.backend, options.device)))
-    peers = ("benchmark_peers.py", 70, "--device", "gpu", "--repetitions", "3", "--patience", "30", "--workload")
+    peers = ("benchmark_peers.py", 65, "--device", "gpu", "--repetitions", "3", "--patience", "30", "--workload")
     return {
         "machine": own("machine", 20),
         "report": own("report", 45),
-        "graphs against eager steps": own("compare", 30),
+        "graphs against eager steps": own("compare", 40),
         "gradients": own("gradients", 20),
         "precision": own("precision", 15),
         "memory": own("memory", 15),
