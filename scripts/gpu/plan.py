@@ -53,10 +53,11 @@ def plan_of(options: Options) -> dict[str, Part]:
         return Part((sys.executable, str(SCRIPTS / script), *arguments, *data, "--out"), seconds)
 
     place = ":".join(filter(None, (options.backend, options.device)))
-    peers = ("benchmark_peers.py", 65, "--device", "gpu", "--repetitions", "3", "--patience", "30", "--workload")
+    peers = ("benchmark_peers.py", 60, "--device", "gpu", "--repetitions", "3", "--patience", "30", "--workload")
     return {
         "machine": own("machine", 20),
         "report": own("report", 45),
+        "report again": own("report", 20),  # with kernels that are compiled
         "graphs against eager steps": own("compare", 40),
         "gradients": own("gradients", 20),
         "precision": own("precision", 15),
@@ -64,7 +65,7 @@ def plan_of(options: Options) -> dict[str, Part]:
         "devices": benchmark("benchmark_devices.py", 45, "--backend", place, "--rounds", "3", "--seconds", "0.02"),
         "peers, small": benchmark(*peers, "small"),
         "peers, wide": benchmark(*peers, "wide"),
-        "tests": own("tests", 130),
+        "tests": own("tests", 120),
     }
 
 
