@@ -23,6 +23,7 @@ from dataclasses import replace
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from threading import TIMEOUT_MAX
 from typing import Annotated, Any
 
 import typer
@@ -36,8 +37,8 @@ from peers.contenders import FIELDS, Entry
 from peers.growth import measure_growth
 from peers.tables import tables_of
 from peers.targets import GPU_TARGETS, TARGETS, judge
-from peers.task import Task, Workload
-from peers.turns import SHARED_GPU, ContenderError, take_turns
+from peers.task import Task
+from peers.turns import SHARED_GPU, take_turns
 from peers.workloads import (
     GPU_WORKLOADS,
     GROWTH_CONTENDERS,
@@ -92,6 +93,12 @@ def main(
     epochs: Annotated[
         int | None, typer.Option(help="Of each repetition.", show_default="by the workload", min=1)
     ] = None,
+    patience: Annotated[
+        float,
+        typer.Option(
+            help="Seconds that a contender may take to start, or for a turn.", show_default="without end", min=1
+        ),
+    ] = TIMEOUT_MAX,
     out: Annotated[Path | None, typer.Option(help="A .json file to write.")] = None,
     figure: Annotated[Path | None, typer.Option(help="A .png, .pdf or .svg file to write.")] = None,
     *,
@@ -107,9 +114,12 @@ def main(
             check_place(path, kinds)
             if path.exists() and not overwrite:
                 raise InputError(f"{path} exists: choose another name, or give --overwrite.")
+    chosen, skipped = choose(contender, place)
+    for name, why in skipped.items():
+        print(f"{name}: skipped, {why}", file=sys.stderr)
     report = benchmark(
         workload or list(DEVICE_WORKLOADS[place]),
-        choose(contender, place),
+        chosen,
         data_dir,
         threads or cpu_count(),
         1 if quick else repetitions,
@@ -117,7 +127,9 @@ def main(
         growth=growth and place == "cpu",
         few=quick,
         device=place,
+        patience=patience,
     )
+    report["skipped"] = skipped
     for table in tables_of(report):
         print_table(table)
     if out is not None:
@@ -130,8 +142,8 @@ def main(
         raise typer.Exit(1)
 
 
-def choose(named: list[str] | None, device: str = "cpu") -> list[str]:
-    """Return the contenders that are asked for, or all that are installed, with a line for each that is not.
+def choose(named: list[str] | None, device: str = "cpu") -> tuple[list[str], dict[str, str]]:
+    """Return the contenders that are asked for, or all that can take part, and why each of the others is skipped.
 
     xpmlp on NumPy, or on CuPy on a GPU, is always one, as the others are compared with it.
 
@@ -146,7 +158,7 @@ def choose(named: list[str] | None, device: str = "cpu") -> list[str]:
     if device == "cuda":
         os.environ.update(SHARED_GPU)
         get_backend("cupy")
-    chosen = [field.reference]
+    chosen, skipped = [field.reference], {}
     for name in named or field.contenders:
         check_choice("contender", name, field.contenders)
         entry = field.contenders[name]
@@ -157,12 +169,12 @@ def choose(named: list[str] | None, device: str = "cpu") -> list[str]:
         if blind and named:
             raise BackendError(f"contender {name} cannot be used here: {blind}")
         if missing:
-            print(f"{name}: skipped, {missing} is not installed (pip install 'xpmlp[bench]')", file=sys.stderr)
+            skipped[name] = f"{missing} is not installed (pip install 'xpmlp[bench]')"
         elif blind:
-            print(f"{name}: skipped, {blind}", file=sys.stderr)
+            skipped[name] = blind
         elif name not in chosen:
             chosen.append(name)
-    return chosen
+    return chosen, skipped
 
 
 def without_gpu(entry: Entry) -> str:
@@ -186,9 +198,12 @@ def benchmark(
     growth: bool,
     few: bool,
     device: str = "cpu",
+    patience: float = TIMEOUT_MAX,
 ) -> dict[str, Any]:
     """Measure the workloads, one after the other, and the growth."""
-    known = DEVICE_WORKLOADS[device]
+    known, field = DEVICE_WORKLOADS[device], FIELDS[device]
+    # On a GPU, where more can be missing, the others go on without a contender that fails.
+    may_fail = field.contenders.keys() - {field.reference} if device == "cuda" else set()
     for name in workloads:
         check_choice("workload", name, known)
     started = datetime.now().astimezone().isoformat(timespec="seconds")
@@ -202,7 +217,15 @@ def benchmark(
             if epochs is not None:
                 workload = replace(workload, epochs=epochs)
             write_start(folder, workload)
-            measured, lost = measure(workload, contenders, folder, threads=threads, repetitions=repetitions)
+            measured, lost = take_turns(
+                workload,
+                participants(workload, contenders),
+                folder,
+                threads=threads,
+                repetitions=repetitions,
+                patience=patience,
+                may_fail=may_fail,
+            )
             compared[name] = compare(Task.load(folder, workload), measured)
             failed += [f"{name}: {error}" for error in lost]
         grown = {}
@@ -230,35 +253,6 @@ def benchmark(
         "targets": judge(compared, DEVICE_TARGETS[device]),
         "disagreements": [*failed, *disagreements(compared)],
     }
-
-
-def measure(
-    workload: Workload, contenders: list[str], folder: Path, *, threads: int, repetitions: int
-) -> tuple[dict[str, Any], list[ContenderError]]:
-    """Let contenders take turns. On a GPU, where more can be missing, it goes on without one that fails.
-
-    Returns
-    -------
-    measured : dict
-        As `take_turns` gives it.
-    failed : list of ContenderError
-        Of the contenders that were left out.
-
-    Raises
-    ------
-    ContenderError
-        Where the reference or a floor fails, or any contender on a CPU.
-    """
-    field, failed = FIELDS[workload.device], []
-    while True:
-        lost = {error.name for error in failed}
-        names = participants(workload, [name for name in contenders if name not in lost])
-        try:
-            return take_turns(workload, names, folder, threads=threads, repetitions=repetitions), failed
-        except ContenderError as error:
-            if workload.device == "cpu" or error.name in {field.reference, *field.floors}:
-                raise
-            failed.append(error)
 
 
 def versions() -> dict[str, str]:

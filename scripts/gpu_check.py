@@ -4,7 +4,8 @@
     XPMLP_DATA=... python scripts/gpu_check.py --backend torch --device cuda --part report --part memory
 
 Each part is a process with a limit of time. One that fails or is cut off has not passed, and the others are tried all
-the same; the exit code is 1 then. The targets of speed that a part reports decide nothing.
+the same; the exit code is 1 then. The file is written after each part, and lists those that are missing from it. The
+targets of speed that a part reports decide nothing.
 """
 
 from __future__ import annotations
@@ -28,7 +29,6 @@ from gpu.plan import carry_out, plan_of
 from peers.turns import SHARED_GPU
 from reproduction.fashion import FINAL
 from xpmlp import InputError, get_backend
-from xpmlp.backends import statuses
 from xpmlp.checks import check_choice
 from xpmlp.files import check_place, write_whole
 
@@ -60,15 +60,18 @@ def main(
         "command": shlex.join(["python", "scripts/gpu_check.py", *sys.argv[1:]]),
         "started": datetime.now().astimezone().isoformat(timespec="seconds"),
         "machine": {"system": platform.platform(), "processor": processor()},
-        "backends": [vars(status) for status in statuses()],
         "parts": {},
+        "not_measured": PARTS,
     }
     with tempfile.TemporaryDirectory() as folder:
         for name, result in carry_out({name: plan[name] for name in part or PARTS}, Path(folder)):
             print(f"{name}: {'passed' if result['passed'] else 'not passed'} in {result['seconds']:.1f} s", flush=True)
             found["parts"][name] = result
-    if out is not None:
-        write_whole(out, (json.dumps(found, indent=1) + "\n").encode())
+            found["not_measured"] = [each for each in PARTS if each not in found["parts"]]
+            if out is not None:
+                write_whole(out, (json.dumps(found, indent=1) + "\n").encode())
+    if found["not_measured"]:
+        print(f"not measured: {'; '.join(found['not_measured'])}")
     if not all(result["passed"] for result in found["parts"].values()):
         raise typer.Exit(1)
 

@@ -18,6 +18,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 
 import benchmark_peers
+from peers import turns
 from peers.charts import FLOOR as FLOOR_COLOUR
 from peers.charts import OURS, THEIRS, figure_of
 from peers.comparison import SAME_BATCHES, compare, disagreements, participants, ratio
@@ -123,10 +124,10 @@ def absent(monkeypatch):
 
 
 @pytest.mark.usefixtures("absent")
-def test_a_contender_that_is_not_installed_is_skipped_with_a_line(capsys):
-    assert "thinc" not in benchmark_peers.choose(None)
-    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("thinc: skipped")]
-    assert lines == ["thinc: skipped, a_library_of_no_name is not installed (pip install 'xpmlp[bench]')"]
+def test_a_contender_that_is_not_installed_is_skipped_and_said():
+    chosen, skipped = benchmark_peers.choose(None)
+    assert "thinc" not in chosen
+    assert skipped["thinc"] == "a_library_of_no_name is not installed (pip install 'xpmlp[bench]')"
 
 
 @pytest.mark.usefixtures("absent")
@@ -136,7 +137,7 @@ def test_a_contender_that_is_named_but_not_installed_is_refused():
 
 
 def test_xpmlp_on_numpy_is_always_there_and_no_contender_twice():
-    assert benchmark_peers.choose([SKLEARN, SKLEARN]) == [NUMPY, SKLEARN]
+    assert benchmark_peers.choose([SKLEARN, SKLEARN]) == ([NUMPY, SKLEARN], {})
 
 
 # Contenders that do less
@@ -267,39 +268,48 @@ def cupy(monkeypatch):
 
 
 @pytest.mark.usefixtures("cupy")
-def test_a_contender_whose_library_finds_no_gpu_is_skipped_or_refused_in_a_line(capsys):
+def test_a_contender_whose_library_finds_no_gpu_is_skipped_or_refused_with_the_reason():
     torch = pytest.importorskip("torch", reason="this is about torch")
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")
-    assert benchmark_peers.choose(None, "cuda") == ["xpmlp-cupy"]
-    (line,) = (line for line in capsys.readouterr().err.splitlines() if line.startswith("torch-graphs: "))
-    assert re.match(r"torch-graphs: skipped, device 'cuda:0'.* ", line)
+    chosen, skipped = benchmark_peers.choose(None, "cuda")
+    assert chosen == ["xpmlp-cupy"]
+    assert skipped["torch-graphs"].startswith("device 'cuda:0'")
     with pytest.raises(BackendError, match="contender torch-graphs cannot be used here: device 'cuda:0'"):
         benchmark_peers.choose(["torch-graphs"], "cuda")
 
 
-def test_a_contender_that_fails_on_a_gpu_is_left_out_and_said(monkeypatch, tmp_path):
-    asked = []
-
-    def take(workload, names, *_, **__):
-        asked.append(list(names))
-        if "torch-compiled" in names:
-            raise ContenderError("torch-compiled", "failed: no compiler.")
-        if workload.name == "wide":
-            raise ContenderError("floor-rate", "failed: no memory.")
-        return dict.fromkeys(names, "measured")
-
-    monkeypatch.setattr(benchmark_peers, "take_turns", take)
-    names = ["xpmlp-cupy", "torch-compiled", "jax-jit"]
-    settings = {"threads": 1, "repetitions": 1}
-    measured, (error,) = benchmark_peers.measure(GPU_WORKLOADS["small"], names, tmp_path, **settings)
-    assert list(measured) == asked[-1] == ["xpmlp-cupy", "jax-jit", "floor-rate"]
-    assert str(error) == "contender torch-compiled failed: no compiler."
-    with pytest.raises(ContenderError, match="floor-rate failed: no memory"):
-        benchmark_peers.measure(GPU_WORKLOADS["wide"], names, tmp_path, **settings)
-    monkeypatch.setattr(benchmark_peers, "take_turns", take_turns)
-    with pytest.raises(ContenderError, match="failed: FileNotFoundError"):
-        benchmark_peers.measure(WORKLOADS["small"], [NUMPY], tmp_path, **settings)
+def test_the_others_go_on_without_a_contender_that_may_fail(monkeypatch, tmp_path):
+    """Here one has no answer, one fails at once and one in its second turn."""
+    program = """
+import json, sys, time
+turns = {"slow": 0, "broken": 1, "failing": 2}.get(sys.argv[1], 9)
+for turn in range(1 + turns):
+    if turn == turns:
+        time.sleep(60 if sys.argv[1] == "slow" else 0)
+        print(json.dumps({"error": "no compiler"}), flush=True)
+    else:
+        answer = {"peak_bytes": 2, "pools": [], "seconds": 3.0, "cores": 4.0, "loss": 5.0}
+        print(json.dumps(answer if turn else {"base_bytes": 1}), flush=True)
+    if not sys.stdin.readline():
+        break
+"""
+    (tmp_path / "peers").mkdir()
+    (tmp_path / "peers" / "__init__.py").touch()
+    (tmp_path / "peers" / "worker.py").write_text(program)
+    monkeypatch.setattr(turns, "SCRIPTS", tmp_path)
+    settings = {"threads": 1, "repetitions": 2, "patience": 4.0}
+    names = ["first", "slow", "broken", "failing", "last"]
+    found, failed = take_turns(GPU_WORKLOADS["small"], names, tmp_path, **settings, may_fail=set(names[1:4]))
+    assert list(found) == ["first", "last"]
+    assert found["last"]["seconds"] == [3.0, 3.0]
+    assert [str(error) for error in failed] == [
+        "contender slow had no answer within 4 s, and was ended.",
+        "contender broken failed: no compiler. Leave it out with --contender.",
+        "contender failing failed: no compiler. Leave it out with --contender.",
+    ]
+    with pytest.raises(ContenderError, match="contender broken failed: no compiler"):
+        take_turns(GPU_WORKLOADS["small"], ["first", "broken"], tmp_path, **settings)
 
 
 def test_names_of_the_cpu_are_none_of_the_gpu():

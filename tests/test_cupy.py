@@ -91,11 +91,25 @@ def test_without_cublas_graphs_are_off_with_the_reason_and_products_are_cupys(in
 
 
 @pytest.mark.parametrize(("precision", "mode"), [("highest", 0), ("tf32", 3)])
-def test_the_precision_is_that_of_the_products(install, precision, mode):
+def test_the_precision_is_that_of_products_and_sums_are_in_float32(install, precision, mode):
     library = Library()
     install(library)
-    assert get_backend("cupy", precision=precision).precision == precision
-    assert [call[-1] for call in library.calls if call[0] == "cublasSetMathMode"] == [mode]
+    backend = get_backend("cupy", precision=precision)
+    assert backend.precision == precision
+    modes = {handle: found for name, handle, found in filter(of_mode, library.calls)}
+    x = on_device(np.ones((2, 3), dtype=np.float32))
+    for compute, expected in (
+        (lambda: backend.xp.matmul(x, x.T), mode),
+        (lambda: backend.xp.sum(x, axis=0), 0),
+        (lambda: backend.xp.sum(x, axis=1), 0),
+    ):
+        compute()
+        name, handle = library.calls[-1]
+        assert (name, modes[handle]) == ("cublasSgemm_v2", expected)
+
+
+def of_mode(call):
+    return call[0] == "cublasSetMathMode"
 
 
 def test_the_training_loops_context_is_that_of_the_stream_where_there_are_graphs(install, monkeypatch):

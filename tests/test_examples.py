@@ -5,7 +5,7 @@ import pytest
 
 from xpmlp.datasets import Dataset
 from xpmlp.errors import InputError
-from xpmlp.examples import Scaled, slice_rows, take_rows
+from xpmlp.examples import Scaled, floating, slice_rows, take_rows
 from xpmlp.experiments import lay_out
 from xpmlp.initializers import initialize
 from xpmlp.models import Model
@@ -33,19 +33,21 @@ def both(backend, kind="range"):
 
 
 def test_pixels_stay_8_bit_where_scaling_them_only_multiplies(backend):
-    (kept, _), (floating, _) = both(backend)
+    (kept, _), (plain, _) = both(backend)
     assert isinstance(kept, Scaled)
     assert str(kept.values.dtype).endswith("uint8")
-    assert kept.shape == floating.shape == (64, 4)
+    assert kept.shape == plain.shape == (64, 4)
     (shifted, _), _ = both(backend, "standard")
     assert shifted.dtype == backend.float_dtype
 
 
 def test_a_minibatch_has_the_same_bits_either_way(backend, check):
-    (kept, _), (floating, _) = both(backend)
+    (kept, _), (plain, _) = both(backend)
     rows = backend.asindex([63, 0, 7])
-    check(backend, take_rows(backend.xp, kept, rows), backend.to_numpy(floating)[[63, 0, 7]], rtol=0, atol=0)
-    check(backend, slice_rows(backend.xp, kept, 5, 9), backend.to_numpy(floating)[5:9], rtol=0, atol=0)
+    check(backend, take_rows(backend.xp, kept, rows), backend.to_numpy(plain)[[63, 0, 7]], rtol=0, atol=0)
+    for examples in (kept, plain):
+        part = floating(backend.xp, slice_rows(examples, 5, 9))
+        check(backend, part, backend.to_numpy(plain)[5:9], rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("mode", ["matrix", "loop"])
@@ -56,9 +58,9 @@ def test_training_gives_the_same_weights_and_scores_either_way(backend, mode):
         recipe = Recipe(epochs=2, batch_size=24, mode=mode)
         *_, record = train(backend, initial.network, initial.layers, X, T, recipe, evaluate={"train": (X, T)})
         ends.append(record)
-    kept, floating = ends
-    assert kept.scores == floating.scores
-    for layer, other in zip(kept.layers, floating.layers, strict=True):
+    kept, plain = ends
+    assert kept.scores == plain.scores
+    for layer, other in zip(kept.layers, plain.layers, strict=True):
         np.testing.assert_allclose(backend.to_numpy(layer.W), backend.to_numpy(other.W), rtol=1e-12)
         np.testing.assert_allclose(backend.to_numpy(layer.b), backend.to_numpy(other.b), rtol=1e-12, atol=1e-15)
 

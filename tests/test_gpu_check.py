@@ -3,19 +3,36 @@
 import json
 import sys
 import time
+import warnings
 from dataclasses import replace
+from itertools import count
 
 import pytest
 import typer
 
 import gpu_check
+from gpu import worker
 from gpu.plan import Part, carry_out, plan_of
 from gpu.worker import PARTS
 from reproduction.fashion import FINAL
-from xpmlp import InputError
+from xpmlp import InputError, XpmlpWarning
+from xpmlp.backends import BACKENDS
+from xpmlp.experiments import prepare
 
 QUICK = replace(FINAL, dataset="digits", epochs=4)
-ALL = ["report", "graphs against eager steps", "gradients", "memory", "devices", "peers, small", "peers, wide", "tests"]
+ALL = [
+    "machine",
+    "report",
+    "report again",
+    "graphs against eager steps",
+    "gradients",
+    "precision",
+    "memory",
+    "devices",
+    "peers, small",
+    "peers, wide",
+    "tests",
+]
 
 
 @pytest.fixture(autouse=True)
@@ -36,9 +53,12 @@ def finding(**found):
 def test_a_part_is_tried_and_written_down(tmp_path, capsys):
     out = tmp_path / "gpu.json"
     gpu_check.main(backend="numpy", part=["gradients"], out=out)
-    assert "gradients: passed in " in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "gradients: passed in " in shown
+    assert "not measured: machine; report; report again; graphs against eager steps; precision; memory;" in shown
     found = json.loads(out.read_text())
     assert list(found["parts"]) == ["gradients"]
+    assert found["not_measured"] == [name for name in ALL if name != "gradients"]
     part = found["parts"]["gradients"]
     assert part["passed"]
     assert 0 < part["found"]["worst_relative_error"]["matrix"] < 1e-7
@@ -53,7 +73,7 @@ def test_a_backend_that_cannot_be_used_is_refused_at_once():
 
 
 def test_parts_have_names():
-    with pytest.raises(InputError, match="part is 'everything', but must be one of: report"):
+    with pytest.raises(InputError, match="part is 'everything', but must be one of: machine"):
         gpu_check.main(part=["everything"])
 
 
@@ -64,13 +84,15 @@ def test_every_part_has_a_limit_and_together_they_take_less_than_eight_minutes()
     devices, peers = (" ".join(plan[name].command) for name in ("devices", "peers, wide"))
     assert "benchmark_devices.py --backend cupy:cuda:0 " in devices
     assert "benchmark_peers.py --device gpu " in peers
+    assert " --patience 30 " in peers
     assert peers.endswith(" --workload wide --data-dir data --out")
     assert devices.endswith(" --data-dir data --out")
 
 
 def test_what_fails_or_takes_too_long_is_said_and_the_rest_is_done(tmp_path, capfd):
+    left = "import subprocess; subprocess.Popen(['sleep', '60']); print('out of order'); sys.exit(3)"
     parts = {
-        "failing": python("print('out of order'); sys.exit(3)"),
+        "failing": python(left),
         "slow": python("import subprocess; subprocess.run(['sleep', '60'])", seconds=1.0),
         "not passed": finding(passed=False, apart=1),
         "benchmark": finding(results=[1]),
@@ -91,6 +113,26 @@ def test_what_fails_or_takes_too_long_is_said_and_the_rest_is_done(tmp_path, cap
     assert "out of order" in capfd.readouterr().out
 
 
+def test_what_is_found_is_written_after_each_part(tmp_path, monkeypatch):
+    def interrupted(parts, _):
+        yield next(iter(parts)), {"passed": True, "seconds": 1.0}
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(gpu_check, "carry_out", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        gpu_check.main(backend="numpy", out=tmp_path / "gpu.json")
+    found = json.loads((tmp_path / "gpu.json").read_text())
+    assert list(found["parts"]) == ALL[:1]
+    assert found["not_measured"] == ALL[1:]
+
+
+def test_cupy_compiles_its_kernels_anew_in_each_check_and_once(tmp_path, monkeypatch):
+    monkeypatch.setenv("CUPY_CACHE_DIR", "of the user")
+    code = "import json, os; json.dump({'kept': os.environ['CUPY_CACHE_DIR']}, open(file, 'w'))"
+    found = [result["found"]["kept"] for _, result in carry_out(dict.fromkeys("ab", python(code)), tmp_path)]
+    assert found == [str(tmp_path / "kernels")] * 2
+
+
 def test_the_exit_code_says_whether_all_have_passed(tmp_path, monkeypatch):
     monkeypatch.setattr(gpu_check, "plan_of", lambda _: dict.fromkeys(ALL, python("sys.exit(1)")))
     with pytest.raises(typer.Exit) as ended:
@@ -108,15 +150,78 @@ def test_the_report_is_timed_after_its_first_epochs():
     assert len(PARTS["report"](replace(QUICK, epochs=100))["targets"]) == 3
 
 
-def test_graphs_and_eager_steps_are_compared_over_a_thousand_steps():
+def test_graphs_and_eager_steps_are_compared_over_a_thousand_steps_and_a_thousand_replays(monkeypatch):
+    assert worker.COMPARED_REPLAYS == 1000
+    monkeypatch.setattr(worker, "COMPARED_REPLAYS", 10)
     found = PARTS["compare"](QUICK)
     assert found["passed"]
-    assert found["steps"] >= 1000
-    assert found["apart"] == 0  # NumPy has no graphs: both runs are the same
+    assert found["long graphs"]["steps"] >= 1000
+    assert found["short graphs"]["epochs"] == 11
+    assert found["short graphs"]["apart"] == 0  # NumPy has no graphs: both runs are the same
+
+
+class Capturer:
+    """Captures by computing, and replays by computing again."""
+
+    def __init__(self, *, known):
+        self.addresses = None if known else count()
+
+    def address(self, array):
+        if self.addresses is not None:
+            return next(self.addresses)
+        return array.__array_interface__["data"][0], array.shape, array.strides, array.dtype
+
+    def fill(self, array, values):
+        array[...] = values
+
+    def capture(self, call):
+        results, done = call(), iter([True])
+        return lambda: next(done, None) or call(), results
+
+
+@pytest.mark.parametrize(("known", "captured", "passed"), [(True, 4, True), (False, 0, False)])
+def test_graphs_must_have_been_captured_and_once(monkeypatch, known, captured, passed):
+    def prepare_with_graphs(options):
+        experiment = prepare(options)
+        experiment.backend._capturer = Capturer(known=known) if options.graph else None
+        return experiment
+
+    monkeypatch.setattr(worker, "prepare", prepare_with_graphs)
+    found = worker.with_and_without(QUICK)
+    assert (found["apart"], found["captured"], found["passed"]) == (0, captured, passed)
+    monkeypatch.setattr(worker, "MOST_CAPTURED", 3)
+    assert not worker.with_and_without(QUICK)["passed"]
+
+
+def test_a_training_that_warns_that_there_are_no_graphs_has_not_passed(monkeypatch):
+    said = [XpmlpWarning("could not be captured"), DeprecationWarning("of a library")]
+
+    def prepare_and_warn(options):
+        if options.graph and said:
+            warnings.warn(said.pop(), stacklevel=2)
+        return prepare(options)
+
+    monkeypatch.setattr(worker, "prepare", prepare_and_warn)
+    of_a_library, of_ours = (worker.with_and_without(QUICK) for _ in range(2))
+    assert (of_a_library["passed"], of_a_library["warnings"]) == (True, [])
+    assert (of_ours["passed"], of_ours["warnings"]) == (False, ["could not be captured"])
+
+
+def test_the_precision_of_products_is_measured(monkeypatch):
+    monkeypatch.setattr(worker, "PRECISIONS", {"highest": 1e-5})  # NumPy has no other
+    found = PARTS["precision"](QUICK)
+    assert found["passed"]
+    assert 0 < found["apart"]["highest"] < 1e-5
+    monkeypatch.setattr(worker, "PRECISIONS", {"highest": 1e-12})
+    assert not PARTS["precision"](QUICK)["passed"]
 
 
 def test_the_device_is_asked_for_its_memory():
-    assert PARTS["memory"](QUICK) == {"bytes": {}}  # of NumPy's nothing is known
+    assert PARTS["memory"](QUICK) == {"bytes_before": {}, "bytes": {}}  # of NumPy's nothing is known
+
+
+def test_every_backend_is_asked_for_its_status():
+    assert [status["name"] for status in PARTS["machine"](QUICK)["backends"]] == list(BACKENDS)
 
 
 def test_the_suite_is_dealt_to_processes_that_all_must_pass(tmp_path, monkeypatch):
@@ -134,3 +239,9 @@ def test_the_suite_is_dealt_to_processes_that_all_must_pass(tmp_path, monkeypatc
     assert min(found["summaries"]).startswith("1 failed")
     (tmp_path / "tests" / "test_1.py").unlink()
     assert PARTS["tests"](QUICK)["passed"]
+    monkeypatch.setattr(worker, "SUITE_SECONDS", 0)
+    found = PARTS["tests"](QUICK)
+    assert (found["passed"], found["summaries"]) == (False, ["cut off after 0 s"])
+    monkeypatch.setattr(worker, "find_spec", lambda _: None)
+    with pytest.raises(InputError, match="the tests need pytest, not installed here: pip install 'xpmlp"):
+        PARTS["tests"](QUICK)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from xpmlp.types import Array, Namespace
 
-__all__ = ["Chunked", "Scaled", "chunks_of", "slice_rows", "take_rows"]
+__all__ = ["Chunked", "Scaled", "chunks_of", "floating", "slice_rows", "take_rows"]
 
 
 class Scaled(NamedTuple):
@@ -79,19 +79,24 @@ def chunks_of(X: Array | Scaled | Chunked, T: Array | None) -> Generator[tuple[A
 def take_rows(xp: Namespace, X: Array | Scaled, rows: Array) -> Array:
     """Return the examples with some numbers, (K, d), as the network is given them."""
     if isinstance(X, Scaled):
-        return at_once(xp, _floating)(xp, xp.take(X.values, rows, axis=0), X.scale)
+        return floating(xp, X._replace(values=xp.take(X.values, rows, axis=0)))
     return xp.take(X, rows, axis=0)
 
 
-def slice_rows(xp: Namespace, X: Array | Scaled, start: int, stop: int) -> Array:
-    """Return the examples from number `start` up to `stop`, (K, d), as the network is given them."""
+def slice_rows(X: Array | Scaled, start: int, stop: int) -> Array | Scaled:
+    """Return the examples from number `start` up to `stop`, (K, d), where they lie."""
     if isinstance(X, Scaled):
-        return at_once(xp, _floating)(xp, X.values[start:stop, :], X.scale)
+        return X._replace(values=X.values[start:stop, :])
     return X[start:stop, :]
 
 
+def floating(xp: Namespace, X: Array | Scaled) -> Array:
+    """Return examples as the network is given them, (n, d)."""
+    return at_once(xp, _times)(xp, *X) if isinstance(X, Scaled) else X
+
+
 @elementwise()
-def _floating(xp: Namespace, values: Array, scale: Array) -> Array:
+def _times(xp: Namespace, values: Array, scale: Array) -> Array:
     x = xp.astype(values, scale.dtype)
     x *= scale
     return x

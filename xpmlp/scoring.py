@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from xpmlp.examples import chunks_of, slice_rows
+from xpmlp.examples import chunks_of, floating, slice_rows
 from xpmlp.network import fprop
 
 if TYPE_CHECKING:
@@ -18,11 +18,13 @@ if TYPE_CHECKING:
     from xpmlp.network import Layer, Network
     from xpmlp.types import Array
 
-    Scorer = Callable[[Sequence[Layer], Array, Array], tuple[Array, Array]]
+    Sums = tuple[Array, Array]
+    Scorer = Callable[[Sequence[Layer], Array | Scaled, Array, Sums | None], Sums]
 
 __all__ = ["ROWS_AT_A_TIME", "Score", "make_scorer", "outputs", "score_rows", "to_score"]
 
 ROWS_AT_A_TIME = 8192  # bounds the memory that an evaluation takes
+MOST_PIECES = 256  # of so many rows, in one graph: as `MOST_STEPS` of an epoch
 
 
 @dataclass(frozen=True)
@@ -42,15 +44,27 @@ class Score:
 
 
 def make_scorer(backend: Backend, network: Network) -> Scorer:
-    """Build ``score(layers, X, T)``: the summed loss and the number of right predictions, two 0-d arrays."""
+    """Build ``score(layers, X, T, sums)``: the summed loss and the number of right predictions, two 0-d arrays.
+
+    It adds them to the sums of earlier rows, if there are any, `ROWS_AT_A_TIME` rows at a time, at least one.
+    """
     xp, loss = backend.xp, network.loss
 
-    def score(layers: Sequence[Layer], X: Array, T: Array) -> tuple[Array, Array]:
-        u = fprop(xp, network, layers, X).u
+    def of_some(layers: Sequence[Layer], X: Array | Scaled, T: Array) -> Sums:
+        u = fprop(xp, network, layers, floating(xp, X)).u
         value = loss.value(xp, u, T)
         if loss.correct is None:
             return value, math.nan * value
         return value, xp.sum(xp.astype(loss.correct(xp, u, T), value.dtype))
+
+    of_some = backend.compile(of_some)
+
+    def score(layers: Sequence[Layer], X: Array | Scaled, T: Array, sums: Sums | None) -> Sums:
+        for start in range(0, X.shape[0], ROWS_AT_A_TIME):
+            stop = min(start + ROWS_AT_A_TIME, X.shape[0])
+            more = of_some(layers, slice_rows(X, start, stop), T[start:stop, :])
+            sums = more if sums is None else (sums[0] + more[0], sums[1] + more[1])
+        return cast("Sums", sums)
 
     return backend.capture(score)
 
@@ -70,21 +84,20 @@ def score_rows(
     X: Array | Scaled | Chunked,
     T: Array | None,
     share: Callable[[int], range] = range,
-) -> tuple[Array, Array]:
-    """Sum what `score` gives over all rows, `ROWS_AT_A_TIME` at a time; the host reads nothing.
+) -> Sums:
+    """Sum what `score` gives over all rows, chunk by chunk; the host reads nothing.
 
     Of several ranks, each takes its `share` of the rows of every chunk.
     """
-    loss = correct = backend.own(0.0)
+    sums = None
     with closing(chunks_of(X, T)) as chunks:
         for examples, targets in chunks:
             own = share(examples.shape[0])
-            for start in range(own.start, own.stop, ROWS_AT_A_TIME):
-                stop = min(start + ROWS_AT_A_TIME, own.stop)
-                rows = slice_rows(backend.xp, examples, start, stop)
-                more_loss, more_correct = score(layers, rows, targets[start:stop, :])
-                loss, correct = loss + more_loss, correct + more_correct
-    return loss, correct
+            for start in range(own.start, own.stop, MOST_PIECES * ROWS_AT_A_TIME):
+                stop = min(start + MOST_PIECES * ROWS_AT_A_TIME, own.stop)
+                sums = score(layers, slice_rows(examples, start, stop), targets[start:stop, :], sums)
+    loss, correct = sums or (0.0, 0.0)
+    return backend.own(loss), backend.own(correct)  # copies: the next set may be scored into the same memory
 
 
 def to_score(loss_sum: float, correct: float, n: int) -> Score:

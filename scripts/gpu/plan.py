@@ -7,7 +7,9 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,16 +53,19 @@ def plan_of(options: Options) -> dict[str, Part]:
         return Part((sys.executable, str(SCRIPTS / script), *arguments, *data, "--out"), seconds)
 
     place = ":".join(filter(None, (options.backend, options.device)))
-    peers = ("benchmark_peers.py", 75, "--device", "gpu", "--repetitions", "3", "--workload")
+    peers = ("benchmark_peers.py", 60, "--device", "gpu", "--repetitions", "3", "--patience", "30", "--workload")
     return {
-        "report": own("report", 30),
-        "graphs against eager steps": own("compare", 30),
+        "machine": own("machine", 20),
+        "report": own("report", 45),
+        "report again": own("report", 20),  # with kernels that are compiled
+        "graphs against eager steps": own("compare", 40),
         "gradients": own("gradients", 20),
+        "precision": own("precision", 15),
         "memory": own("memory", 15),
-        "devices": benchmark("benchmark_devices.py", 50, "--backend", place, "--rounds", "3", "--seconds", "0.02"),
+        "devices": benchmark("benchmark_devices.py", 45, "--backend", place, "--rounds", "3", "--seconds", "0.02"),
         "peers, small": benchmark(*peers, "small"),
         "peers, wide": benchmark(*peers, "wide"),
-        "tests": own("tests", 180),
+        "tests": own("tests", 120),
     }
 
 
@@ -81,23 +86,25 @@ def carry_out(parts: Mapping[str, Part], folder: Path) -> Iterator[tuple[str, di
 def _run(part: Part, file: Path) -> str:
     """Run a part to its end or its limit; say how it failed, or nothing."""
     path = os.pathsep.join(filter(None, [str(SCRIPTS), os.environ.get("PYTHONPATH")]))
-    process = subprocess.Popen(  # noqa: S603 - our own scripts
-        [*part.command, str(file)],
-        env={**os.environ, "PYTHONPATH": path},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        said, _ = process.communicate(timeout=part.seconds)
-        ended = f"exit code {process.returncode}" if process.returncode else ""
-    except subprocess.TimeoutExpired:
-        ended = f"cut off after {part.seconds:g} s"
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)  # with the processes that it has started
-    if process.returncode is None:
-        said, _ = process.communicate()
+    kernels = str(file.parent / "kernels")  # where CuPy keeps what it compiles: empty at the start of every check
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as output:  # a pipe may be left to others
+        process = subprocess.Popen(  # noqa: S603 - our own scripts
+            [*part.command, str(file)],
+            env={**os.environ, "PYTHONPATH": path, "CUPY_CACHE_DIR": kernels},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            code = process.wait(part.seconds)
+            ended = f"exit code {code}" if code else ""
+        except subprocess.TimeoutExpired:
+            ended = f"cut off after {part.seconds:g} s"
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # with the processes that it has started and left
+            process.wait()
+        output.seek(0)
+        said = output.read()
     print(said, end="", flush=True)
     return f"{ended}: {said[-TOLD:]}" if ended else ""

@@ -7,19 +7,24 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import subprocess
 import sys
 import time
 import warnings
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from joblib import cpu_count
 
 from gpu.plan import SCRIPTS
+from peers.turns import POOLS
 from reproduction.reference import INDEPENDENT_ACCURACY
-from xpmlp import get_backend
+from xpmlp import InputError, XpmlpWarning, get_backend
+from xpmlp.backends import statuses
 from xpmlp.experiments import check_circles, prepare
 from xpmlp.files import write_whole
 from xpmlp.options import Options
@@ -28,14 +33,24 @@ from xpmlp.training import steps_per_epoch
 if TYPE_CHECKING:
     from xpmlp.backends import Backend
 
-COMPARED_STEPS = 1000  # of graphs with eager steps: as many epochs as make these
+COMPARED_STEPS = 1000  # in graphs as long as an epoch: as many epochs as make these
+COMPARED_REPLAYS = 1000  # of short graphs
 WARM_UP = 2  # epochs after which an epoch counts as one of many
-AGREEMENT = 1e-4  # of float32 weights after a thousand steps
+MOST_CAPTURED = 8  # graphs of a training: its steps are one or two, each of its three sets is one
+AGREEMENT = 1e-4  # of float32 weights after a thousand steps or more
+SIDE = 512  # of the matrices whose product shows the precision
+PRECISIONS = {"highest": 1e-5, "tf32": 1e-2}  # how far a product may be from float64's, as a share of the largest entry
 EPOCHS = 100  # of the report's final model, that the targets are for
 LATER_SECONDS, START_SECONDS = 0.5, 2.5  # that they may take: once all is warm, and from the start
 SEED_NOISE = 0.01  # of the test accuracy
 SUITES = 6  # processes that share the tests
+SUITE_SECONDS = 105  # that they may take: less than the part, which says what they said
 NO_TESTS = 5  # pytest's exit code where it has collected none
+
+
+def machine(options: Options) -> dict[str, Any]:  # noqa: ARG001 - every part takes them
+    """Say what there is of every backend here."""
+    return {"backends": [vars(status) for status in statuses()]}
 
 
 def report(options: Options) -> dict[str, Any]:
@@ -68,32 +83,61 @@ def report(options: Options) -> dict[str, Any]:
 
 
 def compare(options: Options) -> dict[str, Any]:
-    """Train with graphs and without for a thousand steps: how far the weights are apart, and how long each took."""
+    """Train with graphs and without: for a thousand steps, and for a thousand epochs of a few steps with dropout."""
     experiment = prepare(options)
     steps = steps_per_epoch(experiment.sets["train"][0].shape[0], options.batch_size)
-    epochs = math.ceil(COMPARED_STEPS / steps)
+    long = replace(options, epochs=math.ceil(COMPARED_STEPS / steps))
+    short = replace(options, dataset="digits", dropout=(0.3,), epochs=COMPARED_REPLAYS + 1)  # the first is no replay
+    found = {"long graphs": with_and_without(long), "short graphs": with_and_without(short)}
+    return {"passed": all(each["passed"] for each in found.values()), **found}
+
+
+def with_and_without(options: Options) -> dict[str, Any]:
+    """Train with graphs and without: how far the weights are apart, how long each took, and how many graphs there were.
+
+    Graphs that were never captured, or again and again, have not passed either.
+    """
     ends: dict[bool, Any] = {}
     seconds: dict[str, float] = {}
     said: list[str] = []
     for graph in (False, True):
-        experiment = prepare(replace(options, epochs=epochs, graph=graph))
-        start = time.perf_counter()
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
+            experiment = prepare(replace(options, graph=graph))
+            captured = noted_graphs(experiment.backend)
+            start = time.perf_counter()
             *_, record = experiment.records()
-        seconds["graphs" if graph else "eager"] = time.perf_counter() - start
-        said += [str(warning.message) for warning in caught]
+            seconds["graphs" if graph else "eager"] = time.perf_counter() - start
+        said += [str(warning.message) for warning in caught if issubclass(warning.category, XpmlpWarning)]
         to_numpy = experiment.backend.to_numpy
         ends[graph] = [to_numpy(p) for layer in record.layers for p in layer]
     apart = max(float(np.abs(a - b).max() / np.abs(a).max()) for a, b in zip(*ends.values(), strict=True))
     return {
-        "passed": apart <= AGREEMENT and not said,
-        "steps": epochs * steps,
+        "passed": apart <= AGREEMENT and not said and (captured is None or 0 < len(captured) <= MOST_CAPTURED),
+        "captured": None if captured is None else len(captured),
+        "epochs": options.epochs,
+        "steps": options.epochs * steps_per_epoch(experiment.sets["train"][0].shape[0], options.batch_size),
         "apart": apart,
         "warnings": said,
         "seconds": seconds,
         "eager_over_graphs": seconds["eager"] / seconds["graphs"],
     }
+
+
+def noted_graphs(backend: Backend) -> list[Any] | None:
+    """Return a list that grows with every graph that a backend captures; None where it captures none."""
+    capturer: Any = backend._capturer  # noqa: SLF001 - nothing else tells of graphs
+    if capturer is None:
+        return None
+    noted: list[Any] = []
+    capture = capturer.capture
+
+    def capture_and_note(call: Any) -> Any:
+        noted.append(call)
+        return capture(call)
+
+    capturer.capture = capture_and_note
+    return noted
 
 
 def gradients(options: Options) -> dict[str, Any]:
@@ -106,15 +150,33 @@ def gradients(options: Options) -> dict[str, Any]:
     return {"passed": max(worst.values()) < check.tolerance, "worst_relative_error": worst}
 
 
+def precision(options: Options) -> dict[str, Any]:
+    """Multiply the same matrices in each precision: how far the products are from that in float64."""
+    rng = np.random.default_rng(0)
+    a, b = (rng.standard_normal((SIDE, SIDE)).astype(np.float32) for _ in range(2))
+    expected = np.matmul(a, b, dtype=np.float64)
+    apart = {}
+    for name in PRECISIONS:
+        backend = get_backend(options.backend, options.device, precision=name)
+        with backend.computing():
+            product = backend.xp.matmul(backend.asarray(a), backend.asarray(b))
+        apart[name] = float(np.abs(backend.to_numpy(product) - expected).max() / np.abs(expected).max())
+    return {"passed": all(apart[name] <= most for name, most in PRECISIONS.items()), "apart": apart}
+
+
 def memory(options: Options) -> dict[str, Any]:
-    """Say what the device holds after the final model was trained for three epochs: eager, captured, replayed."""
+    """Say what the device holds before the final model is trained and after three epochs: eager, captured, replayed."""
+    before = device_bytes(get_backend(options.backend, options.device))
     experiment = prepare(replace(options, epochs=WARM_UP + 1))
     *_, _ = experiment.records()
-    return {"bytes": device_bytes(experiment.backend)}
+    return {"bytes_before": before, "bytes": device_bytes(experiment.backend)}
 
 
 def device_bytes(backend: Backend) -> dict[str, int]:
-    """Return the library's own count of its memory on the device, where it keeps one, and the driver's of all."""
+    """Return what the library says that it holds on the device, where it does, and what the driver says that all hold.
+
+    The memory of CuPy's graphs is in the driver's count alone.
+    """
     if backend.name == "cupy":
         import cupy  # noqa: PLC0415 - where it is the backend alone
 
@@ -124,29 +186,49 @@ def device_bytes(backend: Backend) -> dict[str, int]:
     if backend.name == "torch" and "cuda" in backend.device_name:
         import torch  # noqa: PLC0415 - as above
 
-        free, total = torch.cuda.mem_get_info()
-        held = torch.cuda.max_memory_reserved()
-        return {"used": torch.cuda.memory_allocated(), "held": held, "on_device": total - free}
+        free, total = torch.cuda.mem_get_info(backend.device)
+        used, held = torch.cuda.memory_allocated(backend.device), torch.cuda.memory_reserved(backend.device)
+        return {"used": used, "held": held, "on_device": total - free}
+    if backend.name == "jax":
+        found = backend.device.memory_stats() or {}  # none on a CPU
+        return {"used": found["bytes_in_use"], "held": found["peak_bytes_in_use"]} if found else {}
     return {}
 
 
 def tests(options: Options) -> dict[str, Any]:
     """Run the suite with this backend required, dealt to a few processes: the largest files first."""
+    if find_spec("pytest") is None:
+        raise InputError("the tests need pytest, not installed here: pip install 'xpmlp[test]'.")
+    end = time.monotonic() + SUITE_SECONDS
+    threads = dict.fromkeys(POOLS, str(max(1, cpu_count() // SUITES)))
     files = sorted((SCRIPTS.parent / "tests").glob("test_*.py"), key=lambda file: -file.stat().st_size)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--backend", options.backend]
     suites = [
         subprocess.Popen(  # noqa: S603 - our own suite
-            [*command, *map(str, files[number::SUITES])], cwd=SCRIPTS.parent, stdout=subprocess.PIPE, text=True
+            [*command, *map(str, files[number::SUITES])],
+            cwd=SCRIPTS.parent,
+            env={**os.environ, **threads},
+            stdout=subprocess.PIPE,
+            text=True,
         )
         for number in range(min(SUITES, len(files)))
     ]
-    lines = [suite.communicate()[0].strip().splitlines() for suite in suites]
+    lines = [said_by(suite, end).strip().splitlines() for suite in suites]
     failed = [line for told in lines for line in told if line.startswith(("FAILED", "ERROR"))]
     passed = all(suite.returncode in {0, NO_TESTS} for suite in suites)
     return {"passed": passed, "summaries": [told[-1] for told in lines if told], "failed": failed}
 
 
-PARTS = {part.__name__: part for part in (report, compare, gradients, memory, tests)}
+def said_by(suite: subprocess.Popen[str], end: float) -> str:
+    """Wait for a process until some time, and end it then: what it has said."""
+    try:
+        return suite.communicate(timeout=max(0.0, end - time.monotonic()))[0]
+    except subprocess.TimeoutExpired:
+        suite.kill()
+        return f"{suite.communicate()[0]}\ncut off after {SUITE_SECONDS} s"
+
+
+PARTS = {part.__name__: part for part in (machine, report, compare, gradients, precision, memory, tests)}
 
 
 def main(name: str, settings: str, file: str) -> None:

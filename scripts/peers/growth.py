@@ -29,7 +29,7 @@ def measure_growth(
         seconds: dict[str, list[dict[str, float]]] = {name: [] for name in names}
         for _, workload in workloads:
             write_start(folder, workload)
-            found = take_turns(workload, names, folder, threads=threads, repetitions=repetitions)
+            found, _ = take_turns(workload, names, folder, threads=threads, repetitions=repetitions)
             for name in names:
                 seconds[name].append(spread(found[name]["seconds"]))
         sizes = [size for size, _ in workloads]

@@ -10,12 +10,13 @@ import time
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
+from threading import TIMEOUT_MAX, Timer
 from typing import TYPE_CHECKING, Any, Self
 
 from xpmlp import XpmlpError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     from peers.task import Workload
 
@@ -43,10 +44,11 @@ class ContenderError(XpmlpError):
 
 
 class Worker:
-    """A contender's process, from its start to the end of the workload."""
+    """A contender's process, from its start to the end of the workload; ended where it lets us wait for too long."""
 
-    def __init__(self, name: str, workload: Workload, folder: Path, threads: int) -> None:
+    def __init__(self, name: str, workload: Workload, folder: Path, threads: int, patience: float) -> None:
         self.name = name
+        self.patience = patience
         command = [sys.executable, "-m", "peers.worker", name, str(folder), json.dumps(asdict(workload))]
         self.process = subprocess.Popen(  # noqa: S603 - our own module
             command, env=environment(threads, workload.device), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -60,7 +62,15 @@ class Worker:
 
     def answer(self) -> dict[str, Any]:
         """Wait for a line of its output."""
-        line = self.process.stdout.readline() if self.process.stdout else ""
+        start = time.monotonic()
+        end = Timer(self.patience, self.process.kill)
+        end.start()
+        try:
+            line = self.process.stdout.readline() if self.process.stdout else ""
+        finally:
+            end.cancel()
+        if not line and time.monotonic() - start >= self.patience:
+            raise ContenderError(self.name, f"had no answer within {self.patience:g} s, and was ended.")
         if not line:
             raise ContenderError(self.name, f"ended with exit code {self.process.wait()} and without a word.")
         found: dict[str, Any] = json.loads(line)
@@ -88,30 +98,54 @@ def environment(threads: int, device: str = "cpu") -> dict[str, str]:
 
 
 def take_turns(
-    workload: Workload, names: Sequence[str], folder: Path, *, threads: int, repetitions: int
-) -> dict[str, dict[str, Any]]:
+    workload: Workload,
+    names: Sequence[str],
+    folder: Path,
+    *,
+    threads: int,
+    repetitions: int,
+    patience: float = TIMEOUT_MAX,
+    may_fail: Collection[str] = (),
+) -> tuple[dict[str, dict[str, Any]], list[ContenderError]]:
     """Run a workload with every contender in turn, after a round that only warms up.
+
+    Parameters
+    ----------
+    workload : Workload
+        What to do.
+    names : sequence of str
+        The contenders.
+    folder : Path
+        Of the arrays.
+    threads, repetitions : int
+        Of each.
+    patience : float
+        Seconds that one may take to start, or for a turn.
+    may_fail : collection of str
+        Contenders without whom the others go on.
 
     Returns
     -------
-    dict
+    found : dict
         Of each contender: the memory in use before it was made and its peak in the first round, ``base_bytes`` and
         ``peak_bytes``; its thread ``pools``; and of every other round the ``seconds``, the ``cores`` that were busy
         and the ``losses``.
+    failed : list of ContenderError
+        Of those that may fail, and did.
 
     Raises
     ------
     ContenderError
-        Where a contender fails, or its process ends.
+        Where another one fails, or its process ends.
     """
+    failed: list[ContenderError] = []
     with ExitStack() as stack:
-        workers = [stack.enter_context(Worker(name, workload, folder, threads)) for name in names]
-        found: dict[str, dict[str, Any]] = {worker.name: worker.answer() for worker in workers}
+        workers = [stack.enter_context(Worker(name, workload, folder, threads, patience)) for name in names]
+        found = {worker.name: first for worker, first in _answers(workers, Worker.answer, may_fail, failed)}
         for turn in range(repetitions + 1):
-            for worker in workers:
+            for worker, answered in _answers(workers, Worker.turn, may_fail, failed):
                 if sys.stderr.isatty():
                     print(f"\r{workload.name} {turn}/{repetitions}: {worker.name:20}", end="", file=sys.stderr)
-                answered = worker.turn()
                 time.sleep(PAUSE)
                 if not turn:
                     found[worker.name] |= {"peak_bytes": answered["peak_bytes"], "pools": answered["pools"]}
@@ -120,4 +154,23 @@ def take_turns(
                     found[worker.name].setdefault(kept, []).append(answered[each])
         if sys.stderr.isatty():
             print("\r", end="", file=sys.stderr)
-    return found
+        return {worker.name: found[worker.name] for worker in workers}, failed
+
+
+def _answers(
+    workers: list[Worker],
+    ask: Callable[[Worker], dict[str, Any]],
+    may_fail: Collection[str],
+    failed: list[ContenderError],
+) -> Iterator[tuple[Worker, dict[str, Any]]]:
+    """Ask one worker after the other; one that fails, and may, is taken from them to the failed."""
+    for worker in list(workers):
+        try:
+            answered = ask(worker)
+        except ContenderError as error:
+            if worker.name not in may_fail:
+                raise
+            workers.remove(worker)
+            failed.append(error)
+        else:
+            yield worker, answered

@@ -221,12 +221,12 @@ class Backend(ABC):
         return function
 
     def capture(self, function: Function) -> Function:
-        """As `compile`, for a function that is called again and again on the same buffers.
+        """Make a function of compiled parts a graph where there are graphs; as it is where there are none.
 
-        Its results may be overwritten by the next call of a captured function.
+        It is one that is called again and again on the same buffers. Its results may be overwritten by the next call of
+        a captured function.
         """
-        compiled = self.compile(function)
-        return compiled if self._capturer is None else cast("Function", Captured(compiled, self._capturer))
+        return function if self._capturer is None else cast("Function", Captured(function, self._capturer))
 
     def stepping(self, step: Callable[..., Any], *, whole: bool = True) -> Steps:
         """Make the steps of an epoch fast.

@@ -54,7 +54,7 @@ class CupyBackend(Backend):
         self._cupy = cupy
         self._capturer = None
         try:
-            products = _products(cupy, self.device.id, self.precision)
+            products, exact = (_products(cupy, self.device.id, each) for each in (self.precision, "highest"))
         except BackendError as error:
             if self.precision != "highest":
                 raise BackendError(f"precision {self.precision} needs products that cannot be had: {error}") from error
@@ -63,7 +63,7 @@ class CupyBackend(Backend):
                 warnings.warn(message, XpmlpWarning, stacklevel=4)
             self.xp = _with_fusion(cupy, array_api_compat.cupy)
             return
-        self.xp = _with_products(cupy, _with_fusion(cupy, array_api_compat.cupy), products)
+        self.xp = _with_products(cupy, _with_fusion(cupy, array_api_compat.cupy), products, exact)
         if self.graphs:
             self._capturer = stream_of(cupy, self.device.id)
 
@@ -231,8 +231,11 @@ def _with_fusion(cupy: ModuleType, standard: ModuleType) -> Namespace:
     return replacing(standard, fused=Fused(cupy, standard))
 
 
-def _with_products(cupy: ModuleType, standard: ModuleType, products: Cublas) -> Namespace:
-    """Return the standard's functions, with products, and sums over one axis, that can be captured into a graph."""
+def _with_products(cupy: ModuleType, standard: ModuleType, products: Cublas, exact: Cublas) -> Namespace:
+    """Return the standard's functions, with products, and sums over one axis, that can be captured into a graph.
+
+    Sums are products with ones, by `exact`: the precision asked for is that of the caller's products alone.
+    """
 
     @functools.cache  # without bounds: a graph goes on reading what it was captured with
     def ones(shape: tuple[int, int], dtype: Any) -> Array:
@@ -243,9 +246,9 @@ def _with_products(cupy: ModuleType, standard: ModuleType, products: Cublas) -> 
             return standard.sum(x, axis=axis, dtype=dtype, keepdims=keepdims)
         rows, columns = x.shape
         if axis in (0, -2):
-            sums = products.matmul(ones((1, rows), x.dtype), x)
+            sums = exact.matmul(ones((1, rows), x.dtype), x)
             return sums if keepdims else sums[0, :]
-        sums = products.matmul(x, ones((columns, 1), x.dtype))
+        sums = exact.matmul(x, ones((columns, 1), x.dtype))
         return sums if keepdims else sums[:, 0]
 
     return replacing(standard, matmul=products.matmul, sum=total)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import threading
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -29,14 +30,15 @@ class CupyStream:
     Notes
     -----
     The default stream cannot be captured. What is allocated while work is captured belongs to the graph, so it comes
-    from a pool that nothing else takes from. Threads take turns: what one asks for while another captures would
-    become a part of its graph.
+    from a pool that nothing else takes from. The pool is never emptied: graphs work on what it takes for free. Threads
+    take turns: what one asks for while another captures would become a part of its graph.
     """
 
     def __init__(self, cupy: ModuleType) -> None:
         self._cupy = cupy
         self._stream = cupy.cuda.Stream(non_blocking=True)
-        self._pool = cupy.cuda.MemoryPool()
+        self._pool = cupy.cuda.MemoryPool(partial(_allocate, cupy))
+        self._pool.set_limit(size=0)  # none: at its limit, a pool gives back what is free in it
         self._turn = threading.RLock()
 
     @contextmanager
@@ -68,12 +70,23 @@ class CupyStream:
             self._stream.begin_capture()
             try:
                 results = call()
-            except BaseException:
-                with suppress(Exception):  # of the capture that is given up, which the first error says more about
-                    self._stream.end_capture()
-                raise
-            graph = self._stream.end_capture()
+            finally:
+                graph = self._stream.end_capture()
         return graph.launch, results
+
+
+def _allocate(cupy: ModuleType, size: int) -> Any:
+    """Allocate memory for a pool.
+
+    Raises
+    ------
+    RuntimeError
+        In place of CUDA's own error, on which a pool gives back to the device what is free in it, and tries again.
+    """
+    try:
+        return cupy.cuda.MemoryPointer(cupy.cuda.Memory(size), 0)
+    except cupy.cuda.runtime.CUDARuntimeError as error:
+        raise RuntimeError(str(error)) from error
 
 
 @functools.cache

@@ -9,6 +9,7 @@ another graph's.
 from __future__ import annotations
 
 import functools
+import sys
 import warnings
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -103,15 +104,17 @@ class Captured:
 
     def _capture(self, key: Hashable, arguments: tuple[Any, ...]) -> _Graph | None:
         """Capture what the function does, and do it; None where that fails, and then nothing was done."""
+        handled = sys.exception()
         try:
             replay, results = self._capturer.capture(lambda: self.function(*arguments))
             replay()
         except Exception as error:  # noqa: BLE001 - whatever the library could not capture, it can do
             self._failed = True
             self._graphs.clear()
+            cause = _first(error, handled)
             warnings.warn(
                 f"the work could not be captured into a graph, and is asked for operation by operation, which takes "
-                f"longer: {type(error).__name__}: {error}. Graphs are not tried with --no-graph (graphs=False).",
+                f"longer: {type(cause).__name__}: {cause}. Graphs are not tried with --no-graph (graphs=False).",
                 XpmlpWarning,
                 stacklevel=3,
             )
@@ -120,6 +123,13 @@ class Captured:
         if len(self._graphs) > MOST_GRAPHS:
             self._graphs.popitem(last=False)
         return graph
+
+
+def _first(error: BaseException, handled: BaseException | None) -> BaseException:
+    """Return the error that others came of: the end of a capture that has failed fails too, and says less."""
+    while error.__context__ is not None and error.__context__ is not handled:
+        error = error.__context__
+    return error
 
 
 def stepping_in_graphs(

@@ -37,6 +37,7 @@ class TorchStream:
         self._torch, self._device = torch, device
         self._stream = torch.cuda.Stream(device)
         self._pool = torch.cuda.graph_pool_handle()
+        self._given_up: list[Any] = []
         self._turn = threading.RLock()
 
     @contextmanager
@@ -65,11 +66,17 @@ class TorchStream:
     def capture(self, call: Callable[[], Any]) -> tuple[Callable[[], None], Any]:
         """Record what a function asks for; what does it keeps the memory that it works on."""
         graph = self._torch.cuda.CUDAGraph()
-        with (
-            self.current(),
-            self._torch.cuda.graph(graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"),
-        ):
-            results = call()
+        try:
+            with (
+                self.current(),
+                self._torch.cuda.graph(graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"),
+            ):
+                results = call()
+        except BaseException:
+            # Where its end has failed too, torch's allocator goes on asking this graph and refuses the pool to others.
+            self._given_up.append(graph)
+            self._pool = self._torch.cuda.graph_pool_handle()
+            raise
         return graph.replay, results
 
 
