@@ -172,18 +172,16 @@ def fills(count, fail_at=None, log=None):
 
 
 def test_memory_is_filled_again_only_once_the_next_result_is_asked_for():
-    waits = []
     fill, tasks = fills(50)
-    for expected, memory in enumerate(read_ahead(fill, tasks, [[0], [0]], lambda: waits.append(1))):
+    for expected, memory in enumerate(read_ahead(fill, tasks, [[0], [0]])):
         assert memory[0] == expected
-        assert len(waits) == expected
     assert not readers()
 
 
 def test_one_task_is_done_ahead_and_no_more():
     log = []
     fill, tasks = fills(9, log=log)
-    with closing(read_ahead(fill, tasks, [[0], [0]], lambda: None)) as results:
+    with closing(read_ahead(fill, tasks, [[0], [0]])) as results:
         next(results)
         for _ in range(200):
             if len(log) == 2:
@@ -196,7 +194,7 @@ def test_errors_of_the_thread_are_raised_where_its_result_is_asked_for_and_end_i
     fill, tasks = fills(9, fail_at=3)
     found = []
     with pytest.raises(InputError, match="task 3"):
-        found.extend(memory[0] for memory in read_ahead(fill, tasks, [[0], [0]], lambda: None))
+        found.extend(memory[0] for memory in read_ahead(fill, tasks, [[0], [0]]))
     assert found == [0, 1, 2]
     assert not readers()
 
@@ -206,7 +204,7 @@ def test_an_interruption_of_what_is_done_with_the_results_ends_the_thread(error)
     fill, tasks = fills(9)
 
     def interrupted():
-        with closing(read_ahead(fill, tasks, [[0], [0]], lambda: None)) as results:
+        with closing(read_ahead(fill, tasks, [[0], [0]])) as results:
             next(results)
             assert readers()
             raise error
@@ -284,6 +282,23 @@ def test_a_training_that_is_stopped_within_a_chunk_tells_how_far_it_came(backend
     (record,) = train(backend, net, initialize(net), stream, None, recipe, **hooks)
     assert (record.examples, record.complete) == (450, False)
     assert not readers()
+
+
+def test_the_work_on_a_chunk_is_waited_for_before_its_memory_is_filled_again(monkeypatch):
+    """By steps and by scores, and where an epoch is stopped: a library may compute later than it is called."""
+    backend, waits, fills = open_backend("numpy"), [], []
+    monkeypatch.setattr(backend, "synchronize", lambda results: waits.append(len(results)))
+    stream, *_ = stream_of(backend, chunk_bytes=20_000)
+    lay_out = stream._lay_out
+    monkeypatch.setattr(stream, "_lay_out", lambda *task: fills.append(len(waits)) or lay_out(*task))
+    net, recipe = Network.build(D, [4], M), Recipe(SGD(), batch_size=50, epochs=1)
+    list(train(backend, net, initialize(net), stream, None, recipe, evaluate={"all": (stream, None)}))
+    assert len(fills) > 8
+    assert all(waited >= number - 1 for number, waited in enumerate(fills))
+    assert all(waits), "for results that there are"
+    waits.clear()
+    list(train(backend, net, initialize(net), stream, None, recipe, should_stop=lambda: True))
+    assert len(waits) == 1
 
 
 def test_scores_of_chunks_are_those_of_the_whole_set_to_the_last_bit():

@@ -7,14 +7,15 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from xpmlp.examples import chunks_of, slice_rows
+from xpmlp.examples import Chunked, chunks_of, slice_rows
 from xpmlp.network import fprop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from xpmlp.backends import Backend
-    from xpmlp.examples import Chunked, Scaled
+    from xpmlp.communicators import Communicator
+    from xpmlp.examples import Scaled
     from xpmlp.network import Layer, Network
     from xpmlp.types import Array
 
@@ -69,22 +70,30 @@ def score_rows(
     layers: Sequence[Layer],
     X: Array | Scaled | Chunked,
     T: Array | None,
-    share: Callable[[int], range] = range,
+    ranks: Communicator | None = None,
 ) -> tuple[Array, Array]:
     """Sum what `score` gives over all rows, `ROWS_AT_A_TIME` at a time; the host reads nothing.
 
-    Of several ranks, each takes its `share` of the rows of every chunk.
+    Of several ranks, each takes its share of the rows of every chunk; where one could not read a chunk, a `JointError`
+    is raised on all.
     """
-    loss = correct = backend.own(0.0)
-    with closing(chunks_of(X, T)) as chunks:
-        for examples, targets in chunks:
-            own = share(examples.shape[0])
-            for start in range(own.start, own.stop, ROWS_AT_A_TIME):
-                stop = min(start + ROWS_AT_A_TIME, own.stop)
-                rows = slice_rows(backend.xp, examples, start, stop)
-                more_loss, more_correct = score(layers, rows, targets[start:stop, :])
-                loss, correct = loss + more_loss, correct + more_correct
-    return loss, correct
+    share, refilled = range if ranks is None else ranks.share, isinstance(X, Chunked)
+
+    def add_up() -> tuple[Array, Array]:
+        loss = correct = backend.own(0.0)
+        with closing(chunks_of(X, T)) as chunks:
+            for examples, targets in chunks:
+                own = share(examples.shape[0])
+                for start in range(own.start, own.stop, ROWS_AT_A_TIME):
+                    stop = min(start + ROWS_AT_A_TIME, own.stop)
+                    rows = slice_rows(backend.xp, examples, start, stop)
+                    more_loss, more_correct = score(layers, rows, targets[start:stop, :])
+                    loss, correct = loss + more_loss, correct + more_correct
+                if refilled:
+                    backend.synchronize((loss, correct))
+        return loss, correct
+
+    return add_up() if ranks is None or not refilled else ranks.together(add_up)
 
 
 def to_score(loss_sum: float, correct: float, n: int) -> Score:

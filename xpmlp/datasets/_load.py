@@ -99,8 +99,8 @@ def _load(
     exists = os.path.exists(source)  # noqa: PTH110 - pathlib raises for names that are too long
     there = "Such a file exists, but is of another kind" if exists else "There is no such file either"
     raise InputError(
-        f"{str(source)!r} is neither a known data set ({', '.join(NAMES)}) nor the path of a file that xpmlp reads "
-        f"({', '.join(SUFFIXES)}). {there}."
+        f"{str(source)!r} is neither a known data set ({', '.join(NAMES)}) nor the path of data that xpmlp reads "
+        f"({', '.join(SUFFIXES)}, .h5, .zarr, or a folder of X.npy and y.npy). {there}."
     )
 
 
