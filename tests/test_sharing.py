@@ -103,9 +103,10 @@ def test_ranks_end_with_the_records_of_one_process(numpy64, name, size):
     check_same(numpy64, found, trained(numpy64, RECIPES[name]))
 
 
-@pytest.mark.parametrize(("mode", "n"), [("matrix", 8), ("loop", 3)])
-def test_so_they_do_on_every_backend(backend, numpy64, mode, n):
-    recipe = Recipe(AdamW(), Constant(0.01), PENALTY, mode=mode, batch_size=n - 1, epochs=1)
+@pytest.mark.parametrize(("mode", "optimizer", "n"), [("matrix", AdamW(), 3), ("loop", SGD(), 1)])
+def test_so_they_do_on_every_backend(backend, numpy64, mode, optimizer, n):
+    """Of three rows, or of one, which leaves none for the second rank: few shapes, as JAX compiles for each."""
+    recipe = Recipe(optimizer, Constant(0.01), PENALTY, mode=mode, batch_size=n, epochs=1)
     found = on_ranks(2, lambda ranks: trained(backend, recipe, n, communicator=ranks))
     check_same(backend, found, trained(numpy64, recipe, n), rtol=1e-9)
 

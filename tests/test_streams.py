@@ -77,9 +77,21 @@ def stream_of(backend, kind=STANDARD, n=N, chunk_bytes=ROOMY):
 def laid_out(backend, X, scaling, y):
     """What in-memory training is given."""
     T = backend.asarray(encode(y, np.arange(M)))
-    if X.dtype == np.uint8:
+    if X.dtype == np.uint8 and scaling.only_scales:
         return Scaled(backend.asis(X), backend.asarray(scaling.scale)), T
     return backend.asarray(scaling.apply(X, backend.dtype)), T
+
+
+def of_rows(segments, X, scaling, y):
+    """What a chunk holds, as it comes."""
+    rows = rows_of(segments)
+    return X[rows], scaling, y[rows]
+
+
+def check_same_bits(layers, others):
+    for one, other in zip(layers, others, strict=True):
+        np.testing.assert_array_equal(one.W, other.W)
+        np.testing.assert_array_equal(one.b, other.b)
 
 
 def readers():
@@ -214,62 +226,80 @@ def test_an_interruption_of_what_is_done_with_the_results_ends_the_thread(error)
     assert not readers()
 
 
-@pytest.mark.parametrize(("kind", "mode"), [(STANDARD, "matrix"), (PIXELS, "matrix"), (STANDARD, "loop")])
-def test_one_chunk_is_trained_on_as_the_same_order_is_in_memory_to_the_last_bit(backend32, kind, mode):
+def host_copy(backend, X):
+    """Copies of what a step is given: a chunk holds until the next one is asked for."""
+    return [backend.to_numpy(part) for part in X] if isinstance(X, Scaled) else [backend.to_numpy(X)]
+
+
+@pytest.mark.parametrize("kind", [STANDARD, PIXELS, ("standard", np.uint8), ("none", np.float32), ("none", np.float16)])
+def test_chunks_hold_what_is_given_in_memory_to_the_last_bit(backend32, kind):
     backend = backend32
+    stream, X, scaling, y = stream_of(backend, kind, chunk_bytes=10_000)
+    for epoch in (1, 2):
+        found = [(host_copy(backend, x), backend.to_numpy(t), order) for x, t, order in stream.shuffled(4, epoch, 32)]
+        rows = found[0][2].shape[0]
+        for chunk, (x, t, order) in zip(shuffled(stream._part.blocks, rows, 4, epoch), found, strict=True):
+            examples, targets = laid_out(backend, *of_rows(chunk.segments, X, scaling, y))
+            for part, expected in zip(x, host_copy(backend, examples), strict=True):
+                np.testing.assert_array_equal(part, expected, strict=True)
+            np.testing.assert_array_equal(t, backend.to_numpy(targets), strict=True)
+            np.testing.assert_array_equal(order, chunk.order)
+    assert len(found) > 3
+
+
+@pytest.mark.parametrize(("kind", "mode"), [(STANDARD, "matrix"), (PIXELS, "matrix"), (STANDARD, "loop")])
+def test_one_chunk_is_trained_on_as_the_same_order_is_in_memory_to_the_last_bit(kind, mode):
+    backend = open_backend("numpy", "float32")
     net = Network.build(D, [5], M, dropout=0.2)
-    recipe = Recipe(Adam(), Constant(0.01), mode=mode, batch_size=64, epochs=1 if mode == "loop" else 2, seed=4)
+    recipe = Recipe(Adam(), Constant(0.01), mode=mode, batch_size=64, epochs=2, seed=4)
     stream, X, scaling, y = stream_of(backend, kind, n=200)
     *_, record = train(backend, net, initialize(net), stream, None, recipe)
     trainer = Trainer(backend, net, recipe)
     trainer.start(initialize(net))
     for epoch in range(1, recipe.epochs + 1):
         (chunk,) = shuffled(stream._part.blocks, 256, 4, epoch)
-        rows = rows_of(chunk.segments)
-        trainer.run_epoch(*laid_out(backend, X[rows], scaling, y[rows]), chunk.order)
+        trainer.run_epoch(*laid_out(backend, *of_rows(chunk.segments, X, scaling, y)), chunk.order)
     assert record.loss == trainer.read({}).loss / 200
-    for found, expected in zip(record.layers, trainer.copy_layers(), strict=True):
-        np.testing.assert_array_equal(backend.to_numpy(found.W), backend.to_numpy(expected.W))
-        np.testing.assert_array_equal(backend.to_numpy(found.b), backend.to_numpy(expected.b))
+    check_same_bits(record.layers, trainer.layers)
 
 
-@pytest.mark.parametrize("kind", [STANDARD, PIXELS])
-def test_many_chunks_are_trained_on_as_their_order_is_in_memory(backend, kind):
+def test_many_chunks_are_trained_on_and_scored_as_their_order_is_in_memory(backend):
     """The same minibatches in the same order, so the same weights but for rounding; and the sums of the whole epoch."""
-    net = Network.build(D, [5], M)
+    n, net = 308, Network.build(D, [5], M)
     recipe = Recipe(SGD(0.9), Cosine(0.05, total=64), batch_size=32, epochs=2)
-    stream, X, scaling, y = stream_of(backend, kind, chunk_bytes=10_000)
-    records = list(train(backend, net, initialize(net), stream, None, recipe, evaluate={"all": (stream, None)}))
+    stream, X, scaling, y = stream_of(backend, n=n, chunk_bytes=10_000)
+    pixels, *of_pixels = stream_of(backend, PIXELS, n, chunk_bytes=10_000)
+    sets = {"all": (stream, None), "pixels": (pixels, None)}
+    records = list(train(backend, net, initialize(net), stream, None, recipe, evaluate=sets))
     rows = [len(order) for _, _, order in stream.shuffled(0, 1, 32)]
-    assert len(rows) > 3
+    assert rows == [96, 96, 96, 20]
     examples, targets = laid_out(backend, X, scaling, y)
     trainer = Trainer(backend, net, recipe)
     trainer.start(initialize(net))
     for record in records:
         order = np.concatenate(order_of(stream._part.blocks, rows[0], 0, record.epoch))
-        assert trainer.run_epoch(examples, targets, order) == record.examples == N
-        reading = trainer.read({"all": (examples, targets)})
+        assert trainer.run_epoch(examples, targets, order) == record.examples == n
+        reading = trainer.read({"all": (examples, targets), "pixels": laid_out(backend, *of_pixels)})
         assert record.complete
-        assert record.loss == pytest.approx(reading.loss / N, rel=1e-12)
-        assert record.scores["all"].loss == pytest.approx(reading.scores["all"].loss, rel=1e-12)
-        assert record.scores["all"].accuracy == reading.scores["all"].accuracy
+        assert record.loss == pytest.approx(reading.loss / n, rel=1e-12)
+        for name, score in reading.scores.items():
+            assert record.scores[name].loss == pytest.approx(score.loss, rel=1e-12)
+            assert record.scores[name].accuracy == score.accuracy
     assert not readers()
     for found, expected in zip(records[-1].layers, trainer.layers, strict=True):
         np.testing.assert_allclose(backend.to_numpy(found.W), backend.to_numpy(expected.W), rtol=1e-9, atol=1e-12)
 
 
-def test_a_resumed_training_goes_on_to_the_same_bits(backend):
+def test_a_resumed_training_goes_on_to_the_same_bits():
+    backend = open_backend("numpy")
     net = Network.build(D, [4], M)
     stream, *_ = stream_of(backend, chunk_bytes=20_000)
     recipe = Recipe(Adam(), Constant(0.01), batch_size=50, epochs=3)
-    expected = list(train(backend, net, initialize(net), stream, None, recipe))[-1]
     records = train(backend, net, initialize(net), stream, None, recipe)
-    with closing(records):
-        first = next(records)
-        resumption = Resumption(1, first.seconds, first.layers, first.state)
-        found = list(train(backend, net, initialize(net), stream, None, recipe, resume=resumption))[-1]
-    for one, other in zip(found.layers, expected.layers, strict=True):
-        np.testing.assert_array_equal(backend.to_numpy(one.W), backend.to_numpy(other.W))
+    first = next(records)
+    resumption = Resumption(1, first.seconds, first.layers, first.state)
+    resumed = train(backend, net, initialize(net), stream, None, recipe, resume=resumption)
+    check_same_bits(list(resumed)[-1].layers, list(records)[-1].layers)
 
 
 def test_a_training_that_is_stopped_within_a_chunk_tells_how_far_it_came(backend):
