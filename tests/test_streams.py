@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import threading
 from contextlib import closing
 from types import SimpleNamespace
@@ -26,6 +27,7 @@ from xpmlp import (
     initialize,
     train,
 )
+from xpmlp.backends._slots import FreshSlot
 from xpmlp.draws import generator
 from xpmlp.examples import Scaled
 from xpmlp.scoring import make_scorer, score_rows
@@ -524,6 +526,22 @@ def check_slot(slot, log):
     np.testing.assert_array_equal(first, np.arange(6).reshape(3, 2))
     assert slot.send(4).base is first.base, "a graph knows the memory again"
     assert log == ["copy", "wait"] * 2
+
+
+def test_memory_that_a_library_keeps_is_given_to_it_and_replaced(monkeypatch):
+    slot = FreshSlot((4, 2), np.uint16, lambda rows: rows)
+    slot.host[...] = np.arange(8).reshape(4, 2)
+    sent = slot.send(3)
+    slot.host[...] = 9
+    np.testing.assert_array_equal(sent, np.arange(6, dtype=np.uint16).reshape(3, 2), strict=True)
+    assert sent.ctypes.data % mmap.PAGESIZE == 0, "JAX would copy it"
+
+    def fail(*_):
+        raise OSError("Cannot allocate memory")
+
+    monkeypatch.setattr(mmap, "mmap", fail)
+    with pytest.raises(MemoryError, match="Cannot allocate"):
+        slot.send(1)
 
 
 def test_cupy_copies_from_pinned_memory_on_a_stream_of_its_own():
