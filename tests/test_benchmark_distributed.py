@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from benchmark_distributed import tables
+from benchmark_distributed import main, tables
 from scaling.model import ASSUMED, Compute, Link, Step, fit_compute, fit_link
+from xpmlp import InputError
 
 ROOT = Path(__file__).parent.parent
-SCRIPT = ROOT / "scripts" / "benchmark_distributed.py"
 MEASURED = ROOT / "benchmarks" / "distributed-cpu-2-cores.json"
 PAGE = (ROOT / "docs" / "scaling.md").read_text(encoding="utf-8")
 
@@ -48,32 +47,30 @@ def test_the_constants_are_found_again_from_what_they_give():
         assert (link.latency, link.bandwidth) == pytest.approx((1e-5, 1e9))
 
 
-def test_the_benchmark_measures_every_case_and_writes_its_tables(tmp_path):
+def test_the_benchmark_measures_every_case_and_writes_its_tables(tmp_path, monkeypatch, capsys):
     pytest.importorskip("mpi4py", reason="the extra mpi is not installed")
     if not (Path(sys.executable).parent / "mpiexec").exists():
         pytest.skip("there is no mpiexec beside Python: pip install mpich")
+    monkeypatch.setattr("benchmark_distributed.BATCHES", (16, 64))
+    monkeypatch.setattr("benchmark_distributed.WEAK", 16)
     out = tmp_path / "measured.json"
-    arguments = [sys.executable, str(SCRIPT), "--rounds", "1", "--seconds", "0", "--out", str(out)]
-    done = subprocess.run(arguments, capture_output=True, text=True, check=False)  # noqa: S603 - our own script
-    assert done.returncode == 0, done.stderr
-    report = json.loads(out.read_text())
-    assert done.stdout.splitlines() == list(tables(report))
+    main("1,2", rounds=1, seconds=0.0, out=out, page=None)
+    report, shown = json.loads(out.read_text()), capsys.readouterr().out
+    assert shown.splitlines() == list(tables(report))
     assert report["networks"] == {"784-50-10": 159_044, "784-512-512-10": 2_678_828}
     cases = {(step["network"], step["ranks"], step["shared"], step["batch"]) for step in report["steps"]}
-    batches = {(1, False): (64, 256, 1024), (1, True): (64, 256, 1024), (2, True): (64, 256, 512, 1024)}
+    batches = {(1, False): (16, 64), (1, True): (16, 64), (2, True): (16, 32, 64)}
     assert cases == {(net, *key, k) for net in report["networks"] for key, sizes in batches.items() for k in sizes}
     assert all(0 <= step["communication"] < 1 and step["seconds"] > 0 for step in report["steps"])
     assert all(step["communication"] == 0 for step in report["steps"] if not step["shared"])
     assert {taken["ranks"] for taken in report["sums"]} == {2}
     for name in ("one process", "(weak)", *ASSUMED):
-        assert name in done.stdout
+        assert name in shown
 
 
 def test_numbers_of_ranks_without_one_are_refused():
-    arguments = [sys.executable, str(SCRIPT), "--ranks", "2,4"]
-    done = subprocess.run(arguments, capture_output=True, text=True, check=False)  # noqa: S603 - as above
-    assert done.returncode == 2
-    assert done.stderr.startswith("Error: --ranks is '2,4', but must hold 1")
+    with pytest.raises(InputError, match="--ranks is '2,4', but must hold 1"):
+        main("2,4", page=None)
 
 
 def test_the_page_has_the_tables_of_what_was_measured():

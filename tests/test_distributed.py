@@ -25,8 +25,9 @@ ENVIRONMENT |= {"PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe"}
 ENVIRONMENT |= {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
 XPMLP = [sys.executable, "-m", "xpmlp"]
 # Without parts to split off and a scaling to fit, no rank has to import scikit-learn.
-OPTIONS = ["data.npz", "--test", "0", "--validation", "0", "--scaling", "none", "--hidden", "8", "--dropout", "0.2"]
-TRAIN = [*XPMLP, "train", *OPTIONS, "--dtype", "float64", "--distributed"]
+OPTIONS = ["--test", "0", "--validation", "0", "--scaling", "none", "--hidden", "8", "--dropout", "0.2"]
+OPTIONS += ["--dtype", "float64"]
+TRAIN = [*XPMLP, "train", "data.npz", *OPTIONS, "--distributed"]
 
 
 def _mpiexec():
@@ -42,9 +43,13 @@ if MPIEXEC is None:
 
 @pytest.fixture
 def folder(tmp_path, rng):
-    """A folder with data."""
+    """A folder with data to load, and the same to read from disk."""
     X = rng.normal(size=(100, 4))
-    np.savez(tmp_path / "data.npz", X=X, y=(X[:, 0] * X[:, 1] > 0).astype(int))
+    y = (X[:, 0] * X[:, 1] > 0).astype(int)
+    np.savez(tmp_path / "data.npz", X=X, y=y)
+    (tmp_path / "data").mkdir()
+    np.save(tmp_path / "data" / "X.npy", X)
+    np.save(tmp_path / "data" / "y.npy", y)
     return tmp_path
 
 
@@ -135,9 +140,12 @@ def test_ranks_of_mpi_end_with_the_records_of_one_process(tmp_path, size):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the ranks are found in /proc")
 def test_a_rank_that_is_killed_ends_the_job_and_other_numbers_of_ranks_go_on_to_the_same_end(folder, cli):
-    """Begun by two ranks, one of which is killed; gone on with by three, one of which is told to end; then by one."""
-    epochs = ["--epochs", "200", "--batch-size", "16"]
-    job = start(folder, "-n", "2", *TRAIN, *epochs, "--out", "run")
+    """Begun by two ranks, one of which is killed; gone on with by three, one of which is told to end; then by one.
+
+    The data are read from disk; those that are loaded are in the other tests.
+    """
+    on_disk = ["train", "data", *OPTIONS, "--epochs", "150", "--batch-size", "16"]
+    job = start(folder, "-n", "2", *XPMLP, *on_disk, "--distributed", "--out", "run")
     ranks = ranks_of(folder, job, 1)
     assert len(ranks) == 2
     os.kill(ranks[1], signal.SIGKILL)
@@ -157,12 +165,12 @@ def test_a_rank_that_is_killed_ends_the_job_and_other_numbers_of_ranks_go_on_to_
     assert going_on.startswith("Going on after epoch ")
     assert "To go on: xpmlp train --resume run" in lines
     assert err.count("Interrupted in epoch") == out.count("parameters") == out.count("3 ranks") == 1
-    assert len(rows(folder / "run")) < 200
+    assert len(rows(folder / "run")) < 150
     assert "2 ranks" in (folder / "run" / "train.log").read_text()
 
-    quick, alone = ["--checkpoint-every", "0", "--quiet"], [part for part in TRAIN[3:] if part != "--distributed"]
+    quick = ["--checkpoint-every", "0", "--quiet"]
     assert cli("train", "--resume", "run", *quick)[0] == 0
-    assert cli(*alone, *epochs, "--out", "alone", *quick)[0] == 0
+    assert cli(*on_disk, "--out", "alone", *quick)[0] == 0
     np.testing.assert_allclose(rows(folder / "run"), rows(folder / "alone"), rtol=2e-6)  # the file has six digits
     for p, q in zip(weights(folder / "run"), weights(folder / "alone"), strict=True):
         np.testing.assert_allclose(p, q, rtol=1e-9, atol=1e-12)
@@ -180,8 +188,10 @@ def test_an_error_on_one_rank_ends_the_job_with_one_message_that_names_it(folder
     assert not (folder / "runs").exists()
 
 
-def test_ranks_with_other_options_are_refused(folder):
-    code, _, err = run(folder, "-n", "1", *TRAIN, ":", "-n", "1", *TRAIN, "--seed", "1")
+@pytest.mark.parametrize("others", [["--seed", "1"], ["--resume", "run"]])
+def test_ranks_with_other_options_are_refused(folder, others):
+    train = [*XPMLP, "train", "--distributed"]
+    code, _, err = run(folder, "-n", "1", *train, ":", "-n", "1", *train, *others)
     assert code == 2
     assert err.startswith("Error: rank 1 has other options than rank 0: start all ranks with one command line")
     assert err.count("Error") == 1

@@ -91,6 +91,7 @@ def test_two_runs_in_one_second_get_folders_of_their_own(tmp_path, monkeypatch):
     assert str(first.path) == "runs/iris-20260102-030405"
     first.path.mkdir(parents=True)
     assert str(RunFolder.default("iris.csv", now).path) == "runs/iris-20260102-030405-2"
+    assert str(RunFolder.default(".", now).path) == f"runs/{tmp_path.name}-20260102-030405"
 
 
 def test_a_run_that_is_not_there_or_is_damaged_is_refused(folder):

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import sys
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
 
-from xpmlp import BackendError, InputError
+from xpmlp import BackendError, InputError, XpmlpWarning
+from xpmlp.datasets import load_dataset
 from xpmlp.streams import is_streamed, load_stream, open_source
 from xpmlp.streams._source import MOST_TOGETHER
 
@@ -117,6 +119,18 @@ def test_blocks_are_whole_pieces_of_what_is_stored_as_one(tmp_path):
     assert blocks.tolist() == [[start, min(start + 40, N)] for start in range(0, N, 40)]
 
 
+@pytest.mark.parametrize(("rows", "blocks", "reads"), [(40, 8, 8), (1, 150, 300)])
+def test_the_ends_of_a_block_that_is_stored_as_one_are_read_at_once(tmp_path, monkeypatch, rows, blocks, reads):
+    """Such a piece is decoded as a whole, however few rows of it are asked for."""
+    path = hdf5(tmp_path / "data.h5", examples(), labels(), chunks=(rows, 2, 3))
+    source, asked = open_source(path), []
+    read = source.examples
+    monkeypatch.setattr(source, "examples", lambda *span: asked.append(span) or read(*span))
+    for start, stop in source.blocks.tolist():
+        np.testing.assert_array_equal(source.ends(start, stop), examples()[[start, stop - 1]].reshape(2, 6))
+    assert (len(source.blocks), len(asked)) == (blocks, reads)
+
+
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
@@ -150,6 +164,30 @@ def test_blocks_are_whole_pieces_of_what_is_stored_as_one(tmp_path):
 def test_a_folder_that_cannot_be_used_is_refused(folder, arrays, message):
     with pytest.raises(InputError, match=message):
         load_stream(folder(**arrays))
+
+
+@pytest.mark.parametrize(
+    ("numbers", "lost"),
+    [
+        (["0000", "0001", "0003", "0004", "0007"], "leave out 3, first 2"),
+        (["3", "4", "6"], "leave out 1, first 5"),
+        (["20260131", "20260201", "20260301"], None),  # days
+        (["a", "1", "3b"], None),
+        (["1", "2"], None),
+    ],
+)
+def test_shards_whose_numbers_leave_few_out_are_warned_of(folder, numbers, lost):
+    for number in numbers:
+        path = folder(**{f"X_{number}": examples(3), f"y_{number}": labels(3)})
+    with pytest.warns(XpmlpWarning, match=lost) if lost else nullcontext():
+        assert open_source(path).shape == (3 * len(numbers), 6)
+
+
+def test_a_file_of_a_pair_is_no_data_set_but_its_folder_is(folder):
+    path = folder(X=examples(), y=labels()) / "X.npy"
+    assert not is_streamed(str(path))
+    with pytest.raises(InputError, match=r"or a folder of X\.npy and y\.npy\)\. Such a file exists"):
+        load_dataset(path)
 
 
 def test_a_file_that_is_shorter_or_longer_than_its_header_says_is_refused(folder):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import threading
 from contextlib import closing
 from types import SimpleNamespace
@@ -26,6 +27,7 @@ from xpmlp import (
     initialize,
     train,
 )
+from xpmlp.backends._slots import FreshSlot
 from xpmlp.draws import generator
 from xpmlp.examples import Scaled
 from xpmlp.scoring import make_scorer, score_rows
@@ -77,9 +79,21 @@ def stream_of(backend, kind=STANDARD, n=N, chunk_bytes=ROOMY):
 def laid_out(backend, X, scaling, y):
     """What in-memory training is given."""
     T = backend.asarray(encode(y, np.arange(M)))
-    if X.dtype == np.uint8:
+    if X.dtype == np.uint8 and scaling.only_scales:
         return Scaled(backend.asis(X), backend.asarray(scaling.scale)), T
     return backend.asarray(scaling.apply(X, backend.dtype)), T
+
+
+def of_rows(segments, X, scaling, y):
+    """What a chunk holds, as it comes."""
+    rows = rows_of(segments)
+    return X[rows], scaling, y[rows]
+
+
+def check_same_bits(layers, others):
+    for one, other in zip(layers, others, strict=True):
+        np.testing.assert_array_equal(one.W, other.W)
+        np.testing.assert_array_equal(one.b, other.b)
 
 
 def readers():
@@ -172,18 +186,16 @@ def fills(count, fail_at=None, log=None):
 
 
 def test_memory_is_filled_again_only_once_the_next_result_is_asked_for():
-    waits = []
     fill, tasks = fills(50)
-    for expected, memory in enumerate(read_ahead(fill, tasks, [[0], [0]], lambda: waits.append(1))):
+    for expected, memory in enumerate(read_ahead(fill, tasks, [[0], [0]])):
         assert memory[0] == expected
-        assert len(waits) == expected
     assert not readers()
 
 
 def test_one_task_is_done_ahead_and_no_more():
     log = []
     fill, tasks = fills(9, log=log)
-    with closing(read_ahead(fill, tasks, [[0], [0]], lambda: None)) as results:
+    with closing(read_ahead(fill, tasks, [[0], [0]])) as results:
         next(results)
         for _ in range(200):
             if len(log) == 2:
@@ -196,7 +208,7 @@ def test_errors_of_the_thread_are_raised_where_its_result_is_asked_for_and_end_i
     fill, tasks = fills(9, fail_at=3)
     found = []
     with pytest.raises(InputError, match="task 3"):
-        found.extend(memory[0] for memory in read_ahead(fill, tasks, [[0], [0]], lambda: None))
+        found.extend(memory[0] for memory in read_ahead(fill, tasks, [[0], [0]]))
     assert found == [0, 1, 2]
     assert not readers()
 
@@ -206,7 +218,7 @@ def test_an_interruption_of_what_is_done_with_the_results_ends_the_thread(error)
     fill, tasks = fills(9)
 
     def interrupted():
-        with closing(read_ahead(fill, tasks, [[0], [0]], lambda: None)) as results:
+        with closing(read_ahead(fill, tasks, [[0], [0]])) as results:
             next(results)
             assert readers()
             raise error
@@ -216,62 +228,80 @@ def test_an_interruption_of_what_is_done_with_the_results_ends_the_thread(error)
     assert not readers()
 
 
-@pytest.mark.parametrize(("kind", "mode"), [(STANDARD, "matrix"), (PIXELS, "matrix"), (STANDARD, "loop")])
-def test_one_chunk_is_trained_on_as_the_same_order_is_in_memory_to_the_last_bit(backend32, kind, mode):
+def host_copy(backend, X):
+    """Copies of what a step is given: a chunk holds until the next one is asked for."""
+    return [backend.to_numpy(part) for part in X] if isinstance(X, Scaled) else [backend.to_numpy(X)]
+
+
+@pytest.mark.parametrize("kind", [STANDARD, PIXELS, ("standard", np.uint8), ("none", np.float32), ("none", np.float16)])
+def test_chunks_hold_what_is_given_in_memory_to_the_last_bit(backend32, kind):
     backend = backend32
+    stream, X, scaling, y = stream_of(backend, kind, chunk_bytes=10_000)
+    for epoch in (1, 2):
+        found = [(host_copy(backend, x), backend.to_numpy(t), order) for x, t, order in stream.shuffled(4, epoch, 32)]
+        rows = found[0][2].shape[0]
+        for chunk, (x, t, order) in zip(shuffled(stream._part.blocks, rows, 4, epoch), found, strict=True):
+            examples, targets = laid_out(backend, *of_rows(chunk.segments, X, scaling, y))
+            for part, expected in zip(x, host_copy(backend, examples), strict=True):
+                np.testing.assert_array_equal(part, expected, strict=True)
+            np.testing.assert_array_equal(t, backend.to_numpy(targets), strict=True)
+            np.testing.assert_array_equal(order, chunk.order)
+    assert len(found) > 3
+
+
+@pytest.mark.parametrize(("kind", "mode"), [(STANDARD, "matrix"), (PIXELS, "matrix"), (STANDARD, "loop")])
+def test_one_chunk_is_trained_on_as_the_same_order_is_in_memory_to_the_last_bit(kind, mode):
+    backend = open_backend("numpy", "float32")
     net = Network.build(D, [5], M, dropout=0.2)
-    recipe = Recipe(Adam(), Constant(0.01), mode=mode, batch_size=64, epochs=1 if mode == "loop" else 2, seed=4)
+    recipe = Recipe(Adam(), Constant(0.01), mode=mode, batch_size=64, epochs=2, seed=4)
     stream, X, scaling, y = stream_of(backend, kind, n=200)
     *_, record = train(backend, net, initialize(net), stream, None, recipe)
     trainer = Trainer(backend, net, recipe)
     trainer.start(initialize(net))
     for epoch in range(1, recipe.epochs + 1):
         (chunk,) = shuffled(stream._part.blocks, 256, 4, epoch)
-        rows = rows_of(chunk.segments)
-        trainer.run_epoch(*laid_out(backend, X[rows], scaling, y[rows]), chunk.order)
+        trainer.run_epoch(*laid_out(backend, *of_rows(chunk.segments, X, scaling, y)), chunk.order)
     assert record.loss == trainer.read({}).loss / 200
-    for found, expected in zip(record.layers, trainer.copy_layers(), strict=True):
-        np.testing.assert_array_equal(backend.to_numpy(found.W), backend.to_numpy(expected.W))
-        np.testing.assert_array_equal(backend.to_numpy(found.b), backend.to_numpy(expected.b))
+    check_same_bits(record.layers, trainer.layers)
 
 
-@pytest.mark.parametrize("kind", [STANDARD, PIXELS])
-def test_many_chunks_are_trained_on_as_their_order_is_in_memory(backend, kind):
+def test_many_chunks_are_trained_on_and_scored_as_their_order_is_in_memory(backend):
     """The same minibatches in the same order, so the same weights but for rounding; and the sums of the whole epoch."""
-    net = Network.build(D, [5], M)
+    n, net = 308, Network.build(D, [5], M)
     recipe = Recipe(SGD(0.9), Cosine(0.05, total=64), batch_size=32, epochs=2)
-    stream, X, scaling, y = stream_of(backend, kind, chunk_bytes=10_000)
-    records = list(train(backend, net, initialize(net), stream, None, recipe, evaluate={"all": (stream, None)}))
+    stream, X, scaling, y = stream_of(backend, n=n, chunk_bytes=10_000)
+    pixels, *of_pixels = stream_of(backend, PIXELS, n, chunk_bytes=10_000)
+    sets = {"all": (stream, None), "pixels": (pixels, None)}
+    records = list(train(backend, net, initialize(net), stream, None, recipe, evaluate=sets))
     rows = [len(order) for _, _, order in stream.shuffled(0, 1, 32)]
-    assert len(rows) > 3
+    assert rows == [96, 96, 96, 20]
     examples, targets = laid_out(backend, X, scaling, y)
     trainer = Trainer(backend, net, recipe)
     trainer.start(initialize(net))
     for record in records:
         order = np.concatenate(order_of(stream._part.blocks, rows[0], 0, record.epoch))
-        assert trainer.run_epoch(examples, targets, order) == record.examples == N
-        reading = trainer.read({"all": (examples, targets)})
+        assert trainer.run_epoch(examples, targets, order) == record.examples == n
+        reading = trainer.read({"all": (examples, targets), "pixels": laid_out(backend, *of_pixels)})
         assert record.complete
-        assert record.loss == pytest.approx(reading.loss / N, rel=1e-12)
-        assert record.scores["all"].loss == pytest.approx(reading.scores["all"].loss, rel=1e-12)
-        assert record.scores["all"].accuracy == reading.scores["all"].accuracy
+        assert record.loss == pytest.approx(reading.loss / n, rel=1e-12)
+        for name, score in reading.scores.items():
+            assert record.scores[name].loss == pytest.approx(score.loss, rel=1e-12)
+            assert record.scores[name].accuracy == score.accuracy
     assert not readers()
     for found, expected in zip(records[-1].layers, trainer.layers, strict=True):
         np.testing.assert_allclose(backend.to_numpy(found.W), backend.to_numpy(expected.W), rtol=1e-9, atol=1e-12)
 
 
-def test_a_resumed_training_goes_on_to_the_same_bits(backend):
+def test_a_resumed_training_goes_on_to_the_same_bits():
+    backend = open_backend("numpy")
     net = Network.build(D, [4], M)
     stream, *_ = stream_of(backend, chunk_bytes=20_000)
     recipe = Recipe(Adam(), Constant(0.01), batch_size=50, epochs=3)
-    expected = list(train(backend, net, initialize(net), stream, None, recipe))[-1]
     records = train(backend, net, initialize(net), stream, None, recipe)
-    with closing(records):
-        first = next(records)
-        resumption = Resumption(1, first.seconds, first.layers, first.state)
-        found = list(train(backend, net, initialize(net), stream, None, recipe, resume=resumption))[-1]
-    for one, other in zip(found.layers, expected.layers, strict=True):
-        np.testing.assert_array_equal(backend.to_numpy(one.W), backend.to_numpy(other.W))
+    first = next(records)
+    resumption = Resumption(1, first.seconds, first.layers, first.state)
+    resumed = train(backend, net, initialize(net), stream, None, recipe, resume=resumption)
+    check_same_bits(list(resumed)[-1].layers, list(records)[-1].layers)
 
 
 def test_a_training_that_is_stopped_within_a_chunk_tells_how_far_it_came(backend):
@@ -284,6 +314,23 @@ def test_a_training_that_is_stopped_within_a_chunk_tells_how_far_it_came(backend
     (record,) = train(backend, net, initialize(net), stream, None, recipe, **hooks)
     assert (record.examples, record.complete) == (450, False)
     assert not readers()
+
+
+def test_the_work_on_a_chunk_is_waited_for_before_its_memory_is_filled_again(monkeypatch):
+    """By steps and by scores, and where an epoch is stopped: a library may compute later than it is called."""
+    backend, waits, fills = open_backend("numpy"), [], []
+    monkeypatch.setattr(backend, "synchronize", lambda results: waits.append(len(results)))
+    stream, *_ = stream_of(backend, chunk_bytes=20_000)
+    lay_out = stream._lay_out
+    monkeypatch.setattr(stream, "_lay_out", lambda *task: fills.append(len(waits)) or lay_out(*task))
+    net, recipe = Network.build(D, [4], M), Recipe(SGD(), batch_size=50, epochs=1)
+    list(train(backend, net, initialize(net), stream, None, recipe, evaluate={"all": (stream, None)}))
+    assert len(fills) > 8
+    assert all(waited >= number - 1 for number, waited in enumerate(fills))
+    assert all(waits), "for results that there are"
+    waits.clear()
+    list(train(backend, net, initialize(net), stream, None, recipe, should_stop=lambda: True))
+    assert len(waits) == 1
 
 
 def test_scores_of_chunks_are_those_of_the_whole_set_to_the_last_bit():
@@ -479,6 +526,22 @@ def check_slot(slot, log):
     np.testing.assert_array_equal(first, np.arange(6).reshape(3, 2))
     assert slot.send(4).base is first.base, "a graph knows the memory again"
     assert log == ["copy", "wait"] * 2
+
+
+def test_memory_that_a_library_keeps_is_given_to_it_and_replaced(monkeypatch):
+    slot = FreshSlot((4, 2), np.uint16, lambda rows: rows)
+    slot.host[...] = np.arange(8).reshape(4, 2)
+    sent = slot.send(3)
+    slot.host[...] = 9
+    np.testing.assert_array_equal(sent, np.arange(6, dtype=np.uint16).reshape(3, 2), strict=True)
+    assert sent.ctypes.data % mmap.PAGESIZE == 0, "JAX would copy it"
+
+    def fail(*_):
+        raise OSError("Cannot allocate memory")
+
+    monkeypatch.setattr(mmap, "mmap", fail)
+    with pytest.raises(MemoryError, match="Cannot allocate"):
+        slot.send(1)
 
 
 def test_cupy_copies_from_pinned_memory_on_a_stream_of_its_own():

@@ -39,8 +39,9 @@ class Scaled(NamedTuple):
 class Chunked(ABC):
     """Examples with their targets that come in chunks: `xpmlp.streams.Stream`.
 
-    A chunk is examples, (k, d), and their targets, (k, m), on the backend. It holds until the next one is asked for.
-    The generators are to be closed where they are not run to their end.
+    A chunk is examples, (k, d), and their targets, (k, m), on the backend. Its memory is filled again once the next one
+    is asked for, and given up with the generator: what is computed of it has to be waited for before. The generators
+    are to be closed where they are not run to their end.
 
     Attributes
     ----------

@@ -97,7 +97,7 @@ class RunFolder:
     @classmethod
     def default(cls, dataset: str, now: datetime) -> RunFolder:
         """Name a folder after the data and the time, under ``runs/``; a second run in that second gets a number."""
-        name = f"{Path(dataset).stem}-{now:%Y%m%d-%H%M%S}"
+        name = f"{Path(dataset).absolute().stem}-{now:%Y%m%d-%H%M%S}"
         path, number = Path("runs") / name, 1
         while path.exists():
             number += 1

@@ -7,14 +7,15 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from xpmlp.examples import chunks_of, floating, slice_rows
+from xpmlp.examples import Chunked, chunks_of, floating, slice_rows
 from xpmlp.network import fprop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from xpmlp.backends import Backend
-    from xpmlp.examples import Chunked, Scaled
+    from xpmlp.communicators import Communicator
+    from xpmlp.examples import Scaled
     from xpmlp.network import Layer, Network
     from xpmlp.types import Array
 
@@ -83,21 +84,29 @@ def score_rows(
     layers: Sequence[Layer],
     X: Array | Scaled | Chunked,
     T: Array | None,
-    share: Callable[[int], range] = range,
+    ranks: Communicator | None = None,
 ) -> Sums:
     """Sum what `score` gives over all rows, chunk by chunk; the host reads nothing.
 
-    Of several ranks, each takes its `share` of the rows of every chunk.
+    Of several ranks, each takes its share of the rows of every chunk; where one could not read a chunk, a `JointError`
+    is raised on all.
     """
-    sums = None
-    with closing(chunks_of(X, T)) as chunks:
-        for examples, targets in chunks:
-            own = share(examples.shape[0])
-            for start in range(own.start, own.stop, MOST_PIECES * ROWS_AT_A_TIME):
-                stop = min(start + MOST_PIECES * ROWS_AT_A_TIME, own.stop)
-                sums = score(layers, slice_rows(examples, start, stop), targets[start:stop, :], sums)
-    loss, correct = sums or (0.0, 0.0)
-    return backend.own(loss), backend.own(correct)  # copies: the next set may be scored into the same memory
+    share, refilled = range if ranks is None else ranks.share, isinstance(X, Chunked)
+
+    def add_up() -> Sums:
+        sums = None
+        with closing(chunks_of(X, T)) as chunks:
+            for examples, targets in chunks:
+                own = share(examples.shape[0])
+                for start in range(own.start, own.stop, MOST_PIECES * ROWS_AT_A_TIME):
+                    stop = min(start + MOST_PIECES * ROWS_AT_A_TIME, own.stop)
+                    sums = score(layers, slice_rows(examples, start, stop), targets[start:stop, :], sums)
+                if refilled and sums is not None:
+                    backend.synchronize(sums)
+        loss, correct = sums or (0.0, 0.0)
+        return backend.own(loss), backend.own(correct)  # copies: the next set may be scored into the same memory
+
+    return add_up() if ranks is None or not refilled else ranks.together(add_up)
 
 
 def to_score(loss_sum: float, correct: float, n: int) -> Score:

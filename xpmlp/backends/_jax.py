@@ -10,7 +10,7 @@ from array_api_compat import is_jax_array
 
 from xpmlp.backends._base import Backend, Function, Status, device_memory, not_installed, unknown_device
 from xpmlp.backends._graphs import MOST_STEPS
-from xpmlp.backends._slots import HostSlot
+from xpmlp.backends._slots import FreshSlot
 from xpmlp.errors import BackendError
 
 if TYPE_CHECKING:
@@ -72,8 +72,8 @@ class JaxBackend(Backend):
         return self._jax.device_put(values.copy() if copy else values, self.device)
 
     def slot(self, shape: tuple[int, ...], dtype: Any) -> Slot:
-        """Copy what is sent: JAX computes later, and the memory of the host is filled again."""
-        return HostSlot(shape, dtype, lambda rows: self._jax.block_until_ready(self._from_host(rows, copy=True)))
+        """Give new memory each time: on the CPU, JAX keeps that of the host where it begins as a page does."""
+        return FreshSlot(shape, dtype, lambda rows: self._jax.block_until_ready(self._from_host(rows, copy=None)))
 
     def to_numpy(self, x: Array) -> np.ndarray:
         """Copy to the host and wait."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import mmap
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -12,7 +14,7 @@ if TYPE_CHECKING:
 
     from xpmlp.types import Array
 
-__all__ = ["CupySlot", "HostSlot", "Slot", "TorchSlot"]
+__all__ = ["CupySlot", "FreshSlot", "HostSlot", "Slot", "TorchSlot"]
 
 
 class Slot(Protocol):
@@ -46,6 +48,30 @@ class HostSlot:
     def send(self, n: int) -> Array:
         """Move the first `n` rows."""
         return self._move(self.host[:n])
+
+
+class FreshSlot:
+    """Memory that is given away as it is sent, with new memory in its place: for a library that keeps what it reads.
+
+    It is mapped, so that it begins where a page does, takes no room before it is filled, and is given back to the
+    system once the library has let go of it. Parameters are those of `HostSlot`.
+    """
+
+    def __init__(self, shape: tuple[int, ...], dtype: Any, move: Callable[[np.ndarray], Array]) -> None:
+        self._shape, self._dtype, self._move = shape, np.dtype(dtype), move
+        self.host = self._fresh()
+
+    def _fresh(self) -> np.ndarray:
+        try:
+            memory = mmap.mmap(-1, math.prod(self._shape) * self._dtype.itemsize)
+        except OSError as error:
+            raise MemoryError(str(error)) from error
+        return np.frombuffer(memory, self._dtype).reshape(self._shape)
+
+    def send(self, n: int) -> Array:
+        """Give the first `n` rows away."""
+        rows, self.host = self.host[:n], self._fresh()
+        return self._move(rows)
 
 
 class CupySlot:

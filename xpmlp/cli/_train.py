@@ -193,10 +193,10 @@ def train(
     from xpmlp.experiments import prepare
     from xpmlp.runs import RunFolder
 
-    def read() -> Options:
+    def read() -> tuple[Options, Path | None]:
         if resume is not None:
             check_alone(context, FREE)
-        return parse_options(
+        given = parse_options(
             dataset=dataset,
             target=target,
             data_dir=data_dir,
@@ -226,11 +226,12 @@ def train(
             precision=precision,
             no_graph=no_graph,
         )
+        return given, resume
 
     if not distributed and communicator != "mpi":
         raise InputError(f"--communicator {communicator} is of several processes: give --distributed too, or neither.")
     with Job(open_communicator(communicator) if distributed else None) as job:
-        options = job.alike("options", read)
+        options, _ = job.alike("options", read)
         if resume is not None:
             folder = RunFolder(resume)
             kept = job.first(folder.options)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from contextlib import closing
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
 from xpmlp.errors import EXPECTED, InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Generator, Sequence
 
     from xpmlp.backends import Backend
     from xpmlp.types import Array
@@ -158,6 +159,18 @@ class Communicator(ABC):
         early = self.together(lambda: None if self.turn else call())
         late = self.together(lambda: call() if self.turn else None)
         return cast("Value", late if self.turn else early)
+
+    def each(self, items: Generator[Value]) -> Generator[Value]:
+        """Give the items of a generator that every rank has one of, of the same length.
+
+        Raises
+        ------
+        JointError
+            As for `together`, where an item could not be had on any.
+        """
+        with closing(items):
+            while (item := self.together(lambda: next(items, None))) is not None:
+                yield item
 
     def first(self, call: Callable[[], Value]) -> Value:
         """Call a function on the first rank; give its result to all.

@@ -23,7 +23,6 @@ def read_ahead(
     fill: Callable[[Memory, Task], Result],
     tasks: Iterable[Task],
     memories: Sequence[Memory],
-    wait: Callable[[], None],
 ) -> Generator[Result]:
     """Give the results of tasks in their order, each computed by a thread while the ones before are worked on.
 
@@ -34,9 +33,7 @@ def read_ahead(
     tasks : iterable
         What to do. They are asked for by the caller's thread.
     memories : sequence
-        What tasks are done in, in turn: no more of them are under way or done and not given up at any time.
-    wait : callable
-        Called before the memory of a result is filled again: once the next one is asked for.
+        What tasks are done in, in turn: that of a result is filled again once the next one is asked for.
 
     Notes
     -----
@@ -49,7 +46,6 @@ def read_ahead(
             while pending:
                 memory, future = pending.popleft()
                 yield future.result()
-                wait()
                 for task in islice(left, 1):
                     pending.append((memory, reader.submit(fill, memory, task)))
         finally:

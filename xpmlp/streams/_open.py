@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xpmlp.errors import InputError
+from xpmlp.errors import InputError, XpmlpWarning
 from xpmlp.files import open_file
 from xpmlp.packages import load_package
 from xpmlp.streams._rows import JoinedRows, NpyRows, StoredRows
@@ -80,10 +81,20 @@ def _folder(path: Path) -> Source:
             if shard not in shards[other]:
                 mark = shard or ""
                 raise InputError(f"{path} holds {letter}{mark}.npy, but no {other}{mark}.npy: each needs the other.")
+    _warn_of_gaps(path, [int(shard[1:]) for shard in shards["X"] if shard and shard[1:].isdecimal()])
     X, y = ([NpyRows(path / f"{letter}{shard or ''}.npy", letter) for shard in shards["X"]] for letter in "Xy")
     for shard, examples, labels in zip(shards["X"], X, y, strict=True):
         _check_shard(path / f"X{shard or ''}.npy", examples, labels, X[0], y[0])
     return Source(path.absolute().name or str(path), JoinedRows(X), JoinedRows(y))
+
+
+def _warn_of_gaps(path: Path, numbers: list[int]) -> None:
+    """Warn where numbers of shards are left out, but not where most are: they count something else then."""
+    lost = max(numbers, default=-1) - min(numbers, default=0) + 1 - len(set(numbers))
+    if 0 < lost < len(numbers):
+        first = next(number for number in range(min(numbers), max(numbers)) if number not in numbers)
+        message = f"the numbers of the shards in {path} leave out {lost}, first {first}: the others are taken."
+        warnings.warn(message, XpmlpWarning, stacklevel=2)
 
 
 def _check_shard(path: Path, X: NpyRows, y: NpyRows, first_X: NpyRows, first_y: NpyRows) -> None:

@@ -87,6 +87,12 @@ class Source:
         """Read the examples from row `start` up to `stop`, (rows, d), as they are stored; into `out` where given."""
         return self._X.read(start, stop, out).reshape(stop - start, self.shape[1])
 
+    def ends(self, start: int, stop: int) -> np.ndarray:
+        """Read the first and the last of the examples from row `start` up to `stop`, (2, d)."""
+        if stop - start <= self._X.together:  # they are stored as one
+            return self.examples(start, stop)[[0, -1]]
+        return np.concatenate([self.examples(row, row + 1) for row in (start, stop - 1)])
+
     def labels(self, start: int, stop: int) -> np.ndarray:
         """Read labels, (rows,), as integers or strings.
 

@@ -115,7 +115,7 @@ class Stream(Chunked):
                 _Memory(backend.slot((rows, d), self._dtype), backend.slot((rows, m), self._float))
                 for _ in range(min(CHUNKS, -(-n // rows)))
             ]
-        yield from read_ahead(lay_out, chunks, memories, lambda: backend.synchronize(()))
+        yield from read_ahead(lay_out, chunks, memories)
 
     def _lay_out(self, memory: _Memory, chunk: Chunk) -> tuple[Array | Scaled, Array, np.ndarray]:
         """Read the rows of a chunk into memory: what a thread of its own does."""

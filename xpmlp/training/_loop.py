@@ -135,6 +135,8 @@ def train(
         before anything is trained, or, in chunks, when they are read.
     DivergenceError
         When the loss or a weight is no longer finite; its `record` is the last good one.
+    JointError
+        On all ranks, where one of them could not read a chunk.
     """
     evaluate = dict(evaluate or {})
     check_sets(backend, network, {"training": (X, T), **evaluate})
@@ -166,10 +168,10 @@ def _records(
     start, record, done = time.perf_counter(), None, 0
     if resume is not None:
         start, done = start - resume.seconds, resume.epoch
-    epochs = _epochs(X, T, recipe, done)
+    epochs = _epochs(X, T, recipe, done, trainer.communicator)
     for epoch in range(done + 1, recipe.epochs + 1):
         epoch_start = time.perf_counter()
-        examples = _run_chunks(trainer, next(epochs), should_stop, on_step)
+        examples = _run_chunks(trainer, next(epochs), should_stop, on_step, refilled=isinstance(X, Chunked))
         reading = trainer.read(evaluate)
         layers = trainer.copy_layers()
         now = time.perf_counter()
@@ -193,12 +195,13 @@ def _records(
 
 
 def _epochs(
-    X: Array | Scaled | Chunked, T: Array | None, recipe: Recipe, done: int
+    X: Array | Scaled | Chunked, T: Array | None, recipe: Recipe, done: int, communicator: Communicator | None
 ) -> Iterator[Generator[tuple[Array | Scaled, Array, Any]]]:
     """Give the chunks of each epoch after the first ones, which are done, with the orders of their examples."""
     if isinstance(X, Chunked):
         for epoch in count(done + 1):
-            yield X.shuffled(recipe.seed, epoch, recipe.batch_size)
+            chunks = X.shuffled(recipe.seed, epoch, recipe.batch_size)
+            yield chunks if communicator is None else communicator.each(chunks)
     n, rng = X.shape[0], generator(recipe.seed, "order")
     for _ in range(done):
         rng.permutation(n)
@@ -211,13 +214,17 @@ def _run_chunks(
     chunks: Generator[tuple[Array | Scaled, Array, Any]],
     should_stop: Callable[[], bool],
     on_step: Callable[[int], None],
+    *,
+    refilled: bool,
 ) -> int:
-    """Take the steps of an epoch, chunk by chunk: examples seen."""
+    """Take the steps of an epoch, chunk by chunk: examples seen. Chunks whose memory is refilled are waited for."""
     seen = 0
     with closing(chunks):
         for X, T, order in chunks:
             taken = trainer.run_epoch(X, T, order, go_on=seen > 0, should_stop=should_stop, on_step=on_step)
             seen += taken
+            if refilled:
+                trainer.backend.synchronize(trainer.layers)
             if taken < order.shape[0]:
                 break
     return seen

@@ -64,7 +64,7 @@ class Trainer:
         self.backend = backend
         self.network = network
         self.recipe = recipe
-        self._communicator = communicator
+        self.communicator = communicator
         self._what = f"{network}, in minibatches of {recipe.batch_size:,} examples"
         whole = recipe.mode != "loop" and communicator is None
         self.steps = backend.stepping(make_step(backend, network, recipe, communicator), whole=whole)
@@ -158,13 +158,12 @@ class Trainer:
 
     def read(self, evaluate: Mapping[str, tuple[Array | Scaled | Chunked, Array | None]]) -> Reading:
         """Read the epoch's sums and the scores of some sets: the one synchronisation with the host."""
-        backend, ranks = self.backend, self._communicator
+        backend, ranks = self.backend, self.communicator
         with backend.computing(self._what):
-            share = range if ranks is None else ranks.share
             sums = [
                 total
                 for X, T in evaluate.values()
-                for total in score_rows(backend, self.score, self.layers, X, T, share)
+                for total in score_rows(backend, self.score, self.layers, X, T, ranks)
             ]
             loss, finite, rate, *scored = backend.to_numpy(self.summarise(self.layers, self.state, sums)).tolist()
         scored = scored if ranks is None else ranks.total(scored)
