@@ -15,7 +15,7 @@ ROOT = Path(xpmlp.__file__).parent
 LEVELS = [
     ["elementwise", "errors", "types", "wording"],
     ["checks", "examples", "files", "npy", "options", "packages"],
-    ["draws", "backends", "communicators"],
+    ["draws", "backends", "communicators", "folders"],
     ["activations"],
     ["losses"],
     ["network"],

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from xpmlp.errors import DivergenceError as DivergenceError
     from xpmlp.errors import InputError as InputError
     from xpmlp.errors import OutOfMemoryError as OutOfMemoryError
+    from xpmlp.errors import WorkerError as WorkerError
     from xpmlp.errors import XpmlpError as XpmlpError
     from xpmlp.errors import XpmlpWarning as XpmlpWarning
     from xpmlp.estimators import MLPClassifier as MLPClassifier
@@ -65,6 +66,7 @@ _HOMES = {
         "DivergenceError",
         "InputError",
         "OutOfMemoryError",
+        "WorkerError",
         "XpmlpError",
         "XpmlpWarning",
     ),

@@ -6,7 +6,7 @@ from xpmlp.checks import check_number
 
 __all__ = ["generator"]
 
-STREAMS = ("weights", "order", "steps", "dropout", "parts")
+STREAMS = ("weights", "order", "steps", "dropout", "parts", "candidates")
 
 
 def generator(seed: int, stream: str, *numbers: int) -> np.random.Generator:
@@ -16,9 +16,9 @@ def generator(seed: int, stream: str, *numbers: int) -> np.random.Generator:
     ----------
     seed : int
         Of the whole run; not negative.
-    stream : {"weights", "order", "steps", "dropout", "parts"}
+    stream : {"weights", "order", "steps", "dropout", "parts", "candidates"}
         What the numbers are for: initial weights, the order of examples, the steps of a gradient check, the keys of
-        dropout masks, or the parts of data that are read in blocks.
+        dropout masks, the parts of data that are read in blocks, or the candidates of a search.
     *numbers : int
         Above 0: what tells several generators of one purpose apart, such as the epoch.
 

@@ -14,6 +14,7 @@ __all__ = [
     "DivergenceError",
     "InputError",
     "OutOfMemoryError",
+    "WorkerError",
     "XpmlpError",
     "XpmlpWarning",
 ]
@@ -33,6 +34,10 @@ class BackendError(XpmlpError, RuntimeError):
 
 class CommunicatorError(XpmlpError, RuntimeError):
     """Processes that cannot work together: a library that is missing, or ranks that have lost each other."""
+
+
+class WorkerError(XpmlpError, RuntimeError):
+    """A worker of a search that was lost before its trial had ended."""
 
 
 class OutOfMemoryError(XpmlpError, MemoryError):

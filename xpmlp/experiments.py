@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Experiment",
     "check_circles",
+    "check_options",
     "features_of",
     "fingerprint",
     "lay_out",
@@ -140,6 +141,22 @@ def load_splits(options: Options, *, progress: bool = False) -> tuple[Dataset | 
     return dataset, split(dataset, validation=options.validation, test=options.test, seed=options.seed)
 
 
+def check_options(options: Options) -> None:
+    """Check options by themselves, before a backend is opened and data are loaded.
+
+    Raises
+    ------
+    InputError
+        For the first one that cannot be used.
+    """
+    check_choice("schedule", options.chosen_schedule, SCHEDULES)
+    check_choice("init", options.init, INITIALIZERS)
+    check_choice("scaling", options.scaling, ["auto", *SCALINGS])
+    _recipe(options)
+    check_number("learning rate", options.highest_rate, above=0)
+    _network(options, 1, 2)
+
+
 def prepare(options: Options, *, progress: bool = False, communicator: Communicator | None = None) -> Experiment:
     """Check all options, open the backend, load the data and lay them out on it.
 
@@ -158,22 +175,7 @@ def prepare(options: Options, *, progress: bool = False, communicator: Communica
     InputError, BackendError
         For the first thing that cannot be done. Nothing is written before.
     """
-    check_choice("schedule", options.chosen_schedule, SCHEDULES)
-    check_choice("init", options.init, INITIALIZERS)
-    check_choice("scaling", options.scaling, ["auto", *SCALINGS])
-    optimizer = build_optimizer(
-        options.optimizer, momentum=options.momentum, nesterov=options.nesterov, weight_decay=options.weight_decay
-    )
-    check_number("learning rate", options.highest_rate, above=0)
-    penalty = ElasticNet.build(len(options.hidden) + 1, _one_or_each(options.l1), _one_or_each(options.l2))
-    recipe = Recipe(
-        optimizer=optimizer,
-        penalty=penalty,
-        mode=options.mode,
-        batch_size=options.batch_size,
-        epochs=EPOCHS if options.epochs is None else options.epochs,
-        seed=options.seed,
-    )
+    check_options(options)
     device = options.device
     if communicator is not None:
         device = device_in_turn(options.backend, device, communicator.turn)
@@ -186,16 +188,8 @@ def prepare(options: Options, *, progress: bool = False, communicator: Communica
     steps = steps_per_epoch(X.shape[0], options.batch_size)
     epochs = max(EPOCHS, math.ceil(LEAST_STEPS / steps)) if options.epochs is None else options.epochs
     schedule = build_schedule(options.chosen_schedule, options.highest_rate, steps * epochs)
-    recipe = replace(recipe, epochs=epochs, schedule=schedule)
-    network = Network.build(
-        X.shape[1],
-        options.hidden,
-        classes.shape[0],
-        activation=_one_or_each(options.activation),
-        loss="softmax",
-        dropout=_one_or_each(options.dropout),
-        input_dropout=options.input_dropout,
-    )
+    recipe = replace(_recipe(options), epochs=epochs, schedule=schedule)
+    network = _network(options, X.shape[1], classes.shape[0])
     kind = dataset.scaling if options.scaling == "auto" else options.scaling
     blocks = X.examples() if isinstance(X, Part) else [X]
     with backend.within_memory(str(network), "fewer hidden units"):
@@ -333,6 +327,32 @@ def check_circles(
         penalty=ElasticNet.build(len(hidden) + 1, _one_or_each(l1), _one_or_each(l2)),
         mode=mode,
         seed=seed,
+    )
+
+
+def _recipe(options: Options) -> Recipe:
+    """Return all of the recipe that does not depend on the data."""
+    return Recipe(
+        optimizer=build_optimizer(
+            options.optimizer, momentum=options.momentum, nesterov=options.nesterov, weight_decay=options.weight_decay
+        ),
+        penalty=ElasticNet.build(len(options.hidden) + 1, _one_or_each(options.l1), _one_or_each(options.l2)),
+        mode=options.mode,
+        batch_size=options.batch_size,
+        epochs=EPOCHS if options.epochs is None else options.epochs,
+        seed=options.seed,
+    )
+
+
+def _network(options: Options, n_inputs: int, n_outputs: int) -> Network:
+    return Network.build(
+        n_inputs,
+        options.hidden,
+        n_outputs,
+        activation=_one_or_each(options.activation),
+        loss="softmax",
+        dropout=_one_or_each(options.dropout),
+        input_dropout=options.input_dropout,
     )
 
 

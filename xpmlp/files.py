@@ -1,23 +1,27 @@
-"""Files that a user names: opened, or written whole, so that a reader finds the old one or the new one."""
+"""Files that a user names, or that we keep: opened, or written whole, so that a reader finds the old or the new one."""
 
 from __future__ import annotations
 
+import csv
+import io
+import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from xpmlp.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from io import BufferedReader
+    from collections.abc import Callable, Iterable, Sequence
 
-__all__ = ["FIGURE_KINDS", "check_place", "open_file", "write_whole"]
+__all__ = ["FIGURE_KINDS", "check_place", "csv_text", "open_file", "read_json", "write_json", "write_whole"]
+
+Value = TypeVar("Value")
 
 FIGURE_KINDS = (".png", ".pdf", ".svg")
 
 
-def open_file(path: Path) -> BufferedReader:
+def open_file(path: Path) -> io.BufferedReader:
     """Open a file to read its bytes.
 
     Raises
@@ -87,3 +91,41 @@ def write_whole(path: Path, content: bytes) -> None:
             temporary.unlink(missing_ok=True)
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror or error}.") from error
+
+
+def write_json(path: Path, values: Any) -> None:
+    """Write plain values as `write_whole` does."""
+    write_whole(path, (json.dumps(values, indent=2) + "\n").encode())
+
+
+def read_json(path: Path, read: Callable[[Any], Value], absent: str = "restore it.") -> Value:
+    """Return what `read` makes of the values in a file of ours.
+
+    Raises
+    ------
+    InputError
+        Where there is no file, and then it ends with `absent`; for a file that cannot be read; and for an error of
+        `read`, such as that a value is missing.
+    """
+    try:
+        return read(json.loads(path.read_text(encoding="utf-8")))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise InputError(f"there is no {path}: {absent}") from error
+    except (OSError, AttributeError, LookupError, TypeError, ValueError, RecursionError) as error:
+        raise InputError(f"{path} cannot be read: {_flaw(error)}. Restore it, or begin anew.") from error
+
+
+def _flaw(error: Exception) -> str:
+    """Say what is wrong with a file of ours."""
+    if isinstance(error, json.JSONDecodeError):
+        return f"it is damaged, and no JSON from line {error.lineno}, column {error.colno} on"
+    if isinstance(error, KeyError):
+        return f"it lacks {error}"
+    return str(error).rstrip(".") if isinstance(error, OSError | InputError) else f"it is damaged ({error})"
+
+
+def csv_text(rows: Iterable[Iterable[Any]]) -> str:
+    """Write rows as a .csv file has them."""
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows(rows)
+    return text.getvalue()

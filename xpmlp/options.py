@@ -10,7 +10,7 @@ from xpmlp.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["DEFAULT_RATES", "DEFAULT_SCHEDULES", "Options", "written"]
+__all__ = ["DEFAULT_RATES", "DEFAULT_SCHEDULES", "Options", "with_tuples", "written"]
 
 DEFAULT_RATES = {"sgd": 0.1, "adam": 0.003, "adamw": 0.003}
 DEFAULT_SCHEDULES = {"sgd": "constant", "adam": "cosine", "adamw": "cosine"}
@@ -136,7 +136,12 @@ class Options:
         known = {field.name for field in fields(cls)}
         if unknown := set(values) - known:
             raise InputError(f"unknown options: {', '.join(sorted(unknown))}.")
-        return cls(**values)
+        return cls(**with_tuples(values))
+
+
+def with_tuples(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options as they were before JSON made lists of their tuples."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
 
 
 def written(value: Any) -> str:

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import io
 import json
 import math
 import platform
-from contextlib import contextmanager
 from datetime import datetime
 from importlib.metadata import version
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
-
-from filelock import FileLock, Timeout
+from typing import TYPE_CHECKING, Any
 
 from xpmlp import __version__
 from xpmlp.backends import BACKENDS
@@ -28,11 +23,13 @@ from xpmlp.checkpoints import (
     save_model,
 )
 from xpmlp.errors import InputError
-from xpmlp.files import open_file, write_whole
+from xpmlp.files import csv_text, open_file, write_json, write_whole
+from xpmlp.folders import Folder
 from xpmlp.options import Options
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Sequence
+    from pathlib import Path
 
     from xpmlp.checkpoints import Checkpoint
     from xpmlp.experiments import Experiment
@@ -40,8 +37,6 @@ if TYPE_CHECKING:
     from xpmlp.training import Record
 
 __all__ = ["METRICS", "PARTS", "RunFolder", "model_at", "options_sha256", "versions"]
-
-Value = TypeVar("Value")
 
 PARTS = ("train", "validation", "test")
 LATER = {
@@ -57,7 +52,7 @@ METRICS = (
 )
 
 
-class RunFolder:
+class RunFolder(Folder):
     """The folder of one run.
 
     Parameters
@@ -72,16 +67,16 @@ class RunFolder:
         ``confusion.png``, ``train.log`` and ``.lock``. The checkpoint before is ``previous-checkpoint.safetensors``.
     """
 
+    kind, doing, config_name = "run", "training", "config.json"
+
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self.config = path / "config.json"
+        super().__init__(path)
         self.metrics = path / "metrics.csv"
         self.model = path / "model.safetensors"
         self.checkpoint = path / "checkpoint.safetensors"
         self.curves = path / "curves.png"
         self.confusion = path / "confusion.png"
         self.log = path / "train.log"
-        self.lock = path / ".lock"
         self._lines: list[str] = []  # the records in the last checkpoint, as it has them: each is written out once
 
     @property
@@ -94,16 +89,6 @@ class RunFolder:
         known = [self.config, self.metrics, self.model, self.checkpoint, self.curves, self.confusion, self.log]
         return [file for file in known if file.exists()]
 
-    @classmethod
-    def default(cls, dataset: str, now: datetime) -> RunFolder:
-        """Name a folder after the data and the time, under ``runs/``; a second run in that second gets a number."""
-        name = f"{Path(dataset).absolute().stem}-{now:%Y%m%d-%H%M%S}"
-        path, number = Path("runs") / name, 1
-        while path.exists():
-            number += 1
-            path = Path("runs") / f"{name}-{number}"
-        return cls(path)
-
     def check_free(self, *, overwrite: bool) -> None:
         """Raise unless the folder can take a run: it is new or empty, or may be overwritten.
 
@@ -112,47 +97,16 @@ class RunFolder:
         InputError
             For a folder that holds something, and for a path that is no folder.
         """
-        if self.path.exists() and not self.path.is_dir():
-            raise InputError(f"the output folder {self.path} exists and is a file: choose another with --out.")
-        if not overwrite and self._unfinished:
+        self._check_is_folder()
+        if overwrite:
+            return
+        if self._unfinished:
             raise InputError(
                 f"the output folder {self.path} holds an unfinished run: go on with `xpmlp train --resume "
                 f"{self.path}`, choose another with --out, or give --overwrite to replace it."
             )
-        if not overwrite and self.path.is_dir() and any(file != self.lock for file in self.path.iterdir()):
-            holds, what = ("a run", "replace it") if self.config.exists() else ("no run", "add one to what is there")
-            raise InputError(
-                f"the output folder {self.path} is not empty: it holds {holds}. Choose another with --out, or give "
-                f"--overwrite to {what}."
-            )
-
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Keep other processes from training in the folder, which is made where there is none.
-
-        The lock is the operating system's, on ``.lock``: it ends with the process, however that ends.
-
-        Raises
-        ------
-        InputError
-            Where another process trains there, and for a folder that cannot be made or written to.
-        """
-        lock = FileLock(self.lock, fallback_to_soft=False)
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            lock.acquire(blocking=False)
-        except Timeout as error:
-            raise InputError(
-                f"another process is training in {self.path}: wait until it ends, or choose another folder with --out."
-            ) from error
-        except NotImplementedError as error:
-            raise InputError(f"the file system of {self.path} has no locks: choose another folder.") from error
-        except OSError as error:
-            raise InputError(f"the output folder {self.path} cannot be written to: {error}.") from error
-        try:
-            yield
-        finally:
-            lock.release()
+        holds, what = ("a run", "replace it") if self.config.exists() else ("no run", "add one to what is there")
+        self._check_is_empty(f"it holds {holds}. Choose another with --out, or give --overwrite to {what}.")
 
     def start(self, experiment: Experiment) -> None:
         """Make the folder, without the files of an earlier run, and write the configuration.
@@ -164,11 +118,11 @@ class RunFolder:
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            for file in self.files:
+            for file in reversed(self.files):  # the configuration last: there is no run without it
                 file.unlink()
             drop_checkpoints(self.checkpoint)
             self._lines = []
-            write_whole(self.config, (json.dumps(_configuration(experiment), indent=2) + "\n").encode())
+            write_json(self.config, _configuration(experiment))
             self._write_metrics([])
         except OSError as error:
             raise InputError(f"the output folder {self.path} cannot be written to: {error}.") from error
@@ -176,7 +130,7 @@ class RunFolder:
     def add(self, record: Record) -> None:
         """Append the row of an epoch to ``metrics.csv``."""
         with self.metrics.open("a", newline="", encoding="utf-8") as file:
-            file.write(_lines([_row(record)]))
+            file.write(csv_text([_row(record)]))
 
     def save_checkpoint(self, experiment: Experiment, records: Sequence[Record]) -> None:
         """Write ``checkpoint.safetensors``, with all `records` since the start; the one before is kept beside it."""
@@ -255,7 +209,7 @@ class RunFolder:
             raise InputError(f"{self.metrics} cannot be read: {type(error).__name__}: {error}.") from error
 
     def _write_metrics(self, records: Sequence[Record]) -> None:
-        write_whole(self.metrics, _lines([METRICS, *map(_row, records)]).encode())
+        write_whole(self.metrics, csv_text([METRICS, *map(_row, records)]).encode())
 
     def write_log(self, line: str) -> None:
         """Append a line to ``train.log``, with the time before it."""
@@ -295,18 +249,6 @@ class RunFolder:
             return f"the run in {self.path} is not finished: go on with `xpmlp train --resume {self.path}` first."
         return f"the run in {self.path} ended before there was a model to save: train it again."
 
-    def _is_locked(self) -> bool:
-        """Whether another process trains in the folder: the lock is taken for a moment to find out."""
-        if not self.lock.exists():
-            return False
-        lock = FileLock(self.lock, fallback_to_soft=False)
-        try:
-            lock.acquire(blocking=False)
-        except (NotImplementedError, OSError) as error:
-            return isinstance(error, Timeout)
-        lock.release()
-        return False
-
     def options(self) -> Options:
         """Read from ``config.json`` how the run was made.
 
@@ -321,32 +263,6 @@ class RunFolder:
         """Read from ``config.json`` the fingerprint of the data that the run was made from, where it is kept."""
         kept: str | None = self.configured(lambda config: config["data"].get("sha256"))
         return kept
-
-    def configured(self, read: Callable[[dict[str, Any]], Value]) -> Value:
-        """Read something from ``config.json``.
-
-        Raises
-        ------
-        InputError
-            Where it is missing, damaged, or lacks what is read.
-        """
-        try:
-            return read(json.loads(self.config.read_text(encoding="utf-8")))
-        except (FileNotFoundError, NotADirectoryError) as error:
-            raise InputError(f"there is no {self.config}: is {self.path} the folder of a run?") from error
-        except (OSError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
-            raise InputError(
-                f"{self.config} cannot be read: {_flaw(error)}. Restore it, or train the run anew."
-            ) from error
-
-
-def _flaw(error: Exception) -> str:
-    """Say what is wrong with a configuration."""
-    if isinstance(error, json.JSONDecodeError):
-        return f"it is damaged, and no JSON from line {error.lineno}, column {error.colno} on"
-    if isinstance(error, KeyError):
-        return f"it lacks {error}"
-    return str(error).rstrip(".") if isinstance(error, OSError | InputError) else f"it is damaged ({error})"
 
 
 def _numbers(row: dict[str, str]) -> dict[str, float | None]:
@@ -384,12 +300,6 @@ def options_sha256(options: Options) -> str:
         if name != "data_dir" and not (name in LATER and value == LATER[name])
     }
     return hashlib.sha256(json.dumps(decided, sort_keys=True).encode()).hexdigest()
-
-
-def _lines(rows: Iterable[Iterable[Any]]) -> str:
-    text = io.StringIO(newline="")
-    csv.writer(text).writerows(rows)
-    return text.getvalue()
 
 
 def _row(record: Record) -> list[Any]:

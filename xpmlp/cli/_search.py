@@ -5,13 +5,14 @@ from __future__ import annotations
 import signal
 import threading
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from xpmlp.cli._options import check_alone, check_used, given, parse_options, with_options_of
-from xpmlp.cli._terminal import FAILED, INTERRUPTED, announce, print_table, say
+from xpmlp.cli._terminal import FAILED, INTERRUPTED, introduce, print_table, say
 from xpmlp.cli._train import train
 from xpmlp.errors import InputError
 from xpmlp.wording import brief, counted
@@ -19,12 +20,11 @@ from xpmlp.wording import brief, counted
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from xpmlp.options import Options
     from xpmlp.search import Found, SearchFolder, Space, Study, Trial
 
 __all__ = ["search"]
 
-SEARCH, ENGINE = "What to try", "Where trials run"
+Tried, Ran = (partial(typer.Option, rich_help_panel=panel) for panel in ("What to try", "Where trials run"))
 FREE = ("resume", "data_dir", "engine", "jobs", "scheduler", "quiet")  # options that may be given with --resume
 BEST = 10  # trials shown
 
@@ -35,39 +35,29 @@ def search(
     *,
     grid: Annotated[
         Path | None,
-        typer.Option(help="A TOML file with a list of values for each option: try them all.", rich_help_panel=SEARCH),
+        Tried(help="A TOML file with a list of values for each option: try them all."),
     ] = None,
-    random: Annotated[int | None, typer.Option(help="Draw so many trials.", rich_help_panel=SEARCH)] = None,
+    random: Annotated[int | None, Tried(help="Draw so many trials.")] = None,
     space: Annotated[
         Path | None,
-        typer.Option(
+        Tried(
             help="A TOML file to draw from, with a list or a distribution for each option.",
             show_default="that of docs/search.md",
-            rich_help_panel=SEARCH,
         ),
     ] = None,
     halving: Annotated[
         bool,
-        typer.Option(
+        Tried(
             "--halving",
             help="Successive halving: all for few epochs, the better third for more, and so on up to --epochs.",
-            rich_help_panel=SEARCH,
         ),
     ] = False,
     jobs: Annotated[
-        int | None,
-        typer.Option(
-            help="Trials at a time.", show_default="as many as cores with numpy, else 1", rich_help_panel=ENGINE
-        ),
+        int | None, Ran(help="Trials at a time.", show_default="as many as cores with numpy, else 1")
     ] = None,
-    engine: Annotated[
-        str, typer.Option(help="loky (processes), threading, sequential, dask or ray.", rich_help_panel=ENGINE)
-    ] = "loky",
+    engine: Annotated[str, Ran(help="loky (processes), threading, sequential, dask or ray.")] = "loky",
     scheduler: Annotated[
-        str | None,
-        typer.Option(
-            help="Address of a cluster of dask or ray.", show_default="one on this machine", rich_help_panel=ENGINE
-        ),
+        str | None, Ran(help="Address of a cluster of dask or ray.", show_default="one on this machine")
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder for the search.", show_default="runs/search-<dataset>-<time>")
@@ -83,11 +73,10 @@ def search(
     Options of `xpmlp train` are the same for all trials.
     """
     from datetime import datetime
-    from functools import partial
 
     from joblib import cpu_count
 
-    from xpmlp.search import SearchFolder, check_engine, plan, rank
+    from xpmlp.search import SearchFolder, check_engine, plan
     from xpmlp.search import search as run_search
 
     check_engine(engine, 1 if jobs is None else jobs, scheduler)
@@ -100,12 +89,10 @@ def search(
         folder = SearchFolder(out) if out else SearchFolder.default(options.dataset, datetime.now().astimezone())
         folder.check_free()
         varied = _space(context, grid, random, space)
-        study = plan(options, varied, draws=random, halving=halving, progress=not quiet)
-        if not quiet:
-            _announce(options, study)
+        say_more = partial(introduce, quiet=quiet)
+        study = plan(options, varied, draws=random, halving=halving, progress=not quiet, on_prepared=say_more)
     if not quiet:
         _say_what_is_to_do(folder, study)
-    on_trial = None if quiet else partial(_say_trial, len(study.candidates))
     if jobs is None:
         jobs = cpu_count() if study.options.backend == "numpy" else 1
     try:
@@ -117,13 +104,11 @@ def search(
                 engine=engine,
                 jobs=jobs,
                 address=scheduler,
-                on_trial=on_trial,
+                on_trial=None if quiet else partial(_say_trial, len(study.candidates)),
+                on_winner=None if quiet else _say_winner,
             )
     except KeyboardInterrupt:
-        ended = rank(folder.ended()[0], halving=study.halving)
-        if ended and not quiet:
-            _print_best(study, ended)
-        say(f"\nInterrupted. To go on: xpmlp search --resume {folder.path}")
+        _tell_of_interruption(folder, study, quiet=quiet)
         raise typer.Exit(INTERRUPTED) from None
     if not quiet:
         _print_best(study, found.trials)
@@ -141,7 +126,10 @@ def _kept(context: typer.Context, folder: SearchFolder, data_dir: Path | None) -
     check_alone(context, FREE)
     study = folder.study()
     check_used(context, study.options)
-    return study if data_dir is None else replace(study, options=replace(study.options, data_dir=str(data_dir)))
+    if data_dir is None:
+        return study
+    there = str(data_dir.absolute())  # workers may have another current folder
+    return replace(study, options=replace(study.options, data_dir=there))
 
 
 def _space(context: typer.Context, grid: Path | None, random: int | None, space: Path | None) -> Space:
@@ -163,16 +151,9 @@ def _space(context: typer.Context, grid: Path | None, random: int | None, space:
     return found
 
 
-def _announce(options: Options, study: Study) -> None:
-    from xpmlp.backends import get_backend
-
-    if options.backend == "auto":
-        announce(get_backend("auto", options.device, options.dtype).reason, study.options.backend)
-
-
 def _say_what_is_to_do(folder: SearchFolder, study: Study) -> None:
     names = ", ".join(dimension.name.replace("_", " ") for dimension in study.space.dimensions)
-    ended = len(folder.ended()[0])
+    ended = len(folder.ended(study)[0])
     done = f"; {counted(ended, 'trial')} ended before" if ended else ""
     say(f"{counted(len(study.candidates), 'candidate')} from {study.space.source}, which differ in {names}{done}.")
 
@@ -182,6 +163,10 @@ def _say_trial(candidates: int, trial: Trial) -> None:
     ended = f"accuracy {trial.last.accuracy:.4f}, NLL {brief(trial.last.nll)}" if trial.last else trial.status
     head = f"trial {trial.number}/{candidates}, {counted(trial.epochs, 'epoch')}: {ended}"
     say(f"{head}, {trial.seconds:.1f} s: {_settings(trial)}")
+
+
+def _say_winner(trial: Trial) -> None:
+    say(f"Training the best, trial {trial.number}, once more, to keep it as a run.")
 
 
 def _settings(trial: Trial) -> str:
@@ -203,13 +188,25 @@ def _print_best(study: Study, trials: Sequence[Trial]) -> None:
     )
 
 
+def _tell_of_interruption(folder: SearchFolder, study: Study, *, quiet: bool) -> None:
+    from xpmlp.search import rank
+
+    if not folder.config.exists():
+        say("\nInterrupted before the first trial.")
+        return
+    ended = rank(folder.ended(study)[0], halving=study.halving)
+    if ended and not quiet:
+        _print_best(study, ended)
+    say(f"\nInterrupted. To go on: xpmlp search --resume {folder.path}")
+
+
 def _summarise(folder: SearchFolder, study: Study, found: Found) -> None:
     import shlex
 
     from rich.table import Table
 
     best = found.trials[0]
-    options = study.options_of(best.number, best.epochs if study.halving else None)
+    options = study.options_of_trial(best)
     table = Table(show_header=False)
     if found.test is not None:
         table.add_row("test accuracy of the best", f"{found.test.accuracy:.4f}  (NLL {brief(found.test.loss)})")

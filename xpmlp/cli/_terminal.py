@@ -8,13 +8,15 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
-from xpmlp.errors import DivergenceError, InputError, OutOfMemoryError, XpmlpError
+from xpmlp.errors import DivergenceError, InputError, OutOfMemoryError, WorkerError, XpmlpError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from types import FrameType
 
     from rich.table import Table
+
+    from xpmlp.experiments import Experiment
 
 __all__ = [
     "FAILED",
@@ -23,6 +25,7 @@ __all__ = [
     "UNUSABLE",
     "announce",
     "explain",
+    "introduce",
     "listed",
     "parse_floats",
     "parse_integers",
@@ -54,7 +57,7 @@ def explain(error: Exception) -> tuple[str, int]:
     if isinstance(error, MemoryError) and not isinstance(error, XpmlpError):
         cause = str(error) or "the system gave no details"
         return f"out of memory: {cause}. Try fewer hidden units or less data.", FAILED
-    failed = isinstance(error, DivergenceError | OutOfMemoryError | OSError)
+    failed = isinstance(error, DivergenceError | OutOfMemoryError | WorkerError | OSError)
     return str(error), FAILED if failed else UNUSABLE
 
 
@@ -62,6 +65,20 @@ def announce(reason: str, taken: str) -> None:
     """Say which backend `auto` took, and why."""
     if reason:
         say(f"Backend auto took {taken}: {reason}")
+
+
+def introduce(experiment: Experiment, *, quiet: bool) -> None:
+    """Say what was decided about the data, and about where to compute."""
+    from xpmlp.datasets import Dataset
+
+    backend, dataset = experiment.backend, experiment.dataset
+    if not backend.graphs and not backend.device_name.startswith("cuda"):
+        warn(f"--no-graph changes nothing: {backend.name} on {backend.device_name} has no graphs.")
+    if quiet:
+        return
+    announce(backend.reason, backend.name)
+    if isinstance(dataset, Dataset) and dataset.note:
+        say(dataset.note)
 
 
 def print_table(table: Table, title: str = "") -> None:

@@ -36,7 +36,7 @@ from xpmlp.cli._options import (
 )
 from xpmlp.cli._terminal import (
     INTERRUPTED,
-    announce,
+    introduce,
     listed,
     print_table,
     say,
@@ -258,23 +258,15 @@ def train(
 
 def _introduce(job: Job, experiment: Experiment, *, is_new: bool, quiet: bool) -> None:
     """Say what was decided for a new run, and who trains; see that all have the same data."""
-    from xpmlp.datasets import Dataset
-    from xpmlp.experiments import fingerprint
-
-    backend, dataset = experiment.backend, experiment.dataset
-    if is_new and job.is_first and not backend.graphs and not backend.device_name.startswith("cuda"):
-        warn(f"--no-graph changes nothing: {backend.name} on {backend.device_name} has no graphs.")
-    if is_new and not quiet:
-        announce(backend.reason, backend.name)
-        if isinstance(dataset, Dataset) and dataset.note:
-            say(dataset.note)
+    if is_new and job.is_first:
+        introduce(experiment, quiet=quiet)
     if (ranks := job.communicator) is None:
         return
-    ranks.check_same("data", fingerprint(dataset))
+    ranks.check_same("data", experiment.data_sha256)
     if not quiet and ranks.size == 1:
         say("A job of one rank: for more, start it with mpiexec -n N xpmlp train ... --distributed")
     elif not quiet:
-        say("; ".join(filter(None, [f"{ranks.size} ranks, by {ranks.library}", ranks.route(backend)])))
+        say("; ".join(filter(None, [f"{ranks.size} ranks, by {ranks.library}", ranks.route(experiment.backend)])))
 
 
 def _begin(

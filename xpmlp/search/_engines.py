@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 import time
+from concurrent.futures import BrokenExecutor, CancelledError
 from contextlib import ExitStack, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +14,11 @@ from joblib import parallel_config
 from threadpoolctl import threadpool_limits
 
 from xpmlp.checks import check_choice, check_number
-from xpmlp.errors import InputError
+from xpmlp.errors import InputError, WorkerError
 from xpmlp.packages import load_package
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
 __all__ = ["ENGINES", "check_engine", "running_on"]
@@ -59,6 +61,13 @@ def running_on(engine: str, jobs: int, address: str | None = None) -> Iterator[N
     address : str, optional
         Of a running cluster of Dask's or Ray's. By default the one that this process is connected to, or else one of
         `jobs` workers on this machine, which ends with the search.
+
+    Raises
+    ------
+    InputError
+        For an address that is none.
+    WorkerError
+        Where a worker is lost: killed for its memory, for example.
     """
     with ExitStack() as stack:
         if engine == "threading" and jobs > 1:
@@ -67,18 +76,33 @@ def running_on(engine: str, jobs: int, address: str | None = None) -> Iterator[N
             stack.enter_context(_dask(jobs, address))
         elif engine == "ray":
             stack.enter_context(_ray(jobs, address))
-        options = {"initializer": _end_with_parent} if engine == "loky" else {}
+        options = {"initializer": _end_with, "initargs": (os.getpid(),)} if engine == "loky" else {}
         stack.enter_context(parallel_config(backend=engine, n_jobs=jobs, **options))
-        yield
+        try:
+            yield
+        except _losses(engine) as error:
+            reason, _, _ = str(error).partition("\n")
+            raise WorkerError(
+                f"a worker of {engine} was lost: {type(error).__name__}: {reason} Trials that have ended are kept: "
+                "go on with --resume, and with fewer --jobs if memory was short."
+            ) from error
 
 
-def _end_with_parent() -> None:
+def _losses(engine: str) -> tuple[type[Exception], ...]:
+    """Return what an engine raises where a worker is lost."""
+    if engine == "dask":
+        return (load_package(PACKAGES["dask"]).KilledWorker, CancelledError)
+    if engine == "ray":
+        return (load_package("ray.exceptions").RayError,)
+    return (BrokenExecutor,)
+
+
+def _end_with(parent: int) -> None:
     """Let this process, a worker of loky's, end when the search was killed: it may otherwise wait for work for ever."""
-    parent = os.getppid()
 
     def watch() -> None:
         while os.getppid() == parent:
-            time.sleep(1.0)
+            time.sleep(0.25)
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
@@ -87,11 +111,18 @@ def _end_with_parent() -> None:
 def _dask(jobs: int, address: str | None) -> AbstractContextManager[Any]:
     distributed = load_package(PACKAGES["dask"])
     if address is not None:
-        return distributed.Client(address)
+        return _connected(distributed.Client, address)
     try:
         return nullcontext(distributed.get_client())
     except ValueError:  # there is none
-        return distributed.Client(n_workers=jobs, threads_per_worker=1, dashboard_address=None)
+        client = distributed.Client(n_workers=jobs, threads_per_worker=1, dashboard_address=None)
+        client.run(_leave_interrupts)
+        return client
+
+
+def _leave_interrupts() -> None:
+    """Let this process, a worker of Dask's, leave Ctrl-C to the search, which ends it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _ray(jobs: int, address: str | None) -> AbstractContextManager[Any]:
@@ -99,4 +130,11 @@ def _ray(jobs: int, address: str | None) -> AbstractContextManager[Any]:
     ray = load_package(PACKAGES["ray"])
     if ray.is_initialized():
         return nullcontext()
-    return ray.init(address=address) if address is not None else ray.init(num_cpus=jobs, include_dashboard=False)
+    return _connected(ray.init, address) if address is not None else ray.init(num_cpus=jobs, include_dashboard=False)
+
+
+def _connected(connect: Callable[[str], AbstractContextManager[Any]], address: str) -> AbstractContextManager[Any]:
+    try:
+        return connect(address)
+    except (ValueError, RuntimeError) as error:
+        raise InputError(f"the scheduler {address!r} cannot be used: {error}") from error

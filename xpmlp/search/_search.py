@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from copy import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,7 @@ __all__ = ["Found", "rank", "search"]
 
 # What scikit-learn's searches are given in place of examples: a trial loads its own, and is scored once.
 PARTS, ONE_SPLIT = ["training", "validation"], [([0], [1])]
+TIES = 1e-9  # what the NLL decides, where accuracies are equal: less than one example in a billion
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ def search(
     jobs: int = 1,
     address: str | None = None,
     on_trial: Callable[[Trial], None] | None = None,
+    on_winner: Callable[[Trial], None] | None = None,
 ) -> Found:
     """Run the trials of a study, train the winner, and leave a table, a figure and the winner's run in a folder.
 
@@ -79,6 +82,8 @@ def search(
         machine that ends with the search.
     on_trial : callable, optional
         Told each trial that has ended, by the worker that ran it, to which it is sent.
+    on_winner : callable, optional
+        Told the best trial before it is trained once more.
 
     Returns
     -------
@@ -92,6 +97,8 @@ def search(
         workers do not find, and data that have changed since the search was begun.
     BackendError
         Where the engine's package is not installed.
+    WorkerError
+        Where a worker is lost: killed for its memory, for example.
 
     Warns
     -----
@@ -102,12 +109,13 @@ def search(
     from xpmlp.search._winner import crown  # noqa: PLC0415 - as above
 
     check_engine(engine, jobs, address)
+    jobs = min(jobs, len(study.candidates))
     folder = SearchFolder(path.resolve())
     if not resume:
         folder.check_free()
     with folder.locked():
         if resume:
-            _drop_damaged(folder)
+            _drop_damaged(folder, study)
         else:
             folder.check_free()  # again: another search may have begun there
             folder.start(study)
@@ -116,15 +124,16 @@ def search(
             with running_on(engine, jobs, address):
                 searcher.fit(PARTS)
         finally:
-            trials = rank(folder.ended()[0], halving=study.halving)
+            trials = rank(folder.ended(study)[0], halving=study.halving)
             folder.write_results(study, trials)
             draw(study, trials, folder.figure)
-        missing = len(searcher.cv_results_["params"]) - len(trials)
+        run = [study.options_of(**found) for found in searcher.cv_results_["params"]]
+        missing = sum(not folder.file_of(options, study.data).exists() for options in run)
         if missing:
             raise InputError(
                 f"{missing} trials were run, but are not in {folder.trials}: all workers must find it under that path."
             )
-        return Found(trials, crown(folder, study, trials[0]) if trials[0].last else None)
+        return Found(trials, crown(folder, study, trials[0], on_winner) if trials[0].last else None)
 
 
 def rank(trials: Iterable[Trial], *, halving: bool) -> list[Trial]:
@@ -157,6 +166,9 @@ class _Candidate(BaseEstimator):
         self.number = number
         self.epochs = epochs
 
+    def __sklearn_clone__(self) -> Self:
+        return copy(self)  # with the study itself: a copy of it for each candidate takes long where there are many
+
     def fit(self, X: object, y: object = None) -> Self:  # noqa: ARG002 - scikit-learn calls it so
         study, options = self.study, self.study.options_of(self.number, self.epochs)
         path = self.folder.file_of(options, study.data)
@@ -172,7 +184,9 @@ class _Candidate(BaseEstimator):
         return self
 
     def score(self, X: object, y: object = None) -> float:  # noqa: ARG002 - as above
-        return self.trial_.last.accuracy if self.trial_.last else -1.0  # below any accuracy
+        """Return a number that puts trials into the order of `rank`, which is halved by."""
+        last = self.trial_.last
+        return last.accuracy + TIES / (1.0 + last.nll) if last else -1.0
 
 
 def _searcher(study: Study, candidate: _Candidate) -> GridSearchCV | HalvingGridSearchCV:
@@ -187,7 +201,7 @@ def _searcher(study: Study, candidate: _Candidate) -> GridSearchCV | HalvingGrid
     )
 
 
-def _drop_damaged(folder: SearchFolder) -> None:
-    for path, problem in folder.ended()[1].items():
+def _drop_damaged(folder: SearchFolder, study: Study) -> None:
+    for path, problem in folder.ended(study)[1].items():
         warnings.warn(f"{problem} The trial is repeated.", XpmlpWarning, stacklevel=3)
         path.unlink()

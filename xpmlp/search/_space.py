@@ -8,11 +8,14 @@ from dataclasses import dataclass, fields
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 
+from numpy.random import RandomState
 from scipy.stats import loguniform, randint, uniform
 from sklearn.model_selection import ParameterGrid, ParameterSampler
 
 from xpmlp.checks import check_choice, check_number
+from xpmlp.draws import generator
 from xpmlp.errors import InputError
+from xpmlp.files import open_file
 from xpmlp.options import Options
 
 if TYPE_CHECKING:
@@ -112,10 +115,11 @@ class Space:
         InputError
             Where it cannot be read, and as above.
         """
-        try:
-            table = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError) as error:
-            raise InputError(f"{path} cannot be read as TOML: {error}.") from error
+        with open_file(path) as file:
+            try:
+                table = tomllib.load(file)
+            except (OSError, ValueError, RecursionError) as error:
+                raise InputError(f"{path} cannot be read as TOML: {error}.") from error
         return cls(table, str(path))
 
     def grid(self) -> list[Settings]:
@@ -150,7 +154,7 @@ class Space:
         Raises
         ------
         InputError
-            For fewer combinations than are to be drawn.
+            For fewer combinations than are to be drawn, and a negative seed.
         """
         check_number("the number of trials to draw", n, at_least=1, at_most=MOST_CANDIDATES, integer=True)
         if all(dimension.scale == "choice" for dimension in self.dimensions) and len(self._combinations()) < n:
@@ -158,8 +162,9 @@ class Space:
                 f"{self.source} has {len(self._combinations())} combinations, fewer than the {n} trials to draw: draw "
                 "fewer, or search all of them with --grid."
             )
-        sampler = ParameterSampler({d.name: d.values for d in self.dimensions}, n, random_state=seed)
-        return self._settings(sampler)
+        # scikit-learn takes no Generator, and no seed from 2^32 on.
+        draws = RandomState(generator(seed, "candidates").bit_generator)
+        return self._settings(ParameterSampler({d.name: d.values for d in self.dimensions}, n, random_state=draws))
 
     def _combinations(self) -> ParameterGrid:
         return ParameterGrid({dimension.name: dimension.values for dimension in self.dimensions})
@@ -179,7 +184,7 @@ class Space:
         if kind == "choice":
             if not values:
                 raise InputError(f"{where} has no values: give one at least, or leave it out.")
-            return Dimension(name, [_value(where, name, value) for value in values], "choice")
+            return Dimension(name, list(dict.fromkeys(_value(where, name, value) for value in values)), "choice")
         low, high = _bounds(where, name, kind, values)
         if kind == "integers":
             return Dimension(name, randint(low, high + 1), "linear")
@@ -209,7 +214,9 @@ def _bounds(where: str, name: str, kind: str, values: list[Any]) -> tuple[float,
     if not low < high or (kind == "log-uniform" and low <= 0):
         above = " above 0" if kind == "log-uniform" else ""
         raise InputError(f"{where}: {kind} = {values!r} must go from a number{above} to a higher one.")
-    check_number(f"{where}: the highest of {kind}", high)
+    if wanted is int:
+        check_number(f"{where}: the lowest of {kind}", low, at_least=1)
+        check_number(f"{where}: the highest of {kind}", high, below=2**31)
     return low, high
 
 
@@ -225,4 +232,4 @@ def _scalar(where: str, kind: type, given: Any) -> Any:
     fits = isinstance(given, int | float if kind is float else kind)
     if not fits or (isinstance(given, bool) and kind is not bool):
         raise InputError(f"{where}: {given!r} must be {WORDS[kind]}.")
-    return kind(given)
+    return check_number(where, given) if kind is float else given

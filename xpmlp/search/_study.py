@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
+from xpmlp.backends import get_backend
 from xpmlp.errors import InputError
-from xpmlp.experiments import fingerprint, prepare
-from xpmlp.options import Options, written
+from xpmlp.experiments import check_options, fingerprint, prepare
+from xpmlp.options import Options, with_tuples, written
 from xpmlp.search._space import Space
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+
+    from xpmlp.experiments import Experiment
+    from xpmlp.search._trial import Trial
 
 __all__ = ["Study", "plan"]
+
+LINEAR = {name: getattr(Options, name) for name in ("activation", "dropout", "l1", "l2")} | {"hidden": ()}
 
 
 @dataclass(frozen=True)
@@ -46,6 +53,10 @@ class Study:
         options = replace(self.options, **self.candidates[number - 1])
         return options if epochs is None else replace(options, epochs=epochs)
 
+    def options_of_trial(self, trial: Trial) -> Options:
+        """Return the options that a trial was trained with."""
+        return self.options_of(trial.number, trial.epochs if self.halving else None)
+
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
         return {
@@ -68,14 +79,15 @@ class Study:
         KeyError, TypeError, AttributeError
             For values of another form.
         """
-        lists = [
-            {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
-            for settings in values["candidates"]
-        ]
+        space = Space(values["space"], values["source"])
+        candidates = [with_tuples(settings) for settings in values["candidates"]]
+        names = {dimension.name for dimension in space.dimensions}
+        if not candidates or any(set(settings) != names for settings in candidates):
+            raise InputError("its candidates are not those of its space.")
         return cls(
             Options.from_json(values["options"]),
-            Space(values["space"], values["source"]),
-            lists,
+            space,
+            candidates,
             bool(values["halving"]),
             values["data"]["name"],
             values["data"]["sha256"],
@@ -83,7 +95,13 @@ class Study:
 
 
 def plan(
-    options: Options, space: Space, *, draws: int | None = None, halving: bool = False, progress: bool = False
+    options: Options,
+    space: Space,
+    *,
+    draws: int | None = None,
+    halving: bool = False,
+    progress: bool = False,
+    on_prepared: Callable[[Experiment], None] | None = None,
 ) -> Study:
     """Settle what a search tries, and check every candidate as `xpmlp train` does.
 
@@ -98,35 +116,38 @@ def plan(
         How many candidates to draw; by default every combination is one.
     halving : bool
         Whether to train all candidates for few epochs, the better third of them for three times as many, and so on.
-
     progress : bool
         Whether to show that of a download.
+    on_prepared : callable, optional
+        Told an experiment with the data and the backend of the search: for what there is to say of them.
 
     Raises
     ------
     InputError
         For an option that cannot be used: naming the space, and the settings of the first candidate that has it.
+    BackendError
+        Where the backend cannot be used.
     """
-    if halving and (options.epochs is None or any(dimension.name == "epochs" for dimension in space.dimensions)):
-        raise InputError(
-            "halving shares out epochs: say with --epochs how many the last trials are trained for, and leave epochs "
-            f"out of {space.source}."
-        )
-    candidates = space.grid() if draws is None else space.draw(draws, options.seed)
-    for settings in candidates:
-        _check(options, settings, space.source)
-    experiment = prepare(replace(options, **candidates[0]), progress=progress)
-    if "validation" not in experiment.sets:
+    if halving and any(dimension.name == "epochs" for dimension in space.dimensions):
+        raise InputError(f"halving shares out epochs: leave epochs out of {space.source}, and give --epochs.")
+    if halving and options.epochs is None:
+        raise InputError("halving shares out epochs: say with --epochs how many the last trials are trained for.")
+    if not options.validation:
         raise InputError("a search scores its trials on the validation part: give --validation a share above 0.")
+    candidates = space.grid() if draws is None else space.draw(draws, options.seed)
+    opened = cache(partial(get_backend, options.backend, options.device))
+    for settings in candidates:
+        try:
+            candidate = replace(options, **settings)
+            check_options(candidate)
+            opened(candidate.dtype, precision=candidate.precision)
+        except InputError as error:
+            listed = ", ".join(f"{name.replace('_', '-')} = {written(value)}" for name, value in settings.items())
+            raise InputError(f"{space.source}: the trial with {listed} cannot be trained: {error}") from error
+    # Of a network that the memory suffices for: where it does not, the trial is to say so.
+    experiment = prepare(replace(options, **(candidates[0] | LINEAR)), progress=progress)
+    if on_prepared is not None:
+        on_prepared(experiment)
     found = experiment.options
     options = replace(options, dataset=found.dataset, data_dir=found.data_dir, backend=experiment.backend.name)
     return Study(options, space, candidates, halving, experiment.dataset.name, fingerprint(experiment.dataset))
-
-
-def _check(options: Options, settings: dict[str, Any], source: str) -> None:
-    """Let a training on the circles be prepared, which takes no time, to have all options checked."""
-    try:
-        prepare(replace(options, **settings, dataset="circles", target=None, data_dir=None))
-    except InputError as error:
-        listed = ", ".join(f"{name.replace('_', '-')} = {written(value)}" for name, value in settings.items())
-        raise InputError(f"{source}: the trial with {listed} cannot be trained: {error}") from error

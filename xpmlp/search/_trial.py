@@ -8,9 +8,10 @@ import time
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from xpmlp.errors import DivergenceError, InputError, OutOfMemoryError
+from xpmlp.errors import DivergenceError, InputError
 from xpmlp.experiments import fingerprint, prepare
-from xpmlp.files import write_whole
+from xpmlp.files import read_json, write_json
+from xpmlp.options import with_tuples
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from xpmlp.experiments import Experiment
     from xpmlp.options import Options
 
-__all__ = ["Point", "Trial", "load_trial", "run_trial", "save_trial", "without_test"]
+__all__ = ["Point", "Trial", "load_trial", "prepare_trial", "run_trial", "save_trial"]
 
 
 class Point(NamedTuple):
@@ -62,8 +63,17 @@ class Trial:
     best: Point | None
 
 
-def without_test(experiment: Experiment) -> Experiment:
-    """Return an experiment that does not look at its test part."""
+def prepare_trial(options: Options, data: str) -> Experiment:
+    """Prepare an experiment that does not look at its test part.
+
+    Raises
+    ------
+    InputError
+        For data of another fingerprint than the one that the search was begun with, and as `prepare`.
+    """
+    experiment = prepare(options)
+    if fingerprint(experiment.dataset) != data:
+        raise InputError(f"{options.dataset} is not what it was when the search was begun: restore it, or search anew.")
     return replace(experiment, sets={part: pair for part, pair in experiment.sets.items() if part != "test"})
 
 
@@ -90,18 +100,14 @@ def run_trial(number: int, settings: dict[str, Any], options: Options, data: str
     points: list[Point] = []
     epochs, status, reason = options.epochs or 0, "finished", ""
     try:
-        experiment = without_test(prepare(options))
+        experiment = prepare_trial(options, data)
         epochs = experiment.recipe.epochs
-        if fingerprint(experiment.dataset) != data:
-            raise InputError(
-                f"{options.dataset} is not what it was when the search was begun: restore it, or search anew."
-            )
         for record in experiment.records():
             score = record.scores["validation"]
             points.append(Point(record.epoch, score.accuracy, score.loss))
-    except (DivergenceError, OutOfMemoryError) as error:
+    except (DivergenceError, MemoryError) as error:
         status = "diverged" if isinstance(error, DivergenceError) else "out of memory"
-        reason = str(error)
+        reason = str(error) or "the system gave no details."
     seconds = time.perf_counter() - start
     if reason:
         return Trial(number, settings, epochs, status, reason, seconds, None, None)
@@ -118,7 +124,7 @@ def save_trial(trial: Trial, path: Path) -> None:
         Where it cannot be written.
     """
     content = asdict(trial)
-    write_whole(path, (json.dumps({"trial": content, "sha256": _digest(content)}, indent=1) + "\n").encode())
+    write_json(path, {"trial": content, "sha256": _digest(content)})
 
 
 def load_trial(path: Path) -> Trial:
@@ -129,16 +135,15 @@ def load_trial(path: Path) -> Trial:
     InputError
         Where it cannot be read, or is not what was written.
     """
-    try:
-        kept = json.loads(path.read_text(encoding="utf-8"))
-        content, digest = kept["trial"], kept["sha256"]
-    except (OSError, LookupError, TypeError, ValueError) as error:
-        raise InputError(f"{path} cannot be read: {type(error).__name__}: {error}.") from error
+    return read_json(path, _trial)
+
+
+def _trial(kept: dict[str, Any]) -> Trial:
+    content, digest = kept["trial"], kept["sha256"]
     if _digest(content) != digest:
-        raise InputError(f"{path} has changed since it was written.")
-    settings = {name: tuple(value) if isinstance(value, list) else value for name, value in content["settings"].items()}
+        raise InputError("it has changed since it was written.")
     last, best = (point and Point(*point) for point in (content["last"], content["best"]))
-    return Trial(**(content | {"settings": settings, "last": last, "best": best}))
+    return Trial(**(content | {"settings": with_tuples(content["settings"]), "last": last, "best": best}))
 
 
 def _digest(content: Any) -> str:

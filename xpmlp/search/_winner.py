@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from xpmlp.experiments import load_splits, prepare, score_model
+from xpmlp.experiments import load_splits, score_model
 from xpmlp.plots import curves_figure, save_figure
 from xpmlp.search._folder import Winner
-from xpmlp.search._trial import without_test
+from xpmlp.search._trial import prepare_trial
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from xpmlp.runs import RunFolder
     from xpmlp.scoring import Score
     from xpmlp.search._folder import SearchFolder
@@ -21,10 +23,17 @@ if TYPE_CHECKING:
 __all__ = ["crown"]
 
 
-def crown(folder: SearchFolder, study: Study, best: Trial) -> Score | None:
-    """Train the best trial as a run of its own, unless that is done, and score it on the test part."""
+def crown(
+    folder: SearchFolder, study: Study, best: Trial, on_winner: Callable[[Trial], None] | None = None
+) -> Score | None:
+    """Train the best trial as a run of its own, unless that is done, and score it on the test part.
+
+    `on_winner` is told the trial before.
+    """
     kept = folder.winner()
     if kept is None or (kept.trial, kept.epochs) != (best.number, best.epochs):
+        if on_winner is not None:
+            on_winner(best)
         kept = Winner(best.number, best.epochs, _train(folder.best, study, best))
         folder.crown(kept)
     return kept.test
@@ -32,8 +41,8 @@ def crown(folder: SearchFolder, study: Study, best: Trial) -> Score | None:
 
 def _train(folder: RunFolder, study: Study, best: Trial) -> Score | None:
     """Train a trial into a run folder, and score it on the test part."""
-    options = study.options_of(best.number, best.epochs if study.halving else None)
-    experiment = without_test(prepare(options))
+    options = study.options_of_trial(best)
+    experiment = prepare_trial(options, study.data)
     folder.start(experiment)
     records: list[Record] = []
     for record in experiment.records():
