@@ -21,13 +21,14 @@ from xpmlp import (
     XpmlpWarning,
     bprop,
     fprop,
+    get_backend,
     initialize,
 )
 from xpmlp.activations import ACTIVATIONS, Activation, d_identity, d_tanh
 from xpmlp.backends._cupy_fusion import Fused
 from xpmlp.backends._namespaces import replacing
 from xpmlp.backends._numpy import NumpyBackend
-from xpmlp.elementwise import at_once, elementwise
+from xpmlp.elementwise import add_scaled, at_once, elementwise, subtract_scaled
 from xpmlp.estimators._losses import bounded_logistic, bounded_softmax
 from xpmlp.examples import Scaled
 from xpmlp.losses import LOSSES
@@ -261,3 +262,37 @@ def test_settings_without_a_hash_are_not_fused():
     network = Network.build(D, [4], M, activation=Activation("own", Own(), d_tanh))
     fprop(namespace(fuser), network, initialize(network, seed=1), np.ones((K, D)))
     assert "_activated" not in fuser.kernels
+
+
+@elementwise(updates=2)
+def shift(xp, x, y, factor, u, v, *, number):
+    x, y = add_scaled(xp, x, factor, u), subtract_scaled(xp, y, factor, v)
+    return add_scaled(xp, x, number, u), subtract_scaled(xp, y, number, u)
+
+
+def test_scaled_arrays_are_added_and_subtracted_in_place_where_the_library_can(backend, check, rng):
+    x, y, u, v = rng.normal(size=(4, 7, 3))
+    given = [backend.own(each) for each in (x, y)]
+    factor, others = backend.asarray(0.3), [backend.own(each) for each in (u, v)]
+    found = at_once(backend.xp, shift)(backend.xp, *given, factor, *others, number=0.25)
+    check(backend, found[0], x + 0.3 * u + 0.25 * u)
+    check(backend, found[1], y - 0.3 * v - 0.25 * u)
+    if backend.name != "jax":
+        assert found[0] is given[0]
+        assert found[1] is given[1]
+
+
+def test_torch_adds_and_subtracts_scaled_arrays_in_one_pass():
+    torch = pytest.importorskip("torch")
+    profile = pytest.importorskip("torch.autograd.profiler").profile
+    xp, x, u = get_backend("torch").xp, torch.zeros(5, 4), torch.ones(5, 4)
+    rate = torch.tensor(0.5)
+    with profile() as asked:
+        at_once(xp, shift)(xp, x, x, rate, u, u, number=2.0)
+    assert sorted(event.name for event in asked.function_events) == [
+        "aten::add_",
+        "aten::addcmul_",
+        "aten::addcmul_",
+        "aten::sub_",
+    ]
+    assert not x.any()

@@ -81,6 +81,14 @@ def test_examples_that_are_no_scaled_integers_are_refused_before_training(backen
         train(backend, initial.network, initial.layers, changed, T, Recipe())
 
 
+def test_one_factor_for_all_features_gives_the_bits_of_one_for_each(backend):
+    (kept, _), _ = both(backend)
+    assert tuple(kept.scale.shape) == (1,)
+    scale = backend.asarray(np.full(kept.shape[1], backend.to_numpy(kept.scale)[0]))
+    one, each = (backend.to_numpy(floating(backend.xp, X)) for X in (kept, kept._replace(scale=scale)))
+    np.testing.assert_array_equal(one, each)
+
+
 def test_a_data_set_of_other_integers_is_made_floating(backend):
     dataset = Dataset("wide", PIXELS.astype(np.int16), LABELS)
     X, _ = lay_out(model("range"), backend, dataset.X, dataset.y)

@@ -120,9 +120,7 @@ def test_a_run_that_is_not_there_or_is_damaged_is_refused(folder):
 def test_a_damaged_configuration_is_said_to_be_that(folder, content, message):
     folder.path.mkdir()
     folder.config.write_text(content, errors="surrogateescape")
-    with pytest.raises(
-        InputError, match=rf"config\.json cannot be read: {message}.*\. Restore it, or begin anew"
-    ):
+    with pytest.raises(InputError, match=rf"config\.json cannot be read: {message}.*\. Restore it, or begin anew"):
         folder.options()
 
 

@@ -80,7 +80,7 @@ def laid_out(backend, X, scaling, y):
     """What in-memory training is given."""
     T = backend.asarray(encode(y, np.arange(M)))
     if X.dtype == np.uint8 and scaling.only_scales:
-        return Scaled(backend.asis(X), backend.asarray(scaling.scale)), T
+        return Scaled(backend.asis(X), backend.asarray(scaling.factors)), T
     return backend.asarray(scaling.apply(X, backend.dtype)), T
 
 

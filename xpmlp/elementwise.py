@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from xpmlp.types import Namespace
+    from xpmlp.types import Array, Namespace
 
-__all__ = ["at_once", "elementwise"]
+__all__ = ["add_scaled", "at_once", "elementwise", "subtract_scaled"]
 
 Body = TypeVar("Body", bound="Callable[..., Any]")
 
@@ -44,3 +44,23 @@ def elementwise(*, updates: int = 0) -> Callable[[Body], Body]:
 def at_once(xp: Namespace, body: Body) -> Body:
     """Return a function that was marked, to be called with `xp` too, as the namespace does it best."""
     return cast("Body", xp.fused(body)) if "fused" in xp.__dict__ else body
+
+
+def add_scaled(xp: Namespace, x: Array, factor: Array | float, y: Array) -> Array:
+    """Return ``x + factor * y``, for a number or a 0-d array: in place where the library can.
+
+    A namespace may have a function of this name that does it in one pass; so too for `subtract_scaled`.
+    """
+    if "add_scaled" in xp.__dict__:
+        return cast("Array", xp.add_scaled(x, factor, y))
+    x += factor * y
+    return x
+
+
+def subtract_scaled(xp: Namespace, x: Array, factor: Array | float, y: Array) -> Array:
+    """Return ``x - factor * y``, as `add_scaled` does, and use up `y`."""
+    if "subtract_scaled" in xp.__dict__:
+        return cast("Array", xp.subtract_scaled(x, factor, y))
+    y *= factor
+    x -= y
+    return x

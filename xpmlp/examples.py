@@ -22,7 +22,7 @@ class Scaled(NamedTuple):
     """Examples ``values * scale``, kept as they came: a quarter of the memory of float32, and faster to gather."""
 
     values: Array  # (n, d), integers
-    scale: Array  # (d,), in the dtype that the network computes in
+    scale: Array  # (d,), or (1,) for all features, in the dtype that the network computes in
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -226,7 +226,7 @@ def lay_out(
     T = backend.asarray(encode(y, model.classes))
     if X.dtype.kind in "iu" and X.dtype.itemsize == 1 and model.scaling.only_scales:
         model.check(X)
-        return Scaled(backend.asis(X), backend.asarray(model.scaling.scale)), T
+        return Scaled(backend.asis(X), backend.asarray(model.scaling.factors)), T
     return backend.asarray(model.prepare(X, backend.dtype)), T
 
 

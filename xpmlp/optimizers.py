@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from xpmlp.checks import check_choice, check_number
-from xpmlp.elementwise import at_once, elementwise
+from xpmlp.elementwise import add_scaled, at_once, elementwise, subtract_scaled
 from xpmlp.errors import InputError
 
 if TYPE_CHECKING:
@@ -89,10 +89,8 @@ class SGD:
 
 
 @elementwise(updates=1)
-def _descend(xp: Namespace, p: Array, g: Array, rate: Array | float) -> Array:  # noqa: ARG001 - its kind takes it
-    g *= rate
-    p -= g  # in place where the library can, a new array where it cannot
-    return p
+def _descend(xp: Namespace, p: Array, g: Array, rate: Array | float) -> Array:
+    return subtract_scaled(xp, p, rate, g)
 
 
 @elementwise(updates=2)
@@ -203,17 +201,14 @@ def _adapt(
     xp: Namespace, p: Array, m: Array, v: Array, g: Array, rate: Array, *, rule: Adam
 ) -> tuple[Array, Array, Array]:
     m *= rule.beta_1
-    m += (1.0 - rule.beta_1) * g
+    m = add_scaled(xp, m, 1.0 - rule.beta_1, g)
     g *= g
     g *= 1.0 - rule.beta_2
     v *= rule.beta_2
     v += g
     root = xp.sqrt(v)
     root += rule.epsilon
-    step = m / root
-    step *= rate
-    p -= step
-    return p, m, v
+    return subtract_scaled(xp, p, rate, m / root), m, v
 
 
 @elementwise(updates=1)

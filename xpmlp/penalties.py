@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from xpmlp.activations import sign
 from xpmlp.checks import check_number, one_for_each
-from xpmlp.elementwise import at_once, elementwise
+from xpmlp.elementwise import add_scaled, at_once, elementwise
 from xpmlp.errors import InputError
 from xpmlp.network import Layer
 
@@ -99,7 +99,7 @@ def _add(xp: Namespace, dW: Array, W: Array, per_example: Array | float | None, 
     if l1:
         dW += l1 * sign(xp, W)
     if l2:
-        dW += (2.0 * l2) * W
+        dW = add_scaled(xp, dW, 2.0 * l2, W)
     if per_example is not None:
-        dW += per_example * W
+        dW = add_scaled(xp, dW, per_example, W)
     return dW

@@ -81,15 +81,18 @@ class Scaling:
             return "each feature to mean 0 and standard deviation 1"
         if self.is_identity:
             return "none"
-        largest = 1.0 / self.scale
-        return (
-            f"divided by {largest[0]:g}" if (largest == largest[0]).all() else "each feature divided by its own scale"
-        )
+        largest = 1.0 / self.factors
+        return f"divided by {largest[0]:g}" if largest.shape[0] == 1 else "each feature divided by its own scale"
 
     @property
     def only_scales(self) -> bool:
         """Whether nothing is shifted."""
         return not self.shift.any()
+
+    @property
+    def factors(self) -> np.ndarray:
+        """What the features are multiplied by, of shape (d,); (1,) where it is the same for all, which is faster."""
+        return self.scale[:1] if (self.scale == self.scale[0]).all() else self.scale
 
     @property
     def is_identity(self) -> bool:
@@ -100,7 +103,7 @@ class Scaling:
         """Return the scaled features in `dtype`; `X` stays as it is."""
         if self.only_scales:
             scaled = X.astype(dtype)
-            scaled *= self.scale.astype(dtype)
+            scaled *= self.factors.astype(dtype)
             return scaled
         scaled = np.empty(X.shape, dtype)
         for start in range(0, X.shape[0], ROWS_AT_A_TIME):  # in float64: a feature may lie far from zero

@@ -62,7 +62,7 @@ def loaded(backend: Backend, folder: str) -> tuple[Any, Any]:
     X, y = np.load(Path(folder) / "X.npy"), np.load(Path(folder) / "y.npy")
     T = backend.asarray(encode(y, np.unique(y)))
     if X.dtype == np.uint8:
-        return Scaled(backend.asis(X), backend.asarray(np.full(X.shape[1], 1 / 255))), T
+        return Scaled(backend.asis(X), backend.asarray([1 / 255])), T
     return backend.asarray(X), T
 
 

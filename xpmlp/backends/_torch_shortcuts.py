@@ -39,7 +39,19 @@ def with_shortcuts(torch: ModuleType, standard: Namespace) -> Namespace:
     def zero(dtype: Any) -> Array:
         return torch.zeros((), dtype=dtype)
 
-    within = replacing(standard, astype=astype, zeros_like=lambda x: zero(x.dtype).expand(x.shape))
+    def add_scaled(x: Array, factor: Array | float, y: Array) -> Array:
+        return x.addcmul_(y, factor) if isinstance(factor, torch.Tensor) else x.add_(y, alpha=factor)
+
+    def subtract_scaled(x: Array, factor: Array | float, y: Array) -> Array:
+        return x.addcmul_(y, factor, value=-1) if isinstance(factor, torch.Tensor) else x.sub_(y, alpha=factor)
+
+    within = replacing(
+        standard,
+        add_scaled=add_scaled,
+        astype=astype,
+        subtract_scaled=subtract_scaled,
+        zeros_like=lambda x: zero(x.dtype).expand(x.shape),
+    )
 
     @functools.cache
     def fused(body: Callable[..., Any]) -> Callable[..., Any]:

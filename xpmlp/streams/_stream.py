@@ -75,7 +75,7 @@ class Stream(Chunked):
         self._as_stored = stored.kind in "iu" and stored.itemsize == 1 and scaling.only_scales
         self._dtype = stored if self._as_stored else self._float
         self._in_place = self._as_stored or (stored == self._float and scaling.is_identity)
-        self._scale = backend.asarray(scaling.scale) if self._as_stored else None
+        self._scale = backend.asarray(scaling.factors) if self._as_stored else None
 
     def shuffled(self, seed: int, epoch: int, batch_size: int) -> Generator[tuple[Array | Scaled, Array, np.ndarray]]:
         """Give the chunks of an epoch, as `Chunked` has it; `xpmlp.streams._blocks.shuffled` says in what order.

@@ -48,7 +48,7 @@ def _check_scaled(backend: Backend, name: str, X: Scaled) -> None:
     values, d = X.values, X.values.shape[1]
     if not (backend.holds(values) and backend.on_device(values) and backend.xp.isdtype(values.dtype, "integral")):
         raise InputError(f"the {name} examples are Scaled, but their values are no integers of {backend!r}.")
-    if tuple(X.scale.shape) != (d,):
+    if tuple(X.scale.shape) not in {(d,), (1,)}:
         raise InputError(f"the {name} examples have {d} features, but a scale of shape {tuple(X.scale.shape)}.")
 
 

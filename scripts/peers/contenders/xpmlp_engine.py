@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from peers.contender import Contender
 from peers.task import PIXEL_MAX
 from xpmlp import SGD, Adam, Constant, ElasticNet, Layer, Network, Recipe, fprop, get_backend
@@ -13,6 +11,8 @@ from xpmlp.examples import Scaled
 from xpmlp.training import Trainer
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from peers.task import Layers, Task
 
 
@@ -24,8 +24,8 @@ class Peer(Contender):
         workload = task.workload
         self.backend = get_backend(backend, task.device)
         self.network = Network.build(task.sizes[0], workload.hidden, task.sizes[-1])
-        scale = np.full(task.sizes[0], 1 / PIXEL_MAX)
-        self.examples = Scaled(self.backend.asis(task.pixels), self.backend.asarray(scale))  # as `xpmlp train` has them
+        scale = self.backend.asarray([1 / PIXEL_MAX])
+        self.examples = Scaled(self.backend.asis(task.pixels), scale)  # as `xpmlp train` has them
         self.targets = self.backend.asarray(task.onehot())
         recipe = Recipe(
             Adam() if workload.optimizer == "adam" else SGD(),
