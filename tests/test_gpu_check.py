@@ -84,7 +84,7 @@ def test_every_part_has_a_limit_and_together_they_take_less_than_eight_minutes()
     devices, peers = (" ".join(plan[name].command) for name in ("devices", "peers, wide"))
     assert "benchmark_devices.py --backend cupy:cuda:0 " in devices
     assert "benchmark_peers.py --device gpu " in peers
-    assert " --patience 30 " in peers
+    assert " --patience 30 --limit 40 " in peers  # of 60 seconds
     assert peers.endswith(" --workload wide --data-dir data --out")
     assert devices.endswith(" --data-dir data --out")
 
@@ -239,9 +239,13 @@ def test_the_suite_is_dealt_to_processes_that_all_must_pass(tmp_path, monkeypatc
     assert min(found["summaries"]).startswith("1 failed")
     (tmp_path / "tests" / "test_1.py").unlink()
     assert PARTS["tests"](QUICK)["passed"]
-    monkeypatch.setattr(worker, "SUITE_SECONDS", 0)
+    left = "import subprocess, time\nsubprocess.Popen(['sleep', '20'])\ndef test(): time.sleep(60)"
+    (tmp_path / "tests" / "test_0.py").write_text(left)
+    monkeypatch.setattr(worker, "SUITE_SECONDS", 2)
+    start = time.perf_counter()
     found = PARTS["tests"](QUICK)
-    assert (found["passed"], found["summaries"]) == (False, ["cut off after 0 s"])
+    assert time.perf_counter() - start < 15, "what a test has left is not waited for"
+    assert (found["passed"], found["summaries"]) == (False, ["cut off after 2 s"])
     monkeypatch.setattr(worker, "find_spec", lambda _: None)
     with pytest.raises(InputError, match="the tests need pytest, not installed here: pip install 'xpmlp"):
         PARTS["tests"](QUICK)

@@ -10,6 +10,7 @@ import math
 import os
 import subprocess
 import sys
+import tempfile
 import time
 import warnings
 from dataclasses import replace
@@ -43,7 +44,7 @@ PRECISIONS = {"highest": 1e-5, "tf32": 1e-2}  # how far a product may be from fl
 EPOCHS = 100  # of the report's final model, that the targets are for
 LATER_SECONDS, START_SECONDS = 0.5, 2.5  # that they may take: once all is warm, and from the start
 SEED_NOISE = 0.01  # of the test accuracy
-SUITES = 6  # processes that share the tests
+SUITES = 12  # processes that share the tests, at most: one a core
 SUITE_SECONDS = 105  # that they may take: less than the part, which says what they said
 NO_TESTS = 5  # pytest's exit code where it has collected none
 
@@ -200,32 +201,37 @@ def tests(options: Options) -> dict[str, Any]:
     if find_spec("pytest") is None:
         raise InputError("the tests need pytest, not installed here: pip install 'xpmlp[test]'.")
     end = time.monotonic() + SUITE_SECONDS
-    threads = dict.fromkeys(POOLS, str(max(1, cpu_count() // SUITES)))
     files = sorted((SCRIPTS.parent / "tests").glob("test_*.py"), key=lambda file: -file.stat().st_size)
+    shares = min(SUITES, cpu_count(), len(files))
+    threads = dict.fromkeys(POOLS, str(cpu_count() // shares))
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--backend", options.backend]
-    suites = [
-        subprocess.Popen(  # noqa: S603 - our own suite
-            [*command, *map(str, files[number::SUITES])],
-            cwd=SCRIPTS.parent,
-            env={**os.environ, **threads},
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for number in range(min(SUITES, len(files)))
-    ]
-    lines = [said_by(suite, end).strip().splitlines() for suite in suites]
+    with tempfile.TemporaryDirectory() as folder:  # pipes would fill up, and may be left to others
+        suites = {}
+        for number in range(shares):
+            output = Path(folder) / f"{number}.txt"
+            with output.open("w") as file:
+                suites[output] = subprocess.Popen(  # noqa: S603 - our own suite
+                    [*command, *map(str, files[number::shares])],
+                    cwd=SCRIPTS.parent,
+                    env={**os.environ, **threads},
+                    stdout=file,
+                )
+        lines = [said_by(suite, output, end) for output, suite in suites.items()]
     failed = [line for told in lines for line in told if line.startswith(("FAILED", "ERROR"))]
-    passed = all(suite.returncode in {0, NO_TESTS} for suite in suites)
+    passed = all(suite.returncode in {0, NO_TESTS} for suite in suites.values())
     return {"passed": passed, "summaries": [told[-1] for told in lines if told], "failed": failed}
 
 
-def said_by(suite: subprocess.Popen[str], end: float) -> str:
-    """Wait for a process until some time, and end it then: what it has said."""
+def said_by(suite: subprocess.Popen[bytes], output: Path, end: float) -> list[str]:
+    """Wait for a process until some time, and end it then: the lines that it has said."""
+    cut = []
     try:
-        return suite.communicate(timeout=max(0.0, end - time.monotonic()))[0]
+        suite.wait(max(0.0, end - time.monotonic()))
     except subprocess.TimeoutExpired:
         suite.kill()
-        return f"{suite.communicate()[0]}\ncut off after {SUITE_SECONDS} s"
+        suite.wait()
+        cut = [f"cut off after {SUITE_SECONDS} s"]
+    return output.read_text(errors="replace").strip().splitlines() + cut
 
 
 PARTS = {part.__name__: part for part in (machine, report, compare, gradients, precision, memory, tests)}
