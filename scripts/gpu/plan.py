@@ -62,7 +62,7 @@ def plan_of(options: Options) -> dict[str, Part]:
     return {
         "machine": own("machine", 20),
         "report": own("report", 45),
-        "report again": own("report", 20),  # with kernels that are compiled
+        "report again": own("report", 25),  # with kernels that are compiled
         "graphs against eager steps": own("compare", 40),
         "gradients": own("gradients", 20),
         "precision": own("precision", 15),
