@@ -207,13 +207,15 @@ def test_a_training_that_warns_that_there_are_no_graphs_has_not_passed(monkeypat
     assert (of_ours["passed"], of_ours["warnings"]) == (False, ["could not be captured"])
 
 
-def test_the_precision_of_products_is_measured(monkeypatch):
-    monkeypatch.setattr(worker, "PRECISIONS", {"highest": 1e-5})  # NumPy has no other
+def test_the_precision_of_products_is_measured_and_one_that_changes_nothing_has_not_passed(monkeypatch):
+    assert worker.PRECISIONS["highest"][1] <= worker.PRECISIONS["tf32"][0]
+    monkeypatch.setattr(worker, "PRECISIONS", {"highest": (0.0, 1e-5)})  # NumPy has no other
     found = PARTS["precision"](QUICK)
     assert found["passed"]
     assert 0 < found["apart"]["highest"] < 1e-5
-    monkeypatch.setattr(worker, "PRECISIONS", {"highest": 1e-12})
-    assert not PARTS["precision"](QUICK)["passed"]
+    for bounds in ((0.0, 1e-12), (1e-5, 1e-2)):
+        monkeypatch.setattr(worker, "PRECISIONS", {"highest": bounds})
+        assert not PARTS["precision"](QUICK)["passed"]
 
 
 def test_the_device_is_asked_for_its_memory():
