@@ -13,11 +13,13 @@ as many multiplications at the rate of large products in float32.
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 import shlex
 import sys
 import tempfile
+import time
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
@@ -99,6 +101,10 @@ def main(
             help="Seconds that a contender may take to start, or for a turn.", show_default="without end", min=1
         ),
     ] = TIMEOUT_MAX,
+    limit: Annotated[
+        float,
+        typer.Option(help="Seconds after which no other repetition begins.", show_default="without end", min=1),
+    ] = math.inf,
     out: Annotated[Path | None, typer.Option(help="A .json file to write.")] = None,
     figure: Annotated[Path | None, typer.Option(help="A .png, .pdf or .svg file to write.")] = None,
     *,
@@ -107,6 +113,7 @@ def main(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that are there.")] = False,
 ) -> None:
     """Measure, and say what was met; exit code 1 where a contender has not done the same work."""
+    end = time.monotonic() + limit
     check_choice("device", device, DEVICES)
     place = DEVICES[device]
     for path, kinds in ((out, (".json",)), (figure, FIGURE_KINDS)):
@@ -128,6 +135,7 @@ def main(
         few=quick,
         device=place,
         patience=patience,
+        end=end,
     )
     report["skipped"] = skipped
     for table in tables_of(report):
@@ -199,6 +207,7 @@ def benchmark(
     few: bool,
     device: str = "cpu",
     patience: float = TIMEOUT_MAX,
+    end: float = math.inf,
 ) -> dict[str, Any]:
     """Measure the workloads, one after the other, and the growth."""
     known, field = DEVICE_WORKLOADS[device], FIELDS[device]
@@ -225,6 +234,7 @@ def benchmark(
                 repetitions=repetitions,
                 patience=patience,
                 may_fail=may_fail,
+                end=end,
             )
             compared[name] = compare(Task.load(folder, workload), measured)
             failed += [f"{name}: {error}" for error in lost]

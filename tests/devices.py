@@ -22,17 +22,35 @@ def read(address, read_transposed, leading, rows, columns, dtype):
     return matrix.T if read_transposed else matrix
 
 
+def called_as_c(function):
+    """Refuse arguments that ctypes refuses, by the types that were set on the function."""
+
+    def called(*arguments):
+        assert len(arguments) == len(called.argtypes), "a function of C takes what it takes"
+        for kind, argument in zip(called.argtypes, arguments, strict=True):
+            kind.from_param(argument)
+        return function(*arguments)
+
+    return called
+
+
 class Library:
-    """A cuBLAS that computes with NumPy, on the host's memory, and writes down its calls."""
+    """A cuBLAS that computes with NumPy, on the host's memory, and writes down its calls.
+
+    It refuses a handle that was not made, and sizes that are not those of a matrix.
+    """
 
     def __init__(self, *, failing=None, status=None, wrong=0.0):
         self.calls, self.made = [], 0
         self._status = status
         self._wrong = wrong
         for name in ("cublasCreate_v2", "cublasSetStream_v2", "cublasSetWorkspace_v2", "cublasSetMathMode"):
-            setattr(self, name, self._recording(name, failing))
+            setattr(self, name, called_as_c(self._recording(name, failing)))
         for name, dtype in (("cublasSgemm_v2", np.float32), ("cublasDgemm_v2", np.float64)):
-            setattr(self, name, self._gemm(name, np.dtype(dtype), failing))
+            setattr(self, name, called_as_c(self._gemm(name, np.dtype(dtype), failing)))
+
+    def _check(self, handle):
+        assert 1000 < handle.value <= 1000 + self.made, "cuBLAS knows the handles that it has made"
 
     def _recording(self, name, failing):
         def function(*arguments):
@@ -40,6 +58,8 @@ class Library:
                 self.made += 1
                 arguments[0]._obj.value = 1000 + self.made
                 arguments = ()
+            else:
+                self._check(arguments[0])
             self.calls.append((name, *(getattr(argument, "value", argument) for argument in arguments)))
             return (self._status or 1) if name == failing else 0
 
@@ -47,7 +67,10 @@ class Library:
 
     def _gemm(self, name, dtype, failing):
         def gemm(handle, op_a, op_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc):
+            self._check(handle)
             self.calls.append((name, handle.value))
+            assert min(m, n, k) > 0
+            assert ldc >= m, "cuBLAS refuses columns that overlap"
             assert (alpha._obj.value, beta._obj.value) == (1.0, 0.0)
             product = np.matmul(read(a, op_a, lda, m, k, dtype), read(b, op_b, ldb, k, n, dtype))
             read(c, 0, ldc, m, n, dtype)[...] = product + self._wrong

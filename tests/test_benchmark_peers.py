@@ -279,37 +279,65 @@ def test_a_contender_whose_library_finds_no_gpu_is_skipped_or_refused_with_the_r
         benchmark_peers.choose(["torch-graphs"], "cuda")
 
 
-def test_the_others_go_on_without_a_contender_that_may_fail(monkeypatch, tmp_path):
-    """Here one has no answer, one fails at once and one in its second turn."""
-    program = """
-import json, sys, time
-turns = {"slow": 0, "broken": 1, "failing": 2}.get(sys.argv[1], 9)
+CONTENDER = """
+import json, os, sys, time
+name, folder = sys.argv[1:3]
+turns = {"slow": 0, "unopened": 1, "broken": 1, "failing": 2}.get(name, 9)
 for turn in range(1 + turns):
     if turn == turns:
-        time.sleep(60 if sys.argv[1] == "slow" else 0)
+        time.sleep(60 if name == "slow" else 0)
         print(json.dumps({"error": "no compiler"}), flush=True)
     else:
+        if turn == 1 and name in ("left", "right"):
+            open(f"{folder}/{name}", "w").close()
+            while len({"left", "right"} & set(os.listdir(folder))) < 2:
+                time.sleep(0.01)
         answer = {"peak_bytes": 2, "pools": [], "seconds": 3.0, "cores": 4.0, "loss": 5.0}
         print(json.dumps(answer if turn else {"base_bytes": 1}), flush=True)
-    if not sys.stdin.readline():
+    if name != "unopened" and not sys.stdin.readline():
         break
 """
+
+
+@pytest.fixture
+def contend(monkeypatch, tmp_path):
+    """Take turns with contenders that do what their names say."""
     (tmp_path / "peers").mkdir()
     (tmp_path / "peers" / "__init__.py").touch()
-    (tmp_path / "peers" / "worker.py").write_text(program)
+    (tmp_path / "peers" / "worker.py").write_text(CONTENDER)
     monkeypatch.setattr(turns, "SCRIPTS", tmp_path)
     settings = {"threads": 1, "repetitions": 2, "patience": 4.0}
-    names = ["first", "slow", "broken", "failing", "last"]
-    found, failed = take_turns(GPU_WORKLOADS["small"], names, tmp_path, **settings, may_fail=set(names[1:4]))
+    return lambda names, **more: take_turns(GPU_WORKLOADS["small"], names, tmp_path, **settings, **more)
+
+
+def test_the_others_go_on_without_a_contender_that_may_fail(contend, monkeypatch):
+    """Here one has no answer, one ends before its first turn, one fails in it and one in its second."""
+    waited = turns.Worker.begin
+
+    def begin(worker):
+        if worker.name == "unopened":
+            worker.process.wait()
+        waited(worker)
+
+    monkeypatch.setattr(turns.Worker, "begin", begin)
+    names = ["first", "slow", "unopened", "broken", "failing", "last"]
+    found, failed = contend(names, may_fail=set(names[1:5]))
     assert list(found) == ["first", "last"]
     assert found["last"]["seconds"] == [3.0, 3.0]
     assert [str(error) for error in failed] == [
         "contender slow had no answer within 4 s, and was ended.",
+        "contender unopened failed: no compiler. Leave it out with --contender.",
         "contender broken failed: no compiler. Leave it out with --contender.",
         "contender failing failed: no compiler. Leave it out with --contender.",
     ]
     with pytest.raises(ContenderError, match="contender broken failed: no compiler"):
-        take_turns(GPU_WORKLOADS["small"], ["first", "broken"], tmp_path, **settings)
+        contend(["first", "broken"])
+
+
+def test_all_contenders_warm_up_at_once_and_no_round_begins_after_the_end(contend):
+    """Each of the two waits for the other in its first turn."""
+    found, _ = contend(["left", "right"], end=0.0)
+    assert [each["seconds"] for each in found.values()] == [[3.0], [3.0]]
 
 
 def test_names_of_the_cpu_are_none_of_the_gpu():

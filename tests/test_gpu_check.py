@@ -84,7 +84,7 @@ def test_every_part_has_a_limit_and_together_they_take_less_than_eight_minutes()
     devices, peers = (" ".join(plan[name].command) for name in ("devices", "peers, wide"))
     assert "benchmark_devices.py --backend cupy:cuda:0 " in devices
     assert "benchmark_peers.py --device gpu " in peers
-    assert " --patience 30 " in peers
+    assert " --patience 30 --limit 40 " in peers  # of 60 seconds
     assert peers.endswith(" --workload wide --data-dir data --out")
     assert devices.endswith(" --data-dir data --out")
 
@@ -189,6 +189,7 @@ def test_graphs_must_have_been_captured_and_once(monkeypatch, known, captured, p
     monkeypatch.setattr(worker, "prepare", prepare_with_graphs)
     found = worker.with_and_without(QUICK)
     assert (found["apart"], found["captured"], found["passed"]) == (0, captured, passed)
+    assert min(found["seconds_of_a_later_epoch"].values()) > 0
     monkeypatch.setattr(worker, "MOST_CAPTURED", 3)
     assert not worker.with_and_without(QUICK)["passed"]
 
@@ -207,13 +208,15 @@ def test_a_training_that_warns_that_there_are_no_graphs_has_not_passed(monkeypat
     assert (of_ours["passed"], of_ours["warnings"]) == (False, ["could not be captured"])
 
 
-def test_the_precision_of_products_is_measured(monkeypatch):
-    monkeypatch.setattr(worker, "PRECISIONS", {"highest": 1e-5})  # NumPy has no other
+def test_the_precision_of_products_is_measured_and_one_that_changes_nothing_has_not_passed(monkeypatch):
+    assert worker.PRECISIONS["highest"][1] <= worker.PRECISIONS["tf32"][0]
+    monkeypatch.setattr(worker, "PRECISIONS", {"highest": (0.0, 1e-5)})  # NumPy has no other
     found = PARTS["precision"](QUICK)
     assert found["passed"]
     assert 0 < found["apart"]["highest"] < 1e-5
-    monkeypatch.setattr(worker, "PRECISIONS", {"highest": 1e-12})
-    assert not PARTS["precision"](QUICK)["passed"]
+    for bounds in ((0.0, 1e-12), (1e-5, 1e-2)):
+        monkeypatch.setattr(worker, "PRECISIONS", {"highest": bounds})
+        assert not PARTS["precision"](QUICK)["passed"]
 
 
 def test_the_device_is_asked_for_its_memory():
@@ -239,9 +242,13 @@ def test_the_suite_is_dealt_to_processes_that_all_must_pass(tmp_path, monkeypatc
     assert min(found["summaries"]).startswith("1 failed")
     (tmp_path / "tests" / "test_1.py").unlink()
     assert PARTS["tests"](QUICK)["passed"]
-    monkeypatch.setattr(worker, "SUITE_SECONDS", 0)
+    left = "import subprocess, time\nsubprocess.Popen(['sleep', '20'])\ndef test(): time.sleep(60)"
+    (tmp_path / "tests" / "test_0.py").write_text(left)
+    monkeypatch.setattr(worker, "SUITE_SECONDS", 2)
+    start = time.perf_counter()
     found = PARTS["tests"](QUICK)
-    assert (found["passed"], found["summaries"]) == (False, ["cut off after 0 s"])
+    assert time.perf_counter() - start < 15, "what a test has left is not waited for"
+    assert (found["passed"], found["summaries"]) == (False, ["cut off after 2 s"])
     monkeypatch.setattr(worker, "find_spec", lambda _: None)
     with pytest.raises(InputError, match="the tests need pytest, not installed here: pip install 'xpmlp"):
         PARTS["tests"](QUICK)

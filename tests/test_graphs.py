@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import operator
 from dataclasses import replace
 from itertools import count
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from devices import Cupy
 
 from xpmlp import (
     SGD,
@@ -367,15 +369,29 @@ class CupysStream:
         self.cupy.log.append(f"{self.name} waits for {event}")
 
     def begin_capture(self):
+        assert self.name == "own", "CuPy refuses to capture the default stream, and one that other streams wait for"
+        assert not self.capturing, "CUDA refuses to begin a capture in another"
         self.capturing = True
         self.cupy.log.append("begin")
 
     def end_capture(self):
+        assert self.capturing, "CUDA refuses to end a capture that was not begun"
         self.capturing = False
         self.cupy.log.append("end")
         if self.cupy.invalid:
             raise RuntimeError("cudaErrorStreamCaptureInvalidated")
-        return SimpleNamespace(launch=lambda: self.cupy.log.append(f"launch on {self.cupy.stream.name}"))
+        return Graph(self.cupy)
+
+
+class Graph:
+    """Stands for cupy.cuda.Graph."""
+
+    def __init__(self, cupy):
+        self.cupy = cupy
+
+    def launch(self):
+        assert not self.cupy.stream.capturing, "a graph that is launched while work is captured becomes a part of it"
+        self.cupy.log.append(f"launch on {self.cupy.stream.name}")
 
 
 class CUDARuntimeError(RuntimeError):
@@ -582,3 +598,33 @@ def test_an_array_of_torch_is_known_and_filled_where_it_lies():
     stream.fill(rows, np.array([2, 0, 1]))
     assert rows.tolist() == [2, 0, 1]
     assert stream.address(rows) == address == (rows.data_ptr(), (3,), (1,), torch.int64)
+
+
+def dotted(stand_in, within=""):
+    """Name what a stand-in's namespaces have, and what its classes can do."""
+    for name, value in vars(stand_in).items():
+        if not name.startswith("_"):
+            yield within + name
+            if isinstance(value, SimpleNamespace | type):
+                yield from dotted(value, f"{within}{name}.")
+
+
+@pytest.mark.parametrize(
+    ("library", "stand_in"),
+    [
+        ("cupy", Cupy().cuda),
+        ("cupy", SimpleNamespace(Stream=CupysStream, Graph=Graph, MemoryPool=Pool, using_allocator=None)),
+        ("torch", fake_torch().cuda),
+    ],
+    ids=["cupy", "cupy's graphs", "torch"],
+)
+def test_a_library_that_is_installed_has_what_stands_for_it(library, stand_in):
+    """No GPU is needed to look."""
+    cuda = pytest.importorskip(library, reason=f"this is about {library}", exc_type=ImportError).cuda
+    lacking = []
+    for name in dotted(stand_in):
+        try:
+            operator.attrgetter(name)(cuda)
+        except AttributeError:
+            lacking.append(name)
+    assert lacking == []

@@ -25,7 +25,8 @@ from xpmlp import (
     initialize,
     train,
 )
-from xpmlp.training import Trainer, steps_per_epoch
+from xpmlp.backends._numpy import NumpyBackend
+from xpmlp.training import Trainer, _loop, steps_per_epoch
 
 N, D, M = 103, 6, 3
 
@@ -149,6 +150,21 @@ def test_each_epoch_synchronises_with_the_host_once(backend_name):
     run(backend, Recipe(Adam(), Constant(0.01), batch_size=10, epochs=4), evaluate=[("a", 1), ("b", 2)])
     checks = [()] * 6  # of X and T of three sets, before the first epoch
     assert reads == checks + [(7,)] * 4  # loss, finite, rate and two pairs of scores
+
+
+def test_what_the_host_can_do_beside_an_epoch_is_done_before_it_waits_for_it(monkeypatch):
+    """A device computes meanwhile: the order of the next epoch, and copies for the record."""
+    log, of_seed, read, copy = [], _loop.generator, Trainer.read, Trainer.copy_layers
+
+    class Order:
+        def __init__(self, *key):
+            self.permutation = lambda n: log.append("order") or of_seed(*key).permutation(n)
+
+    monkeypatch.setattr(_loop, "generator", Order)
+    monkeypatch.setattr(Trainer, "read", lambda *a: log.append("read") or read(*a))
+    monkeypatch.setattr(Trainer, "copy_layers", lambda *a: log.append("copy") or copy(*a))
+    run(NumpyBackend(), Recipe(SGD(), Constant(0.1), epochs=3))
+    assert log == ["order", *["order", "copy", "read"] * 3]
 
 
 def test_initial_weights_and_records_are_not_written_to(backend):

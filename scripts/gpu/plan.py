@@ -23,6 +23,7 @@ __all__ = ["Part", "carry_out", "plan_of"]
 
 SCRIPTS = Path(__file__).resolve().parent.parent
 TOLD = 2000  # characters of the output of a part that failed
+LAST_ROUND = 20  # seconds that are left to contenders for the round under way, and to start Python before
 
 
 @dataclass(frozen=True)
@@ -53,18 +54,22 @@ def plan_of(options: Options) -> dict[str, Part]:
         return Part((sys.executable, str(SCRIPTS / script), *arguments, *data, "--out"), seconds)
 
     place = ":".join(filter(None, (options.backend, options.device)))
-    peers = ("benchmark_peers.py", 60, "--device", "gpu", "--repetitions", "3", "--patience", "30", "--workload")
+
+    def peers(workload: str, seconds: float) -> Part:
+        limits = ("--patience", "30", "--limit", f"{seconds - LAST_ROUND:g}")
+        return benchmark("benchmark_peers.py", seconds, "--device", "gpu", *limits, "--workload", workload)
+
     return {
         "machine": own("machine", 20),
         "report": own("report", 45),
-        "report again": own("report", 20),  # with kernels that are compiled
+        "report again": own("report", 25),  # with kernels that are compiled
         "graphs against eager steps": own("compare", 40),
         "gradients": own("gradients", 20),
         "precision": own("precision", 15),
         "memory": own("memory", 15),
-        "devices": benchmark("benchmark_devices.py", 45, "--backend", place, "--rounds", "3", "--seconds", "0.02"),
-        "peers, small": benchmark(*peers, "small"),
-        "peers, wide": benchmark(*peers, "wide"),
+        "devices": benchmark("benchmark_devices.py", 40, "--backend", place, "--rounds", "3", "--seconds", "0.02"),
+        "peers, small": peers("small", 75),
+        "peers, wide": peers("wide", 60),
         "tests": own("tests", 120),
     }
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from pathlib import Path
 from threading import TIMEOUT_MAX, Timer
@@ -78,10 +79,14 @@ class Worker:
             raise ContenderError(self.name, f"failed: {found['error']}. Leave it out with --contender.")
         return found
 
-    def turn(self) -> dict[str, Any]:
-        """Let it do one repetition."""
-        if self.process.stdin:
+    def begin(self) -> None:
+        """Let it do one repetition; one that has ended already says why by its answer."""
+        with suppress(BrokenPipeError):
             print(file=self.process.stdin, flush=True)
+
+    def turn(self) -> dict[str, Any]:
+        """Let it do one repetition, and wait for its answer."""
+        self.begin()
         return self.answer()
 
 
@@ -106,8 +111,9 @@ def take_turns(
     repetitions: int,
     patience: float = TIMEOUT_MAX,
     may_fail: Collection[str] = (),
+    end: float = math.inf,
 ) -> tuple[dict[str, dict[str, Any]], list[ContenderError]]:
-    """Run a workload with every contender in turn, after a round that only warms up.
+    """Run a workload with every contender in turn, after a round that only warms up, which all of them do at once.
 
     Parameters
     ----------
@@ -123,6 +129,8 @@ def take_turns(
         Seconds that one may take to start, or for a turn.
     may_fail : collection of str
         Contenders without whom the others go on.
+    end : float
+        When no other round begins, by `time.monotonic`; one is measured in any case.
 
     Returns
     -------
@@ -142,16 +150,20 @@ def take_turns(
     with ExitStack() as stack:
         workers = [stack.enter_context(Worker(name, workload, folder, threads, patience)) for name in names]
         found = {worker.name: first for worker, first in _answers(workers, Worker.answer, may_fail, failed)}
-        for turn in range(repetitions + 1):
+        for worker in workers:
+            worker.begin()
+        for worker, answered in _answers(workers, Worker.answer, may_fail, failed):
+            found[worker.name] |= {"peak_bytes": answered["peak_bytes"], "pools": answered["pools"]}
+        time.sleep(PAUSE)
+        for turn in range(1, repetitions + 1):
             for worker, answered in _answers(workers, Worker.turn, may_fail, failed):
                 if sys.stderr.isatty():
                     print(f"\r{workload.name} {turn}/{repetitions}: {worker.name:20}", end="", file=sys.stderr)
                 time.sleep(PAUSE)
-                if not turn:
-                    found[worker.name] |= {"peak_bytes": answered["peak_bytes"], "pools": answered["pools"]}
-                    continue
                 for each, kept in (("seconds", "seconds"), ("cores", "cores"), ("loss", "losses")):
                     found[worker.name].setdefault(kept, []).append(answered[each])
+            if time.monotonic() > end:
+                break
         if sys.stderr.isatty():
             print("\r", end="", file=sys.stderr)
         return {worker.name: found[worker.name] for worker in workers}, failed

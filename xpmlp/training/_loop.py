@@ -169,11 +169,13 @@ def _records(
     if resume is not None:
         start, done = start - resume.seconds, resume.epoch
     epochs = _epochs(X, T, recipe, done, trainer.communicator)
+    chunks = next(epochs)
     for epoch in range(done + 1, recipe.epochs + 1):
         epoch_start = time.perf_counter()
-        examples = _run_chunks(trainer, next(epochs), should_stop, on_step, refilled=isinstance(X, Chunked))
+        examples = _run_chunks(trainer, chunks, should_stop, on_step, refilled=isinstance(X, Chunked))
+        # Before the host waits for the device: what it can do, and ask for, while that computes.
+        chunks, layers, state = next(epochs), trainer.copy_layers(), trainer.copy_state()
         reading = trainer.read(evaluate)
-        layers = trainer.copy_layers()
         now = time.perf_counter()
         if not reading.finite:
             raise _diverged(epoch, reading.rate, record)
@@ -186,7 +188,7 @@ def _records(
             loss=reading.loss / examples,
             scores=reading.scores,
             layers=layers,
-            state=trainer.copy_state(),
+            state=state,
             complete=examples == n,
         )
         yield record
