@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from xpmlp.checks import check_choice
+from xpmlp.elementwise import positives
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,7 +67,7 @@ def relu(xp: Namespace, z: Array) -> Array:
 
 def d_relu(xp: Namespace, z: Array, a: Array) -> Array:  # noqa: ARG001 - as above
     """rect'(z) = 1{z > 0}, so 0 at z = 0 (1.33)."""
-    return xp.astype(a > 0, a.dtype)
+    return positives(xp, a)
 
 
 def leaky_relu(xp: Namespace, z: Array) -> Array:
@@ -76,7 +77,7 @@ def leaky_relu(xp: Namespace, z: Array) -> Array:
 
 def d_leaky_relu(xp: Namespace, z: Array, a: Array) -> Array:  # noqa: ARG001 - as above
     """f'(z) = 1 where z > 0, and 0.01 elsewhere."""
-    return (1.0 - LEAKY_SLOPE) * xp.astype(a > 0, a.dtype) + LEAKY_SLOPE
+    return (1.0 - LEAKY_SLOPE) * positives(xp, a) + LEAKY_SLOPE
 
 
 def elu(xp: Namespace, z: Array) -> Array:
@@ -145,7 +146,7 @@ def d_gelu(xp: Namespace, z: Array, a: Array) -> Array:  # noqa: ARG001 - as abo
 
 def sign(xp: Namespace, x: Array) -> Array:
     """Return 1{x > 0} - 1{x < 0}, so sign(0) = 0 (1.30-1.31); `xp.sign` synchronises on CuPy, for the sake of NaN."""
-    return xp.astype(x > 0, x.dtype) - xp.astype(x < 0, x.dtype)
+    return positives(xp, x) - positives(xp, -x)
 
 
 ACTIVATIONS: dict[str, Activation] = {

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from xpmlp.types import Array, Namespace
 
-__all__ = ["add_scaled", "at_once", "elementwise", "subtract_scaled"]
+__all__ = ["add_scaled", "at_once", "elementwise", "positives", "subtract_scaled"]
 
 Body = TypeVar("Body", bound="Callable[..., Any]")
 
@@ -46,11 +46,11 @@ def at_once(xp: Namespace, body: Body) -> Body:
     return cast("Body", xp.fused(body)) if "fused" in xp.__dict__ else body
 
 
-def add_scaled(xp: Namespace, x: Array, factor: Array | float, y: Array) -> Array:
-    """Return ``x + factor * y``, for a number or a 0-d array: in place where the library can.
+# A namespace may have a function of the same name that does one of these in one pass.
 
-    A namespace may have a function of this name that does it in one pass; so too for `subtract_scaled`.
-    """
+
+def add_scaled(xp: Namespace, x: Array, factor: Array | float, y: Array) -> Array:
+    """Return ``x + factor * y``, for a number or a 0-d array: in place where the library can."""
     if "add_scaled" in xp.__dict__:
         return cast("Array", xp.add_scaled(x, factor, y))
     x += factor * y
@@ -64,3 +64,8 @@ def subtract_scaled(xp: Namespace, x: Array, factor: Array | float, y: Array) ->
     y *= factor
     x -= y
     return x
+
+
+def positives(xp: Namespace, x: Array) -> Array:
+    """Return 1{x > 0}, in the dtype of `x`."""
+    return cast("Array", xp.positives(x) if "positives" in xp.__dict__ else xp.astype(x > 0, x.dtype))

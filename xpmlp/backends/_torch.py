@@ -12,7 +12,7 @@ from xpmlp.backends._base import Backend, Status, device_memory, not_installed, 
 from xpmlp.backends._memory import keep_freed_memory
 from xpmlp.backends._slots import TorchSlot
 from xpmlp.backends._torch_graphs import TorchStream, stream_of
-from xpmlp.backends._torch_shortcuts import with_shortcuts
+from xpmlp.backends._torch_shortcuts import with_cpu_shortcuts, with_shortcuts
 from xpmlp.errors import BackendError
 from xpmlp.wording import counted
 
@@ -53,7 +53,8 @@ class TorchBackend(Backend):
 
         self._torch = torch
         on_cpu = self.device_name == "cpu"
-        self.xp = with_shortcuts(torch, array_api_compat.torch) if on_cpu else array_api_compat.torch
+        xp = with_shortcuts(torch, array_api_compat.torch)
+        self.xp = with_cpu_shortcuts(torch, xp) if on_cpu else xp
         self._capturer = stream_of(torch, self.device) if self.graphs and self._on_cuda else None
 
     @classmethod

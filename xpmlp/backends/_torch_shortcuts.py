@@ -1,4 +1,4 @@
-"""Functions of torch on the CPU by a faster way: what each saves is in docs/performance.md."""
+"""Functions of torch by a faster way, most of them on the CPU: what each saves is in docs/performance.md."""
 
 from __future__ import annotations
 
@@ -13,11 +13,23 @@ if TYPE_CHECKING:
 
     from xpmlp.types import Array, Namespace
 
-__all__ = ["with_shortcuts"]
+__all__ = ["with_cpu_shortcuts", "with_shortcuts"]
 
 
 def with_shortcuts(torch: ModuleType, standard: Namespace) -> Namespace:
-    """Return torch's functions as the standard has them, some of them by a faster way.
+    """Return torch's functions as the standard has them, but that `take` takes no negative numbers.
+
+    For these, which nobody takes here, array-api-compat has three operations more.
+    """
+
+    def take(x: Array, indices: Array, /, *, axis: int) -> Array:
+        return torch.index_select(x, axis, indices)
+
+    return replacing(standard, take=take)
+
+
+def with_cpu_shortcuts(torch: ModuleType, standard: Namespace) -> Namespace:
+    """Return torch's functions as the standard has them, some of them by a way that is faster on a CPU.
 
     In work by elements, as `xpmlp.elementwise` marks it, an array of zeros is one zero that is seen as many: none is
     filled, and nobody writes to it there.
@@ -45,10 +57,14 @@ def with_shortcuts(torch: ModuleType, standard: Namespace) -> Namespace:
     def subtract_scaled(x: Array, factor: Array | float, y: Array) -> Array:
         return x.addcmul_(y, factor, value=-1) if isinstance(factor, torch.Tensor) else x.sub_(y, alpha=factor)
 
+    def positives(x: Array) -> Array:
+        return torch.gt(x, 0, out=torch.empty_like(x))  # truth values would be compared one by one
+
     within = replacing(
         standard,
         add_scaled=add_scaled,
         astype=astype,
+        positives=positives,
         subtract_scaled=subtract_scaled,
         zeros_like=lambda x: zero(x.dtype).expand(x.shape),
     )
