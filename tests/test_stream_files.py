@@ -65,6 +65,9 @@ def zarr_group(path, X, y, version=3, rows=50):
 KINDS = {
     "pair": lambda folder, X, y: folder(X=X, y=y),
     "shards": lambda folder, X, y: folder(X_0=X[:7], y_0=y[:7], X_1=X[7:200], y_1=y[7:200], X_2=X[200:], y_2=y[200:]),
+    "shards without rows": lambda folder, X, y: folder(
+        X_0=X[:0], y_0=y[:0], X_1=X[:7], y_1=y[:7], X_2=X[:0], y_2=y[:0], X_3=X[7:], y_3=y[7:], X_4=X[:0], y_4=y[:0]
+    ),
     "hdf5": lambda folder, X, y: hdf5(folder().parent / "data.h5", X, y),
     "hdf5 compressed": lambda folder, X, y: hdf5(
         folder().parent / "data.hdf5", X, y, chunks=(40, *X.shape[1:]), compression="gzip"
