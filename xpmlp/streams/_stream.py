@@ -89,7 +89,9 @@ class Stream(Chunked):
         """
         rows = self._rows_of(self._chunk_bytes, self._dtype)
         rows = max(1, rows // batch_size) * batch_size
-        memories = self._kept.pop(rows, None) or self._memories(rows)
+        memories = self._kept.pop(rows, None)
+        self._kept.clear()  # of other sizes
+        memories = memories or self._memories(rows)
         yield from self._read(shuffled(self._part.blocks, rows, seed, epoch), rows, memories)
         self._kept = {rows: memories}  # not where the epoch was left: work on it may still be under way
 
