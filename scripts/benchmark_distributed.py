@@ -26,10 +26,12 @@ import typer
 
 from benchmark_devices import processor
 from commands import run_script
+from pages import DOCS, fill
 from scaling.model import ASSUMED, Step, fit_compute, fit_link
 from scaling.worker import NETWORKS
 from xpmlp import InputError, XpmlpError, __version__
 from xpmlp.files import check_place, write_whole
+from xpmlp.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,6 +40,7 @@ BATCHES = (64, 256, 1024)
 WEAK = 256  # examples for each rank
 PREDICTED = (8, 64, 512)
 WORKER = Path(__file__).parent / "scaling" / "worker.py"
+PAGE = DOCS / "scaling.md"
 SECONDS = 600  # that a job may take
 
 
@@ -51,12 +54,12 @@ def main(
     seconds: Annotated[float, typer.Option(help="Of one measurement, about.")] = 0.5,
     out: Annotated[Path | None, typer.Option(help="A .json file to write.")] = None,
     page: Annotated[
-        Path | None, typer.Option(help="Print the tables of docs/scaling.md from this .json file; measure nothing.")
+        Path | None, typer.Option(help="Write the tables of docs/scaling.md from this .json file; measure nothing.")
     ] = None,
 ) -> None:
-    """Measure, or print what was measured."""
+    """Measure, or write what was measured into the page."""
     if page is not None:
-        print("\n".join(tables(json.loads(page.read_text(encoding="utf-8")))))
+        fill(PAGE, tables(json.loads(page.read_text(encoding="utf-8"))))
         return
     if out is not None:
         check_place(out, (".json",))
@@ -134,7 +137,7 @@ def tables(report: dict[str, Any]) -> Iterator[str]:
     steps = {(s["network"], s["ranks"], s["shared"], s["batch"]): s for s in report["steps"]}
     machine = report["machine"]
     yield f"Measured on {machine['cores']} cores of {machine['processor']}, {machine['mpi']}, float32, a thread a rank;"
-    yield f"medians of {report['rounds']} jobs."
+    yield f"medians of {counted(report['rounds'], 'job')}."
     yield ""
     yield "| network | ranks | examples of a step | ms a step | speed-up | efficiency | in communication |"
     yield "| --- | ---: | ---: | ---: | ---: | ---: | ---: |"

@@ -7,6 +7,7 @@ process of its own, in turns. The first turn only warms up, and brings the files
     python scripts/benchmark_streams.py /tmp/20GB --gigabytes 20 --limit-mib 1024 --out 20GB.json
     python scripts/benchmark_streams.py /tmp/1GB --gigabytes 1 --memory --epochs 3 --rounds 5 --out 1GB.json
     python scripts/benchmark_streams.py /tmp/floats --gigabytes 1 --dtype float32 --memory --epochs 3 --rounds 5
+    python scripts/benchmark_streams.py --page benchmarks/streams-20GB.json --page benchmarks/streams-floats.json
 """
 
 from __future__ import annotations
@@ -20,25 +21,30 @@ import subprocess
 import sys
 import time
 from datetime import datetime
-from pathlib import Path  # noqa: TC003 - typer reads annotations at run time
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import typer
 
 from benchmark_devices import processor
 from commands import run_script
+from pages import DOCS, fill
 from peers.turns import PAUSE, environment
 from streaming.made_up import FEATURES, write
 from xpmlp import InputError, XpmlpError, __version__
 from xpmlp.files import check_place, write_whole
 from xpmlp.streams import CHUNK_BYTES
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 MIB = 2**20
+PAGE = DOCS / "streams.md"
 
 
 def main(
-    folder: Annotated[Path, typer.Argument(help="Where the data are, or are to be written.")],
+    folder: Annotated[Path | None, typer.Argument(help="Where the data are, or are to be written.")] = None,
     gigabytes: Annotated[float, typer.Option(help="Of examples.", min=0)] = 1.0,
     dtype: Annotated[str, typer.Option(help="uint8 or float32.")] = "uint8",
     rounds: Annotated[int, typer.Option(help="Trainings of each kind, after one that warms up; 0: it counts.")] = 0,
@@ -49,10 +55,18 @@ def main(
     limit_mib: Annotated[float | None, typer.Option(help="Resident memory; above it, exit code 1.")] = None,
     least_share: Annotated[float | None, typer.Option(help="Of the speed from memory; below it, exit code 1.")] = None,
     out: Annotated[Path | None, typer.Option(help="A .json file to write.")] = None,
+    page: Annotated[
+        list[Path] | None, typer.Option(help="Write the table of docs/streams.md from .json files; measure nothing.")
+    ] = None,
     *,
     memory: Annotated[bool, typer.Option("--memory", help="Train from memory too.")] = False,
 ) -> None:
-    """Write the data, train in turns, and say what was found."""
+    """Write the data, train in turns, and say what was found; or write it into the page."""
+    if page:
+        fill(PAGE, table([json.loads(path.read_text(encoding="utf-8")) for path in page]))
+        return
+    if folder is None:
+        raise InputError("name the folder where the data are, or are to be written.")
     if dtype not in {"uint8", "float32"}:
         raise InputError(f"--dtype is {dtype!r}, but must be uint8 or float32.")
     if out is not None:
@@ -69,7 +83,7 @@ def main(
                 turns[kind].append(answer)
     found = {
         "benchmark": "streams",
-        "command": shlex.join(["python", "scripts/benchmark_streams.py", *sys.argv[1:]]),
+        "command": shlex.join(["python", "scripts/benchmark_streams.py", *map(without_place, sys.argv[1:])]),
         "started": datetime.now().astimezone().isoformat(timespec="seconds"),
         "machine": {
             "system": platform.platform(),
@@ -140,6 +154,28 @@ def summary(turns: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
     if "memory" in found:
         found["share_of_speed"] = found["memory"]["seconds"] / found["stream"]["seconds"]
     return found
+
+
+def table(reports: list[dict[str, Any]]) -> Iterator[str]:
+    """Write what was measured in Markdown, a row for each report."""
+    machine = reports[0]["machine"]
+    yield f"Measured on {machine['cores']} cores of {machine['processor']}, NumPy {machine['numpy']}; medians."
+    yield ""
+    yield "| data | threads | from disk, s | from memory, s | share | resident, MiB | above that without data |"
+    yield "| --- | ---: | ---: | ---: | ---: | ---: | ---: |"
+    for report in reports:
+        data, found = report["data"], report["summary"]
+        stream = found["stream"]
+        cells = [f"{data['bytes'] / 1e9:.1f} GB of {data['dtype']}", f"{report['threads']}", f"{stream['seconds']:.2f}"]
+        in_memory = "memory" in found
+        cells += [f"{found['memory']['seconds']:.2f}", f"{found['share_of_speed']:.0%}"] if in_memory else ["", ""]
+        cells += [f"{stream['peak_mib']:.0f}", f"{stream['above_base_mib']:.0f}"]
+        yield f"| {' | '.join(cells)} |"
+
+
+def without_place(argument: str) -> str:
+    """Leave a file or folder its name alone where it was given with all of its path, which says nothing elsewhere."""
+    return Path(argument).name if Path(argument).is_absolute() else argument
 
 
 def check(found: dict[str, Any], limit_mib: float | None, least_share: float | None) -> None:

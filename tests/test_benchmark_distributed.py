@@ -9,12 +9,32 @@ from pathlib import Path
 import pytest
 
 from benchmark_distributed import main, tables
+from pages import DOCS, fill, shown
 from scaling.model import ASSUMED, Compute, Link, Step, fit_compute, fit_link
 from xpmlp import InputError
 
 ROOT = Path(__file__).parent.parent
 MEASURED = ROOT / "benchmarks" / "distributed-cpu-2-cores.json"
-PAGE = (ROOT / "docs" / "scaling.md").read_text(encoding="utf-8")
+PAGE = DOCS / "scaling.md"
+
+REPORT = {
+    "machine": {"cores": 2, "processor": "a processor", "mpi": "an MPI"},
+    "rounds": 1,
+    "networks": {"784-50-10": 159_044},
+    "steps": [
+        {
+            "network": "784-50-10",
+            "ranks": ranks,
+            "shared": shared,
+            "batch": batch,
+            "seconds": 1e-6 * batch / ranks + 1e-4,
+        }
+        | {"communication": 0.1 * shared}
+        for ranks, shared in ((1, False), (1, True), (2, True))
+        for batch in (64, 256, 512, 1024)
+    ],
+    "sums": [{"ranks": 2, "bytes": size, "seconds": 1e-5 + size / 1e9} for size in (8, 1000, 10**6)],
+}
 
 STEP = Step(Compute(1e-3, 1e-5), Link(1e-5, 1e9), 10**6)
 
@@ -74,10 +94,17 @@ def test_numbers_of_ranks_without_one_are_refused():
 
 
 def test_the_page_has_the_tables_of_what_was_measured():
-    begin, end = "<!-- measured -->\n", "\n<!-- end -->"
-    assert PAGE.count(begin) == PAGE.count(end) == 1
-    shown = PAGE.partition(begin)[2].partition(end)[0]
-    if MEASURED.exists():
-        assert shown.splitlines() == list(tables(json.loads(MEASURED.read_text(encoding="utf-8"))))
-    else:
-        assert shown == "Not measured yet."
+    measured = MEASURED.exists() and list(tables(json.loads(MEASURED.read_text(encoding="utf-8"))))
+    assert shown(PAGE) == (measured or ["Not measured yet."])
+
+
+def test_the_tables_are_written_into_their_place_of_the_page_and_nothing_else_is(tmp_path, monkeypatch):
+    page, found = tmp_path / "scaling.md", tmp_path / "found.json"
+    page.write_bytes(PAGE.read_bytes())
+    found.write_text(json.dumps(REPORT))
+    monkeypatch.setattr("benchmark_distributed.PAGE", page)
+    for _ in range(2):
+        main(page=found)
+        assert shown(page) == list(tables(REPORT))
+    fill(page, shown(PAGE))
+    assert page.read_bytes() == PAGE.read_bytes()

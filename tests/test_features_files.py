@@ -82,5 +82,5 @@ def test_npz_files_with_other_features_than_the_models_are_refused(X, message, s
 
 
 def test_files_of_another_kind_are_refused_for_prediction(write):
-    with pytest.raises(InputError, match=r"give a file \.csv or \.npz"):
+    with pytest.raises(InputError, match=r"is neither \.csv nor \.npz, .* write X by numpy\.savez"):
         read_features(write(TABLE, "data.tsv"), n_features=2)

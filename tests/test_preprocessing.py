@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from xpmlp.errors import InputError
-from xpmlp.preprocessing import SCALINGS, Scaling, encode
+from xpmlp.preprocessing import CACHED_BYTES, SCALINGS, Scaling, encode
 
 X = np.array([[0.0, 10.0, 5.0], [2.0, -30.0, 5.0], [4.0, 20.0, 5.0], [6.0, 0.0, 5.0]])
 
@@ -98,6 +98,21 @@ def test_float64_features_far_from_zero_keep_their_digits_when_scaled_in_float32
     seconds = 1.7e9 + np.arange(4.0)[:, None]
     scaled = Scaling.fit("standard", seconds).apply(seconds, "float32")
     np.testing.assert_allclose(scaled[:, 0], np.array([-3, -1, 1, 3]) / np.sqrt(5), rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float16, np.float32, np.float64, np.longdouble])
+@pytest.mark.parametrize("kind", SCALINGS)
+def test_many_rows_are_scaled_to_the_bits_of_the_formula_into_an_array_that_is_given(rng, kind, dtype):
+    """Of "standard" in float64, which is rounded once; of the others in the dtype of the result."""
+    many = (200 * rng.random((CACHED_BYTES // 24 + 3, 3))).astype(dtype)
+    scaling, out = Scaling.fit(kind, many), np.empty(many.shape, np.float32)
+    assert scaling.apply(many, out=out) is out
+    if kind == "standard":
+        expected = ((many - scaling.shift) * scaling.scale).astype(np.float32)
+    else:
+        expected = many.astype(np.float32) * scaling.scale.astype(np.float32)
+    np.testing.assert_array_equal(out, expected)
+    np.testing.assert_array_equal(scaling.apply(many, "float32"), expected, strict=True)
 
 
 def test_an_unknown_scaling_lists_the_known_ones():

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 import benchmark_streams
+from pages import DOCS, shown
 from streaming.made_up import write
-from xpmlp import XpmlpError
+from xpmlp import InputError, XpmlpError
 from xpmlp.checkpoints import load_checkpoint
 from xpmlp.cli import main
 from xpmlp.experiments import prepare
@@ -23,6 +24,7 @@ from xpmlp.streams._ahead import READER
 
 QUICK = ("--hidden", "8", "--epochs", "3", "--quiet")
 N = 2000
+BENCHMARKS = DOCS.parent / "benchmarks"
 
 
 @pytest.fixture
@@ -218,7 +220,7 @@ def test_resident_memory_stays_below_two_chunks_and_128_mib(tmp_path):
     assert chunk == 12, "of both trainings"
 
 
-def test_the_benchmark_trains_from_disk_and_from_memory_to_the_same_loss(tmp_path):
+def test_the_benchmark_trains_from_disk_and_from_memory_to_the_same_loss_and_fills_its_page(tmp_path, monkeypatch):
     out = tmp_path / "found.json"
     benchmark_streams.main(tmp_path / "data", 0.01, threads=1, chunk_mib=4.0, out=out, memory=True)
     found = json.loads(out.read_text())
@@ -231,3 +233,28 @@ def test_the_benchmark_trains_from_disk_and_from_memory_to_the_same_loss(tmp_pat
     with pytest.raises(XpmlpError, match="share of the speed from memory is below 1000"):
         benchmark_streams.check(summary, None, 1000.0)
     benchmark_streams.check(summary, 4096.0, 1e-3)
+
+    page = tmp_path / "streams.md"
+    page.write_bytes(benchmark_streams.PAGE.read_bytes())
+    monkeypatch.setattr(benchmark_streams, "PAGE", page)
+    benchmark_streams.main(page=[out, out])
+    *_, row, again = shown(page)
+    assert row == again
+    share, peak = summary["share_of_speed"], summary["stream"]["peak_mib"]
+    assert row.startswith("| 0.0 GB of uint8 | 1 |")
+    assert f"| {share:.0%} | {peak:.0f} |" in row
+    with pytest.raises(InputError, match="name the folder where the data are"):
+        benchmark_streams.main()
+
+
+def test_the_page_has_the_table_of_what_was_measured():
+    found = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(BENCHMARKS.glob("streams-*.json"))]
+    assert shown(DOCS / "streams.md") == (list(benchmark_streams.table(found)) if found else ["Not measured yet."])
+
+
+def test_the_command_that_is_kept_names_no_place_of_a_machine():
+    assert [benchmark_streams.without_place(word) for word in ("/tmp/20GB", "--out", "out/a.json")] == [  # noqa: S108 - nothing is written there
+        "20GB",
+        "--out",
+        "out/a.json",
+    ]

@@ -65,6 +65,9 @@ def zarr_group(path, X, y, version=3, rows=50):
 KINDS = {
     "pair": lambda folder, X, y: folder(X=X, y=y),
     "shards": lambda folder, X, y: folder(X_0=X[:7], y_0=y[:7], X_1=X[7:200], y_1=y[7:200], X_2=X[200:], y_2=y[200:]),
+    "shards without rows": lambda folder, X, y: folder(
+        X_0=X[:0], y_0=y[:0], X_1=X[:7], y_1=y[:7], X_2=X[:0], y_2=y[:0], X_3=X[7:], y_3=y[7:], X_4=X[:0], y_4=y[:0]
+    ),
     "hdf5": lambda folder, X, y: hdf5(folder().parent / "data.h5", X, y),
     "hdf5 compressed": lambda folder, X, y: hdf5(
         folder().parent / "data.hdf5", X, y, chunks=(40, *X.shape[1:]), compression="gzip"
@@ -137,7 +140,7 @@ def test_the_ends_of_a_block_that_is_stored_as_one_are_read_at_once(tmp_path, mo
         ({}, r"holds neither X\.npy and y\.npy nor shards"),
         ({"X": examples()}, r"holds X\.npy, but no y\.npy"),
         ({"X": examples(), "y": labels(), "y_2": labels()}, r"holds y-2\.npy, but no X-2\.npy"),
-        ({"X": examples(), "y": labels(), "X_2": examples(), "y_2": labels()}, r"holds both X\.npy and shards"),
+        ({"X": examples(), "y": labels(), "X_2": examples(), "y_2": labels()}, r"such as X-2\.npy: keep"),
         ({"X": examples(), "y": labels(299)}, r"must be of one length"),
         ({"X_1": examples(9), "y_1": labels(8), "X_2": examples(8), "y_2": labels(9)}, r"X-1\.npy .* of one length"),
         ({"X_1": examples(), "y_1": labels(), "X_2": examples()[:, :1], "y_2": labels()}, "all must be alike"),

@@ -352,6 +352,34 @@ def test_a_chunk_holds_what_it_may_take_and_one_minibatch_at_least():
         assert T.shape == (X.shape[0], M)
 
 
+def places(chunks):
+    return {examples.ctypes.data for examples, *_ in chunks}
+
+
+def test_the_next_epoch_is_read_into_the_memory_of_the_one_before_and_no_other_is():
+    """Its pages are there, and a graph knows it again; but not while it is in use, nor where an epoch was left."""
+    backend = open_backend("numpy", "float32")
+    stream, *_ = stream_of(backend, chunk_bytes=10_000)
+    first = places(stream.shuffled(0, 1, 32))
+    assert len(first) == 2
+    assert places(stream.shuffled(0, 2, 32)) == first
+    with closing(stream.shuffled(0, 3, 32)) as chunks:
+        assert {next(chunks)[0].ctypes.data} < first
+        assert not places(stream.shuffled(0, 3, 32)) & first
+    kept = places(stream.shuffled(0, 4, 32))
+    assert not kept & first
+    with closing(stream.shuffled(0, 5, 300)) as chunks:
+        assert len(next(chunks)[2]) == 300
+        assert not stream._kept, "that of other sizes is given up before"
+
+
+def test_what_is_scored_at_once_takes_a_quarter_of_a_chunk():
+    """The two chunks that are trained on are kept meanwhile."""
+    backend = open_backend("numpy", "float32")
+    stream, *_ = stream_of(backend, chunk_bytes=4 * 5200)  # 52 bytes an example
+    assert [X.shape[0] for X, _ in stream.in_order()] == [100] * 10 + [3]
+
+
 @pytest.mark.parametrize(
     ("value", "label", "message"),
     [
@@ -360,7 +388,6 @@ def test_a_chunk_holds_what_it_may_take_and_one_minibatch_at_least():
         (1.0, 9, "labels that the training data do not: 9 .*first at row 700"),
     ],
 )
-@pytest.mark.filterwarnings("ignore:overflow encountered in cast")
 def test_what_cannot_be_learnt_from_is_named_with_its_row_and_leaves_no_thread(value, label, message):
     backend = open_backend("numpy", "float32")
     X, y = made(np.float64)

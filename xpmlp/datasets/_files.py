@@ -141,7 +141,8 @@ def read_features(path: str | Path, *, n_features: int, feature_names: Sequence[
         if names and wanted:
             X = X[:, _by_name(path, names, wanted)]
     else:
-        raise InputError(f"{path} is of a kind that xpmlp does not read: give a file {' or '.join(SUFFIXES)}.")
+        kinds = " nor ".join(SUFFIXES)
+        raise InputError(f"{path} is neither {kinds}, from which predictions are read: write X by numpy.savez.")
     check_features(X, f"X of {path}", wanted or None)
     _check_count(path, X.shape[1], n_features)
     return X

@@ -75,7 +75,8 @@ def _folder(path: Path) -> Source:
     if not files:
         raise InputError(f"{path} holds neither X.npy and y.npy nor shards of them, X-0000.npy and y-0000.npy.")
     if None in shards["X"] and len(shards["X"]) > 1:
-        raise InputError(f"{path} holds both X.npy and shards of it, such as X{shards['X'][1]}.npy: keep one of them.")
+        shard = next(filter(None, shards["X"]))
+        raise InputError(f"{path} holds both X.npy and shards of it, such as X{shard}.npy: keep one of them.")
     for letter, other in ("Xy", "yX"):
         for shard in shards[letter]:
             if shard not in shards[other]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import os
+from bisect import bisect_left, bisect_right
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -138,16 +140,15 @@ class JoinedRows:
 
     def __init__(self, parts: Sequence[NpyRows]) -> None:
         self._parts = parts
-        self._starts = np.cumsum([0, *(part.shape[0] for part in parts)])
-        self.shape = (int(self._starts[-1]), *parts[0].shape[1:])
+        self._starts = [0, *accumulate(part.shape[0] for part in parts)]
+        self.shape = (self._starts[-1], *parts[0].shape[1:])
         self.dtype = max((part.dtype for part in parts), key=lambda dtype: dtype.itemsize)
 
     def read(self, start: int, stop: int, out: np.ndarray | None = None) -> np.ndarray:
         """Read rows, of one array or across several."""
-        first, last = np.searchsorted(self._starts, [start, stop - 1], side="right") - 1
         pieces = []
-        for number in range(first, last + 1):
-            begin, end = self._starts[number : number + 2].tolist()
+        for number in range(bisect_right(self._starts, start) - 1, bisect_left(self._starts, stop)):
+            begin, end = self._starts[number : number + 2]
             piece = slice(max(start, begin), min(stop, end))
             place = None if out is None else out[piece.start - start : piece.stop - start]
             pieces.append(self._parts[number].read(piece.start - begin, piece.stop - begin, place))

@@ -27,6 +27,7 @@ __all__ = ["CHUNK_BYTES", "Stream"]
 
 CHUNK_BYTES = 2**27  # of a chunk as it is laid out; two of them are in memory
 CHUNKS = 2  # one that is trained on, and one that is read
+SCORED_SHARE = 4  # of a chunk, that is scored at once at most: the two to train on are kept meanwhile
 
 
 class _Memory(NamedTuple):
@@ -76,6 +77,7 @@ class Stream(Chunked):
         self._dtype = stored if self._as_stored else self._float
         self._in_place = self._as_stored or (stored == self._float and scaling.is_identity)
         self._scale = backend.asarray(scaling.factors) if self._as_stored else None
+        self._kept: dict[int, list[_Memory]] = {}
 
     def shuffled(self, seed: int, epoch: int, batch_size: int) -> Generator[tuple[Array | Scaled, Array, np.ndarray]]:
         """Give the chunks of an epoch, as `Chunked` has it; `xpmlp.streams._blocks.shuffled` says in what order.
@@ -85,37 +87,49 @@ class Stream(Chunked):
         InputError
             For what cannot be read, NaN and infinite values, and labels that are not among the classes.
         """
-        rows = self._rows_of(self.shape[1] * self._dtype.itemsize)
+        rows = self._rows_of(self._chunk_bytes, self._dtype)
         rows = max(1, rows // batch_size) * batch_size
-        return self._read(shuffled(self._part.blocks, rows, seed, epoch), rows)
+        memories = self._kept.pop(rows, None)
+        self._kept.clear()  # of other sizes
+        memories = memories or self._memories(rows)
+        yield from self._read(shuffled(self._part.blocks, rows, seed, epoch), rows, memories)
+        self._kept = {rows: memories}  # not where the epoch was left: work on it may still be under way
 
     def in_order(self) -> Generator[tuple[Array | Scaled, Array]]:
         """Give chunks of as many examples as are scored at once, as `Chunked` has it; raises as `shuffled`."""
-        rows = min(self._rows_of(self.shape[1] * self._float.itemsize), ROWS_AT_A_TIME)
+        rows = min(self._rows_of(self._chunk_bytes // SCORED_SHARE, self._float), ROWS_AT_A_TIME)
         in_place = (Chunk(segments, np.empty(0)) for segments in cut(self._part.blocks, rows))
-        with closing(self._read(in_place, rows)) as chunks:
+        with closing(self._read(in_place, rows, self._memories(rows))) as chunks:
             for X, T, _ in chunks:
                 yield X, T
 
-    def _rows_of(self, example_bytes: int) -> int:
-        """Return how many examples a chunk may have: their targets and two copies of their order count too."""
-        return max(1, self._chunk_bytes // (example_bytes + self.n_outputs * self._float.itemsize + 16))
+    def _rows_of(self, size: int, dtype: np.dtype) -> int:
+        """Return how many examples take so many bytes: their targets and two copies of their order count too."""
+        example = self.shape[1] * dtype.itemsize + self.n_outputs * self._float.itemsize + 16
+        return max(1, size // example)
 
-    def _read(self, chunks: Iterable[Chunk], rows: int) -> Generator[tuple[Array | Scaled, Array, np.ndarray]]:
-        rows, (n, d), m = min(rows, self.shape[0]), self.shape, self.n_outputs
-        backend = self.backend
+    def _memories(self, rows: int) -> list[_Memory]:
+        n, d = self.shape
+        shape = min(rows, n), d
+        with self.backend.within_memory(self._what(rows)):
+            return [
+                _Memory(
+                    self.backend.slot(shape, self._dtype), self.backend.slot((shape[0], self.n_outputs), self._float)
+                )
+                for _ in range(min(CHUNKS, -(-n // shape[0])))
+            ]
 
+    def _what(self, rows: int) -> str:
+        return f"chunks of {min(rows, self.shape[0]):,} examples of {self.shape[1]:,} features"
+
+    def _read(
+        self, chunks: Iterable[Chunk], rows: int, memories: list[_Memory]
+    ) -> Generator[tuple[Array | Scaled, Array, np.ndarray]]:
         def lay_out(memory: _Memory, chunk: Chunk) -> tuple[Array | Scaled, Array, np.ndarray]:
-            with backend.within_memory(what):
+            with self.backend.within_memory(self._what(rows)):
                 return self._lay_out(memory, chunk)
 
-        what = f"chunks of {rows:,} examples of {d:,} features"
-        with backend.within_memory(what):
-            memories = [
-                _Memory(backend.slot((rows, d), self._dtype), backend.slot((rows, m), self._float))
-                for _ in range(min(CHUNKS, -(-n // rows)))
-            ]
-        yield from read_ahead(lay_out, chunks, memories)
+        return read_ahead(lay_out, chunks, memories)
 
     def _lay_out(self, memory: _Memory, chunk: Chunk) -> tuple[Array | Scaled, Array, np.ndarray]:
         """Read the rows of a chunk into memory: what a thread of its own does."""
@@ -126,7 +140,8 @@ class Stream(Chunked):
             if self._in_place:
                 source.examples(begin, end, X)
             else:
-                X[...] = self._scaling.apply(source.examples(begin, end), self.backend.dtype)
+                with np.errstate(over="ignore", invalid="ignore"):  # the check that follows says more
+                    self._scaling.apply(source.examples(begin, end), out=X)
             check_features(X, f"X of {source.name}", first_row=begin)
             y = source.labels(begin, end)
             memory.T.host[start:stop] = encode(y, self._classes, f"y of {source.name}", first_row=begin)
