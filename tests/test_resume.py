@@ -212,8 +212,14 @@ def cli(monkeypatch, tmp_path):
     return run
 
 
-def test_a_run_that_ends_between_its_last_checkpoint_and_its_model_is_only_saved(cli, tmp_path, monkeypatch):
-    quick = ("--epochs", "3", "--hidden", "4", "--quiet")
+EARLY = ("--epochs", "9", "--patience", "4", "--min-delta", "9")  # the first epoch is the best, the fifth the last
+
+
+@pytest.mark.parametrize(("length", "last"), [(("--epochs", "3"), 3), (EARLY, 5)])
+def test_a_run_that_ends_between_its_last_checkpoint_and_its_model_is_only_saved(
+    cli, tmp_path, monkeypatch, length, last
+):
+    quick = (*length, "--hidden", "4", "--quiet")
     assert cli("train", "circles", "--out", "whole", *quick) == 0
 
     def end(*_):
@@ -222,11 +228,12 @@ def test_a_run_that_ends_between_its_last_checkpoint_and_its_model_is_only_saved
     with monkeypatch.context() as patched:
         patched.setattr("xpmlp.cli._train._save", end)
         assert cli("train", "circles", "--out", "run", *quick) == 9
-    assert load_checkpoint(tmp_path / "run" / "checkpoint.safetensors").resumption.epoch == 3
+    assert load_checkpoint(tmp_path / "run" / "checkpoint.safetensors").resumption.epoch == last
     assert cli("train", "--resume", "run", "--quiet") == 0
     one, other = tmp_path / "run", tmp_path / "whole"
     assert (one / "model.safetensors").read_bytes() == (other / "model.safetensors").read_bytes()
     assert rows_of(one) == rows_of(other)
+    assert len(rows_of(one)) == last
     assert not list(one.glob("*checkpoint*"))
 
 
@@ -241,9 +248,12 @@ def test_a_resumed_run_that_diverges_at_once_keeps_the_weights_of_its_checkpoint
 
 
 @pytest.mark.parametrize("rarely", [("--checkpoint-seconds", "1000"), ("--checkpoint-every", "7")])
-def test_a_run_that_is_told_to_end_leaves_a_checkpoint_of_its_last_whole_epoch(cli, tmp_path, monkeypatch, rarely):
+@pytest.mark.parametrize("length", [("--epochs", "6"), EARLY])
+def test_a_run_that_is_told_to_end_leaves_a_checkpoint_of_its_last_whole_epoch(
+    cli, tmp_path, monkeypatch, rarely, length
+):
     """Wherever in an epoch that is, and however rarely checkpoints are written; 12 steps are an epoch."""
-    quick = ("--epochs", "6", "--hidden", "4", "--optimizer", "adam", "--dropout", "0.2", "--quiet")
+    quick = (*length, "--hidden", "4", "--optimizer", "adam", "--dropout", "0.2", "--quiet")
     assert cli("train", "circles", "--out", "whole", *quick) == 0
     asked = count(1)
 
