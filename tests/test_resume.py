@@ -15,8 +15,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from xpmlp import InputError
 from xpmlp.checkpoints import load_checkpoint, load_model
 from xpmlp.cli import main
+from xpmlp.runs import RunFolder
 
 
 def command(*arguments):
@@ -135,9 +137,9 @@ def test_a_full_disk_ends_the_run_and_leaves_the_last_good_checkpoint(tmp_path):
     arguments = " ".join(command("train", "circles", "--out", "run", "--epochs", "60", "--hidden", "8"))
     limited = ["bash", "-c", f"ulimit -f 12; exec {arguments}"]
     done = subprocess.run(limited, cwd=tmp_path, capture_output=True, text=True, check=False)  # noqa: S603 - as above
-    assert done.returncode in {1, 2}
-    assert "cannot be written" in done.stderr
-    assert "Traceback" not in done.stderr
+    assert done.returncode == 2
+    assert "next-checkpoint.safetensors cannot be written: File too large." in done.stderr
+    assert done.stderr.endswith("go on with `xpmlp train --resume run`.\n")
     checkpoint = load_checkpoint(tmp_path / "run" / "checkpoint.safetensors")
     assert 10 < checkpoint.resumption.epoch < 60
     assert xpmlp(tmp_path, "train", "--resume", "run").returncode == 0
@@ -235,6 +237,27 @@ def test_a_run_that_ends_between_its_last_checkpoint_and_its_model_is_only_saved
     assert rows_of(one) == rows_of(other)
     assert len(rows_of(one)) == last
     assert not list(one.glob("*checkpoint*"))
+
+
+def test_a_row_that_finds_no_room_ends_the_run_with_a_checkpoint_of_its_epoch(cli, tmp_path, monkeypatch, capsys):
+    quick = ("--epochs", "6", "--hidden", "4", "--quiet")
+    assert cli("train", "circles", "--out", "whole", *quick) == 0
+    add = RunFolder.add
+
+    def add_three(self, record):
+        if record.epoch > 3:
+            raise InputError("metrics.csv cannot be written: No space left on device.")
+        add(self, record)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(RunFolder, "add", add_three)
+        assert cli("train", "circles", "--out", "run", *quick, "--checkpoint-seconds", "1000") == 2
+    assert "No space left on device. Once that is mended, go on with `xpmlp" in capsys.readouterr().err
+    assert load_checkpoint(tmp_path / "run" / "checkpoint.safetensors").resumption.epoch == 4
+    assert cli("train", "--resume", "run", "--quiet") == 0
+    one, other = tmp_path / "run", tmp_path / "whole"
+    assert (one / "model.safetensors").read_bytes() == (other / "model.safetensors").read_bytes()
+    assert rows_of(one) == rows_of(other)
 
 
 def test_a_resumed_run_that_diverges_at_once_keeps_the_weights_of_its_checkpoint(cli, tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import resource
 from dataclasses import fields, replace
 from datetime import UTC, datetime
 
@@ -104,6 +105,22 @@ def test_a_run_that_ended_early_is_finished_and_one_that_was_cut_is_not(folder):
         folder.save(experiment.trained(record.kept[1]))
     assert [row["best_epoch"] for row in folder.rows()] == [1, 1, 1]
     assert folder.is_finished()
+
+
+def test_a_row_that_the_disk_has_no_room_for_is_not_there_in_part(experiment, folder):
+    """A limit on the size of files stands in for a full disk: it ends in the middle of the second row."""
+    folder.start(experiment)
+    first, second = experiment.records()
+    folder.add(first)
+    whole = folder.metrics.read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(whole) + 20, limits[1]))
+    try:
+        with pytest.raises(InputError, match=r"metrics\.csv cannot be written: File too large\.$"):
+            folder.add(second)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert folder.metrics.read_bytes() == whole
 
 
 def test_the_metrics_of_runs_from_before_there_was_a_best_epoch_are_read(experiment, folder):

@@ -23,7 +23,7 @@ from xpmlp.checkpoints import (
     save_model,
 )
 from xpmlp.errors import InputError
-from xpmlp.files import csv_text, open_file, write_json, write_whole
+from xpmlp.files import append_whole, csv_text, open_file, write_json, write_whole
 from xpmlp.folders import Folder
 from xpmlp.options import Options
 from xpmlp.training import Recipe
@@ -133,8 +133,7 @@ class RunFolder(Folder):
 
     def add(self, record: Record) -> None:
         """Append the row of an epoch to ``metrics.csv``."""
-        with self.metrics.open("a", newline="", encoding="utf-8") as file:
-            file.write(csv_text([_row(record)]))
+        append_whole(self.metrics, csv_text([_row(record)]).encode())
 
     def save_checkpoint(self, experiment: Experiment, records: Sequence[Record]) -> None:
         """Write ``checkpoint.safetensors``, with all `records` since the start; the one before is kept beside it."""
@@ -217,8 +216,7 @@ class RunFolder(Folder):
 
     def write_log(self, line: str) -> None:
         """Append a line to ``train.log``, with the time before it."""
-        with self.log.open("a", encoding="utf-8") as file:
-            file.write(f"{datetime.now().astimezone().isoformat(timespec='seconds')} {line}\n")
+        append_whole(self.log, f"{datetime.now().astimezone().isoformat(timespec='seconds')} {line}\n".encode())
 
     def save(self, model: Model) -> None:
         """Write ``model.safetensors``."""

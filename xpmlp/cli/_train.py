@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -48,7 +48,7 @@ from xpmlp.options import DEFAULT_RATES, DEFAULT_SCHEDULES, Options
 from xpmlp.wording import brief, counted
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from xpmlp.experiments import Experiment
     from xpmlp.network import Layer
@@ -267,10 +267,11 @@ def train(
             begin = partial(_begin, held, experiment, folder, records, new=resume is None, overwrite=overwrite)
             resumption = job.first(begin)
             checkpoints = _Checkpoints(experiment, folder, checkpoint_every, checkpoint_seconds)
-            code = job.lead(
-                lambda: _run(experiment, folder, records, resumption, checkpoints, quiet=quiet),
-                others=lambda: _accompany(experiment, resumption),
-            )
+            with _telling_how_to_go_on(folder):
+                code = job.lead(
+                    lambda: _run(experiment, folder, records, resumption, checkpoints, quiet=quiet),
+                    others=lambda: _accompany(experiment, resumption),
+                )
     if code:
         raise typer.Exit(code)
 
@@ -340,6 +341,10 @@ def _run(
     except KeyboardInterrupt:
         _say_how_to_go_on(folder)
         raise
+    except InputError:  # a full disk, or data on it that cannot be read
+        with suppress(InputError):
+            checkpoints.write_last(records)
+        raise
     done = not failure and records[-1].complete and experiment.recipe.is_over(len(records), records[-1].best_epoch)
     if not done:
         checkpoints.write_last(records)
@@ -363,6 +368,17 @@ def _run(
 def _kept(records: list[Record]) -> Record:
     """Return the record of the epoch whose weights are saved."""
     return records[records[-1].kept[0] - 1]
+
+
+@contextmanager
+def _telling_how_to_go_on(folder: RunFolder) -> Iterator[None]:
+    """Say after an error what is left to do once its cause is mended."""
+    try:
+        yield
+    except InputError as error:
+        if not folder.checkpoint.exists():
+            raise
+        raise InputError(f"{error} Once that is mended, go on with `xpmlp train --resume {folder.path}`.") from error
 
 
 def _say_how_to_go_on(folder: RunFolder) -> None:
