@@ -260,6 +260,25 @@ def test_a_row_that_finds_no_room_ends_the_run_with_a_checkpoint_of_its_epoch(cl
     assert rows_of(one) == rows_of(other)
 
 
+def test_a_run_does_not_go_on_with_a_file_that_has_changed(cli, tmp_path, monkeypatch, capsys):
+    rows = [f"{i % 7},{i % 5},{i % 2}" for i in range(40)]
+    (tmp_path / "data.csv").write_text("\n".join(rows))
+
+    def end(*_):
+        raise SystemExit(9)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("xpmlp.cli._train._save", end)
+        assert cli("train", "data.csv", "--epochs", "2", "--hidden", "4", "--quiet", "--out", "run") == 9
+    metrics = (tmp_path / "run" / "metrics.csv").read_bytes()
+    (tmp_path / "data.csv").write_text("\n".join([*rows[:-1], "4,4,0"]))
+    assert cli("train", "--resume", "run") == 2
+    assert "its data changed since its checkpoint was written. Restore what was changed" in capsys.readouterr().err
+    assert (tmp_path / "run" / "metrics.csv").read_bytes() == metrics
+    (tmp_path / "data.csv").write_text("\n".join(rows))
+    assert cli("train", "--resume", "run", "--quiet") == 0
+
+
 def test_a_resumed_run_that_diverges_at_once_keeps_the_weights_of_its_checkpoint(cli, tmp_path):
     growing = ("--optimizer", "sgd", "--learning-rate", "1", "--l2", "2", "--batch-size", "720")  # W <- -3 W
     assert cli("train", "circles", *growing, "--epochs", "300", "--out", "run", "--quiet") == 1
