@@ -279,11 +279,12 @@ def test_a_run_does_not_go_on_with_a_file_that_has_changed(cli, tmp_path, monkey
     assert cli("train", "--resume", "run", "--quiet") == 0
 
 
-def test_a_resumed_run_that_diverges_at_once_keeps_the_weights_of_its_checkpoint(cli, tmp_path):
+def test_a_resumed_run_that_diverges_at_once_keeps_the_weights_of_its_checkpoint(cli, tmp_path, capsys):
     growing = ("--optimizer", "sgd", "--learning-rate", "1", "--l2", "2", "--batch-size", "720")  # W <- -3 W
     assert cli("train", "circles", *growing, "--epochs", "300", "--out", "run", "--quiet") == 1
     checkpoint = load_checkpoint(tmp_path / "run" / "checkpoint.safetensors")
     assert cli("train", "--resume", "run", "--quiet") == 1
+    assert f"the weights after epoch {checkpoint.resumption.epoch} are kept" in capsys.readouterr().err.splitlines()[-1]
     model = load_model(tmp_path / "run" / "model.safetensors")
     for kept, saved in zip(checkpoint.resumption.layers, model.layers, strict=True):
         np.testing.assert_array_equal(kept.W, saved.W)
