@@ -37,6 +37,7 @@ CONFIGURATIONS = {
     "adam in float32": "--optimizer adam",
     "adam with dropout in float64": "--optimizer adam --dropout 0.2 --dtype float64",
     "adamw with dropout in float32": "--optimizer adamw --dropout 0.2 --input-dropout 0.1",
+    "adam with early stopping in float32": "--optimizer adam --learning-rate 0.05 --patience 8 --min-delta 0.001",
 }
 
 

@@ -60,6 +60,21 @@ def test_a_damaged_run_is_one_message(folder, capsys, monkeypatch):
         folder.metrics.write_text(metrics)
 
 
+def test_a_run_that_ended_early_says_whose_weights_it_has(tmp_path, shown):
+    folder = RunFolder(tmp_path / "run")
+    experiment = prepare(Options(dataset="circles", hidden=(4,), epochs=9, patience=2, min_delta=9.0))
+    folder.start(experiment)
+    for record in experiment.records():
+        folder.add(record)
+    folder.save(experiment.trained(record.kept[1]))
+    metrics = card_of(folder.path)["metrics"]
+    assert metrics["last"]["validation_loss"] < metrics["best"]["validation_loss"]
+    assert (metrics["best"]["epoch"], metrics["last"]["best_epoch"]) == (1, 1)
+    out = shown(folder.path)
+    assert "finished, 3 of at most 9 epochs done, weights of epoch 1" in out
+    assert "patience 2" in out
+
+
 def test_the_card_of_a_run_holds_network_data_recipe_metrics_and_versions(folder):
     card = card_of(folder.path)
     assert card["state"] == "finished"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from types import SimpleNamespace
 
 import numpy as np
@@ -19,6 +20,7 @@ CONFIGURATIONS = {
     "adam": {"optimizer": "adam"},
     "dropout": {"optimizer": "adamw", "dropout": (0.3,), "input_dropout": 0.1, "l1": (1e-4,)},
     "float64": {"dtype": "float64"},
+    "patience": {"patience": 4, "min_delta": 9.0},  # the first epoch is the best, the fifth the last
 }
 
 
@@ -27,7 +29,7 @@ def experiment_of(name, backend="numpy"):
 
 
 def weights(experiment, record):
-    return [experiment.backend.to_numpy(p) for layer in record.layers for p in layer]
+    return [experiment.backend.to_numpy(p) for layers in (record.layers, record.kept[1]) for p in chain(*layers)]
 
 
 def save(experiment, records, path):
@@ -49,11 +51,12 @@ def test_a_resumed_run_ends_with_the_same_weights_and_scores(backend_name, tmp_p
     assert [record.epoch for record in checkpoint.records] == list(range(1, epoch + 1))
     assert checkpoint.records[-1].scores == records[epoch - 1].scores
     rest = list(experiment_of(name, backend_name).records(resume=checkpoint.resumption))
-    assert [record.epoch for record in rest] == list(range(epoch + 1, 7))
+    assert [record.epoch for record in rest] == list(range(epoch + 1, 6 if name == "patience" else 7))
     for one, other in zip(records[epoch:], rest, strict=True):
         assert one.scores == other.scores
         assert one.learning_rate == other.learning_rate
         assert one.loss == other.loss
+        assert one.kept[0] == other.kept[0] == (1 if name == "patience" else one.epoch)
         assert other.seconds > checkpoint.resumption.seconds
     for one, other in zip(weights(experiment, records[-1]), weights(experiment, rest[-1]), strict=True):
         np.testing.assert_array_equal(one, other)
@@ -62,7 +65,7 @@ def test_a_resumed_run_ends_with_the_same_weights_and_scores(backend_name, tmp_p
 @pytest.fixture(name="checkpoint")
 def a_checkpoint(tmp_path):
     """A small checkpoint after three epochs, with the one before it."""
-    experiment = prepare(Options(dataset="circles", hidden=(2,), epochs=3, batch_size=400))
+    experiment = prepare(Options(dataset="circles", hidden=(2,), epochs=3, batch_size=400, patience=3))
     records, path = [], tmp_path / "checkpoint.safetensors"
     for record in experiment.records():
         records.append(record)
@@ -77,6 +80,12 @@ def test_the_last_two_are_kept(checkpoint):
         "checkpoint.safetensors",
         "previous-checkpoint.safetensors",
     ]
+
+
+def arrays_of(checkpoint):
+    """All arrays that a run goes on with."""
+    resumption = checkpoint.resumption
+    return [*chain(*resumption.layers, *resumption.best.layers, *resumption.state.optimizer), resumption.state.t]
 
 
 def test_every_changed_byte_and_every_cut_is_found_or_harmless(checkpoint):
@@ -94,10 +103,10 @@ def test_every_changed_byte_and_every_cut_is_found_or_harmless(checkpoint):
         harmless += 1
         assert found.run == wanted.run
         assert found.records == wanted.records
-        for one, other in zip(found.resumption.layers, wanted.resumption.layers, strict=True):
-            np.testing.assert_array_equal(one.W, other.W)
+        for one, other in zip(arrays_of(found), arrays_of(wanted), strict=True):
+            np.testing.assert_array_equal(one, other)
     assert harmless < 50  # padding
-    for length in range(0, len(whole), 11):
+    for length in range(len(whole)):
         checkpoint.write_bytes(whole[:length])
         with pytest.raises(InputError, match=r"cannot be read as a checkpoint|did not write it"):
             load_checkpoint(checkpoint)

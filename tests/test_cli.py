@@ -346,6 +346,23 @@ def test_the_same_command_gives_the_same_bytes_of_weights(cli, tmp_path):
     assert one == two
 
 
+def test_patience_ends_a_run_early_with_the_weights_and_scores_of_its_best_epoch(cli, tmp_path):
+    early = ("--epochs", "9", "--patience", "2", "--min-delta", "9", "--hidden", "4")  # the first epoch is the best
+    code, out, _ = cli("train", "circles", "--out", "run", *early)
+    assert code == 0
+    assert "of epoch 1, which has the best validation loss" in out
+    rows = list(csv.DictReader((tmp_path / "run" / "metrics.csv").read_text().splitlines()))
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+    assert f"{float(rows[0]['validation_accuracy']):.4f}" in re.search("validation accuracy.*", out)[0]
+    assert "weights of epoch 1" in (tmp_path / "run" / "train.log").read_text().splitlines()[-1]
+    assert not list((tmp_path / "run").glob("*checkpoint*"))
+    code, out, _ = cli("evaluate", "run", "--part", "validation")
+    assert f"accuracy {float(rows[0]['validation_accuracy']):.4f}" in out
+    code, _, err = cli("train", "--resume", "run")
+    assert code == 2
+    assert "is complete: there is nothing left to go on with" in err
+
+
 def test_divergence_in_the_first_epoch_ends_with_advice_and_without_a_model(cli, tmp_path):
     arguments = ["train", "circles", "--optimizer", "sgd", "--learning-rate", "1e30", "--epochs", "3", "--out", "run"]
     code, _, err = cli(*arguments)

@@ -112,7 +112,7 @@ def test_arrays_that_numpy_cannot_hold_are_refused(dtype, shape, size, tmp_path)
         load_model(path)
 
 
-def test_every_changed_byte_is_found_or_harmless(model, X, tmp_path):
+def test_every_changed_byte_and_every_cut_is_found_or_harmless(model, X, tmp_path):
     """One of the eight bits of each byte in turn; a file that still loads must predict the same."""
     path = tmp_path / "model.safetensors"
     save_model(model, path)
@@ -132,6 +132,10 @@ def test_every_changed_byte_is_found_or_harmless(model, X, tmp_path):
         assert loaded.feature_names == model.feature_names
         np.testing.assert_array_equal(loaded.predict_proba(X), expected)
     assert harmless < 50  # padding
+    for length in range(len(whole)):
+        path.write_bytes(whole[:length])
+        with pytest.raises(InputError, match=r"cannot be read as a model|did not write it"):
+            load_model(path)
 
 
 def rewrite(path, *, arrays=None, **changes):

@@ -15,8 +15,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from xpmlp import InputError
 from xpmlp.checkpoints import load_checkpoint, load_model
 from xpmlp.cli import main
+from xpmlp.runs import RunFolder
 
 
 def command(*arguments):
@@ -135,9 +137,9 @@ def test_a_full_disk_ends_the_run_and_leaves_the_last_good_checkpoint(tmp_path):
     arguments = " ".join(command("train", "circles", "--out", "run", "--epochs", "60", "--hidden", "8"))
     limited = ["bash", "-c", f"ulimit -f 12; exec {arguments}"]
     done = subprocess.run(limited, cwd=tmp_path, capture_output=True, text=True, check=False)  # noqa: S603 - as above
-    assert done.returncode in {1, 2}
-    assert "cannot be written" in done.stderr
-    assert "Traceback" not in done.stderr
+    assert done.returncode == 2
+    assert "next-checkpoint.safetensors cannot be written: File too large." in done.stderr
+    assert done.stderr.endswith("go on with `xpmlp train --resume run`.\n")
     checkpoint = load_checkpoint(tmp_path / "run" / "checkpoint.safetensors")
     assert 10 < checkpoint.resumption.epoch < 60
     assert xpmlp(tmp_path, "train", "--resume", "run").returncode == 0
@@ -212,8 +214,14 @@ def cli(monkeypatch, tmp_path):
     return run
 
 
-def test_a_run_that_ends_between_its_last_checkpoint_and_its_model_is_only_saved(cli, tmp_path, monkeypatch):
-    quick = ("--epochs", "3", "--hidden", "4", "--quiet")
+EARLY = ("--epochs", "9", "--patience", "4", "--min-delta", "9")  # the first epoch is the best, the fifth the last
+
+
+@pytest.mark.parametrize(("length", "last"), [(("--epochs", "3"), 3), (EARLY, 5)])
+def test_a_run_that_ends_between_its_last_checkpoint_and_its_model_is_only_saved(
+    cli, tmp_path, monkeypatch, length, last
+):
+    quick = (*length, "--hidden", "4", "--quiet")
     assert cli("train", "circles", "--out", "whole", *quick) == 0
 
     def end(*_):
@@ -222,28 +230,73 @@ def test_a_run_that_ends_between_its_last_checkpoint_and_its_model_is_only_saved
     with monkeypatch.context() as patched:
         patched.setattr("xpmlp.cli._train._save", end)
         assert cli("train", "circles", "--out", "run", *quick) == 9
-    assert load_checkpoint(tmp_path / "run" / "checkpoint.safetensors").resumption.epoch == 3
+    assert load_checkpoint(tmp_path / "run" / "checkpoint.safetensors").resumption.epoch == last
     assert cli("train", "--resume", "run", "--quiet") == 0
     one, other = tmp_path / "run", tmp_path / "whole"
     assert (one / "model.safetensors").read_bytes() == (other / "model.safetensors").read_bytes()
     assert rows_of(one) == rows_of(other)
+    assert len(rows_of(one)) == last
     assert not list(one.glob("*checkpoint*"))
 
 
-def test_a_resumed_run_that_diverges_at_once_keeps_the_weights_of_its_checkpoint(cli, tmp_path):
+def test_a_row_that_finds_no_room_ends_the_run_with_a_checkpoint_of_its_epoch(cli, tmp_path, monkeypatch, capsys):
+    quick = ("--epochs", "6", "--hidden", "4", "--quiet")
+    assert cli("train", "circles", "--out", "whole", *quick) == 0
+    add = RunFolder.add
+
+    def add_three(self, record):
+        if record.epoch > 3:
+            raise InputError("metrics.csv cannot be written: No space left on device.")
+        add(self, record)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(RunFolder, "add", add_three)
+        assert cli("train", "circles", "--out", "run", *quick, "--checkpoint-seconds", "1000") == 2
+    assert "No space left on device. Once that is mended, go on with `xpmlp" in capsys.readouterr().err
+    assert load_checkpoint(tmp_path / "run" / "checkpoint.safetensors").resumption.epoch == 4
+    assert cli("train", "--resume", "run", "--quiet") == 0
+    one, other = tmp_path / "run", tmp_path / "whole"
+    assert (one / "model.safetensors").read_bytes() == (other / "model.safetensors").read_bytes()
+    assert rows_of(one) == rows_of(other)
+
+
+def test_a_run_does_not_go_on_with_a_file_that_has_changed(cli, tmp_path, monkeypatch, capsys):
+    rows = [f"{i % 7},{i % 5},{i % 2}" for i in range(40)]
+    (tmp_path / "data.csv").write_text("\n".join(rows))
+
+    def end(*_):
+        raise SystemExit(9)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("xpmlp.cli._train._save", end)
+        assert cli("train", "data.csv", "--epochs", "2", "--hidden", "4", "--quiet", "--out", "run") == 9
+    metrics = (tmp_path / "run" / "metrics.csv").read_bytes()
+    (tmp_path / "data.csv").write_text("\n".join([*rows[:-1], "4,4,0"]))
+    assert cli("train", "--resume", "run") == 2
+    assert "its data changed since its checkpoint was written. Restore what was changed" in capsys.readouterr().err
+    assert (tmp_path / "run" / "metrics.csv").read_bytes() == metrics
+    (tmp_path / "data.csv").write_text("\n".join(rows))
+    assert cli("train", "--resume", "run", "--quiet") == 0
+
+
+def test_a_resumed_run_that_diverges_at_once_keeps_the_weights_of_its_checkpoint(cli, tmp_path, capsys):
     growing = ("--optimizer", "sgd", "--learning-rate", "1", "--l2", "2", "--batch-size", "720")  # W <- -3 W
     assert cli("train", "circles", *growing, "--epochs", "300", "--out", "run", "--quiet") == 1
     checkpoint = load_checkpoint(tmp_path / "run" / "checkpoint.safetensors")
     assert cli("train", "--resume", "run", "--quiet") == 1
+    assert f"the weights after epoch {checkpoint.resumption.epoch} are kept" in capsys.readouterr().err.splitlines()[-1]
     model = load_model(tmp_path / "run" / "model.safetensors")
     for kept, saved in zip(checkpoint.resumption.layers, model.layers, strict=True):
         np.testing.assert_array_equal(kept.W, saved.W)
 
 
 @pytest.mark.parametrize("rarely", [("--checkpoint-seconds", "1000"), ("--checkpoint-every", "7")])
-def test_a_run_that_is_told_to_end_leaves_a_checkpoint_of_its_last_whole_epoch(cli, tmp_path, monkeypatch, rarely):
+@pytest.mark.parametrize("length", [("--epochs", "6"), EARLY])
+def test_a_run_that_is_told_to_end_leaves_a_checkpoint_of_its_last_whole_epoch(
+    cli, tmp_path, monkeypatch, rarely, length
+):
     """Wherever in an epoch that is, and however rarely checkpoints are written; 12 steps are an epoch."""
-    quick = ("--epochs", "6", "--hidden", "4", "--optimizer", "adam", "--dropout", "0.2", "--quiet")
+    quick = (*length, "--hidden", "4", "--optimizer", "adam", "--dropout", "0.2", "--quiet")
     assert cli("train", "circles", "--out", "whole", *quick) == 0
     asked = count(1)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-from dataclasses import replace
+import resource
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 
 import pytest
@@ -94,6 +95,44 @@ def test_two_runs_in_one_second_get_folders_of_their_own(tmp_path, monkeypatch):
     assert str(RunFolder.default(".", now).path) == f"runs/{tmp_path.name}-20260102-030405"
 
 
+def test_a_run_that_ended_early_is_finished_and_one_that_was_cut_is_not(folder):
+    experiment = prepare(Options(dataset="circles", hidden=(4,), epochs=9, patience=2, min_delta=9.0))
+    folder.start(experiment)
+    records = list(experiment.records())
+    for record in records:
+        assert not folder.is_finished()
+        folder.add(record)
+        folder.save(experiment.trained(record.kept[1]))
+    assert [row["best_epoch"] for row in folder.rows()] == [1, 1, 1]
+    assert folder.is_finished()
+
+
+def test_a_row_that_the_disk_has_no_room_for_is_not_there_in_part(experiment, folder):
+    """A limit on the size of files stands in for a full disk: it ends in the middle of the second row."""
+    folder.start(experiment)
+    first, second = experiment.records()
+    folder.add(first)
+    whole = folder.metrics.read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(whole) + 20, limits[1]))
+    try:
+        with pytest.raises(InputError, match=r"metrics\.csv cannot be written: File too large\.$"):
+            folder.add(second)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert folder.metrics.read_bytes() == whole
+
+
+def test_the_metrics_of_runs_from_before_there_was_a_best_epoch_are_read(experiment, folder):
+    folder.start(experiment)
+    for record in experiment.records():
+        folder.add(record)
+    folder.metrics.write_text(folder.metrics.read_text().replace(",best_epoch", "").replace(",\n", "\n"))
+    assert "best" not in folder.metrics.read_text()
+    assert [(row["epoch"], row["best_epoch"]) for row in folder.rows()] == [(1, None), (2, None)]
+    assert folder.is_complete()
+
+
 def test_a_run_that_is_not_there_or_is_damaged_is_refused(folder):
     with pytest.raises(InputError, match="there is no run folder"):
         folder.load()
@@ -124,10 +163,13 @@ def test_a_damaged_configuration_is_said_to_be_that(folder, content, message):
         folder.options()
 
 
+KEPT_OF_OLD = {field.name for field in fields(Options)} - {"data_dir", "precision", "graph", "patience", "min_delta"}
+
+
 def test_options_that_came_later_leave_runs_that_were_begun_before_as_they_were():
     """What a checkpoint keeps of its run's options is what it kept before there were these."""
     options = prepare(Options(dataset="circles")).options
-    older = {k: v for k, v in options.to_json().items() if k not in {"data_dir", "precision", "graph"}}
+    older = {k: v for k, v in options.to_json().items() if k in KEPT_OF_OLD}
     kept = hashlib.sha256(json.dumps(older, sort_keys=True).encode()).hexdigest()
     assert _run_of(prepare(Options.from_json(older)))[0] == kept
     assert _run_of(prepare(replace(options, graph=False)))[0] != kept

@@ -83,6 +83,20 @@ def test_the_winner_is_a_run_as_train_makes_it_and_its_test_part_is_looked_at_on
     assert json.loads(folder.config.read_text())["winner"]["test"]["accuracy"] == score.accuracy
 
 
+def test_trials_with_patience_are_scored_with_the_weights_that_they_keep(tmp_path):
+    options = replace(QUICK, epochs=9, patience=2, min_delta=9.0)
+    study = plan(options, Space({"hidden": [4]}))
+    result = search(study, tmp_path / "search", engine="sequential")
+    first, *_, last = prepare(replace(options, hidden=(4,))).records()
+    (trial,) = result.trials
+    assert (trial.last.epoch, trial.last.nll) == (1, first.scores["validation"].loss)
+    assert last.epoch == 3
+    folder = SearchFolder(tmp_path / "search")
+    for mine, theirs in zip(folder.best.load().layers, first.layers, strict=True):
+        np.testing.assert_array_equal(mine.W, theirs.W)
+    assert folder.winner().trial == trial.number
+
+
 def test_data_without_a_test_part_give_no_test_score(tmp_path):
     study = plan(replace(QUICK, test=0.0), Space({"hidden": [4]}))
     assert search(study, tmp_path / "search", engine="sequential").test is None

@@ -41,6 +41,7 @@ RECIPES = {
     "sgd": Recipe(SGD(), Constant(0.1), batch_size=7, epochs=3),
     "nesterov with penalties": Recipe(SGD(0.9, nesterov=True), Cosine(0.05, total=12), PENALTY, batch_size=7, epochs=3),
     "adam": Recipe(Adam(), Cosine(0.01, total=12), batch_size=7, epochs=3),
+    "early stopping": Recipe(Adam(), Constant(0.1), batch_size=7, epochs=9, patience=2),
     "adamw in a loop": Recipe(AdamW(weight_decay=0.1), Constant(0.01), PENALTY, mode="loop", batch_size=7, epochs=2),
 }
 
@@ -63,7 +64,7 @@ def numpy64():
 def trained(backend, recipe, n=N, **options):
     """All records of a training, the sets to score among them: one has fewer examples than ranks."""
     X, T = (backend.asarray(values) for values in blobs(n))
-    sets = {"train": (X, T), "two": tuple(backend.asarray(values) for values in blobs(2, seed=9))}
+    sets = {"train": (X, T), "validation": tuple(backend.asarray(values) for values in blobs(2, seed=9))}
     return list(train(backend, network(), initialize(network(), seed=3), X, T, recipe, evaluate=sets, **options))
 
 
@@ -78,6 +79,7 @@ def check_same(backend, found, expected, rtol=1e-12):
             assert all(np.array_equal(others[0], other) for other in others)
     for record, wanted in zip(found[0], expected, strict=True):
         assert (record.epoch, record.examples, record.complete) == (wanted.epoch, wanted.examples, wanted.complete)
+        assert record.best_epoch == wanted.best_epoch
         assert record.loss == pytest.approx(wanted.loss, rel=rtol)
         assert record.learning_rate == pytest.approx(wanted.learning_rate, rel=rtol)
         for part, score in wanted.scores.items():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from conftest import open_backend
@@ -209,6 +211,63 @@ def test_a_stop_ends_the_epoch_with_a_record_of_what_was_learnt(backend):
     )
     assert [record.examples for record in records] == [N, 20]
     assert [record.complete for record in records] == [True, False]
+
+
+OVERFITTING = Recipe(Adam(), Constant(0.05), batch_size=10, epochs=40)
+
+
+@pytest.mark.parametrize("min_delta", [0.0, 0.02])
+def test_patience_ends_a_training_that_gets_no_better_and_keeps_the_best_epochs_weights(backend, min_delta):
+    every = run(backend, OVERFITTING, evaluate=[("validation", 1)])
+    curve = [record.scores["validation"].loss for record in every]
+    bests = [0]
+    for epoch, loss in enumerate(curve):
+        if loss < curve[bests[-1]] - min_delta:
+            bests.append(epoch)
+        if epoch - bests[-1] == 3:
+            break
+    assert len(bests) > 1
+    assert epoch < 39
+    records = run(backend, replace(OVERFITTING, patience=3, min_delta=min_delta), evaluate=[("validation", 1)])
+    assert [record.best_epoch for record in records] == [
+        max(best for best in bests if best <= number) + 1 for number in range(epoch + 1)
+    ]
+    kept, layers = records[-1].kept
+    assert (kept, records[-1].best.loss) == (bests[-1] + 1, curve[bests[-1]])
+    for layer, wanted in zip(layers, every[bests[-1]].layers, strict=True):
+        for p, q in zip(layer, wanted, strict=True):
+            np.testing.assert_array_equal(backend.to_numpy(p), backend.to_numpy(q))
+
+
+def test_an_epoch_that_is_cut_is_never_the_best(backend):
+    seen = []
+    records = run(
+        step_by_step(backend),
+        replace(OVERFITTING, patience=3),
+        evaluate=[("validation", 1)],
+        on_step=seen.append,
+        should_stop=lambda: len(seen) == 13,
+    )
+    assert [record.complete for record in records] == [True, False]
+    assert records[1].scores["validation"].loss < records[0].scores["validation"].loss
+    assert records[1].kept == (1, records[0].layers)
+
+
+def test_a_validation_loss_that_is_never_finite_is_no_better_loss():
+    backend = open_backend("numpy", "float32")
+    X, T = (backend.asarray(values) for values in blobs())
+    huge = backend.asarray(np.full((2, D), 3e38)), T[:2, :]
+    net = network(activation="identity")
+    recipe = Recipe(SGD(), Constant(0.1), epochs=9, patience=2)
+    records = list(train(backend, net, initialize(net), X, T, recipe, evaluate={"validation": huge}))
+    assert [record.best for record in records] == [None, None]
+    assert not any(np.isfinite(record.scores["validation"].loss) for record in records)
+    assert records[-1].kept == (2, records[-1].layers)
+
+
+def test_patience_needs_a_validation_set(backend):
+    with pytest.raises(InputError, match="patience waits for a better loss on the set 'validation': give that"):
+        run(backend, replace(OVERFITTING, patience=3), evaluate=[("other", 1)])
 
 
 def test_divergence_stops_and_keeps_the_last_good_record(backend):

@@ -100,5 +100,6 @@ def _of_metrics(rows: list[dict[str, Any]]) -> dict[str, Any]:
     if not rows:
         return {"metrics": None}
     measure = "train_loss" if rows[-1]["validation_loss"] is None else "validation_loss"
-    best = min(rows, key=lambda row: float("inf") if row[measure] is None else row[measure])
+    kept = [row for row in rows if row["epoch"] == rows[-1]["best_epoch"]]  # none without patience
+    best = min(kept or rows, key=lambda row: float("inf") if row[measure] is None else row[measure])
     return {"metrics": {"last": rows[-1], "best": best, "best_by": measure}}

@@ -26,7 +26,7 @@ from xpmlp.network import Layer, Network
 from xpmlp.optimizers import AdamState, SGDState
 from xpmlp.preprocessing import Scaling
 from xpmlp.scoring import Score
-from xpmlp.training import Record, Resumption, State
+from xpmlp.training import Best, Record, Resumption, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -130,7 +130,8 @@ def line_of(record: Record) -> str:
     """Write out all of a record but its weights and its state, as a checkpoint has it."""
     names = ("epoch", "seconds", "examples", "examples_per_second", "learning_rate", "loss", "complete")
     scores = {part: asdict(score) for part, score in record.scores.items()}
-    return json.dumps({name: getattr(record, name) for name in names} | {"scores": scores})
+    best = record.best and [record.best.epoch, record.best.loss]
+    return json.dumps({name: getattr(record, name) for name in names} | {"scores": scores, "best": best})
 
 
 def save_checkpoint(
@@ -154,7 +155,8 @@ def save_checkpoint(
     if last.state is None:
         raise InputError("the last record has no state to go on with: it was read from a file.")
     optimizer = last.state.optimizer
-    arrays = _named([Layer(to_numpy(W), to_numpy(b)) for W, b in last.layers])
+    weights = _named(last.layers) | _named(last.best.layers if last.best else [], "best.")
+    arrays = {name: to_numpy(array) for name, array in weights.items()}
     arrays |= {
         f"{field}.{number}": to_numpy(array)
         for field in optimizer._fields
@@ -196,13 +198,17 @@ def drop_checkpoints(path: Path) -> None:
         path.with_name(name).unlink(missing_ok=True)
 
 
-def _named(layers: Sequence[Layer]) -> dict[str, np.ndarray]:
+def _named(layers: Sequence[Layer], prefix: str = "") -> dict[str, Array]:
     """Name the arrays of each layer: W1, b1, W2, b2, ..."""
     return {
-        f"{letter}{n}": array
+        f"{prefix}{letter}{n}": array
         for n, layer in enumerate(layers, start=1)
         for letter, array in zip("Wb", layer, strict=True)
     }
+
+
+def _layers(arrays: dict[str, np.ndarray], depth: int, prefix: str = "") -> list[Layer]:
+    return [Layer(arrays[f"{prefix}W{n}"], arrays[f"{prefix}b{n}"]) for n in range(1, depth + 1)]
 
 
 def _digest(arrays: dict[str, np.ndarray], description: dict[str, Any], records: str) -> str:
@@ -264,7 +270,7 @@ def _model(description: dict[str, Any], arrays: dict[str, np.ndarray]) -> Model:
         dropout=description["dropout"][1:],
         input_dropout=description["dropout"][0],
     )
-    layers = [Layer(arrays[f"W{n}"], arrays[f"b{n}"]) for n in range(1, len(sizes))]
+    layers = _layers(arrays, len(sizes) - 1)
     scaling = Scaling(arrays["scaling.shift"], arrays["scaling.scale"])
     classes = np.array(description["classes"])
     expected = [*((shape, (shape[1],)) for shape in network.shapes)]
@@ -292,13 +298,18 @@ def _checkpoint(description: dict[str, Any], arrays: dict[str, np.ndarray]) -> C
     state = STATES[description["optimizer"]]
     fields = {field: sum(name.startswith(f"{field}.") for name in arrays) for field in state._fields}
     optimizer = state(**{field: [arrays[f"{field}.{i}"] for i in range(count)] for field, count in fields.items()})
-    layers = [Layer(arrays[f"W{n}"], arrays[f"b{n}"]) for n in range(1, sum(name[0] == "W" for name in arrays) + 1)]
     records = [_record(json.loads(line)) for line in description["records"].splitlines()]
+    depth = sum(name[0] == "W" for name in arrays)
+    layers, last = _layers(arrays, depth), records[-1]
+    best = last.best and last.best._replace(layers=_layers(arrays, depth, "best."))
     nothing = np.array(0.0)
     resumed = State(optimizer, np.array(description["steps"]), nothing, nothing)
-    return Checkpoint(description["run"], records, Resumption(records[-1].epoch, records[-1].seconds, layers, resumed))
+    return Checkpoint(description["run"], records, Resumption(last.epoch, last.seconds, layers, resumed, best))
 
 
 def _record(values: dict[str, Any]) -> Record:
-    scores = {part: Score(**score) for part, score in values["scores"].items()}
-    return Record(**values | {"scores": scores}, layers=[], state=None)
+    built: dict[str, Any] = {"scores": {part: Score(**score) for part, score in values["scores"].items()}}
+    if values.get("best"):
+        epoch, loss = values["best"]
+        built["best"] = Best(epoch, loss, [])
+    return Record(**values | built, layers=[], state=None)

@@ -153,6 +153,10 @@ def check_options(options: Options) -> None:
     check_choice("init", options.init, INITIALIZERS)
     check_choice("scaling", options.scaling, ["auto", *SCALINGS])
     _recipe(options)
+    if options.patience is not None and not options.validation:
+        raise InputError("patience waits for a better loss on the validation part: give --validation a share above 0.")
+    if options.patience is None and options.min_delta is not None:
+        raise InputError("min_delta says what patience takes for better: give --patience too, or leave it out.")
     check_number("learning rate", options.highest_rate, above=0)
     _network(options, 1, 2)
 
@@ -340,6 +344,8 @@ def _recipe(options: Options) -> Recipe:
         mode=options.mode,
         batch_size=options.batch_size,
         epochs=EPOCHS if options.epochs is None else options.epochs,
+        patience=options.patience,
+        min_delta=options.min_delta or 0.0,
         seed=options.seed,
     )
 

@@ -14,7 +14,16 @@ from xpmlp.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-__all__ = ["FIGURE_KINDS", "check_place", "csv_text", "open_file", "read_json", "write_json", "write_whole"]
+__all__ = [
+    "FIGURE_KINDS",
+    "append_whole",
+    "check_place",
+    "csv_text",
+    "open_file",
+    "read_json",
+    "write_json",
+    "write_whole",
+]
 
 Value = TypeVar("Value")
 
@@ -89,6 +98,27 @@ def write_whole(path: Path, content: bytes) -> None:
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror or error}.") from error
+
+
+def append_whole(path: Path, content: bytes) -> None:
+    """Append to a file, or leave it as it was.
+
+    Raises
+    ------
+    InputError
+        Where that cannot be written whole.
+    """
+    try:
+        with path.open("ab", buffering=0) as file:
+            end = file.tell()
+            try:
+                while content:  # a disk that fills up takes a part, and refuses the next
+                    content = content[file.write(content) :]
+            except OSError:
+                file.truncate(end)
+                raise
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror or error}.") from error
 

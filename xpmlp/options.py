@@ -58,6 +58,10 @@ class Options:
         All rows of a minibatch at once, or row by row.
     epochs : int, optional
         Passes over the examples; by default 30, and more for few examples: enough for 1,500 steps.
+    patience : int, optional
+        End after so many epochs without a better loss on the validation part, and keep the best epoch's weights.
+    min_delta : float, optional
+        By how much more than this a better loss is lower; by default 0.
     batch_size, seed : int
         As for `Recipe`; the seed is also that of the split and of the initial weights.
     backend, device, dtype, precision : str
@@ -87,6 +91,8 @@ class Options:
     schedule: str | None = None
     mode: str = "matrix"
     epochs: int | None = None
+    patience: int | None = None
+    min_delta: float | None = None
     batch_size: int = 64
     seed: int = 0
     backend: str = "numpy"

@@ -23,9 +23,10 @@ from xpmlp.checkpoints import (
     save_model,
 )
 from xpmlp.errors import InputError
-from xpmlp.files import csv_text, open_file, write_json, write_whole
+from xpmlp.files import append_whole, csv_text, open_file, write_json, write_whole
 from xpmlp.folders import Folder
 from xpmlp.options import Options
+from xpmlp.training import Recipe
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,6 +43,8 @@ PARTS = ("train", "validation", "test")
 LATER = {
     "precision": "highest",
     "graph": True,
+    "patience": None,
+    "min_delta": None,
 }  # newer options, with what runs did that were begun before there were any
 METRICS = (
     "epoch",
@@ -49,6 +52,7 @@ METRICS = (
     "examples",
     "learning_rate",
     *(f"{part}_{measure}" for part in PARTS for measure in ("loss", "accuracy")),
+    "best_epoch",
 )
 
 
@@ -129,8 +133,7 @@ class RunFolder(Folder):
 
     def add(self, record: Record) -> None:
         """Append the row of an epoch to ``metrics.csv``."""
-        with self.metrics.open("a", newline="", encoding="utf-8") as file:
-            file.write(csv_text([_row(record)]))
+        append_whole(self.metrics, csv_text([_row(record)]).encode())
 
     def save_checkpoint(self, experiment: Experiment, records: Sequence[Record]) -> None:
         """Write ``checkpoint.safetensors``, with all `records` since the start; the one before is kept beside it."""
@@ -183,16 +186,16 @@ class RunFolder(Folder):
         )
 
     def is_complete(self) -> bool:
-        """Whether the last row of ``metrics.csv`` is that of the last epoch, with all its examples."""
-        wanted = self.configured(lambda config: (config["options"]["epochs"], config["data"]["examples"]["train"]))
-        rows = self.rows()
-        return bool(rows) and (rows[-1]["epoch"], rows[-1]["examples"]) == tuple(wanted)
+        """Whether the last row of ``metrics.csv`` is that of a last epoch, with all its examples."""
+        recipe, examples = self.configured(_ending)
+        last = rows[-1] if (rows := self.rows()) else None
+        return last is not None and last["examples"] == examples and recipe.is_over(last["epoch"], last["best_epoch"])
 
     def is_finished(self) -> bool:
         """Whether the run is complete, and its model saved."""
         return self.model.exists() and not self._unfinished and self.is_complete()
 
-    def rows(self) -> list[dict[str, float | None]]:
+    def rows(self) -> list[dict[str, Any]]:
         """Read ``metrics.csv``: a mapping for each epoch, None where a cell is empty; no rows where there is no file.
 
         Raises
@@ -213,8 +216,7 @@ class RunFolder(Folder):
 
     def write_log(self, line: str) -> None:
         """Append a line to ``train.log``, with the time before it."""
-        with self.log.open("a", encoding="utf-8") as file:
-            file.write(f"{datetime.now().astimezone().isoformat(timespec='seconds')} {line}\n")
+        append_whole(self.log, f"{datetime.now().astimezone().isoformat(timespec='seconds')} {line}\n".encode())
 
     def save(self, model: Model) -> None:
         """Write ``model.safetensors``."""
@@ -265,8 +267,15 @@ class RunFolder(Folder):
         return kept
 
 
-def _numbers(row: dict[str, str]) -> dict[str, float | None]:
-    """Read a row of ``metrics.csv``: every one has an epoch."""
+def _ending(config: dict[str, Any]) -> tuple[Recipe, int]:
+    """Read what decides when a run is over, and how many examples an epoch has."""
+    options = config["options"]
+    return Recipe(epochs=options["epochs"], patience=options.get("patience")), config["data"]["examples"]["train"]
+
+
+def _numbers(row: dict[str, str]) -> dict[str, Any]:
+    """Read a row of ``metrics.csv``: every one has an epoch, and those of older runs no best one."""
+    row = {"best_epoch": "", **row}
     return {name: float(row[name]) if row[name] or name == "epoch" else None for name in METRICS}
 
 
@@ -306,7 +315,8 @@ def _row(record: Record) -> list[Any]:
     scores = [record.scores.get(part) for part in PARTS]
     cells = [value for score in scores for value in ((score.loss, score.accuracy) if score else ("", ""))]
     seconds = f"{record.seconds:.3f}"
-    return [record.epoch, seconds, record.examples, f"{record.learning_rate:.6g}", *map(_number, cells)]
+    best = "" if record.best_epoch is None else record.best_epoch
+    return [record.epoch, seconds, record.examples, f"{record.learning_rate:.6g}", *map(_number, cells), best]
 
 
 def _number(value: float | str) -> str:

@@ -27,7 +27,7 @@ from xpmlp.errors import XpmlpError
 from xpmlp.optimizers import AdamState
 from xpmlp.scoring import Score
 from xpmlp.streams import load_stream
-from xpmlp.training import Record, State
+from xpmlp.training import Best, Record, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -157,7 +157,7 @@ def _model_seeds(folder: Path) -> list[bytes]:
     arrays = [p for layer in layers for p in layer]
     state = State(AdamState(arrays, arrays), np.array(8.0), np.array(0.0), np.array(0.0))
     score = {"train": Score(0.5, 0.25)}
-    record = Record(1, 0.5, 4, 8.0, 0.1, 0.5, score, layers, state, complete=True)
+    record = Record(1, 0.5, 4, 8.0, 0.1, 0.5, score, layers, state, complete=True, best=Best(1, 0.5, layers))
     save_checkpoint(["configuration", "data"], record, [line_of(record)], np.asarray, folder / "checkpoint")
     return [(folder / name).read_bytes() for name in ("model", "checkpoint")]
 

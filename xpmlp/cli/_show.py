@@ -50,11 +50,13 @@ def _print_network(card: dict[str, Any]) -> None:
 def _state(card: dict[str, Any]) -> str:
     if card["state"] == "model":
         return "a model file"
-    done = 0
+    done, last = 0, None
     if card["metrics"]:
         last = card["metrics"]["last"]
         done = int(last["epoch"]) - (last["examples"] < card["data"]["examples"]["train"])  # one may have been cut
-    return f"{card['state']}, {done} of {card['epochs']} epochs done"
+    most, best = ("", None) if card["recipe"].get("patience") is None else ("at most ", last and last["best_epoch"])
+    weights = f", weights of epoch {best:.0f}" if best else ""
+    return f"{card['state']}, {done} of {most}{card['epochs']} epochs done{weights}"
 
 
 def _print_metrics(card: dict[str, Any]) -> None:

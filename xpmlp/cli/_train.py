@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -48,9 +48,12 @@ from xpmlp.options import DEFAULT_RATES, DEFAULT_SCHEDULES, Options
 from xpmlp.wording import brief, counted
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from xpmlp.experiments import Experiment
+    from xpmlp.network import Layer
     from xpmlp.runs import RunFolder
-    from xpmlp.training import Record, Resumption
+    from xpmlp.training import Best, Record, Resumption
 
 __all__ = ["train"]
 
@@ -104,6 +107,20 @@ def train(
             help="Passes over the examples.", show_default="30; more for few examples", rich_help_panel=TRAINING
         ),
     ] = DEFAULTS.epochs,
+    patience: Annotated[
+        int | None,
+        typer.Option(
+            help="End after so many epochs without a better validation loss, and keep the best epoch's weights.",
+            show_default="all epochs",
+            rich_help_panel=TRAINING,
+        ),
+    ] = DEFAULTS.patience,
+    min_delta: Annotated[
+        float | None,
+        typer.Option(
+            help="By how much more than this a better loss is lower.", show_default="0", rich_help_panel=TRAINING
+        ),
+    ] = DEFAULTS.min_delta,
     batch_size: Annotated[
         int, typer.Option(help="Examples of a minibatch.", rich_help_panel=TRAINING)
     ] = DEFAULTS.batch_size,
@@ -218,6 +235,8 @@ def train(
             schedule=schedule,
             mode=mode,
             epochs=epochs,
+            patience=patience,
+            min_delta=min_delta,
             batch_size=batch_size,
             seed=seed,
             backend=backend,
@@ -248,10 +267,11 @@ def train(
             begin = partial(_begin, held, experiment, folder, records, new=resume is None, overwrite=overwrite)
             resumption = job.first(begin)
             checkpoints = _Checkpoints(experiment, folder, checkpoint_every, checkpoint_seconds)
-            code = job.lead(
-                lambda: _run(experiment, folder, records, resumption, checkpoints, quiet=quiet),
-                others=lambda: _accompany(experiment, resumption),
-            )
+            with _telling_how_to_go_on(folder):
+                code = job.lead(
+                    lambda: _run(experiment, folder, records, resumption, checkpoints, quiet=quiet),
+                    others=lambda: _accompany(experiment, resumption),
+                )
     if code:
         raise typer.Exit(code)
 
@@ -291,11 +311,15 @@ def _take_up(experiment: Experiment, folder: RunFolder, records: list[Record]) -
     checkpoint, passed_over = folder.resume(experiment)
     if passed_over:
         warn(f"{passed_over} The checkpoint before it is taken.")
-    own = experiment.backend.own
-    layers = [Layer(own(W), own(b)) for W, b in checkpoint.resumption.layers]
-    records += [*checkpoint.records[:-1], replace(checkpoint.records[-1], layers=layers)]
-    say(f"Going on after epoch {checkpoint.resumption.epoch} of {experiment.recipe.epochs}.")
-    return checkpoint.resumption
+    resumption, best = checkpoint.resumption, checkpoint.resumption.best
+
+    def own(layers: Sequence[Layer]) -> list[Layer]:
+        return [Layer(experiment.backend.own(W), experiment.backend.own(b)) for W, b in layers]
+
+    best = best and best._replace(layers=own(best.layers))
+    records += [*checkpoint.records[:-1], replace(checkpoint.records[-1], layers=own(resumption.layers), best=best)]
+    say(f"Going on after epoch {resumption.epoch} of {experiment.recipe.epochs}.")
+    return resumption
 
 
 def _run(
@@ -317,10 +341,16 @@ def _run(
     except KeyboardInterrupt:
         _say_how_to_go_on(folder)
         raise
-    done = not failure and records[-1].complete and len(records) == experiment.recipe.epochs
+    except InputError:  # a full disk, or data on it that cannot be read
+        with suppress(InputError):
+            checkpoints.write_last(records)
+        raise
+    done = not failure and records[-1].complete and experiment.recipe.is_over(len(records), records[-1].best_epoch)
     if not done:
         checkpoints.write_last(records)
     _save(experiment, folder, records)
+    if records and records[-1].best:
+        folder.write_log(f"weights {_choice(records[-1].best)}")
     if done:
         folder.finish()
     if not quiet:
@@ -331,8 +361,24 @@ def _run(
         say(f"Interrupted {_point(records[-1])}; what was learnt so far is saved.")
         _say_how_to_go_on(folder)
         return INTERRUPTED
-    _check_learnt(experiment, records[-1])
+    _check_learnt(experiment, _kept(records))
     return 0
+
+
+def _kept(records: list[Record]) -> Record:
+    """Return the record of the epoch whose weights are saved."""
+    return records[records[-1].kept[0] - 1]
+
+
+@contextmanager
+def _telling_how_to_go_on(folder: RunFolder) -> Iterator[None]:
+    """Say after an error what is left to do once its cause is mended."""
+    try:
+        yield
+    except InputError as error:
+        if not folder.checkpoint.exists():
+            raise
+        raise InputError(f"{error} Once that is mended, go on with `xpmlp train --resume {folder.path}`.") from error
 
 
 def _say_how_to_go_on(folder: RunFolder) -> None:
@@ -342,9 +388,9 @@ def _say_how_to_go_on(folder: RunFolder) -> None:
         say("There is no checkpoint to go on from: one is written at the end of an epoch.")
 
 
-def _check_learnt(experiment: Experiment, last: Record) -> None:
+def _check_learnt(experiment: Experiment, kept: Record) -> None:
     """Warn where the network does worse on what it was trained on than to find all classes equally probable."""
-    loss, m = last.scores["train"].loss, experiment.model.classes.shape[0]
+    loss, m = kept.scores["train"].loss, experiment.model.classes.shape[0]
     if loss > math.log(m):
         warn(
             f"the training loss, {brief(loss)}, is above that of guessing among {m} classes, {brief(math.log(m))}. Try "
@@ -400,7 +446,7 @@ def _follow(
     with TrainingProgress(experiment.recipe.epochs, n, quiet=quiet) as progress, stopping_on_interrupt() as should_stop:
         for record in experiment.records(should_stop, progress.advance, resumption):
             if records and record.complete:  # then its copy of the weights is enough
-                records[-1] = replace(records[-1], layers=[], state=None)
+                records[-1] = records[-1].without_arrays()
             records.append(record)
             checkpoints.write_if_due(records)
             folder.add(record)
@@ -414,7 +460,7 @@ def _save(experiment: Experiment, folder: RunFolder, records: list[Record]) -> N
         return
     from xpmlp.plots import curves_figure, save_figure
 
-    folder.save(experiment.trained(records[-1].layers))
+    folder.save(experiment.trained(records[-1].kept[1]))
     save_figure(curves_figure(records, _headline(experiment)), folder.curves)
 
 
@@ -442,19 +488,25 @@ def _point(record: Record) -> str:
     return f"after epoch {record.epoch}" if record.complete else f"in epoch {record.epoch}"
 
 
+def _choice(best: Best) -> str:
+    return f"of epoch {best.epoch}, which has the best validation loss"
+
+
 def _summarise(experiment: Experiment, folder: RunFolder, records: list[Record]) -> None:
     from rich.table import Table
 
     table = Table(show_header=False)
     if records:
         last = records[-1]
-        for part, score in last.scores.items():
+        for part, score in _kept(records).scores.items():
             n = experiment.sets[part][0].shape[0]
             examples = counted(n, "example")
             table.add_row(f"{part} accuracy", f"{score.accuracy:.4f}  (NLL {brief(score.loss)}, {examples})")
         part = counted(last.examples, "example")
         whole = f"{last.epoch}" if last.complete else f"{last.epoch - 1}, and {part} of the next,"
         table.add_row("epochs", f"{whole} in {last.seconds:.1f} s")
+        if last.best:
+            table.add_row("weights", _choice(last.best))
     table.add_row("parameters", f"{experiment.model.network.n_parameters:,}")
     table.add_row("folder", str(folder.path))
     table.add_row("files", ", ".join(file.name for file in folder.files))

@@ -49,8 +49,8 @@ class Trial:
     seconds : float
         That it took, with loading the data.
     last, best : Point or None
-        Its validation scores after the last epoch, and after the one with the highest accuracy (of equals, with the
-        lowest NLL); None unless it is finished.
+        Its validation scores after the last epoch, or with patience after the one whose weights are kept, and after
+        the one with the highest accuracy (of equals, with the lowest NLL); None unless it is finished.
     """
 
     number: int
@@ -105,6 +105,7 @@ def run_trial(number: int, settings: dict[str, Any], options: Options, data: str
         for record in experiment.records():
             score = record.scores["validation"]
             points.append(Point(record.epoch, score.accuracy, score.loss))
+            kept, _ = record.kept
     except (DivergenceError, MemoryError) as error:
         status = "diverged" if isinstance(error, DivergenceError) else "out of memory"
         reason = str(error) or "the system gave no details."
@@ -112,7 +113,7 @@ def run_trial(number: int, settings: dict[str, Any], options: Options, data: str
     if reason:
         return Trial(number, settings, epochs, status, reason, seconds, None, None)
     best = max(points, key=lambda point: (point.accuracy, -point.nll))
-    return Trial(number, settings, epochs, status, reason, seconds, points[-1], best)
+    return Trial(number, settings, epochs, status, reason, seconds, points[kept - 1], best)
 
 
 def save_trial(trial: Trial, path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from xpmlp.experiments import load_splits, score_model
@@ -47,8 +46,8 @@ def _train(folder: RunFolder, study: Study, best: Trial) -> Score | None:
     records: list[Record] = []
     for record in experiment.records():
         folder.add(record)
-        records.append(replace(record, layers=[], state=None))  # one copy of the weights is enough
-        layers = record.layers
+        records.append(record.without_arrays())  # one copy of the weights is enough
+        _, layers = record.kept
     model = experiment.trained(layers)
     folder.save(model)
     save_figure(curves_figure(records, f"{study.name}: trial {best.number}, the best"), folder.curves)

@@ -4,9 +4,20 @@ The loop serves the command line; `estimators`, which keep to scikit-learn's rul
 synchronised with once an epoch, to read that epoch's sums.
 """
 
-from xpmlp.training._loop import Record, Resumption, train
+from xpmlp.training._loop import Best, Record, Resumption, train
 from xpmlp.training._recipe import Recipe, steps_per_epoch
 from xpmlp.training._step import State, make_step
 from xpmlp.training._trainer import Reading, Trainer
 
-__all__ = ["Reading", "Recipe", "Record", "Resumption", "State", "Trainer", "make_step", "steps_per_epoch", "train"]
+__all__ = [
+    "Best",
+    "Reading",
+    "Recipe",
+    "Record",
+    "Resumption",
+    "State",
+    "Trainer",
+    "make_step",
+    "steps_per_epoch",
+    "train",
+]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 import warnings
 from contextlib import closing
@@ -10,8 +11,9 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from xpmlp.draws import generator
-from xpmlp.errors import DivergenceError, XpmlpWarning
+from xpmlp.errors import DivergenceError, InputError, XpmlpWarning
 from xpmlp.examples import Chunked
+from xpmlp.network import Layer
 from xpmlp.training._checks import check_sets
 from xpmlp.training._trainer import Trainer
 
@@ -21,13 +23,21 @@ if TYPE_CHECKING:
     from xpmlp.backends import Backend
     from xpmlp.communicators import Communicator
     from xpmlp.examples import Scaled
-    from xpmlp.network import Layer, Network
+    from xpmlp.network import Network
     from xpmlp.scoring import Score
     from xpmlp.training._recipe import Recipe
     from xpmlp.training._step import State
     from xpmlp.types import Array
 
-__all__ = ["Record", "Resumption", "train"]
+__all__ = ["Best", "Record", "Resumption", "train"]
+
+
+class Best(NamedTuple):
+    """The best epoch so far by the loss on the validation set."""
+
+    epoch: int
+    loss: float
+    layers: Sequence[Layer]  # a copy of its weights, on the backend
 
 
 @dataclass(frozen=True)
@@ -56,6 +66,8 @@ class Record:
         A copy of what the next step goes on with. None in a record that was read from a file.
     complete : bool
         False where `should_stop` ended the epoch early.
+    best : Best, optional
+        Of the complete epochs so far, this one included, where the recipe has patience.
     """
 
     epoch: int
@@ -68,6 +80,22 @@ class Record:
     layers: list[Layer]
     state: State | None
     complete: bool
+    best: Best | None = None
+
+    @property
+    def best_epoch(self) -> int | None:
+        """The number of the best epoch, where there is one."""
+        return self.best and self.best.epoch
+
+    @property
+    def kept(self) -> tuple[int, Sequence[Layer]]:
+        """The epoch whose weights are the trained ones so far, and these: the best, or this one where there is none."""
+        return (self.epoch, self.layers) if self.best is None else (self.best.epoch, self.best.layers)
+
+    def without_arrays(self) -> Record:
+        """Return all that takes little memory: no weights, no state."""
+        best = self.best and self.best._replace(layers=[])
+        return replace(self, layers=[], state=None, best=best)
 
 
 class Resumption(NamedTuple):
@@ -77,6 +105,7 @@ class Resumption(NamedTuple):
     seconds: float  # that they took
     layers: Sequence[Layer]
     state: State
+    best: Best | None = None
 
 
 def train(
@@ -126,13 +155,13 @@ def train(
     Returns
     -------
     iterator of Record
-        One per epoch that is left. The last one's `layers` are the trained weights.
+        One per epoch that is left. The last one's `layers` are the trained weights; with patience, those in its `kept`.
 
     Raises
     ------
     InputError
         For arrays that do not fit the network, are not on the backend in its dtype, or hold NaN or infinite values:
-        before anything is trained, or, in chunks, when they are read.
+        before anything is trained, or, in chunks, when they are read. For patience without a validation set.
     DivergenceError
         When the loss or a weight is no longer finite; its `record` is the last good one.
     JointError
@@ -140,6 +169,8 @@ def train(
     """
     evaluate = dict(evaluate or {})
     check_sets(backend, network, {"training": (X, T), **evaluate})
+    if recipe.patience is not None and "validation" not in evaluate:
+        raise InputError("patience waits for a better loss on the set 'validation': give that to `evaluate`.")
     n = X.shape[0]
     if recipe.batch_size > n:
         message = f"batch size {recipe.batch_size} is above the {n} training examples: taken as {n}."
@@ -165,12 +196,14 @@ def _records(
     resume: Resumption | None,
 ) -> Iterator[Record]:
     n, recipe = X.shape[0], trainer.recipe
-    start, record, done = time.perf_counter(), None, 0
+    start, record, best, done = time.perf_counter(), None, None, 0
     if resume is not None:
-        start, done = start - resume.seconds, resume.epoch
+        start, best, done = start - resume.seconds, _owned(trainer.backend, resume.best), resume.epoch
     epochs = _epochs(X, T, recipe, done, trainer.communicator)
     chunks = next(epochs)
-    for epoch in range(done + 1, recipe.epochs + 1):
+    for epoch in count(done + 1):
+        if recipe.is_over(epoch - 1, best and best.epoch):
+            return
         epoch_start = time.perf_counter()
         examples = _run_chunks(trainer, chunks, should_stop, on_step, refilled=isinstance(X, Chunked))
         # Before the host waits for the device: what it can do, and ask for, while that computes.
@@ -178,7 +211,11 @@ def _records(
         reading = trainer.read(evaluate)
         now = time.perf_counter()
         if not reading.finite:
-            raise _diverged(epoch, reading.rate, record)
+            raise _diverged(epoch, reading.rate, record, best.epoch if best else epoch - 1)
+        if recipe.patience is not None and examples == n:
+            loss = reading.scores["validation"].loss
+            if loss < (best.loss - recipe.min_delta if best else math.inf):
+                best = Best(epoch, loss, layers)
         record = Record(
             epoch=epoch,
             seconds=now - start,
@@ -190,6 +227,7 @@ def _records(
             layers=layers,
             state=state,
             complete=examples == n,
+            best=best,
         )
         yield record
         if should_stop():
@@ -236,8 +274,12 @@ def _agreed(communicator: Communicator, should_stop: Callable[[], bool]) -> Call
     return lambda: communicator.agree(wish=should_stop())
 
 
-def _diverged(epoch: int, rate: float, record: Record | None) -> DivergenceError:
-    kept = f"the weights after epoch {record.epoch} are kept" if record else "no epoch was completed"
+def _owned(backend: Backend, best: Best | None) -> Best | None:
+    return best and best._replace(layers=[Layer(backend.own(W), backend.own(b)) for W, b in best.layers])
+
+
+def _diverged(epoch: int, rate: float, record: Record | None, kept_epoch: int) -> DivergenceError:
+    kept = f"the weights after epoch {kept_epoch} are kept" if kept_epoch else "no epoch was completed"
     return DivergenceError(
         f"training diverged in epoch {epoch}: the loss or a weight is no longer a finite number; {kept}. "
         f"Try a learning rate below {rate:g}, another initialisation, or features on a common scale.",

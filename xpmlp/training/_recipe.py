@@ -41,6 +41,11 @@ class Recipe:
         Of these orders and of dropout's masks: the same ones on every backend.
     penalised : bool
         Whether the loss that is summed over an epoch has the penalty in it, as scikit-learn's has.
+    patience : int, optional
+        End after so many epochs without a better loss on the set "validation", which `Record.best` then tells of; by
+        default, only after all epochs.
+    min_delta : float
+        By how much more than this a better loss is lower than the best one before.
 
     Raises
     ------
@@ -56,6 +61,8 @@ class Recipe:
     epochs: int = 20
     seed: int = 0
     penalised: bool = False
+    patience: int | None = None
+    min_delta: float = 0.0
 
     def __post_init__(self) -> None:
         if not callable(self.schedule):
@@ -64,6 +71,13 @@ class Recipe:
         check_number("batch size", self.batch_size, at_least=1, integer=True)
         check_number("epochs", self.epochs, at_least=1, integer=True)
         check_number("seed", self.seed, at_least=0, integer=True)
+        if self.patience is not None:
+            check_number("patience", self.patience, at_least=1, integer=True)
+        check_number("min_delta", self.min_delta, at_least=0)
+
+    def is_over(self, epoch: int, best_epoch: int | None) -> bool:
+        """Whether no epoch follows this one: it is the last, or the best one, if any, is too long ago."""
+        return epoch >= self.epochs or (self.patience is not None and epoch - (best_epoch or 0) >= self.patience)
 
 
 def steps_per_epoch(n: int, batch_size: int) -> int:
