@@ -10,7 +10,7 @@ import pytest
 
 from xpmlp import InputError
 from xpmlp.checkpoints import line_of, load_checkpoint, load_model, previous, save_checkpoint
-from xpmlp.cli._train import _Checkpoints
+from xpmlp.cli._run import Checkpoints
 from xpmlp.experiments import prepare
 from xpmlp.options import Options
 
@@ -146,7 +146,7 @@ def records_to(epoch, *, complete=True, state=True):
 )
 def test_checkpoints_may_be_rarer_or_none(every, seconds, expected):
     folder = Folder()
-    checkpoints = _Checkpoints(None, folder, every, seconds)
+    checkpoints = Checkpoints(None, folder, every, seconds)
     for epoch in range(1, 5):
         checkpoints.write_if_due(records_to(epoch))
     checkpoints.write_if_due(records_to(12, complete=False))
@@ -156,7 +156,7 @@ def test_checkpoints_may_be_rarer_or_none(every, seconds, expected):
 @pytest.mark.parametrize(("every", "seconds", "expected"), [(1, 0, [2, 3]), (2, 0, [2, 3]), (1, 99, [3]), (0, 0, [])])
 def test_a_run_that_is_told_to_end_has_one_of_its_last_whole_epoch(every, seconds, expected):
     folder = Folder()
-    checkpoints = _Checkpoints(None, folder, every, seconds)
+    checkpoints = Checkpoints(None, folder, every, seconds)
     for epoch in (2, 3):
         checkpoints.write_if_due(records_to(epoch))
     checkpoints.write_last(records_to(4, complete=False))
@@ -165,7 +165,7 @@ def test_a_run_that_is_told_to_end_has_one_of_its_last_whole_epoch(every, second
 
 def test_a_run_that_ends_before_an_epoch_is_done_leaves_the_checkpoint_that_it_went_on_from():
     folder = Folder()
-    checkpoints = _Checkpoints(None, folder, 1, 0)
+    checkpoints = Checkpoints(None, folder, 1, 0)
     checkpoints.write_last(records_to(1, complete=False))
     checkpoints.write_last(records_to(3, state=False))  # as read from a checkpoint
     assert folder.written == []

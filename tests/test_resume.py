@@ -228,7 +228,7 @@ def test_a_run_that_ends_between_its_last_checkpoint_and_its_model_is_only_saved
         raise SystemExit(9)
 
     with monkeypatch.context() as patched:
-        patched.setattr("xpmlp.cli._train._save", end)
+        patched.setattr("xpmlp.cli._run._save", end)
         assert cli("train", "circles", "--out", "run", *quick) == 9
     assert load_checkpoint(tmp_path / "run" / "checkpoint.safetensors").resumption.epoch == last
     assert cli("train", "--resume", "run", "--quiet") == 0
@@ -268,7 +268,7 @@ def test_a_run_does_not_go_on_with_a_file_that_has_changed(cli, tmp_path, monkey
         raise SystemExit(9)
 
     with monkeypatch.context() as patched:
-        patched.setattr("xpmlp.cli._train._save", end)
+        patched.setattr("xpmlp.cli._run._save", end)
         assert cli("train", "data.csv", "--epochs", "2", "--hidden", "4", "--quiet", "--out", "run") == 9
     metrics = (tmp_path / "run" / "metrics.csv").read_bytes()
     (tmp_path / "data.csv").write_text("\n".join([*rows[:-1], "4,4,0"]))
@@ -305,7 +305,7 @@ def test_a_run_that_is_told_to_end_leaves_a_checkpoint_of_its_last_whole_epoch(
         yield lambda: next(asked) > 3 * 13 + 4  # asked after each step and each epoch
 
     with monkeypatch.context() as patched:
-        patched.setattr("xpmlp.cli._train.stopping_on_interrupt", told_in_the_fourth_epoch)
+        patched.setattr("xpmlp.cli._run.stopping_on_interrupt", told_in_the_fourth_epoch)
         assert cli("train", "circles", "--out", "run", *quick, *rarely) == 130
     assert load_checkpoint(tmp_path / "run" / "checkpoint.safetensors").resumption.epoch == 3
     assert cli("train", "--resume", "run", "--quiet") == 0

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
-import time
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -34,26 +32,14 @@ from xpmlp.cli._options import (
     check_used,
     parse_options,
 )
-from xpmlp.cli._terminal import (
-    INTERRUPTED,
-    introduce,
-    listed,
-    print_table,
-    say,
-    stopping_on_interrupt,
-    warn,
-)
-from xpmlp.errors import DivergenceError, InputError, OutOfMemoryError
+from xpmlp.cli._run import Checkpoints, accompany, begin, run, telling_how_to_go_on
+from xpmlp.cli._terminal import introduce, listed, say
+from xpmlp.errors import InputError
 from xpmlp.options import DEFAULT_RATES, DEFAULT_SCHEDULES, Options
-from xpmlp.wording import brief, counted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     from xpmlp.experiments import Experiment
-    from xpmlp.network import Layer
-    from xpmlp.runs import RunFolder
-    from xpmlp.training import Best, Record, Resumption
+    from xpmlp.training import Record
 
 __all__ = ["train"]
 
@@ -264,13 +250,13 @@ def train(
         _introduce(job, experiment, is_new=resume is None, quiet=quiet)
         records: list[Record] = []
         with ExitStack() as held:
-            begin = partial(_begin, held, experiment, folder, records, new=resume is None, overwrite=overwrite)
-            resumption = job.first(begin)
-            checkpoints = _Checkpoints(experiment, folder, checkpoint_every, checkpoint_seconds)
-            with _telling_how_to_go_on(folder):
+            taken = partial(begin, held, experiment, folder, records, new=resume is None, overwrite=overwrite)
+            resumption = job.first(taken)
+            checkpoints = Checkpoints(experiment, folder, checkpoint_every, checkpoint_seconds)
+            with telling_how_to_go_on(folder):
                 code = job.lead(
-                    lambda: _run(experiment, folder, records, resumption, checkpoints, quiet=quiet),
-                    others=lambda: _accompany(experiment, resumption),
+                    lambda: run(experiment, folder, records, resumption, checkpoints, quiet=quiet),
+                    others=lambda: accompany(experiment, resumption),
                 )
     if code:
         raise typer.Exit(code)
@@ -287,227 +273,3 @@ def _introduce(job: Job, experiment: Experiment, *, is_new: bool, quiet: bool) -
         say("A job of one rank: for more, start it with mpiexec -n N xpmlp train ... --distributed")
     elif not quiet:
         say("; ".join(filter(None, [f"{ranks.size} ranks, by {ranks.library}", ranks.route(experiment.backend)])))
-
-
-def _begin(
-    held: ExitStack, experiment: Experiment, folder: RunFolder, records: list[Record], *, new: bool, overwrite: bool
-) -> Resumption | None:
-    """Take the folder, as long as `held` holds it, for a new run or for one that goes on."""
-    held.enter_context(folder.locked())
-    if not new:
-        return _take_up(experiment, folder, records)
-    folder.check_free(overwrite=overwrite)  # again: another run may have begun there
-    folder.start(experiment)
-    return None
-
-
-def _take_up(experiment: Experiment, folder: RunFolder, records: list[Record]) -> Resumption:
-    """Find where an interrupted run goes on, and the records before; the last one with its weights.
-
-    They are what is to be saved where no epoch is left, or the next one does not end well.
-    """
-    from xpmlp.network import Layer
-
-    checkpoint, passed_over = folder.resume(experiment)
-    if passed_over:
-        warn(f"{passed_over} The checkpoint before it is taken.")
-    resumption, best = checkpoint.resumption, checkpoint.resumption.best
-
-    def own(layers: Sequence[Layer]) -> list[Layer]:
-        return [Layer(experiment.backend.own(W), experiment.backend.own(b)) for W, b in layers]
-
-    best = best and best._replace(layers=own(best.layers))
-    records += [*checkpoint.records[:-1], replace(checkpoint.records[-1], layers=own(resumption.layers), best=best)]
-    say(f"Going on after epoch {resumption.epoch} of {experiment.recipe.epochs}.")
-    return resumption
-
-
-def _run(
-    experiment: Experiment,
-    folder: RunFolder,
-    records: list[Record],
-    resumption: Resumption | None,
-    checkpoints: _Checkpoints,
-    *,
-    quiet: bool,
-) -> int:
-    """Train, save what was learnt and say how it ended: return the exit code."""
-    failure: DivergenceError | OutOfMemoryError | None = None
-    try:
-        _follow(experiment, folder, records, resumption, checkpoints, quiet=quiet)
-    except (DivergenceError, OutOfMemoryError) as error:
-        failure = error
-        folder.write_log(f"failed: {failure}")
-    except KeyboardInterrupt:
-        _say_how_to_go_on(folder)
-        raise
-    except InputError:  # a full disk, or data on it that cannot be read
-        with suppress(InputError):
-            checkpoints.write_last(records)
-        raise
-    done = not failure and records[-1].complete and experiment.recipe.is_over(len(records), records[-1].best_epoch)
-    if not done:
-        checkpoints.write_last(records)
-    _save(experiment, folder, records)
-    if records and records[-1].best:
-        folder.write_log(f"weights {_choice(records[-1].best)}")
-    if done:
-        folder.finish()
-    if not quiet:
-        _summarise(experiment, folder, records)
-    if failure:
-        raise failure
-    if not done:
-        say(f"Interrupted {_point(records[-1])}; what was learnt so far is saved.")
-        _say_how_to_go_on(folder)
-        return INTERRUPTED
-    _check_learnt(experiment, _kept(records))
-    return 0
-
-
-def _kept(records: list[Record]) -> Record:
-    """Return the record of the epoch whose weights are saved."""
-    return records[records[-1].kept[0] - 1]
-
-
-@contextmanager
-def _telling_how_to_go_on(folder: RunFolder) -> Iterator[None]:
-    """Say after an error what is left to do once its cause is mended."""
-    try:
-        yield
-    except InputError as error:
-        if not folder.checkpoint.exists():
-            raise
-        raise InputError(f"{error} Once that is mended, go on with `xpmlp train --resume {folder.path}`.") from error
-
-
-def _say_how_to_go_on(folder: RunFolder) -> None:
-    if folder.checkpoint.exists():
-        say(f"To go on: xpmlp train --resume {folder.path}")
-    else:
-        say("There is no checkpoint to go on from: one is written at the end of an epoch.")
-
-
-def _check_learnt(experiment: Experiment, kept: Record) -> None:
-    """Warn where the network does worse on what it was trained on than to find all classes equally probable."""
-    loss, m = kept.scores["train"].loss, experiment.model.classes.shape[0]
-    if loss > math.log(m):
-        warn(
-            f"the training loss, {brief(loss)}, is above that of guessing among {m} classes, {brief(math.log(m))}. Try "
-            "a lower learning rate where it grew (see curves.png), more epochs or a higher rate where it fell."
-        )
-
-
-def _accompany(experiment: Experiment, resumption: Resumption | None) -> None:
-    """Train as one of the ranks that write and say nothing."""
-    with stopping_on_interrupt(quiet=True) as should_stop:
-        for _ in experiment.records(should_stop, resume=resumption):
-            pass
-
-
-class _Checkpoints:
-    """Writes checkpoints: after every so many whole epochs, but no more often than so many seconds, or never for 0."""
-
-    def __init__(self, experiment: Experiment, folder: RunFolder, every: int, seconds: float) -> None:
-        self._experiment, self._folder, self._every, self._seconds = experiment, folder, every, seconds
-        self._ended, self._epoch = time.monotonic(), 0
-
-    def write_if_due(self, records: list[Record]) -> None:
-        """Write one after the last record where it is time for it."""
-        last, passed = records[-1], time.monotonic() - self._ended
-        if self._every and last.complete and not last.epoch % self._every and passed >= self._seconds:
-            self._write(records)
-
-    def write_last(self, records: list[Record]) -> None:
-        """Write one after the last whole epoch, at the end of a run that is not done."""
-        whole = [record for record in records if record.complete]
-        if self._every and whole and whole[-1].epoch > self._epoch and whole[-1].state is not None:
-            self._write(whole)
-
-    def _write(self, records: list[Record]) -> None:
-        self._folder.save_checkpoint(self._experiment, records)
-        self._ended, self._epoch = time.monotonic(), records[-1].epoch
-
-
-def _follow(
-    experiment: Experiment,
-    folder: RunFolder,
-    records: list[Record],
-    resumption: Resumption | None,
-    checkpoints: _Checkpoints,
-    *,
-    quiet: bool,
-) -> None:
-    """Train, and write each epoch down as it ends."""
-    from xpmlp.cli._progress import TrainingProgress
-
-    n = experiment.sets["train"][0].shape[0]
-    folder.write_log(_headline(experiment))
-    with TrainingProgress(experiment.recipe.epochs, n, quiet=quiet) as progress, stopping_on_interrupt() as should_stop:
-        for record in experiment.records(should_stop, progress.advance, resumption):
-            if records and record.complete:  # then its copy of the weights is enough
-                records[-1] = records[-1].without_arrays()
-            records.append(record)
-            checkpoints.write_if_due(records)
-            folder.add(record)
-            line = _line(record, experiment.recipe.epochs)
-            folder.write_log(line)
-            progress.show(record, line)
-
-
-def _save(experiment: Experiment, folder: RunFolder, records: list[Record]) -> None:
-    if not records:
-        return
-    from xpmlp.plots import curves_figure, save_figure
-
-    folder.save(experiment.trained(records[-1].kept[1]))
-    save_figure(curves_figure(records, _headline(experiment)), folder.curves)
-
-
-def _headline(experiment: Experiment) -> str:
-    sizes = "-".join(map(str, experiment.model.network.sizes))
-    options, backend = experiment.options, experiment.backend
-    batch_size = min(options.batch_size, experiment.sets["train"][0].shape[0])
-    ranks = "" if experiment.communicator is None else f", {counted(experiment.communicator.size, 'rank')}"
-    return (
-        f"{experiment.dataset.name}: {sizes}, {options.optimizer} at {options.highest_rate:g}, "
-        f"K = {batch_size}, {backend.name} on {backend.device_name} in {backend.dtype}{ranks}"
-    )
-
-
-def _line(record: Record, epochs: int) -> str:
-    scores = ", ".join(
-        f"{part} loss {brief(score.loss)} accuracy {score.accuracy:.4f}" for part, score in record.scores.items()
-    )
-    cut = "" if record.complete else f", stopped after {counted(record.examples, 'example')}"
-    return f"epoch {record.epoch}/{epochs}: {scores}, {record.examples_per_second:,.0f} examples/s{cut}"
-
-
-def _point(record: Record) -> str:
-    """Say in words how far a run has come."""
-    return f"after epoch {record.epoch}" if record.complete else f"in epoch {record.epoch}"
-
-
-def _choice(best: Best) -> str:
-    return f"of epoch {best.epoch}, which has the best validation loss"
-
-
-def _summarise(experiment: Experiment, folder: RunFolder, records: list[Record]) -> None:
-    from rich.table import Table
-
-    table = Table(show_header=False)
-    if records:
-        last = records[-1]
-        for part, score in _kept(records).scores.items():
-            n = experiment.sets[part][0].shape[0]
-            examples = counted(n, "example")
-            table.add_row(f"{part} accuracy", f"{score.accuracy:.4f}  (NLL {brief(score.loss)}, {examples})")
-        part = counted(last.examples, "example")
-        whole = f"{last.epoch}" if last.complete else f"{last.epoch - 1}, and {part} of the next,"
-        table.add_row("epochs", f"{whole} in {last.seconds:.1f} s")
-        if last.best:
-            table.add_row("weights", _choice(last.best))
-    table.add_row("parameters", f"{experiment.model.network.n_parameters:,}")
-    table.add_row("folder", str(folder.path))
-    table.add_row("files", ", ".join(file.name for file in folder.files))
-    print_table(table, _headline(experiment))

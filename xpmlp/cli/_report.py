@@ -1,0 +1,80 @@
+"""What `xpmlp train` says of a training: its lines, its headline, its end."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from xpmlp.cli._terminal import print_table, warn
+from xpmlp.wording import brief, counted
+
+if TYPE_CHECKING:
+    from xpmlp.experiments import Experiment
+    from xpmlp.runs import RunFolder
+    from xpmlp.training import Best, Record
+
+__all__ = ["check_learnt", "choice", "headline", "kept_record", "line_of", "point", "summarise"]
+
+
+def headline(experiment: Experiment) -> str:
+    sizes = "-".join(map(str, experiment.model.network.sizes))
+    options, backend = experiment.options, experiment.backend
+    batch_size = min(options.batch_size, experiment.sets["train"][0].shape[0])
+    ranks = "" if experiment.communicator is None else f", {counted(experiment.communicator.size, 'rank')}"
+    return (
+        f"{experiment.dataset.name}: {sizes}, {options.optimizer} at {options.highest_rate:g}, "
+        f"K = {batch_size}, {backend.name} on {backend.device_name} in {backend.dtype}{ranks}"
+    )
+
+
+def line_of(record: Record, epochs: int) -> str:
+    scores = ", ".join(
+        f"{part} loss {brief(score.loss)} accuracy {score.accuracy:.4f}" for part, score in record.scores.items()
+    )
+    cut = "" if record.complete else f", stopped after {counted(record.examples, 'example')}"
+    return f"epoch {record.epoch}/{epochs}: {scores}, {record.examples_per_second:,.0f} examples/s{cut}"
+
+
+def point(record: Record) -> str:
+    """Say in words how far a run has come."""
+    return f"after epoch {record.epoch}" if record.complete else f"in epoch {record.epoch}"
+
+
+def choice(best: Best) -> str:
+    return f"of epoch {best.epoch}, which has the best validation loss"
+
+
+def summarise(experiment: Experiment, folder: RunFolder, records: list[Record]) -> None:
+    from rich.table import Table
+
+    table = Table(show_header=False)
+    if records:
+        last = records[-1]
+        for part, score in kept_record(records).scores.items():
+            n = experiment.sets[part][0].shape[0]
+            examples = counted(n, "example")
+            table.add_row(f"{part} accuracy", f"{score.accuracy:.4f}  (NLL {brief(score.loss)}, {examples})")
+        part = counted(last.examples, "example")
+        whole = f"{last.epoch}" if last.complete else f"{last.epoch - 1}, and {part} of the next,"
+        table.add_row("epochs", f"{whole} in {last.seconds:.1f} s")
+        if last.best:
+            table.add_row("weights", choice(last.best))
+    table.add_row("parameters", f"{experiment.model.network.n_parameters:,}")
+    table.add_row("folder", str(folder.path))
+    table.add_row("files", ", ".join(file.name for file in folder.files))
+    print_table(table, headline(experiment))
+
+
+def check_learnt(experiment: Experiment, kept: Record) -> None:
+    """Warn where the network does worse on what it was trained on than to find all classes equally probable."""
+    loss, m = kept.scores["train"].loss, experiment.model.classes.shape[0]
+    if loss > math.log(m):
+        warn(
+            f"the training loss, {brief(loss)}, is above that of guessing among {m} classes, {brief(math.log(m))}. Try "
+            "a lower learning rate where it grew (see curves.png), more epochs or a higher rate where it fell."
+        )
+
+
+def kept_record(records: list[Record]) -> Record:
+    """Return the record of the epoch whose weights are saved."""
+    return records[records[-1].kept[0] - 1]
