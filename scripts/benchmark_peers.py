@@ -235,6 +235,7 @@ def benchmark(
                 patience=patience,
                 may_fail=may_fail,
                 end=end,
+                at_once=device != "cpu",
             )
             compared[name] = compare(Task.load(folder, workload), measured)
             failed += [f"{name}: {error}" for error in lost]

@@ -294,6 +294,21 @@ def test_divergence_after_a_good_epoch_keeps_that_epochs_weights():
     assert caught.value.record.epoch == 1
 
 
+def test_weights_that_are_finite_but_give_no_finite_loss_have_diverged():
+    backend = open_backend("numpy", "float32")
+    net = network()
+    X, T = (backend.asarray(values) for values in blobs())
+
+    def records(**recipe):
+        one_step = Recipe(SGD(), batch_size=N, epochs=3, **recipe)
+        yield from train(backend, net, initialize(net), X, T, one_step, evaluate={"training": (X, T)})
+
+    with pytest.raises(DivergenceError, match=r"diverged in epoch 1: .* no epoch was completed") as caught:
+        list(records(schedule=Constant(1e25)))
+    assert caught.value.record is None
+    assert len(list(records(schedule=Constant(0.1)))) == 3
+
+
 def test_a_batch_size_above_n_is_taken_as_n_with_a_warning(backend):
     with pytest.warns(XpmlpWarning, match="batch size 5000 is above the 103 training examples: taken as 103"):
         above = run(backend, Recipe(SGD(), Constant(0.1), batch_size=5000, epochs=1))[-1]

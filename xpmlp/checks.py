@@ -171,7 +171,7 @@ def check_labels(y: np.ndarray, n: int, name: str = "y", *, least_classes: int =
             row = int(np.argmax(fractional))
             raise InputError(
                 f"{name} holds {y[row]} at row {first_row + row}, which is no class label: xpmlp classifies here, "
-                "so labels must be integers or strings."
+                "so labels must be integers or strings. For real-valued targets there is `xpmlp.MLPRegressor`."
             )
     if least_classes > 1 and np.unique(y).size < least_classes:
         raise InputError(f"{name} holds one class alone ({y[0]}): at least two are needed to learn from.")

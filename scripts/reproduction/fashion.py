@@ -14,6 +14,7 @@ from xpmlp.experiments import prepare
 from xpmlp.options import Options
 from xpmlp.plots import comparison_figure, curves_figure, save_figure
 from xpmlp.runs import RunFolder
+from xpmlp.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -90,7 +91,7 @@ def title_of(options: Options) -> str:
     units = "-".join(map(str, options.hidden))
     return (
         f"{options.dataset}: {units} hidden units, {options.optimizer} at {options.highest_rate:g}, "
-        f"K = {options.batch_size}, {options.epochs} epochs, seed {options.seed}"
+        f"K = {options.batch_size}, {counted(options.epochs, 'epoch')}, seed {options.seed}"
     )
 
 

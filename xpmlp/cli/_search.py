@@ -183,9 +183,7 @@ def _print_best(study: Study, trials: Sequence[Trial]) -> None:
     for trial in trials[:BEST]:
         scores = [f"{trial.last.accuracy:.4f}", brief(trial.last.nll)] if trial.last else [trial.status, ""]
         table.add_row(str(trial.number), str(trial.epochs), *scores, _settings(trial))
-    print_table(
-        table, f"{study.name}: the best of {counted(len(trials), 'trial')}, by their accuracy on the validation part"
-    )
+    print_table(table, f"{study.name}: the best of {study.count(trials)}, by their accuracy on the validation part")
 
 
 def _tell_of_interruption(folder: SearchFolder, study: Study, *, quiet: bool) -> None:

@@ -168,7 +168,10 @@ def _features(where: str, cells: Sequence[str], columns: Columns) -> list[float]
         raise InputError(f"{where}: the value is missing. Remove the row or fill in a number.")
     shown = cell if len(cell) <= 40 else f"{cell[:40]}..."
     hint = "" if columns.names else " The first line is taken as an example, and not as a header, as it has a number."
-    raise InputError(f"{where}: {shown!r} is not a finite number such as -1.5e3, as features must be.{hint}")
+    raise InputError(
+        f"{where}: {shown!r} is not a finite number such as -1.5e3, as features must be. Remove the row, or "
+        f"the column, or put numbers in place of its texts.{hint}"
+    )
 
 
 def _label(where: str, cell: str, column: str) -> str:

@@ -68,8 +68,10 @@ def load_csv(path: Path, target: str | None = None, like: Like | None = None) ->
                 f"{counted(like.n_features, 'feature')} that the model was trained on, and the label."
             )
         if names and named is not None and named not in cells:
+            otherwise = " Where there is none, `xpmlp predict` takes the file." if like else ""
             raise InputError(
                 f"{path} has no column {named!r}: choose the target, the label's column, among {_listed(cells)}."
+                f"{otherwise}"
             )
         if label in features:
             others = _listed([cell for cell in cells if cell not in wanted])

@@ -27,7 +27,7 @@ def draw(study: Study, trials: Sequence[Trial], path: Path) -> None:
     if study.halving:
         rungs = [str(epochs) for epochs in sorted({trial.epochs for trial in trials})]
         axes.append(ParallelAxis("epochs", [str(trial.epochs) for trial in trials], "choice", rungs))
-    figure = parallel_figure(axes, accuracy, "validation accuracy", f"{study.name}: {len(trials)} trials")
+    figure = parallel_figure(axes, accuracy, "validation accuracy", f"{study.name}: {study.count(trials)}")
     save_figure(figure, path)
 
 

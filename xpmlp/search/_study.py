@@ -11,9 +11,10 @@ from xpmlp.errors import InputError
 from xpmlp.experiments import check_options, fingerprint, prepare
 from xpmlp.options import Options, with_tuples, written
 from xpmlp.search._space import Space
+from xpmlp.wording import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from xpmlp.experiments import Experiment
     from xpmlp.search._trial import Trial
@@ -52,6 +53,11 @@ class Study:
         """Return the options of a candidate, numbered from 1; with halving, for so many epochs."""
         options = replace(self.options, **self.candidates[number - 1])
         return options if epochs is None else replace(options, epochs=epochs)
+
+    def count(self, trials: Sequence[Trial]) -> str:
+        """Say how many trials there are, and of how many candidates where one may have several."""
+        of = f" of {counted(len(self.candidates), 'candidate')}" if self.halving else ""
+        return f"{counted(len(trials), 'trial')}{of}"
 
     def options_of_trial(self, trial: Trial) -> Options:
         """Return the options that a trial was trained with."""

@@ -199,6 +199,7 @@ def _records(
     start, record, best, done = time.perf_counter(), None, None, 0
     if resume is not None:
         start, best, done = start - resume.seconds, _owned(trainer.backend, resume.best), resume.epoch
+    trained_on = [name for name, (examples, _) in evaluate.items() if examples is X]
     epochs = _epochs(X, T, recipe, done, trainer.communicator)
     chunks = next(epochs)
     for epoch in count(done + 1):
@@ -210,7 +211,7 @@ def _records(
         chunks, layers, state = next(epochs), trainer.copy_layers(), trainer.copy_state()
         reading = trainer.read(evaluate)
         now = time.perf_counter()
-        if not reading.finite:
+        if not (reading.finite and all(math.isfinite(reading.scores[name].loss) for name in trained_on)):
             raise _diverged(epoch, reading.rate, record, best.epoch if best else epoch - 1)
         if recipe.patience is not None and examples == n:
             loss = reading.scores["validation"].loss
