@@ -81,10 +81,10 @@ def regions_figure(panels: Sequence[Regions], title: str, columns: int = 1, side
     every = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
     crowded = side < 4.0
     for axes, panel in zip(every, panels, strict=False):
-        shading = _draw(axes, panel, 2.5 if crowded else 14.0)
+        shading = _draw(axes, panel, 5.0 if crowded else 14.0)
         axes.set_title(literal(panel.title), fontsize="small" if crowded else "medium")
-        if not crowded:
-            axes.set(xlabel="x0", ylabel="x1")
+        axes.set(xlabel="x0", ylabel="x1")
+        axes.label_outer()
     for axes in every[len(panels) :]:
         axes.set_axis_off()
     scale: dict[str, Any] = {"shrink": min(1.0, 2.0 / rows), "anchor": (0.0, 1.0), "aspect": 25}
