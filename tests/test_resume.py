@@ -239,6 +239,38 @@ def test_a_run_that_ends_between_its_last_checkpoint_and_its_model_is_only_saved
     assert not list(one.glob("*checkpoint*"))
 
 
+def test_a_model_that_finds_no_room_leaves_a_checkpoint_of_the_last_epoch(cli, tmp_path, monkeypatch, capsys):
+    quick = ("--epochs", "3", "--hidden", "4", "--quiet")
+    assert cli("train", "circles", "--out", "whole", *quick) == 0
+
+    def full(*_):
+        raise InputError("model.safetensors cannot be written: No space left on device.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(RunFolder, "save", full)
+        assert cli("train", "circles", "--out", "run", *quick, "--checkpoint-every", "100") == 2
+        diverging = (
+            "--optimizer",
+            "sgd",
+            "--learning-rate",
+            "1",
+            "--l2",
+            "2",
+            "--batch-size",
+            "720",
+            "--epochs",
+            "300",
+        )
+        assert cli("train", "circles", "--out", "diverged", "--quiet", *diverging) == 2
+    err = capsys.readouterr().err
+    assert "No space left on device. Once that is mended, go on with `xpmlp" in err
+    assert "are kept" in err
+    assert load_checkpoint(tmp_path / "run" / "checkpoint.safetensors").resumption.epoch == 3
+    assert cli("train", "--resume", "run", "--quiet") == 0
+    one, other = tmp_path / "run", tmp_path / "whole"
+    assert (one / "model.safetensors").read_bytes() == (other / "model.safetensors").read_bytes()
+
+
 def test_a_row_that_finds_no_room_ends_the_run_with_a_checkpoint_of_its_epoch(cli, tmp_path, monkeypatch, capsys):
     quick = ("--epochs", "6", "--hidden", "4", "--quiet")
     assert cli("train", "circles", "--out", "whole", *quick) == 0

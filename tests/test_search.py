@@ -373,3 +373,12 @@ def test_a_folder_in_use_or_with_something_in_it_is_refused(study, found, tmp_pa
 def test_a_search_is_named_after_its_data():
     folder = SearchFolder.default("some/where/iris.v2.csv", datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
     assert str(folder.path) == "runs/search-iris.v2-20260102-030405"
+
+
+def test_trials_whose_loss_is_no_number_come_after_their_equals_in_any_order():
+    trials = [
+        Trial(number, {}, 1, "finished", "", 0.1, Point(1, 0.5, nll), Point(1, 0.5, nll))
+        for number, nll in ((1, float("nan")), (2, 0.7), (3, 0.6))
+    ]
+    for given in (trials, trials[::-1]):
+        assert [trial.number for trial in rank(given, halving=False)] == [3, 2, 1]

@@ -101,10 +101,15 @@ class Scaling:
     def apply(self, X: np.ndarray, dtype: str = "float64", out: np.ndarray | None = None) -> np.ndarray:
         """Return the scaled features in `dtype`, or in `out` and its dtype; `X` stays as it is."""
         scaled = np.empty(X.shape, dtype) if out is None else out
-        if self.only_scales:
-            np.multiply(X, self.factors.astype(scaled.dtype), out=scaled, dtype=scaled.dtype, casting="unsafe")
-            return scaled
-        # In float64, as a feature may lie far from zero; and a few rows at a time, which stay in the processor's cache.
+        with np.errstate(over="ignore", invalid="ignore"):  # who looks for what is not finite says more
+            if self.only_scales:
+                np.multiply(X, self.factors.astype(scaled.dtype), out=scaled, dtype=scaled.dtype, casting="unsafe")
+            else:
+                self._shift_and_scale(X, scaled)
+        return scaled
+
+    def _shift_and_scale(self, X: np.ndarray, scaled: np.ndarray) -> None:
+        """Compute in float64, as a feature may lie far from zero; a few rows at a time, which stay in the cache."""
         rows = max(1, CACHED_BYTES // (8 * X.shape[1]))
         exact = np.empty((min(rows, X.shape[0]), X.shape[1]), np.result_type(X, self.shift))
         for start in range(0, X.shape[0], rows):
@@ -114,7 +119,6 @@ class Scaling:
             values -= self.shift
             values *= self.scale
             scaled[start : start + rows] = values
-        return scaled
 
 
 def encode(y: np.ndarray, classes: np.ndarray, name: str = "y", *, first_row: int = 0) -> np.ndarray:

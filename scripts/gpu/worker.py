@@ -95,7 +95,7 @@ def compare(options: Options) -> dict[str, Any]:
     """Train with graphs and without: for a thousand steps, and for a thousand epochs of a few steps with dropout."""
     experiment = prepare(options)
     steps = steps_per_epoch(experiment.sets["train"][0].shape[0], options.batch_size)
-    long = replace(options, epochs=math.ceil(COMPARED_STEPS / steps))
+    long = replace(options, epochs=max(math.ceil(COMPARED_STEPS / steps), WARM_UP + 2))
     short = replace(options, dataset="digits", dropout=(0.3,), epochs=COMPARED_REPLAYS + 1)  # the first is no replay
     found = {"long graphs": with_and_without(long), "short graphs": with_and_without(short)}
     return {"passed": all(each["passed"] for each in found.values()), **found}

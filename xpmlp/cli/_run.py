@@ -70,7 +70,6 @@ def run(
         _follow(experiment, folder, records, resumption, checkpoints, quiet=quiet)
     except (DivergenceError, OutOfMemoryError) as error:
         failure = error
-        folder.write_log(f"failed: {failure}")
     except KeyboardInterrupt:
         _say_how_to_go_on(folder)
         raise
@@ -79,13 +78,7 @@ def run(
             checkpoints.write_last(records)
         raise
     done = not failure and records[-1].complete and experiment.recipe.is_over(len(records), records[-1].best_epoch)
-    if not done:
-        checkpoints.write_last(records)
-    _save(experiment, folder, records)
-    if records and records[-1].best:
-        folder.write_log(f"weights {choice(records[-1].best)}")
-    if done:
-        folder.finish()
+    _keep(experiment, folder, records, checkpoints, failure, done=done)
     if not quiet:
         summarise(experiment, folder, records)
     if failure:
@@ -96,6 +89,33 @@ def run(
         return INTERRUPTED
     check_learnt(experiment, kept_record(records))
     return 0
+
+
+def _keep(
+    experiment: Experiment,
+    folder: RunFolder,
+    records: list[Record],
+    checkpoints: Checkpoints,
+    failure: Exception | None,
+    *,
+    done: bool,
+) -> None:
+    """Save what was learnt, or else a checkpoint of it, and write down how the run ended."""
+    try:
+        if not done:
+            checkpoints.write_last(records)
+        _save(experiment, folder, records)
+    except InputError as error:
+        with suppress(InputError):
+            checkpoints.write_last(records)
+        raise InputError(f"{failure} And {error}" if failure else str(error)) from error
+    if failure:
+        with suppress(InputError):  # the failure itself is what is told
+            folder.write_log(f"failed: {failure}")
+    if records and records[-1].best:
+        folder.write_log(f"weights {choice(records[-1].best)}")
+    if done:
+        folder.finish()
 
 
 @contextmanager

@@ -137,13 +137,13 @@ def search(
 
 
 def rank(trials: Iterable[Trial], *, halving: bool) -> list[Trial]:
-    """Put the best trial first: by accuracy on the validation part after the last epoch, of equals by NLL.
+    """Put the best trial first: by accuracy on the validation part with the weights that are kept, of equals by NLL.
 
     With halving, those of more epochs come first. Trials that are not finished come last.
     """
 
     def key(trial: Trial) -> tuple[Any, ...]:
-        scores = (-trial.last.accuracy, trial.last.nll) if trial.last else ()
+        scores = trial.last.order if trial.last else ()
         return (trial.last is None, -trial.epochs if halving else 0, *scores, trial.number)
 
     return sorted(trials, key=key)
@@ -185,8 +185,10 @@ class _Candidate(BaseEstimator):
 
     def score(self, X: object, y: object = None) -> float:  # noqa: ARG002 - as above
         """Return a number that puts trials into the order of `rank`, which is halved by."""
-        last = self.trial_.last
-        return last.accuracy + TIES / (1.0 + last.nll) if last else -1.0
+        if self.trial_.last is None:
+            return -1.0
+        loss, nll = self.trial_.last.order
+        return TIES / (1.0 + nll) - loss
 
 
 def _searcher(study: Study, candidate: _Candidate) -> GridSearchCV | HalvingGridSearchCV:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import time
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -28,6 +29,11 @@ class Point(NamedTuple):
     epoch: int
     accuracy: float  # the share predicted rightly, 0 to 1
     nll: float  # mean negative log-likelihood of an example, in nats
+
+    @property
+    def order(self) -> tuple[float, float]:
+        """What is lower for a better network: by accuracy, of equals by NLL; one that is no number is the worst."""
+        return -self.accuracy, math.inf if math.isnan(self.nll) else self.nll
 
 
 @dataclass(frozen=True)
@@ -112,7 +118,7 @@ def run_trial(number: int, settings: dict[str, Any], options: Options, data: str
     seconds = time.perf_counter() - start
     if reason:
         return Trial(number, settings, epochs, status, reason, seconds, None, None)
-    best = max(points, key=lambda point: (point.accuracy, -point.nll))
+    best = min(points, key=lambda point: point.order)
     return Trial(number, settings, epochs, status, reason, seconds, points[kept - 1], best)
 
 

@@ -140,8 +140,7 @@ class Stream(Chunked):
             if self._in_place:
                 source.examples(begin, end, X)
             else:
-                with np.errstate(over="ignore", invalid="ignore"):  # the check that follows says more
-                    self._scaling.apply(source.examples(begin, end), out=X)
+                self._scaling.apply(source.examples(begin, end), out=X)
             check_features(X, f"X of {source.name}", first_row=begin)
             y = source.labels(begin, end)
             memory.T.host[start:stop] = encode(y, self._classes, f"y of {source.name}", first_row=begin)
