@@ -382,3 +382,11 @@ def test_trials_whose_loss_is_no_number_come_after_their_equals_in_any_order():
     ]
     for given in (trials, trials[::-1]):
         assert [trial.number for trial in rank(given, halving=False)] == [3, 2, 1]
+
+
+def test_a_search_that_was_killed_before_its_first_trial_goes_on(study, found, tmp_path):
+    folder = SearchFolder(tmp_path / "killed")
+    folder.start(study)
+    assert [file.name for file in folder.path.iterdir()] == ["search.json"]
+    result = search(study, folder.path, engine="sequential", resume=True)
+    assert [(trial.number, trial.last) for trial in result.trials] == [(t.number, t.last) for t in found[0].trials]

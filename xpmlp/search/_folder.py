@@ -89,7 +89,7 @@ class SearchFolder(Folder):
             For a folder that cannot be made or written to.
         """
         try:
-            self.trials.mkdir(parents=True, exist_ok=True)
+            self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(f"the output folder {self.path} cannot be written to: {error}.") from error
         found = versions(study.options.backend) | {name: version(name) for name in LIBRARIES}

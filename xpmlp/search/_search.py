@@ -119,6 +119,7 @@ def search(
         else:
             folder.check_free()  # again: another search may have begun there
             folder.start(study)
+        folder.trials.mkdir(exist_ok=True)  # after the file that says what is searched: without it nothing was begun
         searcher = _searcher(study, _Candidate(study, folder, on_trial))
         try:
             with running_on(engine, jobs, address):

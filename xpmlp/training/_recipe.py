@@ -43,7 +43,8 @@ class Recipe:
         Whether the loss that is summed over an epoch has the penalty in it, as scikit-learn's has.
     patience : int, optional
         End after so many epochs without a better loss on the set "validation", which `Record.best` then tells of; by
-        default, only after all epochs.
+        default, only after all epochs. A loss that is no finite number is never the better one: where there is no
+        other, the last weights are kept.
     min_delta : float
         By how much more than this a better loss is lower than the best one before.
 
