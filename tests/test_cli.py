@@ -10,10 +10,15 @@ import re
 import signal
 import subprocess
 import sys
+from dataclasses import replace
+from itertools import count
 
 import numpy as np
 import pytest
 from conftest import READ_ONLY
+
+from xpmlp.experiments import prepare
+from xpmlp.options import Options
 
 QUICK = ["--hidden", "8", "--epochs", "2", "--quiet"]
 
@@ -361,6 +366,19 @@ def test_patience_ends_a_run_early_with_the_weights_and_scores_of_its_best_epoch
     code, _, err = cli("train", "--resume", "run")
     assert code == 2
     assert "is complete: there is nothing left to go on with" in err
+
+
+def test_patience_without_a_finite_validation_loss_keeps_the_last_weights_and_says_so(cli, tmp_path):
+    X = np.full((10, 2), 0.5, dtype=np.float32)
+    X[0] = 3e38  # the largest numbers of float32, whose products overflow
+    np.savez(tmp_path / "data.npz", X=X, y=np.arange(10) % 2)
+    options = Options(dataset=str(tmp_path / "data.npz"), validation=0.2, test=0.0, scaling="none", hidden=(64,))
+    seed = next(s for s in count() if prepare(replace(options, seed=s)).sets["validation"][0].max() > 1)
+    arguments = ("--validation", "0.2", "--test", "0", "--scaling", "none", "--hidden", "64", "--seed", str(seed))
+    code, out, err = cli("train", "data.npz", *arguments, "--epochs", "5", "--patience", "2", "--out", "run")
+    assert code == 0
+    assert "epoch 3/5" not in err
+    assert "the validation loss was no finite number after any epoch: the weights are those of the last one" in err
 
 
 def test_divergence_in_the_first_epoch_ends_with_advice_and_without_a_model(cli, tmp_path):

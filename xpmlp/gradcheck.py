@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any
 from xpmlp.activations import sign
 from xpmlp.draws import generator
 from xpmlp.errors import InputError
-from xpmlp.network import Layer, fprop, gradient_function
+from xpmlp.network import fprop, gradient_function, own_layers
 from xpmlp.penalties import ElasticNet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from xpmlp.backends import Backend
-    from xpmlp.network import Network
+    from xpmlp.network import Layer, Network
     from xpmlp.types import Array
 
     Line = Callable[[float], tuple[float, tuple[Any, ...]]]  # offset -> objective, and the side of every kink
@@ -186,7 +186,7 @@ def check_gradients(
     if backend.dtype != "float64":
         raise InputError(f"gradients are checked in float64, but the backend computes in {backend.dtype}.")
     xp, penalty = backend.xp, penalty or ElasticNet()
-    layers = [Layer(backend.own(W), backend.own(b)) for W, b in layers]
+    layers = own_layers(backend, layers)
     _, gradients = gradient_function(xp, network, mode, backend.compile)(layers, X, T, masks)
     gradients = penalty.add_gradient(xp, layers, gradients)
     objective = _Objective(backend, network, layers, (X, T, masks), penalty)

@@ -26,13 +26,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from xpmlp.activations import Activation
+    from xpmlp.backends import Backend
     from xpmlp.losses import Loss
     from xpmlp.types import Array, Namespace
 
     Sum = Callable[..., tuple[Array, list["Layer"]]]
     GradientFunction = Callable[..., tuple[Array, list["Layer"]]]
 
-__all__ = ["MODES", "Layer", "Network", "Trace", "backward", "bprop", "fprop", "gradient_function"]
+__all__ = ["MODES", "Layer", "Network", "Trace", "backward", "bprop", "fprop", "gradient_function", "own_layers"]
 
 MODES = ("matrix", "loop")
 MOST_UNITS = 2**31 - 1
@@ -43,6 +44,11 @@ class Layer(NamedTuple):
 
     W: Array  # (fan_in, fan_out)
     b: Array  # (fan_out,)
+
+
+def own_layers(backend: Backend, layers: Sequence[Layer]) -> list[Layer]:
+    """Copy layers, from the host or the backend, to arrays of the backend that may be written to."""
+    return [Layer(backend.own(W), backend.own(b)) for W, b in layers]
 
 
 class Trace(NamedTuple):

@@ -11,6 +11,7 @@ from xpmlp.backends._base import Backend, Status, unknown_device
 from xpmlp.backends._memory import keep_freed_memory
 from xpmlp.backends._namespaces import replacing
 from xpmlp.backends._numpy_shortcuts import SHORTCUTS
+from xpmlp.backends._threads import SMALL, one_thread
 from xpmlp.wording import counted
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class NumpyBackend(Backend):
     @classmethod
     def status(cls) -> Status:
         """Name NumPy's version, its BLAS and the BLAS's threads."""
-        from threadpoolctl import threadpool_info  # noqa: PLC0415 - 30 ms that only `xpmlp info` needs
+        from threadpoolctl import threadpool_info  # noqa: PLC0415 - 30 ms that most commands do without
 
         libraries = [
             f"{info['internal_api']} {info['version']}, {counted(info['num_threads'], 'thread')}"
@@ -74,3 +75,7 @@ class NumpyBackend(Backend):
     def _context(self) -> AbstractContextManager[Any]:
         # Overflow and NaN are silenced: the training loop looks for them itself, and says more.
         return np.errstate(over="ignore", invalid="ignore")
+
+    def threads_for(self, multiplications: int) -> AbstractContextManager[Any]:
+        """Let BLAS have one thread where products are small."""
+        return one_thread() if multiplications <= SMALL else super().threads_for(multiplications)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from xpmlp.runs import RunFolder
     from xpmlp.training import Best, Record
 
-__all__ = ["check_learnt", "choice", "headline", "kept_record", "line_of", "point", "summarise"]
+__all__ = ["check_learnt", "choice", "headline", "line_of", "point", "summarise"]
 
 
 def headline(experiment: Experiment) -> str:
@@ -50,7 +50,7 @@ def summarise(experiment: Experiment, folder: RunFolder, records: list[Record]) 
     table = Table(show_header=False)
     if records:
         last = records[-1]
-        for part, score in kept_record(records).scores.items():
+        for part, score in _kept(records).scores.items():
             n = experiment.sets[part][0].shape[0]
             examples = counted(n, "example")
             table.add_row(f"{part} accuracy", f"{score.accuracy:.4f}  (NLL {brief(score.loss)}, {examples})")
@@ -65,9 +65,11 @@ def summarise(experiment: Experiment, folder: RunFolder, records: list[Record]) 
     print_table(table, headline(experiment))
 
 
-def check_learnt(experiment: Experiment, kept: Record) -> None:
-    """Warn where the network does worse on what it was trained on than to find all classes equally probable."""
-    loss, m = kept.scores["train"].loss, experiment.model.classes.shape[0]
+def check_learnt(experiment: Experiment, records: list[Record]) -> None:
+    """Warn where the network is worse on its training set than to find all classes equally probable, or had no best."""
+    if experiment.recipe.patience is not None and records[-1].best is None:
+        warn("the validation loss was no finite number after any epoch: the weights are those of the last one.")
+    loss, m = _kept(records).scores["train"].loss, experiment.model.classes.shape[0]
     if loss > math.log(m):
         warn(
             f"the training loss, {brief(loss)}, is above that of guessing among {m} classes, {brief(math.log(m))}. Try "
@@ -75,6 +77,6 @@ def check_learnt(experiment: Experiment, kept: Record) -> None:
         )
 
 
-def kept_record(records: list[Record]) -> Record:
+def _kept(records: list[Record]) -> Record:
     """Return the record of the epoch whose weights are saved."""
     return records[records[-1].kept[0] - 1]

@@ -5,17 +5,17 @@ from __future__ import annotations
 import time
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
-from xpmlp.cli._report import check_learnt, choice, headline, kept_record, line_of, point, summarise
+from xpmlp.cli._report import check_learnt, choice, headline, line_of, point, summarise
 from xpmlp.cli._terminal import INTERRUPTED, say, stopping_on_interrupt, warn
 from xpmlp.errors import DivergenceError, InputError, OutOfMemoryError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from xpmlp.experiments import Experiment
-    from xpmlp.network import Layer
     from xpmlp.runs import RunFolder
     from xpmlp.training import Record, Resumption
 
@@ -39,16 +39,14 @@ def _take_up(experiment: Experiment, folder: RunFolder, records: list[Record]) -
 
     They are what is to be saved where no epoch is left, or the next one does not end well.
     """
-    from xpmlp.network import Layer
+    from xpmlp.network import own_layers
 
     checkpoint, passed_over = folder.resume(experiment)
     if passed_over:
         warn(f"{passed_over} The checkpoint before it is taken.")
     resumption, best = checkpoint.resumption, checkpoint.resumption.best
 
-    def own(layers: Sequence[Layer]) -> list[Layer]:
-        return [Layer(experiment.backend.own(W), experiment.backend.own(b)) for W, b in layers]
-
+    own = partial(own_layers, experiment.backend)
     best = best and best._replace(layers=own(best.layers))
     records += [*checkpoint.records[:-1], replace(checkpoint.records[-1], layers=own(resumption.layers), best=best)]
     say(f"Going on after epoch {resumption.epoch} of {experiment.recipe.epochs}.")
@@ -87,7 +85,7 @@ def run(
         say(f"Interrupted {point(records[-1])}; what was learnt so far is saved.")
         _say_how_to_go_on(folder)
         return INTERRUPTED
-    check_learnt(experiment, kept_record(records))
+    check_learnt(experiment, records)
     return 0
 
 

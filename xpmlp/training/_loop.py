@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from xpmlp.draws import generator
 from xpmlp.errors import DivergenceError, InputError, XpmlpWarning
 from xpmlp.examples import Chunked
-from xpmlp.network import Layer
+from xpmlp.network import own_layers
 from xpmlp.training._checks import check_sets
 from xpmlp.training._trainer import Trainer
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from xpmlp.backends import Backend
     from xpmlp.communicators import Communicator
     from xpmlp.examples import Scaled
-    from xpmlp.network import Network
+    from xpmlp.network import Layer, Network
     from xpmlp.scoring import Score
     from xpmlp.training._recipe import Recipe
     from xpmlp.training._step import State
@@ -276,7 +276,7 @@ def _agreed(communicator: Communicator, should_stop: Callable[[], bool]) -> Call
 
 
 def _owned(backend: Backend, best: Best | None) -> Best | None:
-    return best and best._replace(layers=[Layer(backend.own(W), backend.own(b)) for W, b in best.layers])
+    return best and best._replace(layers=own_layers(backend, best.layers))
 
 
 def _diverged(epoch: int, rate: float, record: Record | None, kept_epoch: int) -> DivergenceError:

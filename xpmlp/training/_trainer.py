@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from xpmlp.network import Layer
+from xpmlp.network import own_layers
 from xpmlp.scoring import Score, make_scorer, score_rows, to_score
 from xpmlp.training._step import State, flat, make_step
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from xpmlp.backends import Backend
     from xpmlp.communicators import Communicator
     from xpmlp.examples import Chunked, Scaled
-    from xpmlp.network import Network
+    from xpmlp.network import Layer, Network
     from xpmlp.training._recipe import Recipe
     from xpmlp.types import Array
 
@@ -66,6 +66,8 @@ class Trainer:
         self.recipe = recipe
         self.communicator = communicator
         self._what = f"{network}, in minibatches of {recipe.batch_size:,} examples"
+        rows = 1 if recipe.mode == "loop" else recipe.batch_size
+        self._multiplications = rows * max(fan_in * fan_out for fan_in, fan_out in network.shapes)
         whole = recipe.mode != "loop" and communicator is None
         self.steps = backend.stepping(make_step(backend, network, recipe, communicator), whole=whole)
         self.score = make_scorer(backend, network)
@@ -83,7 +85,7 @@ class Trainer:
         """
         backend = self.backend
         with backend.computing(self._what):
-            self.layers = [Layer(backend.own(W), backend.own(b)) for W, b in layers]
+            self.layers = own_layers(backend, layers)
             steps: Any
             if state is None:
                 optimizer, steps = self.recipe.optimizer.init(backend.xp, flat(self.layers)), 0
@@ -129,7 +131,7 @@ class Trainer:
             Examples seen: fewer than in `order` where `should_stop` ended it.
         """
         backend, seen = self.backend, 0
-        with backend.computing(self._what):
+        with backend.computing(self._what), backend.threads_for(self._multiplications):
             if not go_on:
                 loss, factor = backend.refill(self.state.loss, 0.0), backend.refill(self.state.rate, rate)
                 self.state = self.state._replace(loss=loss, rate=factor)
@@ -144,7 +146,7 @@ class Trainer:
     def copy_layers(self) -> list[Layer]:
         """Copy the weights, on the backend."""
         with self.backend.computing(self._what):
-            return [Layer(self.backend.own(W), self.backend.own(b)) for W, b in self.layers]
+            return own_layers(self.backend, self.layers)
 
     def copy_state(self) -> State:
         """Copy the state, on the backend."""
