@@ -375,7 +375,7 @@ def test_patience_without_a_finite_validation_loss_keeps_the_last_weights_and_sa
     options = Options(dataset=str(tmp_path / "data.npz"), validation=0.2, test=0.0, scaling="none", hidden=(64,))
     seed = next(s for s in count() if prepare(replace(options, seed=s)).sets["validation"][0].max() > 1)
     arguments = ("--validation", "0.2", "--test", "0", "--scaling", "none", "--hidden", "64", "--seed", str(seed))
-    code, out, err = cli("train", "data.npz", *arguments, "--epochs", "5", "--patience", "2", "--out", "run")
+    code, _, err = cli("train", "data.npz", *arguments, "--epochs", "5", "--patience", "2", "--out", "run")
     assert code == 0
     assert "epoch 3/5" not in err
     assert "the validation loss was no finite number after any epoch: the weights are those of the last one" in err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import shutil
@@ -53,9 +54,9 @@ def test_a_trial_is_scored_as_train_scores_the_same_options(study, found):
     for number in range(1, 5):
         scores = [record.scores["validation"] for record in prepare(study.options_of(number)).records()]
         trial = trials[number]
-        assert (trial.last.accuracy, trial.last.nll) == (scores[-1].accuracy, scores[-1].loss)
-        assert trial.best.accuracy == max(score.accuracy for score in scores)
-        assert (trial.status, trial.epochs, trial.last.epoch) == ("finished", 2, 2)
+        assert (trial.kept.accuracy, trial.kept.nll) == (scores[-1].accuracy, scores[-1].loss)
+        assert trial.peak.accuracy == max(score.accuracy for score in scores)
+        assert (trial.status, trial.epochs, trial.kept.epoch) == ("finished", 2, 2)
 
 
 def test_the_table_has_a_row_for_each_trial_the_best_first(study, found):
@@ -89,9 +90,12 @@ def test_trials_with_patience_are_scored_with_the_weights_that_they_keep(tmp_pat
     result = search(study, tmp_path / "search", engine="sequential")
     first, *_, last = prepare(replace(options, hidden=(4,))).records()
     (trial,) = result.trials
-    assert (trial.last.epoch, trial.last.nll) == (1, first.scores["validation"].loss)
+    assert (trial.kept.epoch, trial.kept.nll) == (1, first.scores["validation"].loss)
     assert last.epoch == 3
     folder = SearchFolder(tmp_path / "search")
+    (row,) = csv.DictReader(folder.results.read_text().splitlines())
+    assert (row["epochs"], row["kept_epoch"]) == ("9", "1")
+    assert int(row["peak_epoch"]) in {1, 2, 3}
     for mine, theirs in zip(folder.best.load().layers, first.layers, strict=True):
         np.testing.assert_array_equal(mine.W, theirs.W)
     assert folder.winner().trial == trial.number
@@ -160,8 +164,8 @@ def test_halving_trains_the_better_third_three_times_as_long(tmp_path):
     assert result.trials[0] == rungs[9][0]
     for lower, higher in ((1, 3), (3, 9)):
         kept = {trial.number for trial in rungs[higher]}
-        worst = min(trial.last.accuracy for trial in rungs[lower] if trial.number in kept)
-        assert all(trial.last.accuracy <= worst for trial in rungs[lower] if trial.number not in kept)
+        worst = min(trial.kept.accuracy for trial in rungs[lower] if trial.number in kept)
+        assert all(trial.kept.accuracy <= worst for trial in rungs[lower] if trial.number not in kept)
     assert len(seen) == len(result.trials) == 13
     folder = SearchFolder(tmp_path / "search")
     assert folder.best.options().epochs == 9
@@ -169,7 +173,7 @@ def test_halving_trains_the_better_third_three_times_as_long(tmp_path):
     repeated = []
     again = search(folder.study(), folder.path, resume=True, engine="sequential", on_trial=repeated.append)
     assert [(trial.number, trial.epochs) for trial in repeated] == [(rungs[3][0].number, 3)]
-    assert [trial.last for trial in again.trials] == [trial.last for trial in result.trials]
+    assert [trial.kept for trial in again.trials] == [trial.kept for trial in result.trials]
 
 
 # Engines
@@ -183,7 +187,7 @@ def test_two_threads_find_the_same_with_one_blas_thread_each(study, found, tmp_p
     before, during = threads_of_blas(), []
     options = {"engine": "threading", "jobs": 2, "on_trial": lambda _: during.append(threads_of_blas())}
     result = search(study, tmp_path / "search", **options)
-    assert [(trial.number, trial.last) for trial in result.trials] == [(t.number, t.last) for t in found[0].trials]
+    assert [(trial.number, trial.kept) for trial in result.trials] == [(t.number, t.kept) for t in found[0].trials]
     assert during == [{1}] * 4
     assert threads_of_blas() == before
 
@@ -389,4 +393,4 @@ def test_a_search_that_was_killed_before_its_first_trial_goes_on(study, found, t
     folder.start(study)
     assert [file.name for file in folder.path.iterdir()] == ["search.json"]
     result = search(study, folder.path, engine="sequential", resume=True)
-    assert [(trial.number, trial.last) for trial in result.trials] == [(t.number, t.last) for t in found[0].trials]
+    assert [(trial.number, trial.kept) for trial in result.trials] == [(t.number, t.kept) for t in found[0].trials]

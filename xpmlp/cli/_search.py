@@ -112,7 +112,7 @@ def search(
         raise typer.Exit(INTERRUPTED) from None
     if not quiet:
         _print_best(study, found.trials)
-    if found.trials[0].last is None:
+    if found.trials[0].kept is None:
         say(f"Error: no trial was finished; the first of them {found.trials[0].status}: {found.trials[0].reason}")
         raise typer.Exit(FAILED)
     if not quiet:
@@ -160,9 +160,14 @@ def _say_what_is_to_do(folder: SearchFolder, study: Study) -> None:
 
 def _say_trial(candidates: int, trial: Trial) -> None:
     """Print the line of a trial, in the worker that ran it."""
-    ended = f"accuracy {trial.last.accuracy:.4f}, NLL {brief(trial.last.nll)}" if trial.last else trial.status
-    head = f"trial {trial.number}/{candidates}, {counted(trial.epochs, 'epoch')}: {ended}"
+    ended = f"accuracy {trial.kept.accuracy:.4f}, NLL {brief(trial.kept.nll)}" if trial.kept else trial.status
+    head = f"trial {trial.number}/{candidates}, {_early(trial)}{counted(trial.epochs, 'epoch')}: {ended}"
     say(f"{head}, {trial.seconds:.1f} s: {_settings(trial)}")
+
+
+def _early(trial: Trial) -> str:
+    """Say of which epoch the scores are, where patience has kept another than the last one."""
+    return f"{trial.kept.epoch} of " if trial.kept and trial.kept.epoch != trial.epochs else ""
 
 
 def _say_winner(trial: Trial) -> None:
@@ -181,8 +186,8 @@ def _print_best(study: Study, trials: Sequence[Trial]) -> None:
     table = Table("trial", "epochs", "accuracy", "NLL")
     table.add_column("options", overflow="fold")
     for trial in trials[:BEST]:
-        scores = [f"{trial.last.accuracy:.4f}", brief(trial.last.nll)] if trial.last else [trial.status, ""]
-        table.add_row(str(trial.number), str(trial.epochs), *scores, _settings(trial))
+        scores = [f"{trial.kept.accuracy:.4f}", brief(trial.kept.nll)] if trial.kept else [trial.status, ""]
+        table.add_row(str(trial.number), f"{_early(trial)}{trial.epochs}", *scores, _settings(trial))
     print_table(table, f"{study.name}: the best of {study.count(trials)}, by their accuracy on the validation part")
 
 

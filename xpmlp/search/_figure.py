@@ -20,8 +20,8 @@ __all__ = ["draw"]
 
 def draw(study: Study, trials: Sequence[Trial], path: Path) -> None:
     """Draw the trials of a study, the best one first, as parallel coordinates; nothing where none is finished."""
-    accuracy = [trial.last.accuracy if trial.last else None for trial in trials]
-    if not any(trial.last for trial in trials):
+    accuracy = [trial.kept.accuracy if trial.kept else None for trial in trials]
+    if not any(trial.kept for trial in trials):
         return
     axes = [_axis(dimension, trials) for dimension in study.space.dimensions]
     if study.halving:

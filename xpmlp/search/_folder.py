@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["SearchFolder", "Winner"]
 
 LIBRARIES = ("joblib", "scipy")  # beside those of a run
-SCORES = ("validation_accuracy", "validation_nll", "best_epoch", "best_accuracy", "best_nll")
+SCORES = ("kept_epoch", "validation_accuracy", "validation_nll", "peak_epoch", "peak_accuracy", "peak_nll")
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ class SearchFolder(Folder):
         rows = [["trial", *names, "epochs", *SCORES, "seconds", "status", "reason"]]
         for trial in ranked:
             values = [written(trial.settings[name]) for name in names]
-            points = [*trial.last[1:], *trial.best] if trial.last and trial.best else []
+            points = [*trial.kept, *trial.peak] if trial.kept and trial.peak else []
             cells = [f"{value:.6g}" for value in points] or [""] * len(SCORES)
             end = [f"{trial.seconds:.3f}", trial.status, trial.reason]
             rows.append([str(trial.number), *values, str(trial.epochs), *cells, *end])

@@ -134,7 +134,7 @@ def search(
             raise InputError(
                 f"{missing} trials were run, but are not in {folder.trials}: all workers must find it under that path."
             )
-        return Found(trials, crown(folder, study, trials[0], on_winner) if trials[0].last else None)
+        return Found(trials, crown(folder, study, trials[0], on_winner) if trials[0].kept else None)
 
 
 def rank(trials: Iterable[Trial], *, halving: bool) -> list[Trial]:
@@ -144,8 +144,8 @@ def rank(trials: Iterable[Trial], *, halving: bool) -> list[Trial]:
     """
 
     def key(trial: Trial) -> tuple[Any, ...]:
-        scores = trial.last.order if trial.last else ()
-        return (trial.last is None, -trial.epochs if halving else 0, *scores, trial.number)
+        scores = trial.kept.order if trial.kept else ()
+        return (trial.kept is None, -trial.epochs if halving else 0, *scores, trial.number)
 
     return sorted(trials, key=key)
 
@@ -186,9 +186,9 @@ class _Candidate(BaseEstimator):
 
     def score(self, X: object, y: object = None) -> float:  # noqa: ARG002 - as above
         """Return a number that puts trials into the order of `rank`, which is halved by."""
-        if self.trial_.last is None:
+        if self.trial_.kept is None:
             return -1.0
-        loss, nll = self.trial_.last.order
+        loss, nll = self.trial_.kept.order
         return TIES / (1.0 + nll) - loss
 
 

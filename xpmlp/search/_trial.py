@@ -54,9 +54,10 @@ class Trial:
         Why it ended early; "" where it is finished.
     seconds : float
         That it took, with loading the data.
-    last, best : Point or None
-        Its validation scores after the last epoch, or with patience after the one whose weights are kept, and after
-        the one with the highest accuracy (of equals, with the lowest NLL); None unless it is finished.
+    kept, peak : Point or None
+        Its validation scores after the epoch whose weights are kept, which is the last one, or with patience the one
+        with the lowest NLL; and after the one with the highest accuracy (of equals, with the lowest NLL). None unless
+        it is finished.
     """
 
     number: int
@@ -65,8 +66,8 @@ class Trial:
     status: str
     reason: str
     seconds: float
-    last: Point | None
-    best: Point | None
+    kept: Point | None
+    peak: Point | None
 
 
 def prepare_trial(options: Options, data: str) -> Experiment:
@@ -118,8 +119,8 @@ def run_trial(number: int, settings: dict[str, Any], options: Options, data: str
     seconds = time.perf_counter() - start
     if reason:
         return Trial(number, settings, epochs, status, reason, seconds, None, None)
-    best = min(points, key=lambda point: point.order)
-    return Trial(number, settings, epochs, status, reason, seconds, points[kept - 1], best)
+    peak = min(points, key=lambda point: point.order)
+    return Trial(number, settings, epochs, status, reason, seconds, points[kept - 1], peak)
 
 
 def save_trial(trial: Trial, path: Path) -> None:
@@ -149,8 +150,8 @@ def _trial(kept: dict[str, Any]) -> Trial:
     content, digest = kept["trial"], kept["sha256"]
     if _digest(content) != digest:
         raise InputError("it has changed since it was written.")
-    last, best = (point and Point(*point) for point in (content["last"], content["best"]))
-    return Trial(**(content | {"settings": with_tuples(content["settings"]), "last": last, "best": best}))
+    kept_point, peak = (point and Point(*point) for point in (content["kept"], content["peak"]))
+    return Trial(**(content | {"settings": with_tuples(content["settings"]), "kept": kept_point, "peak": peak}))
 
 
 def _digest(content: Any) -> str:
