@@ -62,6 +62,12 @@ def test_a_grid_is_every_combination_in_the_types_of_the_options(write):
     assert isinstance(grid[0]["l2"][0], float)
 
 
+def test_what_varies_are_the_options_with_more_than_one_value():
+    table = {"hidden": [4], "l2": {"uniform": [0.0, 1.0]}, "activation": ["relu", "tanh"]}
+    assert [dimension.name for dimension in Space(table).varying] == ["l2", "activation"]
+    assert [dimension.name for dimension in Space({"hidden": [4]}).varying] == ["hidden"]  # a figure needs one
+
+
 def test_a_grid_takes_no_distributions_and_not_too_many_combinations():
     with pytest.raises(InputError, match="l2 has a distribution, which a grid cannot go through"):
         Space({"l2": {"uniform": [0, 1]}}).grid()

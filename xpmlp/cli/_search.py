@@ -152,7 +152,7 @@ def _space(context: typer.Context, grid: Path | None, random: int | None, space:
 
 
 def _say_what_is_to_do(folder: SearchFolder, study: Study) -> None:
-    names = ", ".join(dimension.name.replace("_", " ") for dimension in study.space.dimensions)
+    names = ", ".join(dimension.name.replace("_", " ") for dimension in study.space.varying)
     ended = len(folder.ended(study)[0])
     done = f"; {counted(ended, 'trial')} ended before" if ended else ""
     say(f"{counted(len(study.candidates), 'candidate')} from {study.space.source}, which differ in {names}{done}.")

@@ -116,7 +116,6 @@ def parallel_figure(axes: Sequence[ParallelAxis], scores: Sequence[float | None]
         host.plot([], **failed, label=f"failed: {len(scores) - len(known)}")
     if (below := int((known < lowest).sum())) > 0:
         host.plot([], " ", label=f"below {lowest:.4f}, drawn there: {below}")
-    figure.colorbar(colours, ax=host, ticks=[], pad=0.0, aspect=40)  # its ticks are those of the last axis
     figure.legend(loc="outside lower center", ncols=3 if len(axes) > 1 else 1)
     put_title(figure, title)
     return figure

@@ -23,7 +23,7 @@ def draw(study: Study, trials: Sequence[Trial], path: Path) -> None:
     accuracy = [trial.kept.accuracy if trial.kept else None for trial in trials]
     if not any(trial.kept for trial in trials):
         return
-    axes = [_axis(dimension, trials) for dimension in study.space.dimensions]
+    axes = [_axis(dimension, trials) for dimension in study.space.varying]
     if study.halving:
         rungs = [str(epochs) for epochs in sorted({trial.epochs for trial in trials})]
         axes.append(ParallelAxis("epochs", [str(trial.epochs) for trial in trials], "choice", rungs))

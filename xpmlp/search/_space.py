@@ -91,7 +91,7 @@ class Space:
     table, source
         As given.
     dimensions : list of Dimension
-        What varies, in the table's order.
+        One for each option, in the table's order.
 
     Raises
     ------
@@ -121,6 +121,12 @@ class Space:
             except (OSError, ValueError, RecursionError) as error:
                 raise InputError(f"{path} cannot be read as TOML: {error}.") from error
         return cls(table, str(path))
+
+    @property
+    def varying(self) -> list[Dimension]:
+        """The dimensions with more than one value; all where there is none."""
+        several = [d for d in self.dimensions if d.scale != "choice" or len(d.values) > 1]
+        return several or self.dimensions
 
     def grid(self) -> list[Settings]:
         """Return every combination of the values.
