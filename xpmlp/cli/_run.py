@@ -49,7 +49,6 @@ def _take_up(experiment: Experiment, folder: RunFolder, records: list[Record]) -
     own = partial(own_layers, experiment.backend)
     best = best and best._replace(layers=own(best.layers))
     records += [*checkpoint.records[:-1], replace(checkpoint.records[-1], layers=own(resumption.layers), best=best)]
-    say(f"Going on after epoch {resumption.epoch} of {experiment.recipe.epochs}.")
     return resumption
 
 
@@ -175,18 +174,21 @@ def _follow(
     quiet: bool,
 ) -> None:
     """Train, and write each epoch down as it ends."""
-    from xpmlp.cli._progress import TrainingProgress
-
-    n = experiment.sets["train"][0].shape[0]
+    n, epochs = experiment.sets["train"][0].shape[0], experiment.recipe.epochs
     folder.write_log(headline(experiment))
-    with TrainingProgress(experiment.recipe.epochs, n, quiet=quiet) as progress, stopping_on_interrupt() as should_stop:
+    with stopping_on_interrupt() as should_stop, ExitStack() as showing:
+        from xpmlp.cli._progress import TrainingProgress  # here, as an import may swallow a Ctrl-C that interrupts it
+
+        if resumption is not None:
+            say(f"Going on after epoch {resumption.epoch} of {epochs}.")
+        progress = showing.enter_context(TrainingProgress(epochs, n, quiet=quiet))
         for record in experiment.records(should_stop, progress.advance, resumption):
             if records and record.complete:  # then its copy of the weights is enough
                 records[-1] = records[-1].without_arrays()
             records.append(record)
             checkpoints.write_if_due(records)
             folder.add(record)
-            line = line_of(record, experiment.recipe.epochs)
+            line = line_of(record, epochs)
             folder.write_log(line)
             progress.show(record, line)
 
