@@ -14,6 +14,7 @@ import tracemalloc
 import warnings
 from http.server import ThreadingHTTPServer
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -61,6 +62,7 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
+    keep_what_jax_compiles(config)
     found = {status.name: status for status in statuses()}
     found[READ_ONLY] = Status(READ_ONLY, found["numpy"].version)
     chosen = config.getoption("--backend")
@@ -69,6 +71,15 @@ def pytest_configure(config):
     for name in chosen or []:
         if found[name].problem:
             raise pytest.UsageError(f"--backend {name} is required, but cannot be used here: {found[name].problem}")
+
+
+def keep_what_jax_compiles(config):
+    """Let JAX compile a program once for all tests and their processes, which takes most of their time."""
+    folder = TemporaryDirectory(prefix="xpmlp-tests-jax-")
+    config.add_cleanup(folder.cleanup)
+    kept = {"COMPILATION_CACHE_DIR": folder.name, "PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
+    for name, value in (kept | {"PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1"}).items():
+        os.environ.setdefault(f"JAX_{name}", value)
 
 
 def pytest_report_header(config):
