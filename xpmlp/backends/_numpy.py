@@ -11,12 +11,15 @@ from xpmlp.backends._base import Backend, Status, unknown_device
 from xpmlp.backends._memory import keep_freed_memory
 from xpmlp.backends._namespaces import replacing
 from xpmlp.backends._numpy_shortcuts import SHORTCUTS
+from xpmlp.backends._tape import stepping_on_tape
 from xpmlp.backends._threads import SMALL, one_thread
 from xpmlp.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
+
+    from xpmlp.backends._base import Steps
 
 __all__ = ["NumpyBackend"]
 
@@ -71,6 +74,11 @@ class NumpyBackend(Backend):
             return x
 
         return lent
+
+    def stepping(self, step: Callable[..., Any], *, whole: bool = True) -> Steps:
+        """Record a step and replay it, unless graphs are not wanted."""
+        steps = super().stepping(step, whole=whole)
+        return stepping_on_tape(step, steps) if whole and self.graphs else steps
 
     def _context(self) -> AbstractContextManager[Any]:
         # Overflow and NaN are silenced: the training loop looks for them itself, and says more.

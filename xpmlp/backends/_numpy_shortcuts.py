@@ -46,6 +46,10 @@ def _astype(x: np.ndarray, dtype: Any, /, *, copy: bool = True, device: Any = No
     return x.astype(dtype, copy=copy)
 
 
+def _ones_like(x: np.ndarray, /, *, dtype: Any = None, device: Any = None) -> np.ndarray:  # noqa: ARG001 - as above
+    return np.ones(x.shape, dtype or x.dtype)
+
+
 def _zeros_like(x: np.ndarray, /, *, dtype: Any = None, device: Any = None) -> np.ndarray:  # noqa: ARG001 - as above
     return np.zeros(x.shape, dtype or x.dtype)
 
@@ -72,6 +76,7 @@ SHORTCUTS: dict[str, Any] = {
     "full_like": _full_like,
     "matmul": np.matmul,  # array-api-compat's takes a microsecond longer
     "max": _max,
+    "ones_like": _ones_like,
     "sum": _sum,
     "take": _take,
     "zeros_like": _zeros_like,

@@ -1,0 +1,300 @@
+"""Steps of NumPy that are recorded once and replayed: the same as those that are not, to the last bit."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from conftest import ReadOnlyNumpy
+
+from xpmlp import SGD, Adam, AdamW, Cosine, ElasticNet, Layer, Network, Recipe, get_backend, initialize
+from xpmlp.activations import ACTIVATIONS, Activation
+from xpmlp.backends._tape import FEWEST, MOST_TAPES, Tape, UnrecordableError, stepping_on_tape
+from xpmlp.examples import Scaled
+from xpmlp.losses import LOSSES
+from xpmlp.training import Trainer
+
+N, D, M, K = 43, 7, 3, 4  # ten whole minibatches, and a rest of three
+ALL = 2 * (N // K) - 1  # replays of two epochs: the first minibatch is recorded
+
+RECIPES = {
+    "sgd": Recipe(SGD()),
+    "momentum": Recipe(SGD(momentum=0.9)),
+    "nesterov": Recipe(SGD(momentum=0.9, nesterov=True), Cosine(0.1, 30)),
+    "adam": Recipe(Adam(), Cosine(0.01, 30)),
+    "adamw": Recipe(AdamW()),
+    "penalties": Recipe(SGD(), penalty=ElasticNet.build(3, l1=0.01, l2=[0.1, 0.0, 0.2]), penalised=True),
+    "alpha": Recipe(SGD(), penalty=ElasticNet.build(3, alpha=0.1), penalised=True),
+}
+
+
+def network(activation="relu", loss="softmax", **options):
+    return Network.build(D, [6, 5], M, activation=activation, loss=loss, **options)
+
+
+@pytest.fixture
+def examples(rng):
+    return rng.random((N, D)), np.eye(M)[rng.integers(0, M, N)], rng.random((N, 1)), [rng.permutation(N) for _ in "ab"]
+
+
+def trained(architecture, recipe, examples, dtype="float32", *, graphs, scaled=False, weighted=False):
+    """The bytes of all that two epochs leave: weights, the optimiser's state, the counters."""
+    X, T, weights, orders = examples
+    backend = get_backend("numpy", dtype=dtype, graphs=graphs)
+    trainer = Trainer(backend, architecture, replace(recipe, batch_size=K, seed=5))
+    trainer.start(initialize(architecture, seed=3))
+    pixels = Scaled(backend.asis((255 * X).astype(np.uint8)), backend.asarray([1 / 255]))
+    given = pixels if scaled else backend.asarray(X)
+    targets, counts = backend.asarray(T), backend.asarray(weights) if weighted else None
+    for order in orders:
+        trainer.run_epoch(given, targets, order, weights=counts)
+    _, t, loss, rate = trainer.state
+    arrays = [p for layer in trainer.layers for p in layer]
+    arrays += [p for part in trainer.state.optimizer for p in part]
+    return [np.asarray(x).tobytes() for x in [*arrays, t, loss, rate]]
+
+
+@pytest.fixture
+def same(examples, monkeypatch):
+    """Assert that a training on tapes leaves what one without does, and that the steps were replayed, or not."""
+    replays, replay = [], Tape.replay
+    monkeypatch.setattr(Tape, "replay", lambda self: replays.append(replay(self)))
+
+    def assert_same(architecture, recipe, dtype="float32", *, replayed=ALL, **how):
+        replays.clear()
+        one = trained(architecture, recipe, examples, dtype, graphs=True, **how)
+        assert len(replays) == replayed
+        assert one == trained(architecture, recipe, examples, dtype, graphs=False, **how)
+
+    return assert_same
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", RECIPES)
+def test_replayed_steps_leave_what_steps_as_they_are_do(same, name, dtype):
+    same(network(), RECIPES[name], dtype)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("scaled", [False, True])
+def test_so_they_do_with_8_bit_examples_weights_and_dropout(same, scaled, weighted):
+    same(network("gelu", dropout=0.3, input_dropout=0.2), RECIPES["adam"], scaled=scaled, weighted=weighted)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_so_they_do_with_every_activation_and_loss(same, activation, loss):
+    same(network(activation, loss), RECIPES["sgd"])
+
+
+def counting(calls):
+    """A rectifier that counts how often Python comes by."""
+
+    def function(xp, z):
+        calls.append(1)
+        return xp.maximum(z, xp.zeros_like(z))
+
+    return Activation("counting", function, lambda xp, z, a: xp.astype(a > 0, z.dtype))
+
+
+def test_python_comes_by_for_the_rehearsal_the_recording_and_the_rest_alone(examples):
+    calls = []
+    architecture = Network.build(D, [6], M, activation=counting(calls))
+    trained(architecture, RECIPES["sgd"], examples, graphs=True)
+    assert len(calls) == 1 + 1 + 2  # the rest of three examples is in both epochs
+    calls.clear()
+    trained(architecture, RECIPES["sgd"], examples, graphs=False)
+    assert len(calls) == 2 * -(-N // K)
+
+
+def of_values(xp, z):
+    return z if float(xp.max(z)) < 1e9 else xp.zeros_like(z)
+
+
+def by_index(xp, z):
+    z[:, :1] = xp.exp(z[:, :1])
+    return z
+
+
+def picked(xp, z):
+    return xp.concat([z[:, :1], z[:, np.arange(1, z.shape[1])]], axis=1)
+
+
+def into_the_same(xp, z):
+    a = xp.zeros_like(z)
+    a += z
+    return a
+
+
+@pytest.mark.parametrize("function", [of_values, by_index, picked, into_the_same])
+def test_what_cannot_be_recorded_is_computed_as_it_is(same, function):
+    activation = Activation("one's own", function, lambda xp, z, a: xp.ones_like(a))  # noqa: ARG005 - as all derivatives
+    same(network(activation), RECIPES["sgd"], replayed=0)
+
+
+def test_other_functions_of_numpy_are_recorded_too(same):
+    def function(xp, z):
+        return xp.clip(xp.where(z > 0, z, xp.abs(z)), 0.0, 2.0) + xp.mean(z, axis=1, keepdims=True)
+
+    activation = Activation("one's own", function, lambda xp, z, a: xp.ones_like(a))  # noqa: ARG005 - as above
+    same(network(activation), RECIPES["sgd"])
+
+
+class Pure(SGD):
+    """Gradient descent that writes to nothing."""
+
+    def update(self, xp, params, gradients, state, rate, t):  # noqa: ARG002 - as every optimiser
+        return [p - rate * g for p, g in zip(params, gradients, strict=True)], state
+
+
+def test_an_optimiser_that_returns_new_arrays_is_replayed_where_the_old_ones_lie(same):
+    same(network(), Recipe(Pure()), replayed=ALL - 1)  # the rest leaves new arrays, for which there is a second tape
+
+
+def stepping(step):
+    """The steps of a function, on a tape; and how often it was called."""
+    calls = []
+
+    def counted(*arguments):
+        calls.append(1)
+        return step(*arguments)
+
+    def plain(layers, state, X, T, order, size, weights):
+        for start in range(0, len(order), size):
+            layers, state = counted(layers, state, X, T, order[start : start + size], weights)
+            yield layers, state, size
+
+    return stepping_on_tape(counted, plain), calls
+
+
+def summing(layers, state, X, T, rows, weights):
+    state += np.sum(X.take(rows, axis=0) * T.take(rows, axis=0))
+    return layers, state
+
+
+def summed(steps, X, T, order=None):
+    state = np.zeros(())
+    list(steps([], state, X, T, np.arange(X.shape[0]) if order is None else order, 1, None))
+    return float(state)
+
+
+def test_values_that_change_where_they_lie_are_seen_and_other_arrays_are_not_taken_for_them(rng):
+    steps, calls = stepping(summing)
+    X, T = rng.random((FEWEST, 1)), rng.random((FEWEST, 1))
+    state = np.zeros(())
+    for _ in range(3):
+        X[:] = rng.random(X.shape)
+        state[...] = 0.0
+        list(steps([], state, X, T, np.arange(FEWEST), 1, None))
+        assert float(state) == pytest.approx(float((X * T).sum()))
+    assert len(calls) == 2  # a rehearsal, a recording
+    for _ in range(MOST_TAPES + 2):
+        X = rng.random((FEWEST, 1))
+        assert summed(steps, X, T) == pytest.approx(float((X * T).sum()))
+
+
+def test_no_more_than_a_few_tapes_are_kept_with_what_they_read(rng):
+    steps, _ = stepping(summing)
+    T = rng.random((FEWEST, 1))
+    seen = []
+    for _ in range(MOST_TAPES + 3):
+        X = rng.random((FEWEST, 1))
+        seen.append(weakref.ref(X))
+        summed(steps, X, T)
+    del X
+    gc.collect()
+    assert sum(ref() is not None for ref in seen) == MOST_TAPES
+
+
+def test_few_minibatches_are_not_worth_a_tape(rng):
+    steps, calls = stepping(summing)
+    X, T = rng.random((FEWEST - 1, 1)), rng.random((FEWEST - 1, 1))
+    assert summed(steps, X, T) == pytest.approx(float((X * T).sum()))
+    assert len(calls) == FEWEST - 1
+
+
+def test_steps_that_are_left_early_go_on_where_they_were(rng):
+    steps, _ = stepping(summing)
+    X, T = rng.random((20, 1)), np.ones((20, 1))
+    state = np.zeros(())
+    for number, _ in enumerate(steps([], state, X, T, np.arange(20), 1, None), start=1):
+        if number == 12:
+            break
+    assert float(state) == pytest.approx(float(X[:12].sum()))
+    list(steps([], state, X, T, np.arange(12, 20), 1, None))
+    assert float(state) == pytest.approx(float(X.sum()))
+
+
+def test_a_step_that_gives_its_arrays_back_in_another_order_is_not_recorded(rng):
+    def swapping(layers, state, X, T, rows, weights):
+        one, other = layers
+        return [other, one], state
+
+    steps, calls = stepping(swapping)
+    layers, X = [np.zeros(1), np.ones(1)], rng.random((9, 1))
+    *_, ((one, other), _, _) = steps(layers, np.zeros(()), X, None, np.arange(9), 1, None)
+    assert (float(one[0]), float(other[0])) == (1.0, 0.0)
+    assert len(calls) == 1 + 9
+
+
+def test_memory_is_used_again_once_nobody_refers_to_what_was_in_it():
+    tape, x = Tape(), np.arange(6.0)
+    memories = set()
+
+    def function(x):
+        for _ in range(5):
+            y = (x + 1.0) * 2.0
+            memories.add(y.values.__array_interface__["data"][0])
+            view = y[1:4]
+            del y
+            z = view + 0.5  # the view keeps the memory that it is of
+            memories.add(z.values.__array_interface__["data"][0])
+        return z
+
+    result = tape.record(function, x)
+    np.testing.assert_array_equal(result, [4.5, 6.5, 8.5])
+    assert len(memories) <= 5
+    x += 1.0
+    tape.replay()
+    np.testing.assert_array_equal(result, [6.5, 8.5, 10.5])
+
+
+def test_sums_and_products_of_any_layout_are_replayed_as_they_were(rng):
+    tape, x, y = Tape(), rng.random((4, 3)), rng.random((4, 3))
+
+    def function(x, y):
+        transposed = (x.T * y.T) + 1
+        sums = np.add.reduce(y, axis=1, keepdims=True)
+        return np.matmul(transposed, x), sums, np.maximum.reduce(x.T.copy()), transposed
+
+    results = tape.record(function, x, y)
+    x[:], y[:] = rng.random((4, 3)), rng.random((4, 3))
+    tape.replay()
+    for found, expected in zip(results, function(x, y), strict=True):
+        assert found.tobytes() == expected.tobytes()
+        assert found.strides == expected.strides
+
+
+@pytest.mark.parametrize("look", [bool, float, int, len, list, np.asarray, lambda x: x[x], np.add.accumulate, np.modf])
+def test_a_look_at_values_or_a_call_without_a_rule_ends_the_recording(look):
+    with pytest.raises(UnrecordableError):
+        Tape().record(look, np.ones(3))
+
+
+def test_a_step_with_read_only_examples_is_recorded(examples):
+    X, T, _, orders = examples
+    calls = []
+    backend = ReadOnlyNumpy(dtype="float64")
+    architecture = Network.build(D, [6], M, activation=counting(calls))
+    trainer = Trainer(backend, architecture, Recipe(SGD(), batch_size=K))
+    trainer.start([Layer(W, b) for W, b in initialize(architecture, seed=3)])
+    trainer.run_epoch(backend.asarray(X), backend.asarray(T), orders[0])
+    assert len(calls) == 3
+
+
+def test_a_loss_of_ones_own_is_recorded(same):
+    loss = replace(LOSSES["squared"], name="own", terms=lambda xp, u, T: xp.log1p((u - T) ** 2))
+    same(network(loss=loss), RECIPES["sgd"])
