@@ -145,8 +145,16 @@ def test_options_that_would_change_nothing_are_refused(cli, run, tmp_path, argum
 
 
 def test_no_graph_is_warned_of_where_there_are_none(cli):
-    message = "Warning: --no-graph changes nothing: numpy on cpu has no graphs.\n"
-    assert cli("train", "circles", "--no-graph", *QUICK) == (0, "", message)
+    message = "Warning: --no-graph changes nothing: array_api_strict on device1 has no graphs.\n"
+    assert cli("train", "circles", "--no-graph", "--backend", "array_api_strict", *QUICK) == (0, "", message)
+
+
+def test_no_graph_asks_numpy_for_each_operation(cli, tmp_path):
+    for name, flags in {"on tape": (), "plain": ("--no-graph",)}.items():
+        assert cli("train", "circles", "--out", name, *flags, *QUICK) == (0, "", "")
+    one, other = (RunFolder(tmp_path / name).load() for name in ("on tape", "plain"))
+    for mine, theirs in zip(one.layers, other.layers, strict=True):
+        np.testing.assert_array_equal(mine.W, theirs.W)
 
 
 def test_a_loss_above_that_of_guessing_is_warned_of_and_large_numbers_are_short(cli):

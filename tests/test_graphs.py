@@ -26,7 +26,7 @@ from xpmlp import (
     initialize,
     scoring,
 )
-from xpmlp.backends import _graphs, _jax
+from xpmlp.backends import Backend, _graphs, _jax
 from xpmlp.backends._cupy_graphs import CupyStream
 from xpmlp.backends._graphs import Captured
 from xpmlp.backends._numpy import NumpyBackend
@@ -111,7 +111,10 @@ class Refusing(Recorder):
 
 
 class GraphNumpy(NumpyBackend):
+    """NumPy with a capturer in place of its tape."""
+
     capturer = Recorder
+    stepping = Backend.stepping
 
     def _open(self, device):
         super()._open(device)

@@ -68,7 +68,8 @@ class Backend(ABC):
     dtype : {"float32", "float64"}
         The floating dtype of every array that the backend makes.
     graphs : bool
-        Whether many steps may be asked for at once on CUDA: captured into graphs, or scanned over by JAX.
+        Whether a step may be asked for as one: on CUDA captured into a graph with others, or scanned over by JAX; on
+        NumPy recorded and replayed. False asks for each operation of each step.
     precision : {"highest", "tf32"}
         Of products in float32: as the dtype says, or with the 10 bits of mantissa that an NVIDIA GPU's tensor cores
         read, which is faster.
@@ -138,6 +139,11 @@ class Backend(ABC):
     @property
     def _identity(self) -> tuple[Any, ...]:
         return type(self), self.device_name, self.dtype, self.graphs, self.precision
+
+    @property
+    def heeds_graphs(self) -> bool:
+        """Whether `graphs` makes a difference here."""
+        return self._on_cuda
 
     @property
     def _on_cuda(self) -> bool:

@@ -36,6 +36,11 @@ class NumpyBackend(Backend):
         self.device = self.device_name = "cpu"
         keep_freed_memory()
 
+    @property
+    def heeds_graphs(self) -> bool:
+        """True: without, steps are not recorded."""
+        return True
+
     @classmethod
     def status(cls) -> Status:
         """Name NumPy's version, its BLAS and the BLAS's threads."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict, defaultdict
 from functools import partial
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,7 +24,7 @@ __all__ = ["Tape", "UnrecordableError", "stepping_on_tape"]
 
 FEWEST = 8  # minibatches of one size in an epoch that a tape is worth
 BY_KEYWORD = {np.maximum, np.minimum}  # where NumPy will not take `out` by its place, which is faster
-MOST_TAPES = 4  # that are kept, each with its memory; the one that was not used for longest makes room
+MOST_TAPES = 4  # that are kept, each with the memory of its results; the one not used for longest makes room
 
 
 class UnrecordableError(Exception):
@@ -267,7 +268,7 @@ def stepping_on_tape(step: Callable[..., Any], steps: Steps) -> Steps:
             if found or start:
                 tape.replay()
             else:
-                _record(tape, step, arguments, rows)
+                _record(tape, step, _mapped(_alias, arguments), rows)
             yield layers, state, size
         tapes[key] = tape, rows
         if len(tapes) > MOST_TAPES:
@@ -300,6 +301,11 @@ def _record(tape: Tape, step: Callable[..., Any], arguments: tuple[Any, ...], ro
             raise UnrecordableError("a step gives back its arrays in another order")
         np.copyto(before, after)
         tape.add(np.copyto, before, after)
+
+
+def _alias(x: np.ndarray) -> np.ndarray:
+    """Return an array on the memory of another without keeping that alive: a tape is replayed where it lives alone."""
+    return np.asarray(SimpleNamespace(__array_interface__=x.__array_interface__))
 
 
 def _address(x: np.ndarray) -> Any:

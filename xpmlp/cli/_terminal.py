@@ -72,7 +72,7 @@ def introduce(experiment: Experiment, *, quiet: bool) -> None:
     from xpmlp.datasets import Dataset
 
     backend, dataset = experiment.backend, experiment.dataset
-    if not backend.graphs and not backend.device_name.startswith("cuda"):
+    if not backend.graphs and not backend.heeds_graphs:
         warn(f"--no-graph changes nothing: {backend.name} on {backend.device_name} has no graphs.")
     if quiet:
         return

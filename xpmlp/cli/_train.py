@@ -150,7 +150,9 @@ def train(
     no_graph: Annotated[
         bool,
         typer.Option(
-            "--no-graph", help="On a GPU, ask for one step at a time: no CUDA graphs, no scans.", rich_help_panel=PLACE
+            "--no-graph",
+            help="Ask for each operation of each step: no CUDA graphs and scans, on NumPy no replay.",
+            rich_help_panel=PLACE,
         ),
     ] = not DEFAULTS.graph,
     out: Annotated[
