@@ -275,7 +275,8 @@ def test_sums_and_products_of_any_layout_are_replayed_as_they_were(rng):
     def function(x, y):
         transposed = (x.T * y.T) + 1
         sums = np.add.reduce(y, axis=1, keepdims=True)
-        return np.matmul(transposed, x), sums, np.maximum.reduce(x.T.copy()), transposed
+        copies = x.T.copy(), x.T.astype(np.float32)
+        return np.matmul(transposed, x), sums, np.maximum.reduce(copies[0]), transposed, *copies
 
     results = tape.record(function, x, y)
     x[:], y[:] = rng.random((4, 3)), rng.random((4, 3))

@@ -165,13 +165,11 @@ class Recorded(NDArrayOperatorsMixin):
         """As `ndarray.astype`."""
         if not copy and self.dtype == dtype:
             return self
-        result = self._made(self.values.astype(dtype))
-        self._tape.add(np.copyto, result.values, self.values, "unsafe")
-        return result
+        return self._copied(self.values.astype(dtype))
 
     def copy(self) -> Recorded:
-        """As `ndarray.copy`."""
-        return self.astype(self.dtype)
+        """As `ndarray.copy`: row by row, whatever the layout was."""
+        return self._copied(self.values.copy())
 
     def reshape(self, *shape: Any, **options: Any) -> Recorded:
         """As `ndarray.reshape`, where that needs no copy."""
@@ -185,6 +183,11 @@ class Recorded(NDArrayOperatorsMixin):
         rows = _plain(indices)
         result = self._made(self.values.take(rows, axis=axis))
         self._tape.add(self.values.take, rows, axis, result.values, "clip")  # else it takes by way of a buffer
+        return result
+
+    def _copied(self, values: np.ndarray) -> Recorded:
+        result = self._made(values)
+        self._tape.add(np.copyto, result.values, self.values, "unsafe")
         return result
 
     def _made(self, values: Any) -> Recorded:
