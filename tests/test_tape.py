@@ -11,6 +11,7 @@ from conftest import ReadOnlyNumpy
 
 from xpmlp import SGD, Adam, AdamW, Cosine, ElasticNet, Layer, Network, Recipe, get_backend, initialize
 from xpmlp.activations import ACTIVATIONS, Activation
+from xpmlp.backends import _tape
 from xpmlp.backends._tape import FEWEST, MOST_TAPES, Tape, UnrecordableError, stepping_on_tape
 from xpmlp.examples import Scaled
 from xpmlp.losses import LOSSES
@@ -216,6 +217,27 @@ def test_the_tape_that_was_not_used_for_longest_makes_room(rng):
     assert len(calls) == 1 + len(every) + 1  # the second one's is there, the first one's is not
 
 
+def test_tapes_of_large_results_are_recorded_anew(rng, monkeypatch):
+    monkeypatch.setattr(_tape, "MOST_BYTES", 0)
+    steps, calls = stepping(summing)
+    X, T = rng.random((FEWEST, 1)), rng.random((FEWEST, 1))
+    for _ in range(3):
+        assert summed(steps, X, T) == pytest.approx(float((X * T).sum()))
+    assert len(calls) == 1 + 3
+
+
+@pytest.mark.parametrize("wrong", [-1, 9])
+def test_rows_that_are_not_there_are_taken_as_numpy_takes_them(rng, wrong):
+    steps, calls = stepping(summing)
+    X, order = rng.random((9, 1)), np.append(np.arange(8), wrong)
+    if wrong == 9:
+        with pytest.raises(IndexError):
+            summed(steps, X, np.ones((9, 1)), order)
+    else:
+        assert summed(steps, X, np.ones((9, 1)), order) == pytest.approx(float(X.sum()))
+    assert len(calls) == 9
+
+
 def test_few_minibatches_are_not_worth_a_tape(rng):
     steps, calls = stepping(summing)
     X, T = rng.random((FEWEST - 1, 1)), rng.random((FEWEST - 1, 1))
@@ -245,6 +267,10 @@ def test_a_step_that_gives_its_arrays_back_in_another_order_is_not_recorded(rng)
     *_, ((one, other), _, _) = steps(layers, np.zeros(()), X, None, np.arange(9), 1, None)
     assert (float(one[0]), float(other[0])) == (1.0, 0.0)
     assert len(calls) == 1 + 9
+
+
+def test_a_recorded_array_shows_its_values():
+    assert Tape().record(repr, np.arange(2)) == "recorded array([0, 1])"
 
 
 def test_memory_is_used_again_once_nobody_refers_to_what_was_in_it():

@@ -24,7 +24,8 @@ __all__ = ["Tape", "UnrecordableError", "stepping_on_tape"]
 
 FEWEST = 8  # minibatches of one size in an epoch that a tape is worth
 BY_KEYWORD = {np.maximum, np.minimum}  # where NumPy will not take `out` by its place, which is faster
-MOST_TAPES = 4  # that are kept, each with the memory of its results; the one not used for longest makes room
+MOST_TAPES = 4  # that are kept for the next epoch; the one that was not used for longest makes room
+MOST_BYTES = 2**24  # of results on a tape that is kept: to record a step of larger ones again costs little beside it
 
 
 class UnrecordableError(Exception):
@@ -37,6 +38,7 @@ class Tape:
     def __init__(self) -> None:
         self._calls: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []
         self._free: defaultdict[Any, list[np.ndarray]] = defaultdict(list)
+        self.nbytes = 0  # of the results' memory
 
     def replay(self) -> None:
         """Do it all again."""
@@ -71,6 +73,8 @@ class Tape:
         if free:
             memory = free.pop()
             np.copyto(memory, result)
+        else:
+            self.nbytes += memory.nbytes
         return memory
 
     def give_back(self, memory: np.ndarray) -> None:
@@ -93,12 +97,13 @@ class Recorded(NDArrayOperatorsMixin):
         Whether the memory is the tape's, and free once nobody refers to this.
     """
 
-    __array_priority__ = 1.0
-
     def __init__(
         self, tape: Tape, values: np.ndarray, parent: Recorded | None = None, *, temporary: bool = False
     ) -> None:
         self._tape, self.values, self._parent, self._temporary = tape, values, parent, temporary
+
+    def __repr__(self) -> str:
+        return f"recorded {self.values!r}"
 
     def __del__(self) -> None:
         if self._temporary:
@@ -258,6 +263,7 @@ def stepping_on_tape(step: Callable[..., Any], steps: Steps) -> Steps:
         nonlocal recordable
         whole, arguments = order.shape[0] // size, (layers, state, X, T, weights)
         worth = whole >= FEWEST and all(type(x) is np.ndarray for x in _leaves(arguments))
+        worth = worth and order.min() >= 0 and order.max() < X.shape[0]  # a replay does not look
         if worth and recordable is None:
             recordable = _rehearse(step, arguments, order[:size])
         if not worth or not recordable:
@@ -273,9 +279,10 @@ def stepping_on_tape(step: Callable[..., Any], steps: Steps) -> Steps:
             else:
                 _record(tape, step, _mapped(_alias, arguments), rows)
             yield layers, state, size
-        tapes[key] = tape, rows
-        if len(tapes) > MOST_TAPES:
-            tapes.popitem(last=False)
+        if tape.nbytes <= MOST_BYTES:
+            tapes[key] = tape, rows
+            if len(tapes) > MOST_TAPES:
+                tapes.popitem(last=False)
         if whole * size < order.shape[0]:
             yield from steps(*arguments[:4], order[whole * size :], size, weights)
 
