@@ -18,7 +18,7 @@ from xpmlp.losses import LOSSES
 from xpmlp.training import Trainer
 
 N, D, M, K = 43, 7, 3, 4  # ten whole minibatches, and a rest of three
-ALL = 2 * (N // K) - 1  # replays of two epochs: the first minibatch is recorded
+ALL = 1 + 2 * (N // K) - 1  # replays of the rehearsal and of two epochs, whose first minibatch is recorded
 
 RECIPES = {
     "sgd": Recipe(SGD()),
@@ -104,7 +104,7 @@ def test_python_comes_by_for_the_rehearsal_the_recording_and_the_rest_alone(exam
     calls = []
     architecture = Network.build(D, [6], M, activation=counting(calls))
     trained(architecture, RECIPES["sgd"], examples, graphs=True)
-    assert len(calls) == 1 + 1 + 2  # the rest of three examples is in both epochs
+    assert len(calls) == 3 + 1 + 2  # the rest of three examples is in both epochs
     calls.clear()
     trained(architecture, RECIPES["sgd"], examples, graphs=False)
     assert len(calls) == 2 * -(-N // K)
@@ -129,15 +129,68 @@ def into_the_same(xp, z):
     return a
 
 
-@pytest.mark.parametrize("function", [of_values, by_index, picked, into_the_same])
+def clipped_in_place(xp, z):
+    return xp.clip(z, -0.5, 0.5, out=z)
+
+
+def mended_in_place(xp, z):
+    return np.nan_to_num(z, copy=False)
+
+
+def by_a_truth_value(xp, z):
+    return z[True][0] * 2.0
+
+
+@pytest.mark.parametrize(
+    "function", [of_values, by_index, picked, into_the_same, clipped_in_place, mended_in_place, by_a_truth_value]
+)
 def test_what_cannot_be_recorded_is_computed_as_it_is(same, function):
     activation = Activation("one's own", function, lambda xp, z, a: xp.ones_like(a))  # noqa: ARG005 - as all derivatives
     same(network(activation), RECIPES["sgd"], replayed=0)
 
 
+class Clipping(SGD):
+    """Gradient descent on gradients that are clipped in place."""
+
+    def update(self, xp, params, gradients, state, rate, t):
+        return super().update(xp, params, [np.clip(g, -0.01, 0.01, out=g) for g in gradients], state, rate, t)
+
+
+class Promoting(SGD):
+    """Gradient descent that gives float64."""
+
+    def update(self, xp, params, gradients, state, rate, t):  # noqa: ARG002 - as every optimiser
+        return [p - np.float64(0.1) * g for p, g in zip(params, gradients, strict=True)], state
+
+
+@pytest.mark.parametrize(("optimizer", "replayed"), [(Clipping(), 0), (Promoting(), ALL // 2)])  # then all is float64
+def test_so_is_an_update_that_writes_by_a_function_or_changes_the_dtype(same, optimizer, replayed):
+    same(network(), Recipe(optimizer), replayed=replayed)
+
+
+def test_what_a_replay_would_not_do_again_is_found_by_the_rehearsal(same, examples):
+    calls = []
+
+    def function(xp, z):
+        calls.append(1)
+        return z * (1.0 / len(calls))
+
+    activation = Activation("one's own", function, lambda xp, z, a: xp.ones_like(a))  # noqa: ARG005 - as above
+    trained(Network.build(D, [6], M, activation=activation), RECIPES["sgd"], examples, graphs=True)
+    assert len(calls) == 3 + 2 * -(-N // K)
+
+
+def test_indices_of_ones_own_may_be_negative(same):
+    def function(xp, z):
+        return z + xp.take(z, np.array([-1]), axis=1) + z[..., :1]
+
+    activation = Activation("one's own", function, lambda xp, z, a: xp.ones_like(a))  # noqa: ARG005 - as above
+    same(network(activation), RECIPES["sgd"])
+
+
 def test_other_functions_of_numpy_are_recorded_too(same):
     def function(xp, z):
-        return xp.clip(xp.where(z > 0, z, xp.abs(z)), 0.0, 2.0) + xp.mean(z, axis=1, keepdims=True)
+        return xp.where(z > 0, z, xp.abs(z)) + xp.mean(xp.squeeze(z[None, ...], axis=0), axis=1, keepdims=True)
 
     activation = Activation("one's own", function, lambda xp, z, a: xp.ones_like(a))  # noqa: ARG005 - as above
     same(network(activation), RECIPES["sgd"])
@@ -190,7 +243,7 @@ def test_values_that_change_where_they_lie_are_seen_and_other_arrays_are_not_tak
         state[...] = 0.0
         list(steps([], state, X, T, np.arange(FEWEST), 1, None))
         assert float(state) == pytest.approx(float((X * T).sum()))
-    assert len(calls) == 2  # a rehearsal, a recording
+    assert len(calls) == 3 + 1  # a rehearsal with two steps beside it, a recording
     for _ in range(MOST_TAPES + 2):
         X = rng.random((FEWEST, 1))
         assert summed(steps, X, T) == pytest.approx(float((X * T).sum()))
@@ -214,16 +267,45 @@ def test_the_tape_that_was_not_used_for_longest_makes_room(rng):
     state, every = np.zeros(()), [rng.random((FEWEST, 1)) for _ in range(MOST_TAPES + 1)]
     for X in [*every, every[1], every[0]]:
         list(steps([], state, X, T, np.arange(FEWEST), 1, None))
-    assert len(calls) == 1 + len(every) + 1  # the second one's is there, the first one's is not
+    assert len(calls) == 3 + len(every) + 1  # the second one's is there, the first one's is not
 
 
-def test_tapes_of_large_results_are_recorded_anew(rng, monkeypatch):
-    monkeypatch.setattr(_tape, "MOST_BYTES", 0)
+def test_what_takes_much_memory_is_computed_as_it_is_and_tapes_share_a_bound(rng, monkeypatch):
+    monkeypatch.setattr(_tape, "MOST_BYTES", 60)
     steps, calls = stepping(summing)
-    X, T = rng.random((FEWEST, 1)), rng.random((FEWEST, 1))
-    for _ in range(3):
-        assert summed(steps, X, T) == pytest.approx(float((X * T).sum()))
-    assert len(calls) == 1 + 3
+    T = rng.random((20, 1))
+    every = [rng.random((20, 1)) for _ in range(2)]
+    held = Tape(np.zeros(1, dtype=np.int64))
+    held.record(summing, [], np.zeros(()), every[0], T, held.rows, None)
+    assert 30 < held.nbytes <= 60  # so there is room for one
+    for X in [*every, *every]:
+        assert summed(steps, X, T, np.arange(20)) == pytest.approx(float((X * T).sum()))
+    assert len(calls) == 3 + 4
+    monkeypatch.setattr(_tape, "MOST_BYTES", 7)  # less than the sum itself
+    steps, calls = stepping(summing)
+    summed(steps, every[0], T)
+    assert len(calls) == 20
+
+
+def test_a_rest_or_a_target_too_few_is_an_error_as_without_a_tape(rng):
+    steps, _ = stepping(summing)
+    with pytest.raises(IndexError):
+        summed(steps, rng.random((20, 1)), rng.random((19, 1)))
+
+
+def test_each_kind_of_arguments_is_rehearsed(rng):
+    def looking(layers, state, X, T, rows, weights):
+        if weights is not None and float(np.sum(weights.take(rows, axis=0))) < 0:
+            return layers, state
+        return summing(layers, state, X, T, rows, weights)
+
+    steps, calls = stepping(looking)
+    X, state = rng.random((20, 1)), np.zeros(())
+    list(steps([], state, X, X, np.arange(20), 1, None))
+    assert len(calls) == 3 + 1
+    list(steps([], state, X, X, np.arange(20), 1, np.ones((20, 1))))
+    assert float(state) == pytest.approx(2 * float((X * X).sum()))
+    assert len(calls) == 4 + 1 + 20
 
 
 @pytest.mark.parametrize("wrong", [-1, 9])
@@ -326,7 +408,7 @@ def test_a_step_with_read_only_examples_is_recorded(examples):
     trainer = Trainer(backend, architecture, Recipe(SGD(), batch_size=K))
     trainer.start([Layer(W, b) for W, b in initialize(architecture, seed=3)])
     trainer.run_epoch(backend.asarray(X), backend.asarray(T), orders[0])
-    assert len(calls) == 3
+    assert len(calls) == 3 + 1 + 1
 
 
 def test_a_loss_of_ones_own_is_recorded(same):

@@ -310,16 +310,6 @@ class Backend(ABC):
     def _context(self) -> AbstractContextManager[Any]:
         return nullcontext()
 
-    def threads_for(self, multiplications: int) -> AbstractContextManager[Any]:  # noqa: ARG002 - for subclasses
-        """Return a context in which products on the CPU have the threads that they are to have.
-
-        Parameters
-        ----------
-        multiplications : int
-            Of the largest product: K x fan_in x fan_out.
-        """
-        return nullcontext()
-
     def within_memory(self, what: str = "", remedy: str = REMEDY) -> AbstractContextManager[Any]:
         """Say what to change where the memory of the device, or of the machine, does not suffice.
 

@@ -12,7 +12,6 @@ from xpmlp.backends._memory import keep_freed_memory
 from xpmlp.backends._namespaces import replacing
 from xpmlp.backends._numpy_shortcuts import SHORTCUTS
 from xpmlp.backends._tape import stepping_on_tape
-from xpmlp.backends._threads import SMALL, one_thread
 from xpmlp.wording import counted
 
 if TYPE_CHECKING:
@@ -88,7 +87,3 @@ class NumpyBackend(Backend):
     def _context(self) -> AbstractContextManager[Any]:
         # Overflow and NaN are silenced: the training loop looks for them itself, and says more.
         return np.errstate(over="ignore", invalid="ignore")
-
-    def threads_for(self, multiplications: int) -> AbstractContextManager[Any]:
-        """Let BLAS have one thread where products are small."""
-        return one_thread() if multiplications <= SMALL else super().threads_for(multiplications)

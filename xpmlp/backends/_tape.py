@@ -22,10 +22,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Tape", "UnrecordableError", "stepping_on_tape"]
 
+VIEWS = {np.broadcast_to, np.expand_dims, np.moveaxis, np.reshape, np.squeeze, np.swapaxes, np.transpose}
 FEWEST = 8  # minibatches of one size in an epoch that a tape is worth
 BY_KEYWORD = {np.maximum, np.minimum}  # where NumPy will not take `out` by its place, which is faster
 MOST_TAPES = 4  # that are kept for the next epoch; the one that was not used for longest makes room
-MOST_BYTES = 2**24  # of results on a tape that is kept: to record a step of larger ones again costs little beside it
+MOST_BYTES = 2**24  # on tapes that are kept, and of parameters: beside larger ones, Python's part is small
+
+
+NONE = np.empty(0, dtype=np.int64)
 
 
 class UnrecordableError(Exception):
@@ -33,12 +37,25 @@ class UnrecordableError(Exception):
 
 
 class Tape:
-    """Calls of NumPy in their order, each with where its result goes."""
+    """Calls of NumPy in their order, each with where its result goes.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    rows : ndarray of int, optional
+        Where the numbers of a minibatch's examples are put, which are known to be there.
+    """
+
+    def __init__(self, rows: np.ndarray = NONE) -> None:
+        self.rows = rows
         self._calls: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []
         self._free: defaultdict[Any, list[np.ndarray]] = defaultdict(list)
-        self.nbytes = 0  # of the results' memory
+
+    @property
+    def nbytes(self) -> int:
+        """The memory that the tape holds: results, and arrays that are the same for all steps."""
+        calls = [(*arguments, *getattr(function, "keywords", {}).values()) for function, arguments in self._calls]
+        held = {id(x): x.nbytes for call in calls for x in call if isinstance(x, np.ndarray) and x.base is None}
+        return sum(held.values())
 
     def replay(self) -> None:
         """Do it all again."""
@@ -60,7 +77,7 @@ class Tape:
         UnrecordableError
             With part of it done.
         """
-        return unwrapped(function(*(_mapped(lambda x: Recorded(self, x), argument) for argument in arguments)))
+        return _mapped(_plain, function(*(_mapped(lambda x: Recorded(self, x), argument) for argument in arguments)))
 
     def add(self, function: Callable[..., Any], *arguments: Any) -> None:
         """Write a call down."""
@@ -73,8 +90,6 @@ class Tape:
         if free:
             memory = free.pop()
             np.copyto(memory, result)
-        else:
-            self.nbytes += memory.nbytes
         return memory
 
     def give_back(self, memory: np.ndarray) -> None:
@@ -141,15 +156,17 @@ class Recorded(NDArrayOperatorsMixin):
         return result
 
     def __array_function__(self, function: Any, _: Any, inputs: tuple[Any, ...], options: dict[str, Any]) -> Any:
-        arrays = [x for x in _leaves((inputs, *options.values())) if isinstance(x, Recorded)]
+        arrays = list(_leaves((inputs, *options.values())))
         inputs, options = _mapped(_plain, inputs), {name: _mapped(_plain, value) for name, value in options.items()}
         made = function(*inputs, **options)
         if not isinstance(made, np.ndarray | np.generic):
             raise UnrecordableError(f"{function.__name__} gives no array")
         values = np.asarray(made)
-        for array in arrays:
-            if np.may_share_memory(values, array.values):
-                return array._view(values)  # noqa: SLF001 - of this class
+        for x in arrays:
+            if isinstance(_plain(x), np.ndarray) and np.may_share_memory(values, _plain(x)):
+                if function not in VIEWS or not isinstance(x, Recorded):
+                    raise UnrecordableError(f"{function.__name__} writes to what it is given")
+                return x._view(values)  # noqa: SLF001 - of this class
         result = self._made(values)
         memory = result.values
         self._tape.add(lambda: np.copyto(memory, function(*inputs, **options)))
@@ -162,9 +179,9 @@ class Recorded(NDArrayOperatorsMixin):
 
     def __getitem__(self, key: Any) -> Recorded:
         parts = key if isinstance(key, tuple) else (key,)
-        if not all(part is None or part is ... or isinstance(part, int | slice) for part in parts):
+        if not all(part is None or part is ... or type(part) in {int, slice} for part in parts):
             raise UnrecordableError("an array is indexed by an array")
-        return self._view(self.values[(*parts, ...)])
+        return self._view(self.values[parts if ... in parts else (*parts, ...)])  # an array, where it is one number too
 
     def astype(self, dtype: Any, *, copy: bool = True) -> Recorded:
         """As `ndarray.astype`."""
@@ -184,10 +201,11 @@ class Recorded(NDArrayOperatorsMixin):
         return self._view(values)
 
     def take(self, indices: Recorded, *, axis: int | None = None) -> Recorded:
-        """As `ndarray.take`, of indices that are there."""
+        """As `ndarray.take`."""
         rows = _plain(indices)
         result = self._made(self.values.take(rows, axis=axis))
-        self._tape.add(self.values.take, rows, axis, result.values, "clip")  # else it takes by way of a buffer
+        mode = "clip" if rows is self._tape.rows else "raise"  # which looks, and takes by way of a buffer
+        self._tape.add(self.values.take, rows, axis, result.values, mode)
         return result
 
     def _copied(self, values: np.ndarray) -> Recorded:
@@ -200,11 +218,6 @@ class Recorded(NDArrayOperatorsMixin):
 
     def _view(self, values: np.ndarray) -> Recorded:
         return Recorded(self._tape, values, parent=self)
-
-
-def unwrapped(nest: Any) -> Any:
-    """Return the arrays themselves, in the same lists and named tuples."""
-    return _mapped(_plain, nest)
 
 
 def _plain(x: Any) -> Any:
@@ -254,59 +267,88 @@ def stepping_on_tape(step: Callable[..., Any], steps: Steps) -> Steps:
     steps : callable
         The steps as they are, for what a tape is not worth, and for what cannot be recorded.
     """
-    tapes: OrderedDict[Any, tuple[Tape, np.ndarray]] = OrderedDict()
-    recordable: bool | None = None  # once it was tried
+    tapes: OrderedDict[Any, Tape] = OrderedDict()
+    rehearsed: dict[Any, bool] = {}  # whether a step can be recorded, for each kind of arguments
 
     def taped_steps(
         layers: Any, state: Any, X: Any, T: Any, order: np.ndarray, size: int, weights: Any
     ) -> Iterator[tuple[Any, Any, int]]:
-        nonlocal recordable
-        whole, arguments = order.shape[0] // size, (layers, state, X, T, weights)
-        worth = whole >= FEWEST and all(type(x) is np.ndarray for x in _leaves(arguments))
-        worth = worth and order.min() >= 0 and order.max() < X.shape[0]  # a replay does not look
-        if worth and recordable is None:
-            recordable = _rehearse(step, arguments, order[:size])
-        if not worth or not recordable:
-            yield from steps(*arguments[:4], order, size, weights)
+        arguments = layers, state, X, T, weights
+        if not _is_worth_it(arguments, order, size) or not _can_be_recorded(step, arguments, order, size, rehearsed):
+            yield from steps(layers, state, X, T, order, size, weights)
             return
-        key = (size, *map(_address, _leaves(arguments)))
+        key = size, *map(_address, _leaves(arguments))
         found = tapes.pop(key, None)
-        tape, rows = found or (Tape(), np.empty(size, dtype=np.int64))
-        for start in range(0, whole * size, size):
-            rows[:] = order[start : start + size]
+        tape = found or Tape(np.empty(size, dtype=np.int64))
+        whole = order.shape[0] // size * size
+        for start in range(0, whole, size):
+            tape.rows[:] = order[start : start + size]
             if found or start:
                 tape.replay()
             else:
-                _record(tape, step, _mapped(_alias, arguments), rows)
+                _record(tape, step, _mapped(_alias, arguments))
             yield layers, state, size
-        if tape.nbytes <= MOST_BYTES:
-            tapes[key] = tape, rows
-            if len(tapes) > MOST_TAPES:
-                tapes.popitem(last=False)
-        if whole * size < order.shape[0]:
-            yield from steps(*arguments[:4], order[whole * size :], size, weights)
+        tapes[key] = tape
+        while len(tapes) > MOST_TAPES or sum(tape.nbytes for tape in tapes.values()) > MOST_BYTES:
+            tapes.popitem(last=False)
+        if whole < order.shape[0]:
+            yield from steps(layers, state, X, T, order[whole:], size, weights)
 
     return taped_steps
 
 
-def _rehearse(step: Callable[..., Any], arguments: tuple[Any, ...], rows: np.ndarray) -> bool:
-    """Return whether a step can be recorded, on copies of what it would change."""
-    carried = _mapped(np.array, arguments[:2])
+def _is_worth_it(arguments: tuple[Any, ...], order: np.ndarray, size: int) -> bool:
+    """Return whether there are some minibatches, of arrays that a replay can read without a look at the rows."""
+    return (
+        order.shape[0] >= FEWEST * size
+        and all(type(x) is np.ndarray for x in _leaves(arguments))
+        and order.min() >= 0
+        and order.max() < min(x.shape[0] for x in arguments[2:] if x is not None)
+    )
+
+
+def _can_be_recorded(
+    step: Callable[..., Any], arguments: tuple[Any, ...], order: np.ndarray, size: int, rehearsed: dict[Any, bool]
+) -> bool:
+    """Return whether a rehearsal with arguments of this kind went well, now or before."""
+    carried = map(_layout, _leaves(arguments[:2]))
+    examples = ((x.shape[1:], x.strides, x.dtype) for x in _leaves(arguments[2:]))
+    kind = size, arguments[-1] is None, *carried, *examples
+    if kind not in rehearsed:
+        rehearsed[kind] = _rehearse(step, arguments, order[:size], order[size : 2 * size])
+    return rehearsed[kind]
+
+
+def _rehearse(step: Callable[..., Any], arguments: tuple[Any, ...], first: np.ndarray, second: np.ndarray) -> bool:
+    """Return whether two minibatches, recorded and replayed, leave the bytes that two steps do; on copies."""
+    if sum(x.nbytes for x in _leaves(arguments[:2])) > MOST_BYTES:
+        return False
+    taped, plain = (_mapped(np.array, arguments[:2]) for _ in range(2))
+    layers, state = plain
+    X, T, weights = arguments[2:]
+    tape = Tape(np.array(first, dtype=np.int64))
     try:
-        _record(Tape(), step, (*carried, *arguments[2:]), rows)
+        _record(tape, step, (*taped, *arguments[2:]))
+        tape.rows[:] = second
+        tape.replay()
+        for rows in (first, second):
+            layers, state = step(layers, state, X, T, rows, weights)
     except Exception:  # noqa: BLE001 - what cannot be recorded can be computed, or then says what is wrong
         return False
-    return True
+    pairs = zip(_leaves(taped), _leaves((layers, state)), strict=True)
+    return tape.nbytes <= MOST_BYTES and all(one.tobytes() == np.asarray(other).tobytes() for one, other in pairs)
 
 
-def _record(tape: Tape, step: Callable[..., Any], arguments: tuple[Any, ...], rows: np.ndarray) -> None:
-    """Record a step that leaves layers and state where they lay."""
+def _record(tape: Tape, step: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+    """Record a step on the rows of a tape that leaves layers and state where they lay."""
     layers, state, X, T, weights = arguments
     carried = list(_leaves((layers, state)))
-    results = list(_leaves(tape.record(step, layers, state, X, T, rows, weights)))
+    results = list(_leaves(tape.record(step, layers, state, X, T, tape.rows, weights)))
     for before, after in zip(carried, results, strict=True):
         if _address(before) == _address(after):
             continue
+        if (before.shape, before.dtype) != (after.shape, after.dtype):
+            raise UnrecordableError("a step gives back other shapes or dtypes than it was given")
         if any(np.may_share_memory(after, each) for each in carried):
             raise UnrecordableError("a step gives back its arrays in another order")
         np.copyto(before, after)

@@ -66,8 +66,6 @@ class Trainer:
         self.recipe = recipe
         self.communicator = communicator
         self._what = f"{network}, in minibatches of {recipe.batch_size:,} examples"
-        rows = 1 if recipe.mode == "loop" else recipe.batch_size
-        self._multiplications = rows * max(fan_in * fan_out for fan_in, fan_out in network.shapes)
         whole = recipe.mode != "loop" and communicator is None
         self.steps = backend.stepping(make_step(backend, network, recipe, communicator), whole=whole)
         self.score = make_scorer(backend, network)
@@ -131,7 +129,7 @@ class Trainer:
             Examples seen: fewer than in `order` where `should_stop` ended it.
         """
         backend, seen = self.backend, 0
-        with backend.computing(self._what), backend.threads_for(self._multiplications):
+        with backend.computing(self._what):
             if not go_on:
                 loss, factor = backend.refill(self.state.loss, 0.0), backend.refill(self.state.rate, rate)
                 self.state = self.state._replace(loss=loss, rate=factor)
