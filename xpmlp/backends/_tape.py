@@ -27,9 +27,7 @@ FEWEST = 8  # minibatches of one size in an epoch that a tape is worth
 BY_KEYWORD = {np.maximum, np.minimum}  # where NumPy will not take `out` by its place, which is faster
 MOST_TAPES = 4  # that are kept for the next epoch; the one that was not used for longest makes room
 MOST_BYTES = 2**24  # on tapes that are kept, and of parameters: beside larger ones, Python's part is small
-
-
-NONE = np.empty(0, dtype=np.int64)
+NO_ROWS = np.empty(0, dtype=np.int64)
 
 
 class UnrecordableError(Exception):
@@ -45,7 +43,7 @@ class Tape:
         Where the numbers of a minibatch's examples are put, which are known to be there.
     """
 
-    def __init__(self, rows: np.ndarray = NONE) -> None:
+    def __init__(self, rows: np.ndarray = NO_ROWS) -> None:
         self.rows = rows
         self._calls: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []
         self._free: defaultdict[Any, list[np.ndarray]] = defaultdict(list)
@@ -126,7 +124,6 @@ class Recorded(NDArrayOperatorsMixin):
 
     shape = property(lambda self: self.values.shape)
     ndim = property(lambda self: self.values.ndim)
-    size = property(lambda self: self.values.size)
     dtype = property(lambda self: self.values.dtype)
     T = property(lambda self: self._view(self.values.T))
 
@@ -192,13 +189,6 @@ class Recorded(NDArrayOperatorsMixin):
     def copy(self) -> Recorded:
         """As `ndarray.copy`: row by row, whatever the layout was."""
         return self._copied(self.values.copy())
-
-    def reshape(self, *shape: Any, **options: Any) -> Recorded:
-        """As `ndarray.reshape`, where that needs no copy."""
-        values = self.values.reshape(*shape, **options)
-        if not np.may_share_memory(values, self.values):
-            raise UnrecordableError("an array of this layout is copied to be given another shape")
-        return self._view(values)
 
     def take(self, indices: Recorded, *, axis: int | None = None) -> Recorded:
         """As `ndarray.take`."""
