@@ -177,7 +177,7 @@ def _follow(
     n, epochs = experiment.sets["train"][0].shape[0], experiment.recipe.epochs
     folder.write_log(headline(experiment))
     with stopping_on_interrupt() as should_stop, ExitStack() as showing:
-        from xpmlp.cli._progress import TrainingProgress  # here, as an import may swallow a Ctrl-C that interrupts it
+        from xpmlp.cli._progress import TrainingProgress  # here, as a Ctrl-C that interrupts an import can be lost
 
         if resumption is not None:
             say(f"Going on after epoch {resumption.epoch} of {epochs}.")
