@@ -16,7 +16,7 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     Steps = Callable[..., Iterator[tuple[Any, Any, int]]]
 
@@ -27,6 +27,7 @@ FEWEST = 8  # minibatches of one size in an epoch that a tape is worth
 BY_KEYWORD = {np.maximum, np.minimum}  # where NumPy will not take `out` by its place, which is faster
 MOST_TAPES = 4  # that are kept for the next epoch; the one that was not used for longest makes room
 MOST_BYTES = 2**24  # on tapes that are kept, and of parameters: beside larger ones, Python's part is small
+LARGE = 2**16  # bytes of a product from which on NumPy's `dot`, which clears them first, is the slower one
 NO_ROWS = np.empty(0, dtype=np.int64)
 
 
@@ -46,6 +47,7 @@ class Tape:
     def __init__(self, rows: np.ndarray = NO_ROWS) -> None:
         self.rows = rows
         self._calls: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []
+        self._uses: list[tuple[object, list[object]]] = []  # of each call: the value it makes, and those that it reads
         self._free: defaultdict[Any, list[np.ndarray]] = defaultdict(list)
 
     @property
@@ -75,11 +77,29 @@ class Tape:
         UnrecordableError
             With part of it done.
         """
-        return _mapped(_plain, function(*(_mapped(lambda x: Recorded(self, x), argument) for argument in arguments)))
+        inputs = _mapped(lambda x: Recorded(self, x), arguments)
+        results = function(*inputs)
+        self._drop_unread({x.value for x in _leaves((inputs, results)) if isinstance(x, Recorded)})
+        return _mapped(_plain, results)
 
-    def add(self, function: Callable[..., Any], *arguments: Any) -> None:
-        """Write a call down."""
+    def _drop_unread(self, read: set[object]) -> None:
+        """Drop the calls whose results nobody reads: neither the caller, with the values he is given, nor a call."""
+        kept = []
+        for call, (made, used) in reversed(list(zip(self._calls, self._uses, strict=True))):
+            if made in read:
+                read.update(used)
+                kept.append(call)
+        self._calls = kept[::-1]
+        self._uses.clear()
+
+    def add(self, result: Recorded, inputs: Iterable[Any], function: Callable[..., Any], *arguments: Any) -> None:
+        """Write a call down that makes a result of some inputs."""
         self._calls.append((function, arguments))
+        self._uses.append((result.value, [x.value for x in inputs if isinstance(x, Recorded)]))
+
+    def add_copy(self, to: np.ndarray, values: np.ndarray) -> None:
+        """Write down that results are copied, once all are known."""
+        self._calls.append((np.copyto, (to, values)))
 
     def keep(self, result: Any) -> np.ndarray:
         """Return memory with a result in it: some that is free, of its layout, or its own."""
@@ -114,6 +134,7 @@ class Recorded(NDArrayOperatorsMixin):
         self, tape: Tape, values: np.ndarray, parent: Recorded | None = None, *, temporary: bool = False
     ) -> None:
         self._tape, self.values, self._parent, self._temporary = tape, values, parent, temporary
+        self.value: object = object() if parent is None else parent.value  # a view's is that which it is a view of
 
     def __repr__(self) -> str:
         return f"recorded {self.values!r}"
@@ -132,7 +153,7 @@ class Recorded(NDArrayOperatorsMixin):
             axis = inputs[1] if len(inputs) == 2 else options.get("axis", 0)
             x, keepdims = inputs[0].values, options.get("keepdims", False)
             result = self._made(ufunc.reduce(x, axis=axis, keepdims=keepdims))
-            self._tape.add(ufunc.reduce, x, axis, None, result.values, keepdims)
+            self._tape.add(result, inputs, ufunc.reduce, x, axis, None, result.values, keepdims)
             return result
         if method != "__call__" or options or ufunc.nout != 1:
             raise UnrecordableError(f"{ufunc.__name__}.{method} with {options or 'several results'}")
@@ -147,9 +168,9 @@ class Recorded(NDArrayOperatorsMixin):
         if ufunc.signature is None:
             values = list(_quick(values, result.values))
         if ufunc in BY_KEYWORD:
-            self._tape.add(partial(ufunc, out=result.values), *values)
+            self._tape.add(result, inputs, partial(ufunc, out=result.values), *values)
         else:
-            self._tape.add(ufunc, *values, result.values)
+            self._tape.add(result, inputs, ufunc, *values, result.values)
         return result
 
     def __array_function__(self, function: Any, _: Any, inputs: tuple[Any, ...], options: dict[str, Any]) -> Any:
@@ -159,6 +180,11 @@ class Recorded(NDArrayOperatorsMixin):
         if not isinstance(made, np.ndarray | np.generic):
             raise UnrecordableError(f"{function.__name__} gives no array")
         values = np.asarray(made)
+        if function is np.dot and not options:
+            result = self._made(values)
+            clears = values.nbytes > LARGE and inputs[0].shape[-1] > 1
+            self._tape.add(result, arrays, np.matmul if clears else np.dot, *inputs, result.values)
+            return result
         for x in arrays:
             if isinstance(_plain(x), np.ndarray) and np.may_share_memory(values, _plain(x)):
                 if function not in VIEWS or not isinstance(x, Recorded):
@@ -166,7 +192,7 @@ class Recorded(NDArrayOperatorsMixin):
                 return x._view(values)  # noqa: SLF001 - of this class
         result = self._made(values)
         memory = result.values
-        self._tape.add(lambda: np.copyto(memory, function(*inputs, **options)))
+        self._tape.add(result, arrays, lambda: np.copyto(memory, function(*inputs, **options)))
         return result
 
     def __array__(self, *_: Any, **__: Any) -> Any:
@@ -195,12 +221,12 @@ class Recorded(NDArrayOperatorsMixin):
         rows = _plain(indices)
         result = self._made(self.values.take(rows, axis=axis))
         mode = "clip" if rows is self._tape.rows else "raise"  # which looks, and takes by way of a buffer
-        self._tape.add(self.values.take, rows, axis, result.values, mode)
+        self._tape.add(result, (self, indices), self.values.take, rows, axis, result.values, mode)
         return result
 
     def _copied(self, values: np.ndarray) -> Recorded:
         result = self._made(values)
-        self._tape.add(np.copyto, result.values, self.values, "unsafe")
+        self._tape.add(result, (self,), np.copyto, result.values, self.values, "unsafe")
         return result
 
     def _made(self, values: Any) -> Recorded:
@@ -342,7 +368,7 @@ def _record(tape: Tape, step: Callable[..., Any], arguments: tuple[Any, ...]) ->
         if any(np.may_share_memory(after, each) for each in carried):
             raise UnrecordableError("a step gives back its arrays in another order")
         np.copyto(before, after)
-        tape.add(np.copyto, before, after)
+        tape.add_copy(before, after)
 
 
 def _alias(x: np.ndarray) -> np.ndarray:
