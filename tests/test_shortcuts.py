@@ -36,6 +36,24 @@ def test_a_reduction_is_numpys(name, x, data, keepdims):
     np.testing.assert_allclose(result, expected, rtol=tolerance, atol=tolerance if name == "sum" else 0)
 
 
+OPERANDS = [((4, 3), (3, 5)), ((4, 1), (1, 5)), ((1, 3), (3, 1)), ((3,), (3, 5)), ((4, 3), (3,)), ((3,), (3,))]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int64"])
+@pytest.mark.parametrize(("one", "other"), [*OPERANDS, ((2, 4, 3), (3, 5)), ((0, 3), (3, 2)), ((2, 0), (0, 2))])
+def test_a_product_is_numpys(rng, dtype, one, other):
+    x, y = (rng.integers(-9, 9, shape).astype(dtype) for shape in (one, other))
+    for a, b in ((x, y), (x[::-1], y), (np.asfortranarray(x), y)):
+        result, expected = XP.matmul(a, b), np.matmul(a, b)
+        np.testing.assert_array_equal(result, expected, strict=True)
+
+
+@pytest.mark.parametrize(("one", "other"), [((3,), ()), ((), (3,)), ((4, 3), (4, 3))])
+def test_a_product_that_the_standard_does_not_know_is_refused(one, other):
+    with pytest.raises(ValueError, match="matmul|shapes"):
+        XP.matmul(np.ones(one), np.ones(other))
+
+
 @pytest.mark.parametrize("rows", [3, 20])
 def test_other_arguments_of_the_standard_are_numpys_too(rows):
     x = np.arange(rows * 4.0).reshape(rows, 4)

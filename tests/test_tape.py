@@ -11,8 +11,9 @@ from conftest import ReadOnlyNumpy
 
 from xpmlp import SGD, Adam, AdamW, Cosine, ElasticNet, Layer, Network, Recipe, get_backend, initialize
 from xpmlp.activations import ACTIVATIONS, Activation
-from xpmlp.backends import _tape
-from xpmlp.backends._tape import FEWEST, MOST_TAPES, Tape, UnrecordableError, stepping_on_tape
+from xpmlp.backends import _tape_steps
+from xpmlp.backends._tape import Tape, UnrecordableError
+from xpmlp.backends._tape_steps import FEWEST, MOST_TAPES, stepping_on_tape
 from xpmlp.examples import Scaled
 from xpmlp.losses import LOSSES
 from xpmlp.training import Trainer
@@ -271,7 +272,7 @@ def test_the_tape_that_was_not_used_for_longest_makes_room(rng):
 
 
 def test_what_takes_much_memory_is_computed_as_it_is_and_tapes_share_a_bound(rng, monkeypatch):
-    monkeypatch.setattr(_tape, "MOST_BYTES", 60)
+    monkeypatch.setattr(_tape_steps, "MOST_BYTES", 60)
     steps, calls = stepping(summing)
     T = rng.random((20, 1))
     every = [rng.random((20, 1)) for _ in range(2)]
@@ -281,7 +282,7 @@ def test_what_takes_much_memory_is_computed_as_it_is_and_tapes_share_a_bound(rng
     for X in [*every, *every]:
         assert summed(steps, X, T, np.arange(20)) == pytest.approx(float((X * T).sum()))
     assert len(calls) == 3 + 4
-    monkeypatch.setattr(_tape, "MOST_BYTES", 7)  # less than the sum itself
+    monkeypatch.setattr(_tape_steps, "MOST_BYTES", 7)  # less than the sum itself
     steps, calls = stepping(summing)
     summed(steps, every[0], T)
     assert len(calls) == 20
@@ -375,6 +376,43 @@ def test_memory_is_used_again_once_nobody_refers_to_what_was_in_it():
     x += 1.0
     tape.replay()
     np.testing.assert_array_equal(result, [6.5, 8.5, 10.5])
+
+
+def test_what_nobody_reads_is_not_replayed():
+    tape, x, total = Tape(), np.arange(6.0), np.zeros(())
+
+    def function(x, total):
+        y = x * 2.0
+        half = y[:3]
+        half += 1.0  # a view
+        np.exp(x)
+        unread = y - 1.0
+        unread *= 3.0
+        total += np.sum(x)
+        return y
+
+    result = tape.record(function, x, total)
+    assert len(tape._calls) == 4
+    x += 1.0
+    tape.replay()
+    np.testing.assert_array_equal(result, 2 * x + [1, 1, 1, 0, 0, 0])
+    assert float(total) == 15 + 21
+
+
+@pytest.mark.parametrize("rows", [1, 2, 40])
+def test_products_of_any_shape_are_replayed_to_the_same_bits(rng, rows):
+    tape, x, W, b = Tape(), rng.random((rows, 300)), rng.random((300, 90)), rng.random(90)
+
+    def function(x, W, b):
+        z = np.dot(x, W) + b
+        return z, np.dot(x.T, z), np.dot(z, W.T), np.dot(b, z.T), np.dot(b, b)
+
+    results = tape.record(function, x, W, b)
+    for array in (x, W, b):
+        array[...] = rng.random(array.shape)
+    tape.replay()
+    for found, expected in zip(results, function(x, W, b), strict=True):
+        assert found.tobytes() == np.asarray(expected).tobytes()
 
 
 def test_sums_and_products_of_any_layout_are_replayed_as_they_were(rng):

@@ -11,7 +11,6 @@ from xpmlp.backends import get_backend
 from xpmlp.checks import check_features
 from xpmlp.errors import InputError
 from xpmlp.network import Layer, fprop
-from xpmlp.scoring import ROWS_AT_A_TIME
 
 if TYPE_CHECKING:
     from xpmlp.backends import Backend
@@ -102,8 +101,8 @@ class Model:
         chunks = []
         with backend.computing(f"{self.network}, to predict", "fewer examples at a time"):
             layers = [Layer(backend.asarray(W), backend.asarray(b)) for W, b in self.layers]
-            for start in range(0, prepared.shape[0], ROWS_AT_A_TIME):
-                rows = backend.asarray(prepared[start : start + ROWS_AT_A_TIME])
+            for start in range(0, prepared.shape[0], backend.rows_at_a_time):
+                rows = backend.asarray(prepared[start : start + backend.rows_at_a_time])
                 chunks.append(backend.to_numpy(fprop(backend.xp, self.network, layers, rows).a[-1]))
         return np.concatenate(chunks)
 

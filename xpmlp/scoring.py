@@ -22,10 +22,9 @@ if TYPE_CHECKING:
     Sums = tuple[Array, Array]
     Scorer = Callable[[Sequence[Layer], Array | Scaled, Array, Sums | None], Sums]
 
-__all__ = ["ROWS_AT_A_TIME", "Score", "make_scorer", "outputs", "score_rows", "to_score"]
+__all__ = ["Score", "make_scorer", "outputs", "score_rows", "to_score"]
 
-ROWS_AT_A_TIME = 8192  # bounds the memory that an evaluation takes
-MOST_PIECES = 256  # of so many rows, in one graph: as `MOST_STEPS` of an epoch
+MOST_PIECES = 256  # of rows at a time, in one graph: as `MOST_STEPS` of an epoch
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ class Score:
 def make_scorer(backend: Backend, network: Network) -> Scorer:
     """Build ``score(layers, X, T, sums)``: the summed loss and the number of right predictions, two 0-d arrays.
 
-    It adds them to the sums of earlier rows, if there are any, `ROWS_AT_A_TIME` rows at a time, at least one.
+    It adds them to the sums of earlier rows, if there are any, `Backend.rows_at_a_time` rows at a time, at least one.
     """
     xp, loss = backend.xp, network.loss
 
@@ -61,8 +60,8 @@ def make_scorer(backend: Backend, network: Network) -> Scorer:
     of_some = backend.compile(of_some)
 
     def score(layers: Sequence[Layer], X: Array | Scaled, T: Array, sums: Sums | None) -> Sums:
-        for start in range(0, X.shape[0], ROWS_AT_A_TIME):
-            stop = min(start + ROWS_AT_A_TIME, X.shape[0])
+        for start in range(0, X.shape[0], backend.rows_at_a_time):
+            stop = min(start + backend.rows_at_a_time, X.shape[0])
             more = of_some(layers, slice_rows(X, start, stop), T[start:stop, :])
             sums = more if sums is None else (sums[0] + more[0], sums[1] + more[1])
         return cast("Sums", sums)
@@ -71,11 +70,11 @@ def make_scorer(backend: Backend, network: Network) -> Scorer:
 
 
 def outputs(backend: Backend, function: Callable[..., Array], layers: Sequence[Layer], X: Array) -> Array:
-    """Return ``function(layers, X)``, an array with a row for each of X, computed `ROWS_AT_A_TIME` rows at a time."""
-    if X.shape[0] <= ROWS_AT_A_TIME:
+    """Return ``function(layers, X)``, an array with a row for each of X, `Backend.rows_at_a_time` of them at a time."""
+    rows = backend.rows_at_a_time
+    if X.shape[0] <= rows:
         return function(layers, X)
-    starts = range(0, X.shape[0], ROWS_AT_A_TIME)
-    return backend.xp.concat([function(layers, X[start : start + ROWS_AT_A_TIME, :]) for start in starts])
+    return backend.xp.concat([function(layers, X[start : start + rows, :]) for start in range(0, X.shape[0], rows)])
 
 
 def score_rows(
@@ -92,14 +91,15 @@ def score_rows(
     is raised on all.
     """
     share, refilled = range if ranks is None else ranks.share, isinstance(X, Chunked)
+    most = MOST_PIECES * backend.rows_at_a_time
 
     def add_up() -> Sums:
         sums = None
         with closing(chunks_of(X, T)) as chunks:
             for examples, targets in chunks:
                 own = share(examples.shape[0])
-                for start in range(own.start, own.stop, MOST_PIECES * ROWS_AT_A_TIME):
-                    stop = min(start + MOST_PIECES * ROWS_AT_A_TIME, own.stop)
+                for start in range(own.start, own.stop, most):
+                    stop = min(start + most, own.stop)
                     sums = score(layers, slice_rows(examples, start, stop), targets[start:stop, :], sums)
                 if refilled and sums is not None:
                     backend.synchronize(sums)

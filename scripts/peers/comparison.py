@@ -31,7 +31,8 @@ SAME_BATCHES, OWN_SHUFFLES = 1e-3, 0.05  # how far a loss may be from that of th
 def participants(workload: Workload, chosen: Sequence[str]) -> list[str]:
     """Return the contenders that can do a workload, with the floors that belong to them."""
     entries = FIELDS[workload.device].contenders
-    peers = [name for name in chosen if entries[name].predicts or not workload.rows]
+    able = [name for name in chosen if entries[name].predicts or not workload.rows]
+    peers = [name for name in able if name in workload.only or not workload.only]
     return [*peers, *dict.fromkeys(floor for name in peers for floor in floors_of(workload, name))]
 
 

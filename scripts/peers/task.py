@@ -43,6 +43,8 @@ class Workload:
         Predictions of one repetition; their median counts.
     device : {"cpu", "cuda"}
         Where to compute.
+    only : tuple of str
+        The contenders that take part; all of them where it is empty.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Workload:
     rows: int = 0
     calls: int = 0
     device: str = "cpu"
+    only: tuple[str, ...] = ()
 
     @property
     def steps(self) -> int:

@@ -38,6 +38,7 @@ WORKLOADS = {
         _WIDE,
         replace(_WIDE, name="wide-adam", optimizer="adam", learning_rate=0.0001),
         replace(_SMALL, name="tiny", batch_size=16, epochs=1),
+        replace(_SMALL, name="fit", epochs=10, only=("xpmlp-numpy", "xpmlp-float32", "xpmlp-estimator")),
         replace(_SMALL, name="predict", rows=TESTS, calls=30),
         replace(_SMALL, name="predict-one", rows=1, calls=3000),
     )

@@ -101,6 +101,7 @@ class Backend(ABC):
     memory_errors: ClassVar[tuple[str, ...]] = ()  # what the library's errors say, beside `MemoryError`
     prefers_cards: ClassVar[bool] = False  # whether its first choice is an NVIDIA GPU where there is one
     lends_cuda: ClassVar[bool] = False  # whether another library may write to its arrays on such a GPU
+    rows_at_a_time: int = 8192  # that an evaluation or a prediction takes, which bounds its memory
     xp: Namespace
     device: Any
     device_name: str

@@ -11,7 +11,7 @@ from xpmlp.backends._base import Backend, Status, unknown_device
 from xpmlp.backends._memory import keep_freed_memory
 from xpmlp.backends._namespaces import replacing
 from xpmlp.backends._numpy_shortcuts import SHORTCUTS
-from xpmlp.backends._tape import stepping_on_tape
+from xpmlp.backends._tape_steps import stepping_on_tape
 from xpmlp.wording import counted
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ class NumpyBackend(Backend):
     """NumPy, on the CPU."""
 
     name = "numpy"
+    rows_at_a_time = 2048  # what is computed of them stays in a core's cache
     xp = replacing(array_api_compat.numpy, **SHORTCUTS)
 
     def _open(self, device: str | None) -> None:

@@ -1,4 +1,4 @@
-"""A training step on NumPy, written down once and replayed: the same calls on the same memory, without Python between.
+"""What a function asks of NumPy, written down once and replayed: the same calls on the same memory, no Python between.
 
 At small sizes a call of NumPy takes half a microsecond, and the Python around it as long again. `Tape.record` calls a
 function with arrays that stand for those of NumPy: each operation is done, and written down with the memory of its
@@ -7,26 +7,20 @@ result. `Tape.replay` does them again. As in a graph of CUDA, nothing may depend
 
 from __future__ import annotations
 
-from collections import OrderedDict, defaultdict
+from collections import defaultdict
 from functools import partial
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
 
-    Steps = Callable[..., Iterator[tuple[Any, Any, int]]]
-
-__all__ = ["Tape", "UnrecordableError", "stepping_on_tape"]
+__all__ = ["Tape", "UnrecordableError", "layout", "leaves", "mapped"]
 
 VIEWS = {np.broadcast_to, np.expand_dims, np.moveaxis, np.reshape, np.squeeze, np.swapaxes, np.transpose}
-FEWEST = 8  # minibatches of one size in an epoch that a tape is worth
 BY_KEYWORD = {np.maximum, np.minimum}  # where NumPy will not take `out` by its place, which is faster
-MOST_TAPES = 4  # that are kept for the next epoch; the one that was not used for longest makes room
-MOST_BYTES = 2**24  # on tapes that are kept, and of parameters: beside larger ones, Python's part is small
 LARGE = 2**16  # bytes of a product from which on NumPy's `dot`, which clears them first, is the slower one
 NO_ROWS = np.empty(0, dtype=np.int64)
 
@@ -77,10 +71,10 @@ class Tape:
         UnrecordableError
             With part of it done.
         """
-        inputs = _mapped(lambda x: Recorded(self, x), arguments)
+        inputs = mapped(lambda x: Recorded(self, x), arguments)
         results = function(*inputs)
-        self._drop_unread({x.value for x in _leaves((inputs, results)) if isinstance(x, Recorded)})
-        return _mapped(_plain, results)
+        self._drop_unread({x.value for x in leaves((inputs, results)) if isinstance(x, Recorded)})
+        return mapped(_plain, results)
 
     def _drop_unread(self, read: set[object]) -> None:
         """Drop the calls whose results nobody reads: neither the caller, with the values he is given, nor a call."""
@@ -104,7 +98,7 @@ class Tape:
     def keep(self, result: Any) -> np.ndarray:
         """Return memory with a result in it: some that is free, of its layout, or its own."""
         memory: np.ndarray = np.asarray(result)
-        free = self._free[_layout(memory)]
+        free = self._free[layout(memory)]
         if free:
             memory = free.pop()
             np.copyto(memory, result)
@@ -112,7 +106,7 @@ class Tape:
 
     def give_back(self, memory: np.ndarray) -> None:
         """Let later results have memory that nothing else reads."""
-        self._free[_layout(memory)].append(memory)
+        self._free[layout(memory)].append(memory)
 
 
 class Recorded(NDArrayOperatorsMixin):
@@ -165,17 +159,18 @@ class Recorded(NDArrayOperatorsMixin):
             ufunc(*values, out=result.values)
         else:
             raise UnrecordableError(f"{ufunc.__name__} writes to an array that is the same for all steps")
+        to = result.values
         if ufunc.signature is None:
-            values = list(_quick(values, result.values))
+            values, to = _quick(values, to)
         if ufunc in BY_KEYWORD:
-            self._tape.add(result, inputs, partial(ufunc, out=result.values), *values)
+            self._tape.add(result, inputs, partial(ufunc, out=to), *values)
         else:
-            self._tape.add(result, inputs, ufunc, *values, result.values)
+            self._tape.add(result, inputs, ufunc, *values, to)
         return result
 
     def __array_function__(self, function: Any, _: Any, inputs: tuple[Any, ...], options: dict[str, Any]) -> Any:
-        arrays = list(_leaves((inputs, *options.values())))
-        inputs, options = _mapped(_plain, inputs), {name: _mapped(_plain, value) for name, value in options.items()}
+        arrays = list(leaves((inputs, *options.values())))
+        inputs, options = mapped(_plain, inputs), {name: mapped(_plain, value) for name, value in options.items()}
         made = function(*inputs, **options)
         if not isinstance(made, np.ndarray | np.generic):
             raise UnrecordableError(f"{function.__name__} gives no array")
@@ -240,141 +235,44 @@ def _plain(x: Any) -> Any:
     return x.values if isinstance(x, Recorded) else x
 
 
-def _mapped(function: Callable[[Any], Any], nest: Any) -> Any:
+def mapped(function: Callable[[Any], Any], nest: Any) -> Any:
+    """Return lists and named tuples of what a function makes of what is in them; None stays."""
     if isinstance(nest, tuple | list):
-        parts = [_mapped(function, part) for part in nest]
+        parts = [mapped(function, part) for part in nest]
         return type(nest)(*parts) if hasattr(nest, "_fields") else type(nest)(parts)
     return None if nest is None else function(nest)
 
 
-def _leaves(nest: Any) -> Iterator[Any]:
+def leaves(nest: Any) -> Iterator[Any]:
+    """Give what is in lists and named tuples, except None."""
     if isinstance(nest, tuple | list):
         for part in nest:
-            yield from _leaves(part)
+            yield from leaves(part)
     elif nest is not None:
         yield nest
 
 
-def _layout(x: np.ndarray) -> Any:
+def layout(x: np.ndarray) -> Any:
+    """Say how an array lies."""
     return x.shape, x.strides, x.dtype
 
 
-def _quick(values: Sequence[Any], result: np.ndarray) -> Iterator[Any]:
-    """Give what a call takes least time with: a single number as an array without dimensions, in the others' dtype."""
+def _quick(values: list[Any], result: np.ndarray) -> tuple[list[Any], np.ndarray]:
+    """Give operands and result as a call takes least time with them.
+
+    A single number is an array without dimensions, in the others' dtype, and a single row has one dimension.
+    """
     dtypes = {x.dtype for x in values if isinstance(x, np.ndarray | np.generic)}
+    quick: list[Any] = []
     for x in values:
         if isinstance(x, int | float) and len(dtypes) == 1:
             (dtype,) = dtypes
             weak = dtype.kind == "f" or (dtype.kind == "i" and isinstance(x, int))
-            yield np.asarray(x, dtype=dtype) if weak else x
+            quick.append(np.asarray(x, dtype=dtype) if weak else x)
         elif isinstance(x, np.ndarray) and x.size == 1 < result.size and x.ndim <= result.ndim:
-            yield x.reshape(())
+            quick.append(x.reshape(()))
+        elif isinstance(x, np.ndarray) and x.ndim == 2 and result.shape[:-1] == (1,):
+            quick.append(x[0])
         else:
-            yield x
-
-
-def stepping_on_tape(step: Callable[..., Any], steps: Steps) -> Steps:
-    """As `Backend.stepping`, for NumPy: the steps of whole minibatches are replayed.
-
-    Parameters
-    ----------
-    step : callable
-        As there.
-    steps : callable
-        The steps as they are, for what a tape is not worth, and for what cannot be recorded.
-    """
-    tapes: OrderedDict[Any, Tape] = OrderedDict()
-    rehearsed: dict[Any, bool] = {}  # whether a step can be recorded, for each kind of arguments
-
-    def taped_steps(
-        layers: Any, state: Any, X: Any, T: Any, order: np.ndarray, size: int, weights: Any
-    ) -> Iterator[tuple[Any, Any, int]]:
-        arguments = layers, state, X, T, weights
-        if not _is_worth_it(arguments, order, size) or not _can_be_recorded(step, arguments, order, size, rehearsed):
-            yield from steps(layers, state, X, T, order, size, weights)
-            return
-        key = size, *map(_address, _leaves(arguments))
-        found = tapes.pop(key, None)
-        tape = found or Tape(np.empty(size, dtype=np.int64))
-        whole = order.shape[0] // size * size
-        for start in range(0, whole, size):
-            tape.rows[:] = order[start : start + size]
-            if found or start:
-                tape.replay()
-            else:
-                _record(tape, step, _mapped(_alias, arguments))
-            yield layers, state, size
-        tapes[key] = tape
-        while len(tapes) > MOST_TAPES or sum(tape.nbytes for tape in tapes.values()) > MOST_BYTES:
-            tapes.popitem(last=False)
-        if whole < order.shape[0]:
-            yield from steps(layers, state, X, T, order[whole:], size, weights)
-
-    return taped_steps
-
-
-def _is_worth_it(arguments: tuple[Any, ...], order: np.ndarray, size: int) -> bool:
-    """Return whether there are some minibatches, of arrays that a replay can read without a look at the rows."""
-    return (
-        order.shape[0] >= FEWEST * size
-        and all(type(x) is np.ndarray for x in _leaves(arguments))
-        and order.min() >= 0
-        and order.max() < min(x.shape[0] for x in arguments[2:] if x is not None)
-    )
-
-
-def _can_be_recorded(
-    step: Callable[..., Any], arguments: tuple[Any, ...], order: np.ndarray, size: int, rehearsed: dict[Any, bool]
-) -> bool:
-    """Return whether a rehearsal with arguments of this kind went well, now or before."""
-    carried = map(_layout, _leaves(arguments[:2]))
-    examples = ((x.shape[1:], x.strides, x.dtype) for x in _leaves(arguments[2:]))
-    kind = size, arguments[-1] is None, *carried, *examples
-    if kind not in rehearsed:
-        rehearsed[kind] = _rehearse(step, arguments, order[:size], order[size : 2 * size])
-    return rehearsed[kind]
-
-
-def _rehearse(step: Callable[..., Any], arguments: tuple[Any, ...], first: np.ndarray, second: np.ndarray) -> bool:
-    """Return whether two minibatches, recorded and replayed, leave the bytes that two steps do; on copies."""
-    if sum(x.nbytes for x in _leaves(arguments[:2])) > MOST_BYTES:
-        return False
-    taped, plain = (_mapped(np.array, arguments[:2]) for _ in range(2))
-    layers, state = plain
-    X, T, weights = arguments[2:]
-    tape = Tape(np.array(first, dtype=np.int64))
-    try:
-        _record(tape, step, (*taped, *arguments[2:]))
-        tape.rows[:] = second
-        tape.replay()
-        for rows in (first, second):
-            layers, state = step(layers, state, X, T, rows, weights)
-    except Exception:  # noqa: BLE001 - what cannot be recorded can be computed, or then says what is wrong
-        return False
-    pairs = zip(_leaves(taped), _leaves((layers, state)), strict=True)
-    return tape.nbytes <= MOST_BYTES and all(one.tobytes() == np.asarray(other).tobytes() for one, other in pairs)
-
-
-def _record(tape: Tape, step: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
-    """Record a step on the rows of a tape that leaves layers and state where they lay."""
-    layers, state, X, T, weights = arguments
-    carried = list(_leaves((layers, state)))
-    results = list(_leaves(tape.record(step, layers, state, X, T, tape.rows, weights)))
-    for before, after in zip(carried, results, strict=True):
-        if _address(before) == _address(after):
-            continue
-        if (before.shape, before.dtype) != (after.shape, after.dtype):
-            raise UnrecordableError("a step gives back other shapes or dtypes than it was given")
-        if any(np.may_share_memory(after, each) for each in carried):
-            raise UnrecordableError("a step gives back its arrays in another order")
-        np.copyto(before, after)
-        tape.add_copy(before, after)
-
-
-def _alias(x: np.ndarray) -> np.ndarray:
-    """Return an array on the memory of another without keeping that alive: a tape is replayed where it lives alone."""
-    return np.asarray(SimpleNamespace(__array_interface__=x.__array_interface__))
-
-
-def _address(x: np.ndarray) -> Any:
-    return x.__array_interface__["data"][0], _layout(x)
+            quick.append(x)
+    return quick, result[0] if result.shape[:-1] == (1,) else result

@@ -47,6 +47,7 @@ class TorchBackend(Backend):
             raise BackendError("torch's device mps has no float64: use dtype float32 there, or device cpu.")
         self.device = torch.empty(0, device=self.device_name).device  # as arrays say it: "mps" becomes "mps:0"
         if self.device_name == "cpu":
+            self.rows_at_a_time = 2048  # as for NumPy
             keep_freed_memory()
 
         import array_api_compat.torch  # noqa: PLC0415 - optional; imports torch

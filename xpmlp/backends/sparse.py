@@ -15,7 +15,7 @@ __all__ = ["SparseNumpyBackend"]
 
 
 def _matmul(a: Any, b: Any) -> Any:
-    return a.dot(b) if sparse.issparse(a) else np.matmul(a, b)
+    return a.dot(b) if sparse.issparse(a) else SHORTCUTS["matmul"](a, b)
 
 
 def _concat(arrays: Any, *, axis: int = 0) -> Any:

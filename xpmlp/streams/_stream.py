@@ -10,7 +10,6 @@ import numpy as np
 from xpmlp.checks import check_features, check_number
 from xpmlp.examples import Chunked, Scaled
 from xpmlp.preprocessing import encode
-from xpmlp.scoring import ROWS_AT_A_TIME
 from xpmlp.streams._ahead import read_ahead
 from xpmlp.streams._blocks import Chunk, cut, shuffled
 
@@ -27,6 +26,7 @@ __all__ = ["CHUNK_BYTES", "Stream"]
 
 CHUNK_BYTES = 2**27  # of a chunk as it is laid out; two of them are in memory
 CHUNKS = 2  # one that is trained on, and one that is read
+MOST_SCORED = 8192  # examples of a chunk that is scored
 SCORED_SHARE = 4  # of a chunk, that is scored at once at most: the two to train on are kept meanwhile
 
 
@@ -96,8 +96,8 @@ class Stream(Chunked):
         self._kept = {rows: memories}  # not where the epoch was left: work on it may still be under way
 
     def in_order(self) -> Generator[tuple[Array | Scaled, Array]]:
-        """Give chunks of as many examples as are scored at once, as `Chunked` has it; raises as `shuffled`."""
-        rows = min(self._rows_of(self._chunk_bytes // SCORED_SHARE, self._float), ROWS_AT_A_TIME)
+        """Give chunks of few enough examples to be scored, as `Chunked` has it; raises as `shuffled`."""
+        rows = min(self._rows_of(self._chunk_bytes // SCORED_SHARE, self._float), MOST_SCORED)
         in_place = (Chunk(segments, np.empty(0)) for segments in cut(self._part.blocks, rows))
         with closing(self._read(in_place, rows, self._memories(rows))) as chunks:
             for X, T, _ in chunks:

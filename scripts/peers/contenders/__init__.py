@@ -70,6 +70,9 @@ FLOORS = {
 }
 CONTENDERS = {
     REFERENCE: Entry("xpmlp_engine", ("xpmlp.training",), arguments={"backend": "numpy"}),
+    "xpmlp-float32": Entry(
+        "xpmlp_engine", ("xpmlp.training",), predicts=False, arguments={"backend": "numpy", "examples": "float32"}
+    ),
     "xpmlp-torch": Entry("xpmlp_engine", ("xpmlp.training", "torch"), "floor-torch", arguments={"backend": "torch"}),
     "xpmlp-jax": Entry("xpmlp_engine", ("xpmlp.training", "jax"), "floor-jax", arguments={"backend": "jax"}),
     "xpmlp-estimator": Entry(

@@ -8,6 +8,7 @@ from peers.contender import Contender
 from peers.task import PIXEL_MAX
 from xpmlp import SGD, Adam, Constant, ElasticNet, Layer, Network, Recipe, fprop, get_backend
 from xpmlp.examples import Scaled
+from xpmlp.scoring import outputs
 from xpmlp.training import Trainer
 
 if TYPE_CHECKING:
@@ -17,25 +18,33 @@ if TYPE_CHECKING:
 
 
 class Peer(Contender):
-    """`Trainer`, and `fprop` compiled by the backend."""
+    """`Trainer`, and `fprop` compiled by the backend.
 
-    def __init__(self, task: Task, backend: str) -> None:
+    On 8-bit examples, as the command line has images; or on those in float32 that an estimator is given, with the
+    penalty in the loss, as an estimator's `loss_curve_` has it.
+    """
+
+    def __init__(self, task: Task, backend: str, examples: str = "8-bit") -> None:
         super().__init__(task)
         workload = task.workload
         self.backend = get_backend(backend, task.device)
         self.network = Network.build(task.sizes[0], workload.hidden, task.sizes[-1])
-        scale = self.backend.asarray([1 / PIXEL_MAX])
-        self.examples = Scaled(self.backend.asis(task.pixels), scale)  # as `xpmlp train` has them
+        in_float32 = examples == "float32"
+        self.examples = self.backend.asarray(task.X) if in_float32 else self._scaled(task.pixels)
         self.targets = self.backend.asarray(task.onehot())
         recipe = Recipe(
             Adam() if workload.optimizer == "adam" else SGD(),
             Constant(workload.learning_rate),
             ElasticNet.build(len(task.layers), l2=workload.l2),
             batch_size=workload.batch_size,
+            penalised=in_float32,
         )
         self.trainer = Trainer(self.backend, self.network, recipe)
         self.trainer.start([Layer(W, b) for W, b in task.layers])
         self.forward = self.backend.compile(lambda layers, X: fprop(self.backend.xp, self.network, layers, X).a[-1])
+
+    def _scaled(self, pixels: np.ndarray) -> Scaled:
+        return Scaled(self.backend.asis(pixels), self.backend.asarray([1 / PIXEL_MAX]))
 
     def train(self) -> None:
         """Start again, and read the sums of each epoch."""
@@ -57,8 +66,8 @@ class Peer(Contender):
         return self.backend.asarray(X)
 
     def predict(self, X: Any) -> Any:
-        """Compute the last activation."""
+        """Compute the last activation, some rows at a time where there are many, as `xpmlp predict` does."""
         with self.backend.computing():
-            probabilities = self.forward(self.trainer.layers, X)
+            probabilities = outputs(self.backend, self.forward, self.trainer.layers, X)
         self.backend.synchronize(probabilities)
         return probabilities
