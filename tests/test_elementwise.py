@@ -152,7 +152,11 @@ def test_a_step_of_the_final_model_asks_for_about_half_the_kernels():
     """The counts of docs/performance.md."""
     functions = {"take": np.take, "zeros_like": np.zeros_like, "astype": lambda x, dtype: x.astype(dtype)}
     standard = replacing(
-        NumpyBackend.xp, max=np.max, sum=np.sum, **{name: counting(each) for name, each in functions.items()}
+        NumpyBackend.xp,
+        matmul=np.matmul,
+        max=np.max,
+        sum=np.sum,
+        **{name: counting(each) for name, each in functions.items()},
     )
     fused = Fused(Fuser(), NumpyBackend.xp)
     fusing = replacing(standard, fused=lambda body: counting(fused(body)))
