@@ -91,7 +91,7 @@ def main(
     threads: Annotated[
         int | None, typer.Option(help="Threads of each library.", show_default="one a core", min=1)
     ] = None,
-    repetitions: Annotated[int, typer.Option(help="Measurements of each contender.", min=1)] = 5,
+    repetitions: Annotated[int, typer.Option(help="Of each contender; more of what is short.", min=1)] = 5,
     epochs: Annotated[
         int | None, typer.Option(help="Of each repetition.", show_default="by the workload", min=1)
     ] = None,
@@ -231,7 +231,7 @@ def benchmark(
                 participants(workload, contenders),
                 folder,
                 threads=threads,
-                repetitions=repetitions,
+                repetitions=repetitions * workload.rounds,
                 patience=patience,
                 may_fail=may_fail,
                 end=end,

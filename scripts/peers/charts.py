@@ -40,7 +40,7 @@ def figure_of(report: Mapping[str, Any]) -> Figure:
         draw_growth(place, axis, growth)
     patches = [Patch(color=colour, label=kind) for kind, colour in KINDS.items()]
     figure.legend(handles=patches, loc="outside lower center", ncols=1 if columns == 1 else len(patches))
-    figure.suptitle(f"Fashion-MNIST, {report['threads']} threads, median of {report['repetitions']} (least to most)")
+    figure.suptitle(f"Fashion-MNIST, {report['threads']} threads, medians (least to most)")
     return figure
 
 

@@ -43,6 +43,8 @@ class Workload:
         Predictions of one repetition; their median counts.
     device : {"cpu", "cuda"}
         Where to compute.
+    rounds : int
+        Repetitions for each one that is asked for: a short workload has more, as other programs disturb it more.
     only : tuple of str
         The contenders that take part; all of them where it is empty.
     """
@@ -58,6 +60,7 @@ class Workload:
     rows: int = 0
     calls: int = 0
     device: str = "cpu"
+    rounds: int = 1
     only: tuple[str, ...] = ()
 
     @property

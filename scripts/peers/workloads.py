@@ -28,6 +28,7 @@ _SMALL = Workload(
     l2=FINAL.l2[0],
     batch_size=FINAL.batch_size,
     epochs=3,
+    rounds=4,
 )
 # Low rates: at higher ones the loss depends on the order of the images, and with Adam on rounding.
 _WIDE = Workload("wide-sgd", hidden=(512, 512), learning_rate=0.01)
@@ -37,16 +38,16 @@ WORKLOADS = {
         _SMALL,
         _WIDE,
         replace(_WIDE, name="wide-adam", optimizer="adam", learning_rate=0.0001),
-        replace(_SMALL, name="tiny", batch_size=16, epochs=1),
-        replace(_SMALL, name="fit", epochs=10, only=("xpmlp-numpy", "xpmlp-float32", "xpmlp-estimator")),
-        replace(_SMALL, name="predict", rows=TESTS, calls=30),
+        replace(_SMALL, name="tiny", batch_size=16, epochs=1, rounds=2),
+        replace(_SMALL, name="fit", epochs=10, rounds=3, only=("xpmlp-numpy", "xpmlp-float32", "xpmlp-estimator")),
+        replace(_SMALL, name="predict", rows=TESTS, calls=30, rounds=2),
         replace(_SMALL, name="predict-one", rows=1, calls=3000),
     )
 }
 GPU_WORKLOADS = {
     workload.name: workload
     for workload in (
-        replace(_SMALL, epochs=20, device="cuda"),
+        replace(_SMALL, epochs=20, rounds=1, device="cuda"),
         Workload("wide", hidden=(2048, 2048), learning_rate=0.01, batch_size=4096, epochs=3, device="cuda"),
     )
 }
@@ -58,7 +59,7 @@ GROWTH_HIDDEN = (16, 32, 64, 128, 256, 512, 1024, 2048)
 def shortened(workload: Workload) -> Workload:
     """Return the same with few images and one epoch."""
     calls = min(workload.calls, QUICK_CALLS)
-    return replace(workload, images=QUICK_IMAGES, epochs=1, rows=min(workload.rows, QUICK_IMAGES), calls=calls)
+    return replace(workload, images=QUICK_IMAGES, epochs=1, rounds=1, rows=min(workload.rows, QUICK_IMAGES), calls=calls)
 
 
 def growth_of(axis: str, *, few: bool) -> list[tuple[int, Workload]]:
