@@ -12,7 +12,7 @@ from conftest import ReadOnlyNumpy
 from xpmlp import SGD, Adam, AdamW, Cosine, ElasticNet, Layer, Network, Recipe, get_backend, initialize
 from xpmlp.activations import ACTIVATIONS, Activation
 from xpmlp.backends import _tape_steps
-from xpmlp.backends._tape import Tape, UnrecordableError
+from xpmlp.backends._tape import LARGE, Tape, UnrecordableError
 from xpmlp.backends._tape_steps import FEWEST, MOST_TAPES, stepping_on_tape
 from xpmlp.examples import Scaled
 from xpmlp.losses import LOSSES
@@ -413,6 +413,15 @@ def test_products_of_any_shape_are_replayed_to_the_same_bits(rng, rows):
     tape.replay()
     for found, expected in zip(results, function(x, W, b), strict=True):
         assert found.tobytes() == np.asarray(expected).tobytes()
+
+
+def test_a_large_product_of_more_dimensions_is_numpys_dot(rng):
+    tape, x, W = Tape(), rng.random((2, 60, 30)), rng.random((5, 30, 40))
+    result = tape.record(np.dot, x, W)
+    assert result.nbytes > LARGE
+    x[...] = rng.random(x.shape)
+    tape.replay()
+    np.testing.assert_array_equal(result, np.dot(x, W))
 
 
 def test_sums_and_products_of_any_layout_are_replayed_as_they_were(rng):

@@ -58,8 +58,8 @@ GROWTH_HIDDEN = (16, 32, 64, 128, 256, 512, 1024, 2048)
 
 def shortened(workload: Workload) -> Workload:
     """Return the same with few images and one epoch."""
-    calls = min(workload.calls, QUICK_CALLS)
-    return replace(workload, images=QUICK_IMAGES, epochs=1, rounds=1, rows=min(workload.rows, QUICK_IMAGES), calls=calls)
+    rows, calls = min(workload.rows, QUICK_IMAGES), min(workload.calls, QUICK_CALLS)
+    return replace(workload, images=QUICK_IMAGES, epochs=1, rounds=1, rows=rows, calls=calls)
 
 
 def growth_of(axis: str, *, few: bool) -> list[tuple[int, Workload]]:

@@ -48,7 +48,9 @@ class Tape:
     def nbytes(self) -> int:
         """The memory that the tape holds: results, and arrays that are the same for all steps."""
         calls = [(*arguments, *getattr(function, "keywords", {}).values()) for function, arguments in self._calls]
-        held = {id(x): x.nbytes for call in calls for x in call if isinstance(x, np.ndarray) and x.base is None}
+        arrays = (x for call in calls for x in call if isinstance(x, np.ndarray))
+        owners = (x if x.base is None else x.base for x in arrays)
+        held = {id(x): x.nbytes for x in owners if isinstance(x, np.ndarray) and x.base is None}
         return sum(held.values())
 
     def replay(self) -> None:
@@ -177,8 +179,9 @@ class Recorded(NDArrayOperatorsMixin):
         values = np.asarray(made)
         if function is np.dot and not options:
             result = self._made(values)
-            clears = values.nbytes > LARGE and inputs[0].shape[-1] > 1
-            self._tape.add(result, arrays, np.matmul if clears else np.dot, *inputs, result.values)
+            x, y = inputs
+            clears = values.nbytes > LARGE and x.ndim == y.ndim == 2 and x.shape[1] > 1
+            self._tape.add(result, arrays, np.matmul if clears else np.dot, x, y, result.values)
             return result
         for x in arrays:
             if isinstance(_plain(x), np.ndarray) and np.may_share_memory(values, _plain(x)):
