@@ -7,8 +7,6 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-
-
 RUNS = [json.loads((ROOT / f"benchmarks/peers-cpu-2-cores-{number}.json").read_text()) for number in (1, 2, 3)]
 WORKLOADS = ("small", "wide-sgd", "wide-adam", "tiny", "predict", "predict-one")
 

@@ -61,6 +61,8 @@ class Tape:
     def record(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Call a function, writing down what it does: its results, in the memory where each replay leaves them.
 
+        A tape is recorded once.
+
         Parameters
         ----------
         function : callable

@@ -42,8 +42,9 @@ class Peer(Contender):
         )
         self.trainer = Trainer(self.backend, self.network, recipe)
         self.trainer.start([Layer(W, b) for W, b in task.layers])
+        self.context = ExitStack()  # kept, as some contexts end with the object
         if workload.rows:
-            ExitStack().enter_context(self.backend.computing())  # once, around all predictions
+            self.context.enter_context(self.backend.computing())  # once, around all predictions
         self.forward = self.backend.compile(lambda layers, X: fprop(self.backend.xp, self.network, layers, X).a[-1])
 
     def _scaled(self, pixels: np.ndarray) -> Scaled:
