@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import namedtuple
+from dataclasses import replace
 from itertools import chain
 from types import SimpleNamespace
 
@@ -117,6 +119,15 @@ def test_a_model_is_no_checkpoint_and_a_checkpoint_no_model(checkpoint, tmp_path
         load_model(checkpoint)
     with pytest.raises(InputError, match="there is no checkpoint at"):
         load_checkpoint(tmp_path / "none.safetensors")
+
+
+def test_a_state_that_another_version_wrote_is_refused(tmp_path):
+    experiment, path = experiment_of("adam"), tmp_path / "checkpoint.safetensors"
+    record = next(iter(experiment.records()))
+    earlier = namedtuple("AdamState", "m v")(*record.state.optimizer)  # noqa: PYI024 - its name and fields are all
+    save(experiment, [replace(record, state=record.state._replace(optimizer=earlier))], path)
+    with pytest.raises(InputError, match="its AdamState has m, v, where this version of xpmlp has sums, squares: go on"):
+        load_checkpoint(path)
 
 
 def test_a_record_from_a_file_is_nothing_to_go_on_from(checkpoint):

@@ -28,10 +28,11 @@ from xpmlp.activations import ACTIVATIONS, Activation, d_identity, d_tanh
 from xpmlp.backends._cupy_fusion import Fused
 from xpmlp.backends._namespaces import replacing
 from xpmlp.backends._numpy import NumpyBackend
-from xpmlp.elementwise import add_scaled, at_once, elementwise, subtract_scaled
+from xpmlp.elementwise import add_scaled, at_once, decayed_sum, elementwise, quotient, subtract_scaled
 from xpmlp.estimators._losses import bounded_logistic, bounded_softmax
 from xpmlp.examples import Scaled
 from xpmlp.losses import LOSSES
+from xpmlp.optimizers import _adapt
 from xpmlp.schedules import StepDecay
 from xpmlp.training import State, Trainer, make_step
 
@@ -284,6 +285,43 @@ def test_scaled_arrays_are_added_and_subtracted_in_place_where_the_library_can(b
     if backend.name != "jax":
         assert found[0] is given[0]
         assert found[1] is given[1]
+
+
+@elementwise(updates=2)
+def decay(xp, x, y, u, *, kept):
+    return decayed_sum(xp, x, kept, u), quotient(xp, u, y)
+
+
+def test_sums_decay_in_place_where_the_library_can_and_a_divisor_is_used_up(backend, check, rng):
+    x, y, u = rng.normal(size=(3, 7, 3))
+    given = [backend.own(each) for each in (x, y, u)]
+    total, ratio = at_once(backend.xp, decay)(backend.xp, *given, kept=0.75)
+    check(backend, total, 0.75 * x + u)
+    check(backend, ratio, u / y)
+    check(backend, given[2], u)
+    if backend.name != "jax":
+        assert total is given[0]
+    if backend.name in {"numpy", "torch"} and backend.device_name == "cpu":
+        assert ratio is given[1]
+
+
+def test_torch_updates_by_adam_in_seven_passes():
+    torch = pytest.importorskip("torch")
+    profile = pytest.importorskip("torch.autograd.profiler").profile
+    xp, arrays, rate = get_backend("torch").xp, [torch.ones(5, 4) for _ in range(4)], torch.tensor(0.5)
+    with profile() as asked:
+        at_once(xp, _adapt)(xp, *arrays, rate, rule=Adam())
+    of_a_number = {"aten::to", "aten::_to_copy", "aten::copy_", "aten::empty_strided"}  # epsilon, as a float32
+    passes = [event.name for event in asked.function_events if event.name not in of_a_number]
+    assert sorted(passes) == [
+        "aten::add",
+        "aten::add",
+        "aten::add_",
+        "aten::addcmul_",
+        "aten::div",
+        "aten::mul_",
+        "aten::sqrt",
+    ]
 
 
 def test_torch_adds_and_subtracts_scaled_arrays_in_one_pass():

@@ -288,6 +288,13 @@ def test_what_takes_much_memory_is_computed_as_it_is_and_tapes_share_a_bound(rng
     assert len(calls) == 20
 
 
+def test_what_a_step_carries_is_not_counted_as_its_tapes_memory(same, monkeypatch):
+    architecture = Network.build(D, [100, 100], M)
+    carried = 3 * 4 * architecture.n_parameters  # weights and the two sums of Adam, in float32
+    monkeypatch.setattr(_tape_steps, "MOST_BYTES", carried + 1000)  # more than either of the two, less than both
+    same(architecture, RECIPES["adam"])
+
+
 def test_a_rest_or_a_target_too_few_is_an_error_as_without_a_tape(rng):
     steps, _ = stepping(summing)
     with pytest.raises(IndexError):

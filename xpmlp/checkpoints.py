@@ -296,6 +296,12 @@ def _model(description: dict[str, Any], arrays: dict[str, np.ndarray]) -> Model:
 
 def _checkpoint(description: dict[str, Any], arrays: dict[str, np.ndarray]) -> Checkpoint:
     state = STATES[description["optimizer"]]
+    strange = sorted({name.partition(".")[0] for name in arrays if "." in name} - {"best", *state._fields})
+    if strange:
+        raise InputError(
+            f"its {state.__name__} has {', '.join(strange)}, where this version of xpmlp has "
+            f"{', '.join(state._fields)}: go on with the version that wrote it, or start anew."
+        )
     fields = {field: sum(name.startswith(f"{field}.") for name in arrays) for field in state._fields}
     optimizer = state(**{field: [arrays[f"{field}.{i}"] for i in range(count)] for field, count in fields.items()})
     records = [_record(json.loads(line)) for line in description["records"].splitlines()]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from xpmlp.checks import check_choice, check_number
-from xpmlp.elementwise import add_scaled, at_once, elementwise, subtract_scaled
+from xpmlp.elementwise import at_once, decayed_sum, elementwise, quotient, subtract_scaled
 from xpmlp.errors import InputError
 
 if TYPE_CHECKING:
@@ -111,10 +111,13 @@ def _roll(
 
 
 class AdamState(NamedTuple):
-    """The running means of the gradients and of their squares."""
+    """Sums of the gradients and of their squares, of which each step keeps a part.
 
-    m: list[Array]
-    v: list[Array]
+    The running means m and v of the paper are ``1 - beta_1`` and ``1 - beta_2`` times these.
+    """
+
+    sums: list[Array]
+    squares: list[Array]
 
 
 @dataclass(frozen=True)
@@ -139,7 +142,7 @@ class Adam:
         object.__setattr__(self, "epsilon", check_number("epsilon", self.epsilon, above=0))
 
     def init(self, xp: Namespace, params: Sequence[Array]) -> AdamState:
-        """Return means of 0."""
+        """Return sums of 0."""
         return AdamState([xp.zeros_like(p) for p in params], [xp.zeros_like(p) for p in params])
 
     def update(
@@ -151,13 +154,16 @@ class Adam:
         rate: Array | float,
         t: Array,
     ) -> tuple[list[Array], AdamState]:
-        """Step: p <- p - rate sqrt(1 - beta_2^t) / (1 - beta_1^t) * m / (sqrt(v) + epsilon)."""
+        """Step: p <- p - rate sqrt(1 - beta_2^t) / (1 - beta_1^t) * m / (sqrt(v) + epsilon).
+
+        What turns the sums into the means m and v is in the rate and in epsilon, which saves a pass over each.
+        """
         corrected, adapt = at_once(xp, _corrected)(xp, rate, t, rule=self), at_once(xp, _adapt)
         moved = [
-            adapt(xp, p, m, v, g, corrected, rule=self)
-            for p, m, v, g in zip(params, state.m, state.v, gradients, strict=True)
+            adapt(xp, p, s, q, g, corrected, rule=self)
+            for p, s, q, g in zip(params, state.sums, state.squares, gradients, strict=True)
         ]
-        return [p for p, _, _ in moved], AdamState([m for _, m, _ in moved], [v for _, _, v in moved])
+        return [p for p, _, _ in moved], AdamState([s for _, s, _ in moved], [q for _, _, q in moved])
 
 
 @dataclass(frozen=True)
@@ -193,22 +199,21 @@ class AdamW(Adam):
 
 @elementwise()
 def _corrected(xp: Namespace, rate: Array | float, t: Array, *, rule: Adam) -> Array:
+    """Return the rate with the corrections of m and v for their start at 0, as it is for sums."""
+    rate = rate * ((1.0 - rule.beta_1) / math.sqrt(1.0 - rule.beta_2))
     return rate * xp.sqrt(_one_minus_power(xp, rule.beta_2, t)) / _one_minus_power(xp, rule.beta_1, t)
 
 
 @elementwise(updates=3)
 def _adapt(
-    xp: Namespace, p: Array, m: Array, v: Array, g: Array, rate: Array, *, rule: Adam
+    xp: Namespace, p: Array, s: Array, q: Array, g: Array, rate: Array, *, rule: Adam
 ) -> tuple[Array, Array, Array]:
-    m *= rule.beta_1
-    m = add_scaled(xp, m, 1.0 - rule.beta_1, g)
+    s = decayed_sum(xp, s, rule.beta_1, g)
     g *= g
-    g *= 1.0 - rule.beta_2
-    v *= rule.beta_2
-    v += g
-    root = xp.sqrt(v)
-    root += rule.epsilon
-    return subtract_scaled(xp, p, rate, m / root), m, v
+    q = decayed_sum(xp, q, rule.beta_2, g)
+    root = xp.sqrt(q)
+    root += rule.epsilon / math.sqrt(1.0 - rule.beta_2)
+    return subtract_scaled(xp, p, rate, quotient(xp, s, root)), s, q
 
 
 @elementwise(updates=1)

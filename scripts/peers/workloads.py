@@ -31,16 +31,16 @@ _SMALL = Workload(
     rounds=4,
 )
 # Low rates: at higher ones the loss depends on the order of the images, and with Adam on rounding.
-_WIDE = Workload("wide-sgd", hidden=(512, 512), learning_rate=0.01)
+_WIDE = Workload("wide-sgd", hidden=(512, 512), learning_rate=0.01, rounds=3)
 WORKLOADS = {
     workload.name: workload
     for workload in (
         _SMALL,
         _WIDE,
         replace(_WIDE, name="wide-adam", optimizer="adam", learning_rate=0.0001),
-        replace(_SMALL, name="tiny", batch_size=16, epochs=1, rounds=2),
-        replace(_SMALL, name="fit", epochs=10, rounds=3, only=("xpmlp-numpy", "xpmlp-float32", "xpmlp-estimator")),
-        replace(_SMALL, name="predict", rows=TESTS, calls=30, rounds=2),
+        replace(_SMALL, name="tiny", batch_size=16, epochs=1, rounds=3),
+        replace(_SMALL, name="fit", epochs=10, rounds=6, only=("xpmlp-numpy", "xpmlp-float32", "xpmlp-estimator")),
+        replace(_SMALL, name="predict", rows=TESTS, calls=30, rounds=4),
         replace(_SMALL, name="predict-one", rows=1, calls=3000),
     )
 }

@@ -68,6 +68,10 @@ def _full_like(x: np.ndarray, /, fill_value: Any, *, dtype: Any = None, device: 
     return filled
 
 
+def _quotient(x: np.ndarray, y: np.ndarray) -> Any:
+    return np.divide(x, y, out=y)
+
+
 def _ones(n: int, dtype: np.dtype) -> np.ndarray:
     return np.ones(n, dtype) if n > MANY else _kept_ones(n, dtype)
 
@@ -85,6 +89,7 @@ SHORTCUTS: dict[str, Any] = {
     "matmul": _matmul,
     "max": _max,
     "ones_like": _ones_like,
+    "quotient": _quotient,
     "sum": _sum,
     "take": _take,
     "zeros_like": _zeros_like,

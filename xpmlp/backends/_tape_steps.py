@@ -93,7 +93,7 @@ def _rehearse(step: Callable[..., Any], arguments: tuple[Any, ...], first: np.nd
     X, T, weights = arguments[2:]
     tape = Tape(np.array(first, dtype=np.int64))
     try:
-        _record(tape, step, (*taped, *arguments[2:]))
+        _record(tape, step, (*mapped(_alias, taped), *arguments[2:]))
         tape.rows[:] = second
         tape.replay()
         for rows in (first, second):

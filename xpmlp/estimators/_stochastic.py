@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import shuffle
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -164,7 +163,7 @@ def run(
     def epoch() -> None:
         nonlocal positions
         if rules.shuffle:
-            positions = shuffle(positions, random_state=random_state)
+            positions = positions[random_state.permutation(positions.shape[0])]  # as their `shuffle` draws it
         trainer.run_epoch(X, T, rows[positions], weights=weights, rate=rates.now)
         progress.loss_curve.append(trainer.read({}).loss / rows.shape[0])
         progress.n_iter += 1
