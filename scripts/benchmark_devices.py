@@ -46,8 +46,8 @@ from xpmlp import (
     load_dataset,
 )
 from xpmlp.backends import Status, statuses
-from xpmlp.files import write_whole
-from xpmlp.network import MODES
+from xpmlp.common.files import write_whole
+from xpmlp.nn.network import MODES
 from xpmlp.plots import save_figure
 from xpmlp.training import Trainer
 
@@ -134,7 +134,9 @@ def step_call(backend: Backend, network: Network, recipe: Recipe, X: Any, T: Any
 def pass_call(backend: Backend, network: Network, X: Any, T: Any, rows: int, case: Case) -> Callable[[], Any]:
     """Return a call that does one forward, or one backward pass over `rows` rows, at once or row by row."""
     xp = backend.xp
-    layers = [Layer(backend.own(W), backend.own(b)) for W, b in initialize(network, init="report")]
+    layers = [
+        Layer(backend.copy_to_device(W), backend.copy_to_device(b)) for W, b in initialize(network, init="report")
+    ]
     starts = range(rows) if case.mode == "loop" else [0]
     width = 1 if case.mode == "loop" else rows
     parts = [(X[start : start + width, :], T[start : start + width, :]) for start in starts]

@@ -30,8 +30,8 @@ from pages import DOCS, fill
 from scaling.model import ASSUMED, Step, fit_compute, fit_link
 from scaling.worker import NETWORKS
 from xpmlp import InputError, XpmlpError, __version__
-from xpmlp.files import check_place, write_whole
-from xpmlp.wording import counted
+from xpmlp.common.files import check_place, write_whole
+from xpmlp.common.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

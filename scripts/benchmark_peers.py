@@ -52,8 +52,8 @@ from peers.workloads import (
 )
 from xpmlp import BackendError, InputError, get_backend
 from xpmlp.backends import BACKENDS, statuses
-from xpmlp.checks import check_choice
-from xpmlp.files import FIGURE_KINDS, check_place, write_whole
+from xpmlp.common.files import FIGURE_KINDS, check_place, write_whole
+from xpmlp.common.validation import check_choice
 from xpmlp.plots import save_figure
 
 IMAGES = 60_000
@@ -235,7 +235,7 @@ def benchmark(
                 patience=patience,
                 may_fail=may_fail,
                 end=end,
-                at_once=device != "cpu",
+                fuse=device != "cpu",
             )
             compared[name] = compare(Task.load(folder, workload), measured)
             failed += [f"{name}: {error}" for error in lost]

@@ -33,8 +33,8 @@ from pages import DOCS, fill
 from peers.turns import PAUSE, environment
 from streaming.made_up import FEATURES, write
 from xpmlp import InputError, XpmlpError, __version__
-from xpmlp.files import check_place, write_whole
-from xpmlp.streams import CHUNK_BYTES
+from xpmlp.common.files import check_place, write_whole
+from xpmlp.data.streams import CHUNK_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -18,9 +18,9 @@ import typer
 
 from benchmark_devices import machine
 from commands import run_script
-from xpmlp.experiments import prepare
-from xpmlp.files import check_place, write_whole
-from xpmlp.options import Options
+from xpmlp.common.files import check_place, write_whole
+from xpmlp.experiments.experiment import prepare
+from xpmlp.experiments.options import Options
 
 COMMON = Options(dataset="fashion-mnist", optimizer="adamw", schedule="cosine", epochs=40)
 CANDIDATES: list[dict[str, Any]] = [

@@ -21,7 +21,7 @@ import typer
 
 from commands import run_script
 from fuzzing.targets import TARGETS
-from xpmlp.checks import check_choice
+from xpmlp.common.validation import check_choice
 
 LIMITS = ("-rss_limit_mb=1024", "-timeout=10", "-max_len=4096", "-print_final_stats=1")
 PROGRESS = ("#", "0x", "stat::")  # how lines of libFuzzer begin that say nothing of what was found

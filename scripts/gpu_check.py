@@ -29,8 +29,8 @@ from gpu.plan import carry_out, plan_of
 from peers.turns import SHARED_GPU
 from reproduction.fashion import FINAL
 from xpmlp import InputError, get_backend
-from xpmlp.checks import check_choice
-from xpmlp.files import check_place, write_whole
+from xpmlp.common.files import check_place, write_whole
+from xpmlp.common.validation import check_choice
 
 PARTS = list(plan_of(FINAL))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from xpmlp.files import write_whole
+from xpmlp.common.files import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

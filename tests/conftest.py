@@ -22,17 +22,17 @@ from servers import Handler
 
 from xpmlp import Layer
 from xpmlp.backends import BACKENDS, Status, get_backend, statuses
-from xpmlp.backends._numpy import NumpyBackend
+from xpmlp.backends.numpy.backend import NumpyBackend
 from xpmlp.cli import main
 
 READ_ONLY = "numpy-readonly"
 
 
 class ReadOnlyNumpy(NumpyBackend):
-    """NumPy whose inputs may not be written to: what `asarray` makes is read-only, what `own` makes is not."""
+    """NumPy whose inputs may not be written to: `asarray` makes what is read-only, `copy_to_device` what is not."""
 
-    def asarray(self, values):
-        return self._frozen(super().asarray(values))
+    def asarray(self, values, **options):
+        return self._frozen(super().asarray(values, **options))
 
     def asindex(self, values):
         array = super().asindex(values)

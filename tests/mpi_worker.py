@@ -12,7 +12,7 @@ import sys
 import numpy as np
 
 from xpmlp import SGD, Adam, AdamW, Constant, Cosine, ElasticNet, Network, Recipe, get_backend, initialize, train
-from xpmlp.communicators import open_communicator
+from xpmlp.distributed import open_communicator
 
 PENALTY = ElasticNet((1e-3, 0.0, 0.0), (1e-2, 1e-3, 0.0))
 RECIPES = {
@@ -40,7 +40,7 @@ def main():
         )
         numbers = [np.concatenate([numbers_of(record) for record in records]) for records in (shared, alone)]
         apart[name] = float(np.max(np.abs(numbers[0] - numbers[1]) / (1.0 + np.abs(numbers[1]))))
-        same[name] = len(set(ranks.exchange(hashlib.sha256(numbers[0].tobytes()).hexdigest()))) == 1
+        same[name] = len(set(ranks.allgather(hashlib.sha256(numbers[0].tobytes()).hexdigest()))) == 1
     if ranks.rank == 0:
         json.dump({"size": ranks.size, "apart": apart, "same bits": same}, sys.stdout)
     ranks.close()

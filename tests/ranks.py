@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from xpmlp.communicators import Communicator
+from xpmlp.distributed import Communicator
 
 __all__ = ["on_ranks"]
 
@@ -21,10 +21,10 @@ class ThreadRank(Communicator):
     library = "threads"
 
     def __init__(self, rank, job):
-        self.rank, self.size, self.turn = rank, len(job.values), rank
+        self.rank, self.size, self.local_rank = rank, len(job.values), rank
         self._job, self._wishes = job, [False]
 
-    def exchange(self, value):
+    def allgather(self, value):
         self._job.values[self.rank] = value
         self._job.barrier.wait()
         values = list(self._job.values)
@@ -32,14 +32,14 @@ class ThreadRank(Communicator):
         return values
 
     def broadcast(self, value):
-        return self.exchange(value)[0]
+        return self.allgather(value)[0]
 
-    def adder(self, backend):
+    def allreduce(self, backend):
         def add(x):
-            total, *others = self.exchange(x)
+            total, *others = self.allgather(x)
             for other in others:
                 total = total + other
-            return backend.own(total)
+            return backend.copy_to_device(total)
 
         return add
 
@@ -47,17 +47,17 @@ class ThreadRank(Communicator):
         return ""
 
     def total(self, numbers):
-        return [sum(column) for column in zip(*self.exchange(numbers), strict=True)]
+        return [sum(column) for column in zip(*self.allgather(numbers), strict=True)]
 
-    def agree(self, *, wish):
-        agreed, self._wishes = any(self._wishes), self.exchange(wish)
+    def any_rank(self, *, wish):
+        agreed, self._wishes = any(self._wishes), self.allgather(wish)
         return agreed
 
     def abort(self, code):
         raise SystemExit(code)
 
     def close(self):
-        self.exchange(None)
+        self.allgather(None)
 
 
 def on_ranks(size, work):

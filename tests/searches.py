@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 
-from xpmlp.options import Options
+from xpmlp.experiments.options import Options
 
 QUICK = Options("circles", epochs=2)
 GRID = {"hidden": [4, [8, 8]], "learning-rate": [0.003, 0.03]}

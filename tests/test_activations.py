@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from references import DERIVATIVES, FUNCTIONS, KINKED, differences
 
-from xpmlp.activations import ACTIVATIONS, get_activation, softplus
-from xpmlp.errors import InputError
+from xpmlp.common.errors import InputError
+from xpmlp.nn.activations import ACTIVATIONS, get_activation, softplus
 
 POINTS = np.array([[-30.0, -4.0, -1.5, -0.3, -1e-3], [1e-3, 0.2, 0.9, 3.7, 30.0]])
 EXTREMES = np.array([-1e4, -100.0, -1.0, 0.0, 1.0, 100.0, 1e4], dtype=np.float32)
@@ -57,8 +57,8 @@ def test_values_and_derivatives_keep_float32_at_extremes_and_stay_finite(backend
 
 @each_activation
 def test_inputs_stay_as_they_are(backend, activation):
-    z = backend.own(POINTS)
-    a = backend.own(activation.function(backend.xp, z))
+    z = backend.copy_to_device(POINTS)
+    a = backend.copy_to_device(activation.function(backend.xp, z))
     before = backend.to_numpy(a)
     activation.derivative(backend.xp, z, a)
     np.testing.assert_array_equal(backend.to_numpy(z), POINTS)

@@ -3,10 +3,10 @@
 import pytest
 from references import check_layers, problem
 
-from xpmlp.activations import ACTIVATIONS
-from xpmlp.losses import LOSSES
-from xpmlp.network import Network, bprop, fprop
-from xpmlp.penalties import ElasticNet
+from xpmlp.nn.activations import ACTIVATIONS
+from xpmlp.nn.losses import LOSSES
+from xpmlp.nn.network import Network, bprop, fprop
+from xpmlp.nn.regularization import ElasticNet
 
 torch = pytest.importorskip("torch", reason="torch.autograd is the reference here")
 F = torch.nn.functional

@@ -9,7 +9,7 @@ import pytest
 from conftest import open_backend
 
 from xpmlp.backends import BACKENDS, backend_of, get_backend, statuses
-from xpmlp.errors import BackendError, InputError
+from xpmlp.common.errors import BackendError, InputError
 
 HOST = np.array([[1.0, -2.0, 3.5], [0.0, 1e-3, 7.0]])
 
@@ -68,18 +68,18 @@ def test_asarray_and_own_move_real_numbers_of_any_kind_in_the_floating_dtype(bac
     for there in (backend, backend32):
         expected = np.asarray(values, dtype=there.dtype)
         check(there, there.asarray(values), expected, rtol=0, atol=0)
-        check(there, there.own(values), expected, rtol=0, atol=0)
+        check(there, there.copy_to_device(values), expected, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("values", [HOST, 3.0], ids=["matrix", "0-d"])
 def test_own_of_an_array_of_the_backend_is_a_copy_in_its_dtype(backend, backend32, check, values):
-    check(backend, backend.own(backend.asarray(values)), values)
-    check(backend32, backend32.own(backend.asarray(values)), values, rtol=1e-6)
+    check(backend, backend.copy_to_device(backend.asarray(values)), values)
+    check(backend32, backend32.copy_to_device(backend.asarray(values)), values, rtol=1e-6)
 
 
 def test_what_is_owned_shares_no_memory_with_the_host(backend, check):
     host = aligned(HOST)
-    x = backend.own(host)
+    x = backend.copy_to_device(host)
     host += 1.0
     check(backend, x, HOST)
     x += 5.0
@@ -88,8 +88,8 @@ def test_what_is_owned_shares_no_memory_with_the_host(backend, check):
 
 
 def test_what_is_owned_shares_no_memory_with_another_array(backend, check):
-    x = backend.own(HOST)
-    y = backend.own(x)
+    x = backend.copy_to_device(HOST)
+    y = backend.copy_to_device(x)
     y += 1.0
     check(backend, x, HOST)
     x -= 1.0
@@ -100,7 +100,7 @@ def test_read_only_host_values_are_taken_and_stay_as_they_are(backend, check):
     host = HOST.copy()
     host.flags.writeable = False
     check(backend, backend.asarray(host), HOST)
-    x = backend.own(host)
+    x = backend.copy_to_device(host)
     x *= 2.0
     check(backend, x, 2 * HOST)
     np.testing.assert_array_equal(host, HOST)
@@ -145,7 +145,7 @@ def test_split_cuts_an_order_into_minibatches_that_pick_rows(backend, check, rng
 
 def test_a_backend_holds_arrays_of_its_own_library_alone(backend):
     assert backend.holds(backend.asarray(HOST))
-    assert backend.holds(backend.own(1.0))
+    assert backend.holds(backend.copy_to_device(1.0))
     assert backend.holds(HOST) == (backend.name == "numpy")
     for other in (1.0, [1.0], None, "array"):
         assert not backend.holds(other)
@@ -169,7 +169,11 @@ def test_a_compiled_function_gives_what_the_function_gives(backend, check, donat
     compiled = backend.compile(function, donate=donate)
     for scale in (1.0, 3.0):  # the second call runs what the first compiled
         W, b, x = scale * HOST, scale * np.ones(2), np.array([1.0, 2.0, scale])
-        result = compiled(Pair(backend.own(W), backend.own(b)), [backend.own(HOST), backend.own(b)], backend.asarray(x))
+        result = compiled(
+            Pair(backend.copy_to_device(W), backend.copy_to_device(b)),
+            [backend.copy_to_device(HOST), backend.copy_to_device(b)],
+            backend.asarray(x),
+        )
         assert type(result) is Pair
         check(backend, result.first, W @ x + b)
         check(backend, result.second[0], 2 * HOST)
@@ -183,7 +187,7 @@ def test_a_compiled_function_that_writes_in_place_may_be_called_again_on_its_res
         return values, total
 
     compiled = backend.compile(step, donate=(0, 1))
-    values, total = backend.own(HOST), backend.own(0.0)
+    values, total = backend.copy_to_device(HOST), backend.copy_to_device(0.0)
     for _ in range(3):
         values, total = compiled(values, total)
     check(backend, values, HOST / 8)
@@ -235,8 +239,9 @@ def test_jax_has_integers_of_32_bits_until_float64_is_asked_for():
     pytest.importorskip("jax", reason="this is about jax")
     script = (
         "from xpmlp.backends import get_backend\n"
-        "b = get_backend('jax'); print(b.asarray([1.0]).dtype, b.own(1.0).dtype, b.asindex([1]).dtype)\n"
-        "b = get_backend('jax', dtype='float64'); print(b.asarray([1.0]).dtype, b.own(1.0).dtype, b.asindex([1]).dtype)"
+        "b = get_backend('jax'); print(b.asarray([1.0]).dtype, b.copy_to_device(1.0).dtype, b.asindex([1]).dtype)\n"
+        "b = get_backend('jax', dtype='float64')\n"
+        "print(b.asarray([1.0]).dtype, b.copy_to_device(1.0).dtype, b.asindex([1]).dtype)"
     )
     command = [sys.executable, "-W", "error", "-c", script]
     result = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603 - our own code
@@ -274,7 +279,7 @@ def test_an_unknown_dtype_lists_the_known_ones(name, dtype):
 def test_host_arrays_of_any_layout_are_taken(backend, check, view):
     host = view(np.arange(12.0).reshape(3, 4))
     check(backend, backend.asarray(host), host)
-    check(backend, backend.own(host), host)
+    check(backend, backend.copy_to_device(host), host)
 
 
 def test_backends_are_equal_where_library_device_and_dtype_are(backend_name):
@@ -359,5 +364,5 @@ def test_a_function_of_another_library_works_on_the_memory_of_arrays(backend, ch
         buffer *= 2
 
     lent = backend.lending(double)
-    check(backend, lent(backend.own([1.0, -2.5])), [2.0, -5.0])
-    check(backend, lent(backend.own([4.0])), [8.0])
+    check(backend, lent(backend.copy_to_device([1.0, -2.5])), [2.0, -5.0])
+    check(backend, lent(backend.copy_to_device([4.0])), [8.0])

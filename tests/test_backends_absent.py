@@ -8,8 +8,8 @@ import pytest
 from devices import Card
 
 from xpmlp.backends import BACKENDS, get_backend, statuses
-from xpmlp.backends._numpy import NumpyBackend
-from xpmlp.errors import BackendError
+from xpmlp.backends.numpy.backend import NumpyBackend
+from xpmlp.common.errors import BackendError
 
 CUDA_EXTRAS = r"pip install 'xpmlp\[cuda13\]' \(CUDA 13\) or pip install 'xpmlp\[cuda12\]' \(CUDA 12\)"
 INSTALL = {
@@ -187,7 +187,7 @@ def test_auto_takes_cupy_where_a_gpu_is_usable(monkeypatch):
     class Usable(NumpyBackend):
         name = "cupy"
 
-    monkeypatch.setattr("xpmlp.backends._registry.CupyBackend", Usable)
+    monkeypatch.setattr("xpmlp.backends.registry.CupyBackend", Usable)
     backend = get_backend("auto", dtype="float64")
     assert (backend.name, backend.dtype, backend.reason) == ("cupy", "float64", "a GPU is usable")
 

@@ -336,7 +336,7 @@ def test_the_others_go_on_without_a_contender_that_may_fail(contend, monkeypatch
 
 def test_all_contenders_warm_up_at_once_and_no_round_begins_after_the_end(contend):
     """Each of the two waits for the other in its first turn."""
-    found, _ = contend(["left", "right"], end=0.0, at_once=True)
+    found, _ = contend(["left", "right"], end=0.0, fuse=True)
     assert [each["seconds"] for each in found.values()] == [[3.0], [3.0]]
 
 

@@ -8,11 +8,11 @@ import sys
 import pytest
 
 from xpmlp import InputError
-from xpmlp.cards import card_of
 from xpmlp.cli import main
-from xpmlp.experiments import fingerprint, prepare
-from xpmlp.options import Options
-from xpmlp.runs import RunFolder
+from xpmlp.experiments.cards import card_of
+from xpmlp.experiments.experiment import fingerprint, prepare
+from xpmlp.experiments.options import Options
+from xpmlp.experiments.runs import RunFolder
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_a_run_that_ended_early_says_whose_weights_it_has(tmp_path, shown):
     folder.start(experiment)
     for record in experiment.records():
         folder.add(record)
-    folder.save(experiment.trained(record.kept[1]))
+    folder.save(experiment.trained(record.selected[1]))
     metrics = card_of(folder.path)["metrics"]
     assert metrics["last"]["validation_loss"] < metrics["best"]["validation_loss"]
     assert (metrics["best"]["epoch"], metrics["last"]["best_epoch"]) == (1, 1)

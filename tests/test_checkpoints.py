@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from xpmlp import InputError
-from xpmlp.checkpoints import line_of, load_checkpoint, load_model, previous, save_checkpoint
 from xpmlp.cli._run import Checkpoints
-from xpmlp.experiments import prepare
-from xpmlp.options import Options
+from xpmlp.experiments.experiment import prepare
+from xpmlp.experiments.options import Options
+from xpmlp.models.checkpoints import line_of, load_checkpoint, load_model, previous, save_checkpoint
 
 CONFIGURATIONS = {
     "sgd": {"optimizer": "sgd"},
@@ -31,7 +31,7 @@ def experiment_of(name, backend="numpy"):
 
 
 def weights(experiment, record):
-    return [experiment.backend.to_numpy(p) for layers in (record.layers, record.kept[1]) for p in chain(*layers)]
+    return [experiment.backend.to_numpy(p) for layers in (record.layers, record.selected[1]) for p in chain(*layers)]
 
 
 def save(experiment, records, path):
@@ -58,7 +58,7 @@ def test_a_resumed_run_ends_with_the_same_weights_and_scores(backend_name, tmp_p
         assert one.scores == other.scores
         assert one.learning_rate == other.learning_rate
         assert one.loss == other.loss
-        assert one.kept[0] == other.kept[0] == (1 if name == "patience" else one.epoch)
+        assert one.selected[0] == other.selected[0] == (1 if name == "patience" else one.epoch)
         assert other.seconds > checkpoint.resumption.seconds
     for one, other in zip(weights(experiment, records[-1]), weights(experiment, rest[-1]), strict=True):
         np.testing.assert_array_equal(one, other)

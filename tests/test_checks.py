@@ -5,8 +5,8 @@ import re
 import numpy as np
 import pytest
 
-from xpmlp.checks import check_choice, check_features, check_labels, check_number
-from xpmlp.errors import BackendError, DivergenceError, InputError, XpmlpError
+from xpmlp.common.errors import BackendError, DivergenceError, InputError, XpmlpError
+from xpmlp.common.validation import check_choice, check_features, check_labels, check_number
 
 X = np.arange(12.0).reshape(4, 3)
 

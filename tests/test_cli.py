@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 from conftest import READ_ONLY
 
-from xpmlp.experiments import prepare
-from xpmlp.options import Options
+from xpmlp.experiments.experiment import prepare
+from xpmlp.experiments.options import Options
 
 QUICK = ["--hidden", "8", "--epochs", "2", "--quiet"]
 
@@ -188,7 +188,7 @@ def test_gradcheck_fails_and_still_draws_where_gradients_are_not_finite(cli, tmp
 
 
 def test_gradcheck_fails_where_a_derivative_is_wrong(cli, monkeypatch):
-    from xpmlp.activations import ACTIVATIONS, Activation
+    from xpmlp.nn.activations import ACTIVATIONS, Activation
 
     right = ACTIVATIONS["tanh"]
     wrong = Activation("tanh", right.function, lambda xp, z, a: right.derivative(xp, z, a) * (1 + 1e-5))

@@ -11,9 +11,9 @@ import sys
 import numpy as np
 import pytest
 
-from xpmlp.experiments import prepare
-from xpmlp.options import Options
-from xpmlp.runs import RunFolder
+from xpmlp.experiments.experiment import prepare
+from xpmlp.experiments.options import Options
+from xpmlp.experiments.runs import RunFolder
 
 QUICK = ("--hidden", "8", "--epochs", "20", "--quiet")
 

@@ -11,9 +11,9 @@ import pytest
 from devices import Cupy, Library
 
 from xpmlp import BackendError, CommunicatorError, InputError, get_backend
-from xpmlp.backends import device_in_turn
-from xpmlp.communicators import _mpi, open_communicator
-from xpmlp.communicators._mpi import MpiCommunicator, NcclCommunicator, is_cuda_aware
+from xpmlp.backends import device_for_rank
+from xpmlp.distributed import _mpi, open_communicator
+from xpmlp.distributed.mpi import MpiCommunicator, NcclCommunicator, is_cuda_aware
 
 
 class CardArray(np.ndarray):
@@ -30,7 +30,7 @@ class CardArray(np.ndarray):
 def cupy(monkeypatch):
     """A CuPy with two cards, whose pinned memory is ordinary; `cupy.log`: what was asked for, in order."""
     cupy, cupy.log = Cupy().install(monkeypatch), []
-    monkeypatch.setattr("xpmlp.backends._cupy.load_cublas", lambda _: Library())
+    monkeypatch.setattr("xpmlp.backends.cupy.backend.load_cublas", lambda _: Library())
     stream = SimpleNamespace(ptr=7, synchronize=lambda: cupy.log.append("synchronize"))
     cupy.cuda.runtime.getDeviceCount = lambda: 2
     cupy.cuda.get_current_stream = lambda: stream
@@ -95,7 +95,7 @@ def ones():
 
 def test_arrays_of_a_gpu_are_summed_by_way_of_pinned_memory_that_is_taken_once(cupy, of_two):
     backend, ranks = get_backend("cupy"), of_two(cupy, aware=False)
-    add = ranks.adder(backend)
+    add = ranks.allreduce(backend)
     x = ones()
     assert add(x) is x
     assert add(ones()).tolist() == x.tolist() == [2.0, 2.0, 2.0]
@@ -105,14 +105,14 @@ def test_arrays_of_a_gpu_are_summed_by_way_of_pinned_memory_that_is_taken_once(c
 
 def test_a_cuda_aware_mpi_is_handed_the_arrays_once_they_are_computed(cupy, of_two):
     backend, ranks = get_backend("cupy"), of_two(cupy, aware=True)
-    assert ranks.adder(backend)(ones()).tolist() == [2.0, 2.0, 2.0]
+    assert ranks.allreduce(backend)(ones()).tolist() == [2.0, 2.0, 2.0]
     assert cupy.log == ["synchronize", "CardArray"]
     assert ranks.route(backend) == "sums go from GPU to GPU, as this MPI is CUDA-aware"
 
 
 def test_nccl_sums_on_the_gpus_and_mpi_the_rest(cupy, of_two, nccl):
     ranks = of_two(cupy, NcclCommunicator, aware=False)
-    assert ranks.adder(get_backend("cupy"))(ones()).tolist() == [2.0, 2.0, 2.0]
+    assert ranks.allreduce(get_backend("cupy"))(ones()).tolist() == [2.0, 2.0, 2.0]
     assert nccl == [(2, 1, True)]
     assert cupy.log == []
     assert ranks.total([1.5]) == [3.0]
@@ -123,7 +123,7 @@ def test_nccl_that_fails_or_is_asked_of_another_backend_says_why(cupy, of_two, n
     with pytest.raises(BackendError, match=r"NCCL cannot be used here: RuntimeError: Duplicate GPU .* a GPU for each"):
         get_backend("cupy").nccl_adder(0, 4)
     with pytest.raises(BackendError, match="backend cupy, but the backend is numpy"):
-        of_two(cupy, NcclCommunicator, aware=False).adder(get_backend("numpy"))
+        of_two(cupy, NcclCommunicator, aware=False).allreduce(get_backend("numpy"))
 
 
 def test_there_is_nothing_to_say_of_the_host(cupy, of_two):
@@ -141,24 +141,24 @@ def test_a_sum_that_fails_is_an_error_of_ours(cupy, of_two):
 
 @pytest.mark.parametrize(("turn", "card"), [(0, "cuda:0"), (1, "cuda:1"), (5, "cuda:1")])
 def test_processes_of_a_machine_take_its_cards_by_turns(cupy, turn, card):
-    assert device_in_turn("cupy", None, turn) == card
-    assert device_in_turn("cupy", "cuda", turn) == card
-    assert device_in_turn("auto", None, turn) == card
+    assert device_for_rank("cupy", None, turn) == card
+    assert device_for_rank("cupy", "cuda", turn) == card
+    assert device_for_rank("auto", None, turn) == card
 
 
 def test_a_device_that_is_named_or_has_no_cards_is_taken_by_all(cupy):
-    assert device_in_turn("cupy", "cuda:0", 1) == "cuda:0"
-    assert device_in_turn("numpy", None, 1) is None
-    assert device_in_turn("torch", "cpu", 1) == "cpu"
-    assert device_in_turn("torch", None, 1) is None
-    assert device_in_turn("nothing", None, 1) is None  # `get_backend` says that there is no such backend
+    assert device_for_rank("cupy", "cuda:0", 1) == "cuda:0"
+    assert device_for_rank("numpy", None, 1) is None
+    assert device_for_rank("torch", "cpu", 1) == "cpu"
+    assert device_for_rank("torch", None, 1) is None
+    assert device_for_rank("nothing", None, 1) is None  # `get_backend` says that there is no such backend
 
 
 def test_without_cupy_auto_leaves_the_choice_and_cupy_is_an_error(monkeypatch):
     monkeypatch.setitem(sys.modules, "cupy", None)
-    assert device_in_turn("auto", None, 1) is None
+    assert device_for_rank("auto", None, 1) is None
     with pytest.raises(BackendError, match="CuPy"):
-        device_in_turn("cupy", None, 1)
+        device_for_rank("cupy", None, 1)
 
 
 def test_an_unknown_communicator_is_refused():

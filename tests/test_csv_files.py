@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from references import TABLE
 
-from xpmlp.datasets import load_dataset
-from xpmlp.errors import InputError
+from xpmlp.common.errors import InputError
+from xpmlp.data.datasets import load_dataset
 
 
 def test_a_csv_file_with_a_header_is_read_with_its_names(write):

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from numpy.lib.stride_tricks import as_strided
 
 from xpmlp import get_backend
-from xpmlp.backends._cublas import ALLOC_FAILED, WORKSPACE, Cublas, load_cublas, operand
-from xpmlp.errors import BackendError, OutOfMemoryError
+from xpmlp.backends.cupy.cublas import ALLOC_FAILED, WORKSPACE, Cublas, load_cublas, operand
+from xpmlp.common.errors import BackendError, OutOfMemoryError
 
 SIZES = st.integers(1, 5)
 
@@ -139,7 +139,7 @@ def test_a_call_that_fails_is_an_error_with_its_status(call, status):
 @pytest.mark.parametrize("call", ["cublasCreate_v2", "cublasSgemm_v2"])
 def test_too_little_memory_of_cublas_is_an_error_of_memory(call, monkeypatch):
     cupy, x = Cupy(), on_device(np.ones((2, 2), dtype=np.float32))
-    monkeypatch.setattr("xpmlp.backends._cupy.load_cublas", lambda _: Library())
+    monkeypatch.setattr("xpmlp.backends.cupy.backend.load_cublas", lambda _: Library())
     cupy.install(monkeypatch)
     backend = get_backend("cupy", graphs=False)
     products = Cublas(cupy, Library(failing=call, status=ALLOC_FAILED), "highest")

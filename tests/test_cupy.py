@@ -7,9 +7,9 @@ import pytest
 from devices import Cupy, Library, on_device
 
 from xpmlp import SGD, XpmlpWarning, get_backend
-from xpmlp.backends._cupy_graphs import CupyStream
-from xpmlp.errors import BackendError
-from xpmlp.optimizers import SGDState
+from xpmlp.backends.cupy.graphs import CupyStream
+from xpmlp.common.errors import BackendError
+from xpmlp.nn.optimizers import SGDState
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def install(monkeypatch):
                 raise library
             return library
 
-        monkeypatch.setattr("xpmlp.backends._cupy.load_cublas", load)
+        monkeypatch.setattr("xpmlp.backends.cupy.backend.load_cublas", load)
         return Cupy().install(monkeypatch)
 
     return install

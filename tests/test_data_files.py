@@ -3,8 +3,8 @@
 import pytest
 from references import TABLE
 
-from xpmlp.datasets import load_dataset, read_features
-from xpmlp.errors import InputError
+from xpmlp.common.errors import InputError
+from xpmlp.data.datasets import load_dataset, read_features
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".npz"])

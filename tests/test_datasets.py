@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xpmlp.datasets import Dataset, load_dataset, split
-from xpmlp.errors import InputError
+from xpmlp.common.errors import InputError
+from xpmlp.data.datasets import Dataset, load_dataset, split
 
 
 def dataset(counts, test=None):
@@ -47,7 +47,7 @@ def test_circles_are_two_rings_of_500_points_and_always_the_same():
 
 def test_importing_the_package_imports_no_heavy_library():
     heavy = "{'sklearn', 'pooch', 'rich', 'requests', 'cupy', 'torch', 'jax'}"
-    command = [sys.executable, "-c", f"import sys, xpmlp.datasets; print(*{heavy} & {{*sys.modules}})"]
+    command = [sys.executable, "-c", f"import sys, xpmlp.data.datasets; print(*{heavy} & {{*sys.modules}})"]
     result = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603 - our own code
     assert result.stdout.split() == []
 

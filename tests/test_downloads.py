@@ -9,8 +9,8 @@ import sys
 
 import pytest
 
-from xpmlp.datasets import _download
-from xpmlp.datasets._download import fetch
+from xpmlp.data.datasets import _download
+from xpmlp.data.datasets._download import fetch
 
 NAME = "file.gz"
 CONTENT = bytes(range(256)) * 500
@@ -107,7 +107,7 @@ def test_a_slow_server_is_waited_for_as_long_as_enough_comes(server, folder, mon
 PROGRAM = """
 import sys
 from pathlib import Path
-from xpmlp.datasets import _download
+from xpmlp.data.datasets import _download
 
 _download._PATIENCE = float(sys.argv[1])
 name, checksum, address, folder = sys.argv[2:]

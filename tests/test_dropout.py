@@ -24,11 +24,11 @@ from xpmlp import (
     save_model,
     train,
 )
-from xpmlp.draws import generator
-from xpmlp.dropout import mask_function
-from xpmlp.experiments import check_circles, prepare
-from xpmlp.network import MODES, gradient_function
-from xpmlp.options import Options
+from xpmlp.common.rng import make_generator
+from xpmlp.experiments.experiment import check_circles, prepare
+from xpmlp.experiments.options import Options
+from xpmlp.nn.dropout import mask_function
+from xpmlp.nn.network import MODES, gradient_function
 
 
 def network(d=6, hidden=(8, 5), dropout=(0.5, 0.25), input_dropout=0.1, activation="tanh"):
@@ -69,7 +69,7 @@ def test_masks_are_a_hash_of_seed_layer_step_example_and_unit(backend, seed, t, 
     net = network(dropout=(0.0, rate), input_dropout=rate)
     rows = np.arange(first, first + 15)
     masks = draw(backend, net, seed, t, rows)
-    keys = generator(seed, "dropout").integers(-(2**31), 2**31, size=3).tolist()
+    keys = make_generator(seed, "dropout").integers(-(2**31), 2**31, size=3).tolist()
     assert masks[1] is None
     for number, n_units in ((0, 6), (2, 5)):
         found = backend.to_numpy(masks[number])

@@ -24,16 +24,16 @@ from xpmlp import (
     get_backend,
     initialize,
 )
-from xpmlp.activations import ACTIVATIONS, Activation, d_identity, d_tanh
-from xpmlp.backends._cupy_fusion import Fused
-from xpmlp.backends._namespaces import replacing
-from xpmlp.backends._numpy import NumpyBackend
-from xpmlp.elementwise import add_scaled, at_once, decayed_sum, elementwise, quotient, subtract_scaled
+from xpmlp.backends.cupy.fusion import Fused
+from xpmlp.backends.elementwise import add_scaled, decayed_sum, elementwise, fuse, quotient, subtract_scaled
+from xpmlp.backends.namespaces import replacing
+from xpmlp.backends.numpy.backend import NumpyBackend
+from xpmlp.data.examples import QuantizedExamples
 from xpmlp.estimators._losses import bounded_logistic, bounded_softmax
-from xpmlp.examples import Scaled
-from xpmlp.losses import LOSSES
-from xpmlp.optimizers import _adapt
-from xpmlp.schedules import StepDecay
+from xpmlp.nn.activations import ACTIVATIONS, Activation, d_identity, d_tanh
+from xpmlp.nn.losses import LOSSES
+from xpmlp.nn.optimizers import _adam_update
+from xpmlp.nn.schedules import StepDecay
 from xpmlp.training import State, Trainer, make_step
 
 N, D, M, K = 23, 5, 3, 10  # minibatches of 10, 10 and 3
@@ -51,8 +51,11 @@ class FusingNumpy(NumpyBackend):
 def trained(backend, network, recipe, *, weights=None):
     """Weights, optimiser's state and readings of three epochs on 8-bit examples."""
     rng = np.random.default_rng(0)
-    X = Scaled(backend.asis(rng.integers(0, 256, (N, D), dtype=np.uint8)), backend.own(np.full(D, 1 / 255)))
-    T = backend.own(np.eye(M)[rng.integers(0, M, N)])
+    X = QuantizedExamples(
+        backend.asarray(rng.integers(0, 256, (N, D), dtype=np.uint8), dtype=None),
+        backend.copy_to_device(np.full(D, 1 / 255)),
+    )
+    T = backend.copy_to_device(np.eye(M)[rng.integers(0, M, N)])
     trainer = Trainer(backend, network, recipe)
     trainer.start(initialize(network, seed=3))
     readings = []
@@ -142,7 +145,7 @@ def operations_of_a_step(xp):
 
     layers = [Layer(counted(W), counted(b)) for W, b in trainer.layers]
     state = State(trainer.state.optimizer, *map(counted, trainer.state[1:]))
-    X = Scaled(counted(np.zeros((N, 784), np.uint8)), counted(np.full(784, 1 / 255, np.float32)))
+    X = QuantizedExamples(counted(np.zeros((N, 784), np.uint8)), counted(np.full(784, 1 / 255, np.float32)))
     T = counted(np.eye(10, dtype=np.float32)[np.arange(N) % 10])
     Counted.operations = 0
     make_step(backend, network, recipe)(layers, state, X, T, np.arange(K), None)
@@ -167,7 +170,7 @@ def test_a_step_of_the_final_model_asks_for_about_half_the_kernels():
 # What a namespace makes of it
 
 
-@elementwise(updates=1)
+@elementwise(inplace=1)
 def grown(xp, x, step, *, factor):
     """Grow an array in place; give it and its exponential."""
     x += factor * step
@@ -175,7 +178,7 @@ def grown(xp, x, step, *, factor):
 
 
 def grow(xp, x, step, *, factor):
-    return at_once(xp, grown)(xp, x, step, factor=factor)
+    return fuse(xp, grown)(xp, x, step, factor=factor)
 
 
 def namespace(cupy):
@@ -269,7 +272,7 @@ def test_settings_without_a_hash_are_not_fused():
     assert "_activated" not in fuser.kernels
 
 
-@elementwise(updates=2)
+@elementwise(inplace=2)
 def shift(xp, x, y, factor, u, v, *, number):
     x, y = add_scaled(xp, x, factor, u), subtract_scaled(xp, y, factor, v)
     return add_scaled(xp, x, number, u), subtract_scaled(xp, y, number, u)
@@ -277,9 +280,9 @@ def shift(xp, x, y, factor, u, v, *, number):
 
 def test_scaled_arrays_are_added_and_subtracted_in_place_where_the_library_can(backend, check, rng):
     x, y, u, v = rng.normal(size=(4, 7, 3))
-    given = [backend.own(each) for each in (x, y)]
-    factor, others = backend.asarray(0.3), [backend.own(each) for each in (u, v)]
-    found = at_once(backend.xp, shift)(backend.xp, *given, factor, *others, number=0.25)
+    given = [backend.copy_to_device(each) for each in (x, y)]
+    factor, others = backend.asarray(0.3), [backend.copy_to_device(each) for each in (u, v)]
+    found = fuse(backend.xp, shift)(backend.xp, *given, factor, *others, number=0.25)
     check(backend, found[0], x + 0.3 * u + 0.25 * u)
     check(backend, found[1], y - 0.3 * v - 0.25 * u)
     if backend.name != "jax":
@@ -287,15 +290,15 @@ def test_scaled_arrays_are_added_and_subtracted_in_place_where_the_library_can(b
         assert found[1] is given[1]
 
 
-@elementwise(updates=2)
+@elementwise(inplace=2)
 def decay(xp, x, y, u, *, kept):
     return decayed_sum(xp, x, kept, u), quotient(xp, u, y)
 
 
 def test_sums_decay_in_place_where_the_library_can_and_a_divisor_is_used_up(backend, check, rng):
     x, y, u = rng.normal(size=(3, 7, 3))
-    given = [backend.own(each) for each in (x, y, u)]
-    total, ratio = at_once(backend.xp, decay)(backend.xp, *given, kept=0.75)
+    given = [backend.copy_to_device(each) for each in (x, y, u)]
+    total, ratio = fuse(backend.xp, decay)(backend.xp, *given, kept=0.75)
     check(backend, total, 0.75 * x + u)
     check(backend, ratio, u / y)
     check(backend, given[2], u)
@@ -310,7 +313,7 @@ def test_torch_updates_by_adam_in_seven_passes():
     profile = pytest.importorskip("torch.autograd.profiler").profile
     xp, arrays, rate = get_backend("torch").xp, [torch.ones(5, 4) for _ in range(4)], torch.tensor(0.5)
     with profile() as asked:
-        at_once(xp, _adapt)(xp, *arrays, rate, rule=Adam())
+        fuse(xp, _adam_update)(xp, *arrays, rate, rule=Adam())
     of_a_number = {"aten::to", "aten::_to_copy", "aten::copy_", "aten::empty_strided"}  # epsilon, as a float32
     passes = [event.name for event in asked.function_events if event.name not in of_a_number]
     assert sorted(passes) == [
@@ -330,7 +333,7 @@ def test_torch_adds_and_subtracts_scaled_arrays_in_one_pass():
     xp, x, u = get_backend("torch").xp, torch.zeros(5, 4), torch.ones(5, 4)
     rate = torch.tensor(0.5)
     with profile() as asked:
-        at_once(xp, shift)(xp, x, x, rate, u, u, number=2.0)
+        fuse(xp, shift)(xp, x, x, rate, u, u, number=2.0)
     assert sorted(event.name for event in asked.function_events) == [
         "aten::add_",
         "aten::addcmul_",

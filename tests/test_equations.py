@@ -11,13 +11,13 @@ import pytest
 from references import check_layers, differences, differentiate_layers, mean_loss, onehot, output_of, problem
 from scipy import special
 
-from xpmlp.activations import ACTIVATIONS, softplus
-from xpmlp.initializers import initialize
-from xpmlp.losses import LOSSES
-from xpmlp.network import Layer, Network, bprop, fprop, gradient_function
-from xpmlp.optimizers import SGD
-from xpmlp.penalties import ElasticNet
-from xpmlp.schedules import Constant
+from xpmlp.nn.activations import ACTIVATIONS, softplus
+from xpmlp.nn.initializers import initialize
+from xpmlp.nn.losses import LOSSES
+from xpmlp.nn.network import Layer, Network, bprop, fprop, gradient_function
+from xpmlp.nn.optimizers import SGD
+from xpmlp.nn.regularization import ElasticNet
+from xpmlp.nn.schedules import Constant
 from xpmlp.training import Recipe, train
 
 POINTS = np.array([-20.0, -3.0, -0.7, 0.4, 1.0, 6.0])
@@ -44,7 +44,7 @@ def derivative(backend, name, z):
 def penalty_gradient(backend, W, **strengths):
     """Give the gradient of the penalty alone, at weights (1, n)."""
     layers = [Layer(backend.asarray(W), backend.asarray(np.zeros(W.shape[1])))]
-    zeros = [Layer(backend.own(np.zeros(W.shape)), backend.own(np.zeros(W.shape[1])))]
+    zeros = [Layer(backend.copy_to_device(np.zeros(W.shape)), backend.copy_to_device(np.zeros(W.shape[1])))]
     return ElasticNet.build(1, **strengths).add_gradient(backend.xp, layers, zeros)[0].W
 
 
@@ -251,7 +251,10 @@ def test_eq_2_65_to_2_67_gradient_by_the_input(backend, put, check, drawn):
 
 def test_eq_2_68_to_2_70_the_elastic_net_is_on_the_weights_with_strengths_of_each_layer(backend, put, check, drawn):
     penalty, layers = ElasticNet.build(2, **LAMBDAS), put(backend, drawn.layers)
-    zeros = [Layer(backend.own(np.zeros(W.shape)), backend.own(np.zeros(b.shape))) for W, b in drawn.layers]
+    zeros = [
+        Layer(backend.copy_to_device(np.zeros(W.shape)), backend.copy_to_device(np.zeros(b.shape)))
+        for W, b in drawn.layers
+    ]
     W1, W2 = (W for W, _ in drawn.layers)
     omega = sum(0.03 * abs(w) + 0.02 * w * w for w in W1.flat) + sum(0.01 * abs(w) + 0.05 * w * w for w in W2.flat)
     check(backend, penalty.value(backend.xp, layers), omega)

@@ -7,15 +7,15 @@ import pytest
 from references import check_layers, onehot, output_of, problem
 from scipy import special
 
-from xpmlp.activations import ACTIVATIONS
-from xpmlp.gradcheck import check_gradients
-from xpmlp.initializers import initialize
-from xpmlp.losses import LOSSES
-from xpmlp.network import Network, gradient_function
-from xpmlp.optimizers import SGD
-from xpmlp.penalties import ElasticNet
-from xpmlp.preprocessing import encode
-from xpmlp.schedules import Constant
+from xpmlp.data.preprocessing import encode
+from xpmlp.nn.activations import ACTIVATIONS
+from xpmlp.nn.gradcheck import check_gradients
+from xpmlp.nn.initializers import initialize
+from xpmlp.nn.losses import LOSSES
+from xpmlp.nn.network import Network, gradient_function
+from xpmlp.nn.optimizers import SGD
+from xpmlp.nn.regularization import ElasticNet
+from xpmlp.nn.schedules import Constant
 from xpmlp.training import Recipe, steps_per_epoch, train
 
 NETWORK = Network.build(2, [2], 2)
@@ -79,7 +79,7 @@ def test_3_1_4_to_3_1_5_a_minibatch_without_one_class_is_encoded_and_trained_on_
 
 def test_3_1_4_to_3_1_5_the_derivative_of_the_rectifier_does_not_overwrite_its_argument(backend):
     host = np.array([-2.0, 0.0, 3.0])
-    z, a = backend.own(host), backend.own(np.maximum(host, 0))
+    z, a = backend.copy_to_device(host), backend.copy_to_device(np.maximum(host, 0))
     ACTIVATIONS["relu"].derivative(backend.xp, z, a)
     np.testing.assert_array_equal(backend.to_numpy(z), host)
     np.testing.assert_array_equal(backend.to_numpy(a), np.maximum(host, 0))

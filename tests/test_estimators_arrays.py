@@ -27,7 +27,7 @@ from sklearn.multiclass import OneVsRestClassifier
 
 from xpmlp import MLPClassifier, MLPRegressor
 from xpmlp.backends import get_backend
-from xpmlp.errors import BackendError, InputError, XpmlpWarning
+from xpmlp.common.errors import BackendError, InputError, XpmlpWarning
 from xpmlp.estimators import _travel
 
 FAST = {"hidden_layer_sizes": (5,), "learning_rate_init": 0.03, "max_iter": 4, "random_state": 4, "batch_size": 16}
@@ -83,7 +83,7 @@ def given(backend):
 
     def given(kind):
         X, y = make(kind)
-        return backend.asarray(X), backend.asis(y)
+        return backend.asarray(X), backend.asarray(y, dtype=None)
 
     return given
 
@@ -174,8 +174,8 @@ def test_targets_and_weights_may_be_numpys_or_of_the_library(backend, given, che
 def test_examples_that_are_whole_numbers_are_taken(backend, check, dispatch):
     host = np.round(10 * make("binary")[0]).astype(np.int64)
     expected = new("binary").fit(host, make("binary")[1])
-    X = backend.asis(host)
-    model = new("binary").fit(X, backend.asis(make("binary")[1]))
+    X = backend.asarray(host, dtype=None)
+    model = new("binary").fit(X, backend.asarray(make("binary")[1], dtype=None))
     same_weights(backend, model, expected, check)
     check(backend, model.predict_proba(X), expected.predict_proba(host), rtol=1e-8)
 
@@ -184,7 +184,7 @@ def test_partial_fits_and_warm_starts_stay_in_the_library(backend, given, check,
     X, y = given("multiclass")
     host, targets = make("multiclass")
     model, expected = new("multiclass", warm_start=True), new("multiclass", warm_start=True)
-    model.partial_fit(X, y, classes=backend.asis(np.arange(3, 6))).partial_fit(X, y).fit(X, y)
+    model.partial_fit(X, y, classes=backend.asarray(np.arange(3, 6), dtype=None)).partial_fit(X, y).fit(X, y)
     expected.partial_fit(host, targets, classes=[3, 4, 5]).partial_fit(host, targets).fit(host, targets)
     same_weights(backend, model, expected, check)
 
@@ -230,7 +230,7 @@ def test_a_validation_set_is_of_the_library_too(backend, given, dispatch, kind):
 
 def test_float32_stays_float32(backend32, dispatch):
     X, y = make("multiclass")
-    X, y = backend32.asarray(X), backend32.asis(y)
+    X, y = backend32.asarray(X), backend32.asarray(y, dtype=None)
     for solver in ("adam", "lbfgs"):
         model = new("multiclass", solver=solver, early_stopping=True, scoring="neg_log_loss").fit(X, y)
         results = [model.predict_proba(X), model.transform(X), model.sample_gradient_norms(X, y)]

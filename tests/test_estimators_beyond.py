@@ -21,9 +21,9 @@ from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils.class_weight import compute_sample_weight
 
 from xpmlp import ACTIVATIONS, INITIALIZERS, Activation, Layer, MLPClassifier, MLPRegressor, Network, initialize
-from xpmlp.errors import InputError
-from xpmlp.losses import LOSSES, huber, quantile
-from xpmlp.network import fprop, gradient_function
+from xpmlp.common.errors import InputError
+from xpmlp.nn.losses import LOSSES, huber, quantile
+from xpmlp.nn.network import fprop, gradient_function
 
 FAST = {"hidden_layer_sizes": (5,), "learning_rate_init": 0.03, "max_iter": 6, "random_state": 4, "batch_size": 16}
 STEP = {"hidden_layer_sizes": (5,), "max_iter": 1, "random_state": 4, "batch_size": 60, "shuffle": False, "alpha": 0.0}
@@ -605,7 +605,7 @@ def test_adamw_goes_on_in_partial_fits_and_warm_starts():
 
 @pytest.mark.parametrize("schedule", ["constant", "step", "cosine"])
 def test_a_schedule_scales_the_rate_over_all_epochs(schedule):
-    from xpmlp.schedules import build_schedule
+    from xpmlp.nn.schedules import build_schedule
 
     X, y = make("regression")
     params = {**STEP, "max_iter": 5, "solver": "sgd", "momentum": 0, "learning_rate_init": 0.05, "tol": 0.0}

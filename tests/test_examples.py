@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from xpmlp.datasets import Dataset
-from xpmlp.errors import InputError
-from xpmlp.examples import Scaled, floating, slice_rows, take_rows
-from xpmlp.experiments import lay_out
-from xpmlp.initializers import initialize
-from xpmlp.models import Model
-from xpmlp.network import Network
-from xpmlp.preprocessing import Scaling
+from xpmlp.common.errors import InputError
+from xpmlp.data.datasets import Dataset
+from xpmlp.data.examples import QuantizedExamples, dequantize, slice_rows, take_rows
+from xpmlp.data.preprocessing import Scaling
+from xpmlp.experiments.experiment import lay_out
+from xpmlp.models.model import Model
+from xpmlp.nn.initializers import initialize
+from xpmlp.nn.network import Network
 from xpmlp.training import Recipe, train
 
 PIXELS = np.arange(256, dtype=np.uint8).reshape(64, 4)
@@ -34,7 +34,7 @@ def both(backend, kind="range"):
 
 def test_pixels_stay_8_bit_where_scaling_them_only_multiplies(backend):
     (kept, _), (plain, _) = both(backend)
-    assert isinstance(kept, Scaled)
+    assert isinstance(kept, QuantizedExamples)
     assert str(kept.values.dtype).endswith("uint8")
     assert kept.shape == plain.shape == (64, 4)
     (shifted, _), _ = both(backend, "standard")
@@ -46,7 +46,7 @@ def test_a_minibatch_has_the_same_bits_either_way(backend, check):
     rows = backend.asindex([63, 0, 7])
     check(backend, take_rows(backend.xp, kept, rows), backend.to_numpy(plain)[[63, 0, 7]], rtol=0, atol=0)
     for examples in (kept, plain):
-        part = floating(backend.xp, slice_rows(examples, 5, 9))
+        part = dequantize(backend.xp, slice_rows(examples, 5, 9))
         check(backend, part, backend.to_numpy(plain)[5:9], rtol=0, atol=0)
 
 
@@ -85,7 +85,7 @@ def test_one_factor_for_all_features_gives_the_bits_of_one_for_each(backend):
     (kept, _), _ = both(backend)
     assert tuple(kept.scale.shape) == (1,)
     scale = backend.asarray(np.full(kept.shape[1], backend.to_numpy(kept.scale)[0]))
-    one, each = (backend.to_numpy(floating(backend.xp, X)) for X in (kept, kept._replace(scale=scale)))
+    one, each = (backend.to_numpy(dequantize(backend.xp, X)) for X in (kept, kept._replace(scale=scale)))
     np.testing.assert_array_equal(one, each)
 
 

@@ -10,8 +10,8 @@ import pytest
 
 from reproduction.fashion import train_run
 from xpmlp import BACKENDS, InputError, XpmlpError
-from xpmlp.experiments import check_circles, load_splits, prepare, score_model
-from xpmlp.options import Options
+from xpmlp.experiments.experiment import check_circles, load_splits, prepare, score_model
+from xpmlp.experiments.options import Options
 
 REPORT = Options(
     dataset="fashion-mnist",

@@ -17,9 +17,9 @@ from test_readme import run, snippets_of
 
 import xpmlp
 from xpmlp import ACTIVATIONS, LOSSES, BackendError, InputError, Layer, Model, Network, Scaling, export_model
-from xpmlp.experiments import prepare
-from xpmlp.losses import huber
-from xpmlp.options import Options
+from xpmlp.experiments.experiment import prepare
+from xpmlp.experiments.options import Options
+from xpmlp.nn.losses import huber
 
 D = 5
 PAGE = (Path(__file__).parent.parent / "docs" / "export.md").read_text(encoding="utf-8")

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from xpmlp.datasets import _fashion_mnist, load_dataset
-from xpmlp.datasets._idx import read_idx
-from xpmlp.errors import InputError
+from xpmlp.common.errors import InputError
+from xpmlp.data.datasets import _fashion_mnist, load_dataset
+from xpmlp.data.datasets._idx import read_idx
 
 IMAGES, LABELS = 2051, 2049
 FILES = tuple(_fashion_mnist.CHECKSUMS)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from references import TABLE
 
-from xpmlp.datasets import read_features
-from xpmlp.errors import InputError
+from xpmlp.common.errors import InputError
+from xpmlp.data.datasets import read_features
 
 
 def features(path, n_features=2, feature_names=("width", "height")):

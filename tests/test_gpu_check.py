@@ -17,7 +17,7 @@ from gpu.worker import PARTS
 from reproduction.fashion import FINAL
 from xpmlp import InputError, XpmlpWarning
 from xpmlp.backends import BACKENDS
-from xpmlp.experiments import prepare
+from xpmlp.experiments.experiment import prepare
 
 QUICK = replace(FINAL, dataset="digits", epochs=4)
 ALL = [

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from references import check_layers, differences, mean_loss, problem
 
-from xpmlp.activations import ACTIVATIONS
-from xpmlp.errors import InputError
-from xpmlp.gradcheck import GradientCheck, ParameterCheck, check_gradients
-from xpmlp.losses import LOSSES
-from xpmlp.network import MODES, Layer, Network, bprop, gradient_function
-from xpmlp.penalties import ElasticNet
+from xpmlp.common.errors import InputError
+from xpmlp.nn.activations import ACTIVATIONS
+from xpmlp.nn.gradcheck import GradientCheck, ParameterCheck, check_gradients
+from xpmlp.nn.losses import LOSSES
+from xpmlp.nn.network import MODES, Layer, Network, bprop, gradient_function
+from xpmlp.nn.regularization import ElasticNet
 
 SIZES = (3, 3, 2)
 PENALTIES = {
@@ -114,7 +114,7 @@ def test_parameters_are_named_in_the_order_of_the_layers_with_their_derivatives(
 def test_the_weights_stay_as_they_are_and_the_seed_moves_the_forward_differences_alone(backend, rng):
     network = Network.build(2, [1], 2, activation="tanh")
     host, X, T = problem(rng, network.sizes)
-    layers = [Layer(backend.own(W), backend.own(b)) for W, b in host]
+    layers = [Layer(backend.copy_to_device(W), backend.copy_to_device(b)) for W, b in host]
     first, again, other = (run(backend, network, (layers, X, T), seed=seed) for seed in (0, 0, 1))
     for layer, before in zip(layers, host, strict=True):
         for array, values in zip(layer, before, strict=True):
@@ -165,7 +165,7 @@ def scaled(gradients, dX, **factors):
     ids=str,
 )
 def test_a_bprop_that_gets_one_array_wrong_is_caught_by_name(backend, rng, monkeypatch, mode, wrong):
-    monkeypatch.setattr("xpmlp.network.bprop", lambda *args, **options: scaled(*bprop(*args, **options), **wrong))
+    monkeypatch.setattr("xpmlp.nn.network.bprop", lambda *args, **options: scaled(*bprop(*args, **options), **wrong))
     result = run(backend, Network.build(3, [3], 2, activation="tanh"), problem(rng, SIZES), mode=mode)
     assert not result.passed
     (array,) = wrong
@@ -176,7 +176,7 @@ def test_a_bprop_that_gets_one_array_wrong_is_caught_by_name(backend, rng, monke
 
 @pytest.mark.parametrize("mode", MODES)
 def test_gradients_twice_as_large_are_caught_as_off_by_a_half(backend, rng, monkeypatch, mode):
-    monkeypatch.setattr("xpmlp.network.bprop", lambda *args, scale=1.0: bprop(*args, scale=2 * scale))
+    monkeypatch.setattr("xpmlp.nn.network.bprop", lambda *args, scale=1.0: bprop(*args, scale=2 * scale))
     result = run(backend, Network.build(3, [3], 2, activation="tanh"), problem(rng, SIZES), mode=mode)
     assert not result.passed
     errors = [parameter.error for parameter in result.judged if abs(parameter.bprop) > 1e-3]

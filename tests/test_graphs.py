@@ -27,14 +27,14 @@ from xpmlp import (
     scoring,
 )
 from xpmlp.backends import Backend, _graphs, _jax
-from xpmlp.backends._cupy_graphs import CupyStream
-from xpmlp.backends._graphs import Captured
-from xpmlp.backends._numpy import NumpyBackend
-from xpmlp.backends._strict import StrictBackend
-from xpmlp.backends._torch_graphs import TorchStream
-from xpmlp.examples import Scaled
-from xpmlp.experiments import prepare
-from xpmlp.options import Options
+from xpmlp.backends.cupy.graphs import CupyStream
+from xpmlp.backends.graphs import Captured
+from xpmlp.backends.numpy.backend import NumpyBackend
+from xpmlp.backends.strict import StrictBackend
+from xpmlp.backends.torch.graphs import TorchStream
+from xpmlp.data.examples import QuantizedExamples
+from xpmlp.experiments.experiment import prepare
+from xpmlp.experiments.options import Options
 from xpmlp.training import Trainer
 
 N, D, M, K = 23, 5, 3, 10  # minibatches of 10, 10 and 3
@@ -114,7 +114,7 @@ class GraphNumpy(NumpyBackend):
     """NumPy with a capturer in place of its tape."""
 
     capturer = Recorder
-    stepping = Backend.stepping
+    stepping = Backend.epoch_runner
 
     def _open(self, device):
         super()._open(device)
@@ -148,16 +148,19 @@ CASES = {
 
 def examples(backend, *, scaled=False, seed=0):
     rng = np.random.default_rng(seed)
-    T = backend.own(np.eye(M)[rng.integers(0, M, N)])
+    T = backend.copy_to_device(np.eye(M)[rng.integers(0, M, N)])
     if scaled:
-        return Scaled(backend.asis(rng.integers(0, 256, (N, D), dtype=np.uint8)), backend.own(np.full(D, 1 / 255))), T
-    return backend.own(rng.normal(size=(N, D))), T
+        return QuantizedExamples(
+            backend.asarray(rng.integers(0, 256, (N, D), dtype=np.uint8), dtype=None),
+            backend.copy_to_device(np.full(D, 1 / 255)),
+        ), T
+    return backend.copy_to_device(rng.normal(size=(N, D))), T
 
 
 def trained(backend, net, recipe, *, epochs=4, weights=None, data=None, **kinds):
     """Weights, optimiser's state and readings of some epochs, as NumPy arrays; and the trainer."""
     X, T = data or examples(backend, **kinds)
-    weights = None if weights is None else backend.own(weights)
+    weights = None if weights is None else backend.copy_to_device(weights)
     trainer = Trainer(backend, net, recipe)
     trainer.start(initialize(net, seed=3))
     orders, readings = np.random.default_rng(7), []

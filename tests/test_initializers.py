@@ -5,10 +5,10 @@ import math
 import numpy as np
 import pytest
 
-from xpmlp.draws import generator
-from xpmlp.errors import InputError
-from xpmlp.initializers import INITIALIZERS, initialize
-from xpmlp.network import Network
+from xpmlp.common.errors import InputError
+from xpmlp.common.rng import make_generator
+from xpmlp.nn.initializers import INITIALIZERS, initialize
+from xpmlp.nn.network import Network
 
 FAN_IN, FAN_OUT = 400, 300
 NETWORK = Network.build(FAN_IN, [FAN_OUT], 10)
@@ -86,24 +86,24 @@ def test_the_default_is_he_uniform_with_seed_0():
 
 def test_every_backend_starts_from_the_same_weights(backend, check):
     for W, b in initialize(SMALL, seed=7):
-        check(backend, backend.own(W), W, rtol=0, atol=0)
-        check(backend, backend.own(b), b, rtol=0, atol=0)
+        check(backend, backend.copy_to_device(W), W, rtol=0, atol=0)
+        check(backend, backend.copy_to_device(b), b, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize(("one", "other"), [("weights", "order"), ("weights", "steps"), ("order", "steps")])
 def test_streams_of_one_seed_are_independent(one, other):
-    a, b = generator(0, one).normal(size=2500), generator(0, other).normal(size=2500)
+    a, b = make_generator(0, one).normal(size=2500), make_generator(0, other).normal(size=2500)
     assert abs(np.corrcoef(a, b)[0, 1]) < 5 / 50
 
 
 def test_a_stream_is_the_same_whatever_others_have_drawn():
-    expected = generator(9, "order").permutation(20)
-    generator(9, "weights").normal(size=100)
-    np.testing.assert_array_equal(generator(9, "order").permutation(20), expected)
+    expected = make_generator(9, "order").permutation(20)
+    make_generator(9, "weights").normal(size=100)
+    np.testing.assert_array_equal(make_generator(9, "order").permutation(20), expected)
 
 
 def test_a_stream_of_one_seed_is_not_another_of_the_next_seed():
-    draws = [generator(seed, stream).random() for seed in range(4) for stream in ("weights", "order", "steps")]
+    draws = [make_generator(seed, stream).random() for seed in range(4) for stream in ("weights", "order", "steps")]
     assert len(set(draws)) == len(draws)
 
 

@@ -5,9 +5,9 @@ import pytest
 from references import OUTPUTS, differences, onehot, output_of, problem, targets, total_loss
 from scipy import special
 
-from xpmlp.errors import InputError
-from xpmlp.losses import LOSSES, get_loss, huber, log_softmax, quantile
-from xpmlp.network import Network, bprop, fprop
+from xpmlp.common.errors import InputError
+from xpmlp.nn.losses import LOSSES, get_loss, huber, log_softmax, quantile
+from xpmlp.nn.network import Network, bprop, fprop
 
 LOGITS = np.array([[0.3, -1.2, 2.0], [-4.0, 0.0, 5.5], [7.0, 7.0, 7.0], [-0.1, 0.4, -30.0]])
 HUGE = np.array([[1e4, -1e4, 0.0], [-1e4, 1e4, 1e4], [1e4, 1e4, 1e4], [0.0, -1e4, 1e4]], dtype=np.float32)
@@ -130,7 +130,7 @@ def test_real_targets_are_neither_right_nor_wrong():
 @each_loss
 def test_inputs_stay_as_they_are(backend, rng, loss):
     host = targets(loss.name, rng, 4, 3)
-    z, T = backend.own(LOGITS), backend.own(host)
+    z, T = backend.copy_to_device(LOGITS), backend.copy_to_device(host)
     loss.value(backend.xp, loss.normalise(backend.xp, z), T)
     loss.delta(backend.xp, output_of(loss, backend.xp, z), T)
     np.testing.assert_array_equal(backend.to_numpy(z), LOGITS)

@@ -13,10 +13,10 @@ import pytest
 from conftest import READ_ONLY
 
 from xpmlp import OutOfMemoryError, XpmlpError, get_backend, load_model
-from xpmlp.backends._cupy import CupyBackend
-from xpmlp.checkpoints import load_checkpoint
+from xpmlp.backends.cupy.backend import CupyBackend
 from xpmlp.cli import main
-from xpmlp.scoring import score_rows
+from xpmlp.models.checkpoints import load_checkpoint
+from xpmlp.training.scoring import score_rows
 
 # A command of ours in a process whose memory is limited, once the array library and its threads have theirs.
 LIMITED = """
@@ -85,7 +85,7 @@ def test_a_run_that_runs_out_of_memory_later_keeps_its_last_good_weights_and_can
         return ended.value.code
 
     with monkeypatch.context() as patched:
-        patched.setattr("xpmlp.training._trainer.score_rows", scored)
+        patched.setattr("xpmlp.training.trainer.score_rows", scored)
         assert run("circles", "--hidden", "4", "--epochs", "3", "--validation", "0", "--out", "run", *each) == 1
     assert "run out of memory for a network 2-4-2 of 22 parameters, in minibatches of 64" in capsys.readouterr().err
     assert "Unable to allocate 1.00 GiB" in (tmp_path / "run" / "train.log").read_text()

@@ -10,8 +10,8 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from xpmlp import InputError, Model, Network, Scaling, initialize, load_model, save_model
-from xpmlp.checkpoints import _digest
-from xpmlp.losses import huber
+from xpmlp.models.checkpoints import _digest
+from xpmlp.nn.losses import huber
 
 D, M = 4, 3
 

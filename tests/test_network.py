@@ -15,10 +15,10 @@ from references import (
     total_loss,
 )
 
-from xpmlp.activations import ACTIVATIONS
-from xpmlp.errors import InputError
-from xpmlp.losses import LOSSES
-from xpmlp.network import MODES, Layer, Network, bprop, fprop, gradient_function
+from xpmlp.common.errors import InputError
+from xpmlp.nn.activations import ACTIVATIONS
+from xpmlp.nn.losses import LOSSES
+from xpmlp.nn.network import MODES, Layer, Network, bprop, fprop, gradient_function
 
 ARCHITECTURES = {
     "no hidden layer": (3, [], 2),
@@ -137,8 +137,8 @@ def test_a_compiler_is_given_the_pieces_that_are_run(backend, put, rng, mode, ru
 def test_neither_pass_changes_what_it_is_given(backend, rng):
     network = build((3, [4], 2), "relu")
     layers, X, T = problem(rng, network.sizes)
-    own = [Layer(backend.own(W), backend.own(b)) for W, b in layers]
-    X_own, T_own = backend.own(X), backend.own(T)
+    own = [Layer(backend.copy_to_device(W), backend.copy_to_device(b)) for W, b in layers]
+    X_own, T_own = backend.copy_to_device(X), backend.copy_to_device(T)
     trace = fprop(backend.xp, network, own, X_own)
     kept = [backend.to_numpy(array) for array in (*trace.z, *trace.a)]
     bprop(backend.xp, network, own, trace, T_own, input_gradient=True)

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from xpmlp.errors import InputError
-from xpmlp.optimizers import OPTIMIZERS, SGD, Adam, AdamW, build_optimizer
+from xpmlp.common.errors import InputError
+from xpmlp.nn.optimizers import OPTIMIZERS, SGD, Adam, AdamW, build_optimizer
 
 RATE = 0.05
 SHAPES = ((3, 2), (2,))  # weights, then biases
@@ -67,10 +67,10 @@ def expected_path(rule, params, gradients, rates):
 
 def walk(backend, rule, params, gradients, rates):
     """Take the steps, and yield the parameters and the state after each."""
-    params = [backend.own(p) for p in params]
+    params = [backend.copy_to_device(p) for p in params]
     state = rule.init(backend.xp, params)
     for t, (step, rate) in enumerate(zip(gradients, rates, strict=True), start=1):
-        moved = [backend.own(g) for g in step]
+        moved = [backend.copy_to_device(g) for g in step]
         params, state = rule.update(backend.xp, params, moved, state, rate, backend.asarray(float(t)))
         yield params, state
 
@@ -144,7 +144,7 @@ def test_the_first_step_of_adam_is_the_rate_whatever_the_size_of_the_gradient(ba
 def test_the_bias_corrections_of_adam_keep_their_digits_in_float32(backend32, check, t):
     rule, one = Adam(epsilon=1e-30), np.ones(1)
     state = rule.init(backend32.xp, [backend32.asarray(one)])
-    params, gradients = [backend32.own(one)], [backend32.own(one)]
+    params, gradients = [backend32.copy_to_device(one)], [backend32.copy_to_device(one)]
     moved, _ = rule.update(backend32.xp, params, gradients, state, RATE, backend32.asarray(t))
     step = RATE * math.sqrt(1 - 0.999**t) / (1 - 0.9**t) * (1 - 0.9) / math.sqrt(1 - 0.999)
     check(backend32, 1 - moved[0], [step], rtol=2e-6)

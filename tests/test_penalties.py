@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from references import check_layers, differences, problem
 
-from xpmlp.errors import InputError
-from xpmlp.network import Layer
-from xpmlp.penalties import ElasticNet
+from xpmlp.common.errors import InputError
+from xpmlp.nn.network import Layer
+from xpmlp.nn.regularization import ElasticNet
 
 SIZES = (3, 4, 2)
 STRENGTHS = {
@@ -26,7 +26,9 @@ def omega(weights, l1, l2):
 
 
 def zeros(backend, layers):
-    return [Layer(backend.own(np.zeros(W.shape)), backend.own(np.zeros(b.shape))) for W, b in layers]
+    return [
+        Layer(backend.copy_to_device(np.zeros(W.shape)), backend.copy_to_device(np.zeros(b.shape))) for W, b in layers
+    ]
 
 
 @each_strength
@@ -51,7 +53,7 @@ def test_the_gradient_is_that_of_the_value(backend, put, check, rng, strengths):
 def test_the_gradient_is_added_to_the_one_given(backend, put, check, rng):
     layers, _, _ = problem(rng, SIZES)
     given, _, _ = problem(rng, SIZES)
-    own = [Layer(backend.own(dW), backend.own(db)) for dW, db in given]
+    own = [Layer(backend.copy_to_device(dW), backend.copy_to_device(db)) for dW, db in given]
     result = ElasticNet.build(2, 0.1, 0.2).add_gradient(backend.xp, put(backend, layers), own)
     expected = [(dW + 0.1 * np.sign(W) + 0.4 * W, db) for (dW, db), (W, _) in zip(given, layers, strict=True)]
     check_layers(check, backend, result, expected)
@@ -65,7 +67,7 @@ def test_the_gradient_of_l1_is_zero_at_a_weight_of_zero(backend, check):
 
 def test_the_weights_stay_as_they_are(backend, rng):
     host, _, _ = problem(rng, SIZES)
-    layers = [Layer(backend.own(W), backend.own(b)) for W, b in host]
+    layers = [Layer(backend.copy_to_device(W), backend.copy_to_device(b)) for W, b in host]
     penalty = ElasticNet.build(2, 0.1, 0.2)
     penalty.value(backend.xp, layers)
     penalty.add_gradient(backend.xp, layers, zeros(backend, layers))

@@ -13,8 +13,8 @@ from conftest import open_backend
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from xpmlp import GradientCheck, InputError
-from xpmlp.experiments import check_circles, prepare
-from xpmlp.options import Options
+from xpmlp.experiments.experiment import check_circles, prepare
+from xpmlp.experiments.options import Options
 from xpmlp.plots import (
     ParallelAxis,
     Regions,

@@ -5,8 +5,8 @@ import re
 import numpy as np
 import pytest
 
-from xpmlp.errors import InputError
-from xpmlp.preprocessing import CACHED_BYTES, SCALINGS, Scaling, encode
+from xpmlp.common.errors import InputError
+from xpmlp.data.preprocessing import CACHED_BYTES, SCALINGS, Scaling, encode
 
 X = np.array([[0.0, 10.0, 5.0], [2.0, -30.0, 5.0], [4.0, 20.0, 5.0], [6.0, 0.0, 5.0]])
 

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from references import check_layers, output_of
 
-from xpmlp.activations import ACTIVATIONS
-from xpmlp.losses import LOSSES, log_softmax
-from xpmlp.network import Layer, Network, bprop, fprop, gradient_function
-from xpmlp.optimizers import SGD
-from xpmlp.penalties import ElasticNet
+from xpmlp.nn.activations import ACTIVATIONS
+from xpmlp.nn.losses import LOSSES, log_softmax
+from xpmlp.nn.network import Layer, Network, bprop, fprop, gradient_function
+from xpmlp.nn.optimizers import SGD
+from xpmlp.nn.regularization import ElasticNet
 
 D, D_H, M, K = 2, 3, 3, 4  # one set of shapes: a library that compiles by shape does so once
 EXAMPLES = settings(max_examples=20, deadline=None)
@@ -180,7 +180,9 @@ def test_a_rectifier_scales_with_its_input(backend, check, layers, X, factor):
 
 def penalty_gradients(backend, penalty, weights):
     layers = [Layer(backend.asarray(W), backend.asarray(np.zeros(W.shape[1]))) for W in weights]
-    zeros = [Layer(backend.own(np.zeros(W.shape)), backend.own(np.zeros(W.shape[1]))) for W in weights]
+    zeros = [
+        Layer(backend.copy_to_device(np.zeros(W.shape)), backend.copy_to_device(np.zeros(W.shape[1]))) for W in weights
+    ]
     return [backend.to_numpy(dW) for dW, _ in penalty.add_gradient(backend.xp, layers, zeros)]
 
 
@@ -220,8 +222,8 @@ def test_an_elastic_net_is_its_two_parts_and_not_negative(backend, layers, l1, l
 def test_a_small_enough_step_of_gradient_descent_does_not_raise_the_loss(backend, layers, X, T, loss):
     network, rule = network_of(loss=loss), SGD()
     before, gradients = gradients_of(backend, network, layers, X, T)
-    params = [backend.own(p) for layer in layers for p in layer]
-    slopes = [backend.own(g) for layer in gradients for g in layer]
+    params = [backend.copy_to_device(p) for layer in layers for p in layer]
+    slopes = [backend.copy_to_device(g) for layer in gradients for g in layer]
     moved, _ = rule.update(backend.xp, params, slopes, rule.init(backend.xp, params), 1e-7, backend.asarray(1.0))
     host = [backend.to_numpy(p) for p in moved]
     after, _ = gradients_of(backend, network, [(host[0], host[1]), (host[2], host[3])], X, T)

@@ -23,8 +23,8 @@ from reproduction.page import duration
 from reproduction.reference import INDEPENDENT_ACCURACY
 from reproduction.results import prepare_folder, write_results
 from xpmlp import InputError
-from xpmlp.experiments import check_circles, load_splits
-from xpmlp.options import Options
+from xpmlp.experiments.experiment import check_circles, load_splits
+from xpmlp.experiments.options import Options
 
 SCRIPT = Path(__file__).parent.parent / "scripts" / "reproduce_report.py"
 RUNS = ("final", "final-all-images", "modern-seed-0", "modern-seed-1")

@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 
 from xpmlp import InputError
-from xpmlp.checkpoints import load_checkpoint, load_model
 from xpmlp.cli import main
-from xpmlp.runs import RunFolder
+from xpmlp.experiments.runs import RunFolder
+from xpmlp.models.checkpoints import load_checkpoint, load_model
 
 
 def command(*arguments):

@@ -12,10 +12,10 @@ from datetime import UTC, datetime
 import pytest
 
 from xpmlp import InputError
-from xpmlp.experiments import prepare
-from xpmlp.options import Options
+from xpmlp.experiments.experiment import prepare
+from xpmlp.experiments.options import Options
+from xpmlp.experiments.runs import METRICS, RunFolder, _run_of
 from xpmlp.plots import curves_figure, save_figure
-from xpmlp.runs import METRICS, RunFolder, _run_of
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +102,7 @@ def test_a_run_that_ended_early_is_finished_and_one_that_was_cut_is_not(folder):
     for record in records:
         assert not folder.is_finished()
         folder.add(record)
-        folder.save(experiment.trained(record.kept[1]))
+        folder.save(experiment.trained(record.selected[1]))
     assert [row["best_epoch"] for row in folder.rows()] == [1, 1, 1]
     assert folder.is_finished()
 

@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from xpmlp.errors import InputError
-from xpmlp.schedules import SCHEDULES, Constant, Cosine, StepDecay, build_schedule
+from xpmlp.common.errors import InputError
+from xpmlp.nn.schedules import SCHEDULES, Constant, Cosine, StepDecay, build_schedule
 
 
 def step_decay(t, rate, every, factor):
@@ -64,7 +64,7 @@ def test_rates_of_float32_counters_are_0_d_float32(backend32, check, schedule):
 
 
 def test_the_counter_stays_as_it_is(backend):
-    t = backend.own(7.0)
+    t = backend.copy_to_device(7.0)
     for schedule in (Constant(0.3), StepDecay(0.3, every=4), Cosine(0.3, total=20, warmup=5)):
         schedule(backend.xp, t)
         assert float(backend.to_numpy(t)) == 7.0

@@ -22,7 +22,7 @@ from sklearn.base import clone
 from threadpoolctl import threadpool_info
 
 from xpmlp import BackendError, InputError, WorkerError, XpmlpWarning
-from xpmlp.experiments import load_splits, prepare, score_model
+from xpmlp.experiments.experiment import load_splits, prepare, score_model
 from xpmlp.search import Point, SearchFolder, Space, Trial, check_engine, plan, rank, search
 from xpmlp.search._engines import _end_with
 from xpmlp.search._search import _Candidate
@@ -220,7 +220,7 @@ from pathlib import Path
 
 from threadpoolctl import threadpool_info
 
-from xpmlp.options import Options
+from xpmlp.experiments.options import Options
 from xpmlp.search import Space, plan, search
 
 def note_threads(trial):

@@ -15,11 +15,11 @@ import pytest
 import typer
 from searches import QUICK, draw_no_figures, table
 
-from xpmlp.checkpoints import load_model
 from xpmlp.cli import app
 from xpmlp.cli._options import parse_options
-from xpmlp.options import Options
-from xpmlp.runs import RunFolder
+from xpmlp.experiments.options import Options
+from xpmlp.experiments.runs import RunFolder
+from xpmlp.models.checkpoints import load_model
 from xpmlp.search import DEFAULT_SPACE, SearchFolder, Space, plan
 
 DOCS = (Path(__file__).parent.parent / "docs" / "search.md").read_text(encoding="utf-8")

@@ -10,7 +10,7 @@ import pytest
 from searches import GRID, QUICK
 
 from xpmlp import InputError
-from xpmlp.options import Options
+from xpmlp.experiments.options import Options
 from xpmlp.search import Space, Study, plan
 
 

@@ -29,9 +29,9 @@ from xpmlp import (
     train,
 )
 from xpmlp.cli._job import Job
-from xpmlp.communicators import JointError, share_of
-from xpmlp.examples import Scaled
-from xpmlp.streams import Stream, load_stream
+from xpmlp.data.examples import QuantizedExamples
+from xpmlp.data.streams import Stream, load_stream
+from xpmlp.distributed import CollectiveError, share_of
 from xpmlp.training import Resumption, Trainer
 
 N, D, M = 22, 5, 3  # in minibatches of 7, the last has one row: fewer than ranks
@@ -135,7 +135,10 @@ def test_weighted_examples_and_a_penalised_loss_are_shared_too(numpy64):
 
 def test_examples_of_8_bits_are_shared_too(numpy64):
     values = np.random.default_rng(4).integers(0, 256, (N, D), dtype=np.uint8)
-    X, T = Scaled(numpy64.asis(values), numpy64.asarray(np.full(D, 1 / 255))), numpy64.asarray(blobs()[1])
+    X, T = (
+        QuantizedExamples(numpy64.asarray(values, dtype=None), numpy64.asarray(np.full(D, 1 / 255))),
+        numpy64.asarray(blobs()[1]),
+    )
     net, recipe = Network.build(D, [6], M), RECIPES["adam"]
 
     def run(communicator=None):
@@ -186,7 +189,7 @@ def test_data_on_disk_that_a_rank_cannot_read_are_one_error_on_all(numpy64, tmp_
         return list(train(numpy64, net, initialize(net), X, None, recipe, evaluate=sets, communicator=ranks))
 
     for error in on_ranks(2, run):
-        assert isinstance(error, JointError)
+        assert isinstance(error, CollectiveError)
         assert (error.rank, isinstance(error.error, InputError)) == (rank, True)
         assert "NaN or infinite, the first (nan) at row 200" in str(error)
 
@@ -224,7 +227,7 @@ def test_a_divergence_is_the_same_on_all_ranks(numpy64):
 
 class TestWhatRanksDoTogether:
     def test_each_has_its_own_result(self):
-        assert on_ranks(3, lambda ranks: ranks.together(lambda: ranks.rank**2)) == [0, 1, 4]
+        assert on_ranks(3, lambda ranks: ranks.run_on_all(lambda: ranks.rank**2)) == [0, 1, 4]
 
     def test_the_first_one_has_a_result_for_all(self):
         assert on_ranks(3, lambda ranks: ranks.first(lambda: f"from {ranks.rank}")) == ["from 0"] * 3
@@ -241,7 +244,7 @@ class TestWhatRanksDoTogether:
                 raise InputError("no such file")
 
         found = on_ranks(3, lambda ranks: getattr(ranks, method)(lambda: fail(ranks)))
-        assert all(isinstance(error, JointError) and error.rank == 1 for error in found)
+        assert all(isinstance(error, CollectiveError) and error.rank == 1 for error in found)
         assert all(str(error.error) == "no such file" for error in found)
 
     def test_an_error_of_the_first_is_raised_on_all(self):
@@ -249,19 +252,19 @@ class TestWhatRanksDoTogether:
             raise OSError("no room")
 
         found = on_ranks(2, lambda ranks: ranks.first(fail))
-        assert all(isinstance(error, JointError) and isinstance(error.error, OSError) for error in found)
+        assert all(isinstance(error, CollectiveError) and isinstance(error.error, OSError) for error in found)
 
     def test_an_error_that_all_have_names_none(self):
         def fail():
             raise InputError("no such option")
 
-        assert [error.rank for error in on_ranks(2, lambda ranks: ranks.together(fail))] == [None, None]
+        assert [error.rank for error in on_ranks(2, lambda ranks: ranks.run_on_all(fail))] == [None, None]
 
     def test_the_first_that_differs_is_named(self):
         values = [1, 1, 2, 3]
         assert on_ranks(2, lambda ranks: ranks.check_same("data", values[ranks.rank])) == [None, None]
         for error in on_ranks(4, lambda ranks: ranks.check_same("data", values[ranks.rank])):
-            assert isinstance(error, JointError)
+            assert isinstance(error, CollectiveError)
             assert str(error).startswith("rank 2 has other data than rank 0")
 
 

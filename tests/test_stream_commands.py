@@ -15,12 +15,12 @@ import benchmark_streams
 from pages import DOCS, shown
 from streaming.made_up import write
 from xpmlp import InputError, XpmlpError
-from xpmlp.checkpoints import load_checkpoint
 from xpmlp.cli import main
-from xpmlp.experiments import prepare
-from xpmlp.options import Options
-from xpmlp.runs import RunFolder
-from xpmlp.streams._ahead import READER
+from xpmlp.data.streams._ahead import READER
+from xpmlp.experiments.experiment import prepare
+from xpmlp.experiments.options import Options
+from xpmlp.experiments.runs import RunFolder
+from xpmlp.models.checkpoints import load_checkpoint
 
 QUICK = ("--hidden", "8", "--epochs", "3", "--quiet")
 N = 2000
@@ -185,7 +185,7 @@ import sys
 from pathlib import Path
 import numpy as np
 from xpmlp import Network, Recipe, Scaling, get_backend, initialize, train
-from xpmlp.streams import Stream, load_stream
+from xpmlp.data.streams import Stream, load_stream
 def peak():
     (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM:"))
     return int(line.split()[1]) / 1024

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from xpmlp import BackendError, InputError, XpmlpWarning
-from xpmlp.datasets import load_dataset
-from xpmlp.streams import is_streamed, load_stream, open_source
-from xpmlp.streams._source import MOST_TOGETHER
+from xpmlp.data.datasets import load_dataset
+from xpmlp.data.streams import is_streamed, load_stream, open_source
+from xpmlp.data.streams._source import MOST_TOGETHER
 
 N = 300
 

@@ -27,14 +27,14 @@ from xpmlp import (
     initialize,
     train,
 )
-from xpmlp.backends._slots import FreshSlot
-from xpmlp.draws import generator
-from xpmlp.examples import Scaled
-from xpmlp.scoring import make_scorer, score_rows
-from xpmlp.streams import Part, Source, Stream, load_stream
-from xpmlp.streams._ahead import READER, read_ahead
-from xpmlp.streams._blocks import cut, shuffled
+from xpmlp.backends.staging import FreshSlot
+from xpmlp.common.rng import make_generator
+from xpmlp.data.examples import QuantizedExamples
+from xpmlp.data.streams import Part, Source, Stream, load_stream
+from xpmlp.data.streams._ahead import READER, read_ahead
+from xpmlp.data.streams._blocks import cut, shuffled
 from xpmlp.training import Resumption, Trainer, steps_per_epoch
+from xpmlp.training.scoring import make_scorer, score_rows
 
 N, D, M = 1003, 6, 3
 ROOMY = 2**22
@@ -80,7 +80,7 @@ def laid_out(backend, X, scaling, y):
     """What in-memory training is given."""
     T = backend.asarray(encode(y, np.arange(M)))
     if X.dtype == np.uint8 and scaling.only_scales:
-        return Scaled(backend.asis(X), backend.asarray(scaling.factors)), T
+        return QuantizedExamples(backend.asarray(X, dtype=None), backend.asarray(scaling.factors)), T
     return backend.asarray(scaling.apply(X, backend.dtype)), T
 
 
@@ -230,7 +230,7 @@ def test_an_interruption_of_what_is_done_with_the_results_ends_the_thread(error)
 
 def host_copy(backend, X):
     """Copies of what a step is given: a chunk holds until the next one is asked for."""
-    return [backend.to_numpy(part) for part in X] if isinstance(X, Scaled) else [backend.to_numpy(X)]
+    return [backend.to_numpy(part) for part in X] if isinstance(X, QuantizedExamples) else [backend.to_numpy(X)]
 
 
 @pytest.mark.parametrize("kind", [STANDARD, PIXELS, ("standard", np.uint8), ("none", np.float32), ("none", np.float16)])
@@ -478,7 +478,7 @@ def test_a_class_that_is_held_out_as_a_whole_is_named(tmp_path):
     y[:] = 0
     y[:7] = 1  # the first block
     path = save(tmp_path / "rare", X, y)
-    order = generator(0, "parts").permutation(len(load_stream(path)[1].train[0].numbers))
+    order = make_generator(0, "parts").permutation(len(load_stream(path)[1].train[0].numbers))
     share = (order.tolist().index(0) + 1) / len(order)  # up to that block
     with pytest.raises(InputError, match="class '1' of rare is in the parts held out alone"):
         load_stream(path, test=share, seed=0)
@@ -572,7 +572,7 @@ def test_memory_that_a_library_keeps_is_given_to_it_and_replaced(monkeypatch):
 
 
 def test_cupy_copies_from_pinned_memory_on_a_stream_of_its_own():
-    from xpmlp.backends._slots import CupySlot
+    from xpmlp.backends.staging import CupySlot
 
     log, side = [], None
     cupy = SimpleNamespace(cuda=SimpleNamespace(), empty=lambda shape, dtype: on_card(log, side, shape, dtype))
@@ -587,7 +587,7 @@ def test_cupy_copies_from_pinned_memory_on_a_stream_of_its_own():
 
 
 def test_torch_copies_from_pinned_memory_on_a_stream_of_its_own():
-    from xpmlp.backends._slots import TorchSlot
+    from xpmlp.backends.staging import TorchSlot
 
     class Pinned(np.ndarray):
         def numpy(self):

@@ -10,12 +10,12 @@ import pytest
 from conftest import ReadOnlyNumpy
 
 from xpmlp import SGD, Adam, AdamW, Cosine, ElasticNet, Layer, Network, Recipe, get_backend, initialize
-from xpmlp.activations import ACTIVATIONS, Activation
 from xpmlp.backends import _tape_steps
-from xpmlp.backends._tape import LARGE, Tape, UnrecordableError
-from xpmlp.backends._tape_steps import FEWEST, MOST_TAPES, stepping_on_tape
-from xpmlp.examples import Scaled
-from xpmlp.losses import LOSSES
+from xpmlp.backends.numpy.tape import LARGE, Tape, UnrecordableError
+from xpmlp.backends.numpy.tape_steps import FEWEST, MOST_TAPES, epoch_runner_on_tape
+from xpmlp.data.examples import QuantizedExamples
+from xpmlp.nn.activations import ACTIVATIONS, Activation
+from xpmlp.nn.losses import LOSSES
 from xpmlp.training import Trainer
 
 N, D, M, K = 43, 7, 3, 4  # ten whole minibatches, and a rest of three
@@ -47,7 +47,7 @@ def trained(architecture, recipe, examples, dtype="float32", *, graphs, scaled=F
     backend = get_backend("numpy", dtype=dtype, graphs=graphs)
     trainer = Trainer(backend, architecture, replace(recipe, batch_size=K, seed=5))
     trainer.start(initialize(architecture, seed=3))
-    pixels = Scaled(backend.asis((255 * X).astype(np.uint8)), backend.asarray([1 / 255]))
+    pixels = QuantizedExamples(backend.asarray((255 * X).astype(np.uint8), dtype=None), backend.asarray([1 / 255]))
     given = pixels if scaled else backend.asarray(X)
     targets, counts = backend.asarray(T), backend.asarray(weights) if weighted else None
     for order in orders:
@@ -208,7 +208,7 @@ def test_an_optimiser_that_returns_new_arrays_is_replayed_where_the_old_ones_lie
     same(network(), Recipe(Pure()), replayed=ALL - 1)  # the rest leaves new arrays, for which there is a second tape
 
 
-def stepping(step):
+def epoch_runner(step):
     """The steps of a function, on a tape; and how often it was called."""
     calls = []
 
@@ -221,7 +221,7 @@ def stepping(step):
             layers, state = counted(layers, state, X, T, order[start : start + size], weights)
             yield layers, state, size
 
-    return stepping_on_tape(counted, plain), calls
+    return epoch_runner_on_tape(counted, plain), calls
 
 
 def summing(layers, state, X, T, rows, weights):
@@ -236,7 +236,7 @@ def summed(steps, X, T, order=None):
 
 
 def test_values_that_change_where_they_lie_are_seen_and_other_arrays_are_not_taken_for_them(rng):
-    steps, calls = stepping(summing)
+    steps, calls = epoch_runner(summing)
     X, T = rng.random((FEWEST, 1)), rng.random((FEWEST, 1))
     state = np.zeros(())
     for _ in range(3):
@@ -251,7 +251,7 @@ def test_values_that_change_where_they_lie_are_seen_and_other_arrays_are_not_tak
 
 
 def test_tapes_keep_nothing_alive_that_they_read(rng):
-    steps, _ = stepping(summing)
+    steps, _ = epoch_runner(summing)
     T = rng.random((FEWEST, 1))
     seen = []
     for _ in range(3):
@@ -263,7 +263,7 @@ def test_tapes_keep_nothing_alive_that_they_read(rng):
 
 
 def test_the_tape_that_was_not_used_for_longest_makes_room(rng):
-    steps, calls = stepping(summing)
+    steps, calls = epoch_runner(summing)
     T = rng.random((FEWEST, 1))
     state, every = np.zeros(()), [rng.random((FEWEST, 1)) for _ in range(MOST_TAPES + 1)]
     for X in [*every, every[1], every[0]]:
@@ -273,7 +273,7 @@ def test_the_tape_that_was_not_used_for_longest_makes_room(rng):
 
 def test_what_takes_much_memory_is_computed_as_it_is_and_tapes_share_a_bound(rng, monkeypatch):
     monkeypatch.setattr(_tape_steps, "MOST_BYTES", 60)
-    steps, calls = stepping(summing)
+    steps, calls = epoch_runner(summing)
     T = rng.random((20, 1))
     every = [rng.random((20, 1)) for _ in range(2)]
     held = Tape(np.zeros(1, dtype=np.int64))
@@ -283,7 +283,7 @@ def test_what_takes_much_memory_is_computed_as_it_is_and_tapes_share_a_bound(rng
         assert summed(steps, X, T, np.arange(20)) == pytest.approx(float((X * T).sum()))
     assert len(calls) == 3 + 4
     monkeypatch.setattr(_tape_steps, "MOST_BYTES", 7)  # less than the sum itself
-    steps, calls = stepping(summing)
+    steps, calls = epoch_runner(summing)
     summed(steps, every[0], T)
     assert len(calls) == 20
 
@@ -296,7 +296,7 @@ def test_what_a_step_carries_is_not_counted_as_its_tapes_memory(same, monkeypatc
 
 
 def test_a_rest_or_a_target_too_few_is_an_error_as_without_a_tape(rng):
-    steps, _ = stepping(summing)
+    steps, _ = epoch_runner(summing)
     with pytest.raises(IndexError):
         summed(steps, rng.random((20, 1)), rng.random((19, 1)))
 
@@ -307,7 +307,7 @@ def test_each_kind_of_arguments_is_rehearsed(rng):
             return layers, state
         return summing(layers, state, X, T, rows, weights)
 
-    steps, calls = stepping(looking)
+    steps, calls = epoch_runner(looking)
     X, state = rng.random((20, 1)), np.zeros(())
     list(steps([], state, X, X, np.arange(20), 1, None))
     assert len(calls) == 3 + 1
@@ -318,7 +318,7 @@ def test_each_kind_of_arguments_is_rehearsed(rng):
 
 @pytest.mark.parametrize("wrong", [-1, 9])
 def test_rows_that_are_not_there_are_taken_as_numpy_takes_them(rng, wrong):
-    steps, calls = stepping(summing)
+    steps, calls = epoch_runner(summing)
     X, order = rng.random((9, 1)), np.append(np.arange(8), wrong)
     if wrong == 9:
         with pytest.raises(IndexError):
@@ -329,14 +329,14 @@ def test_rows_that_are_not_there_are_taken_as_numpy_takes_them(rng, wrong):
 
 
 def test_few_minibatches_are_not_worth_a_tape(rng):
-    steps, calls = stepping(summing)
+    steps, calls = epoch_runner(summing)
     X, T = rng.random((FEWEST - 1, 1)), rng.random((FEWEST - 1, 1))
     assert summed(steps, X, T) == pytest.approx(float((X * T).sum()))
     assert len(calls) == FEWEST - 1
 
 
 def test_steps_that_are_left_early_go_on_where_they_were(rng):
-    steps, _ = stepping(summing)
+    steps, _ = epoch_runner(summing)
     X, T = rng.random((20, 1)), np.ones((20, 1))
     state = np.zeros(())
     for number, _ in enumerate(steps([], state, X, T, np.arange(20), 1, None), start=1):
@@ -352,7 +352,7 @@ def test_a_step_that_gives_its_arrays_back_in_another_order_is_not_recorded(rng)
         one, other = layers
         return [other, one], state
 
-    steps, calls = stepping(swapping)
+    steps, calls = epoch_runner(swapping)
     layers, X = [np.zeros(1), np.ones(1)], rng.random((9, 1))
     *_, ((one, other), _, _) = steps(layers, np.zeros(()), X, None, np.arange(9), 1, None)
     assert (float(one[0]), float(other[0])) == (1.0, 0.0)

@@ -13,8 +13,8 @@ from conftest import READ_ONLY
 from sklearn.datasets import load_digits
 
 from xpmlp import MLPClassifier, Model, Network, Scaling, initialize
-from xpmlp.experiments import prepare
-from xpmlp.options import Options
+from xpmlp.experiments.experiment import prepare
+from xpmlp.experiments.options import Options
 
 THREADS = 16
 

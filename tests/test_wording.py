@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from xpmlp.wording import brief, counted
+from xpmlp.common.wording import brief, counted
 
 
 @pytest.mark.parametrize(

@@ -9,58 +9,61 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from xpmlp.activations import ACTIVATIONS as ACTIVATIONS
-    from xpmlp.activations import Activation as Activation
     from xpmlp.backends import BACKENDS as BACKENDS
     from xpmlp.backends import Backend as Backend
     from xpmlp.backends import get_backend as get_backend
-    from xpmlp.checkpoints import load_model as load_model
-    from xpmlp.checkpoints import save_model as save_model
-    from xpmlp.datasets import Dataset as Dataset
-    from xpmlp.datasets import load_dataset as load_dataset
-    from xpmlp.datasets import split as split
-    from xpmlp.errors import BackendError as BackendError
-    from xpmlp.errors import CommunicatorError as CommunicatorError
-    from xpmlp.errors import DivergenceError as DivergenceError
-    from xpmlp.errors import InputError as InputError
-    from xpmlp.errors import OutOfMemoryError as OutOfMemoryError
-    from xpmlp.errors import WorkerError as WorkerError
-    from xpmlp.errors import XpmlpError as XpmlpError
-    from xpmlp.errors import XpmlpWarning as XpmlpWarning
+    from xpmlp.common.errors import BackendError as BackendError
+    from xpmlp.common.errors import CommunicatorError as CommunicatorError
+    from xpmlp.common.errors import DivergenceError as DivergenceError
+    from xpmlp.common.errors import InputError as InputError
+    from xpmlp.common.errors import OutOfMemoryError as OutOfMemoryError
+    from xpmlp.common.errors import WorkerError as WorkerError
+    from xpmlp.common.errors import XpmlpError as XpmlpError
+    from xpmlp.common.errors import XpmlpWarning as XpmlpWarning
+    from xpmlp.data.datasets import Dataset as Dataset
+    from xpmlp.data.datasets import load_dataset as load_dataset
+    from xpmlp.data.datasets import split as split
+    from xpmlp.data.preprocessing import Scaling as Scaling
+    from xpmlp.data.preprocessing import encode as encode
     from xpmlp.estimators import MLPClassifier as MLPClassifier
     from xpmlp.estimators import MLPRegressor as MLPRegressor
-    from xpmlp.exports import export_model as export_model
-    from xpmlp.gradcheck import GradientCheck as GradientCheck
-    from xpmlp.gradcheck import check_gradients as check_gradients
-    from xpmlp.initializers import INITIALIZERS as INITIALIZERS
-    from xpmlp.initializers import initialize as initialize
-    from xpmlp.losses import LOSSES as LOSSES
-    from xpmlp.losses import Loss as Loss
-    from xpmlp.models import Model as Model
-    from xpmlp.network import Layer as Layer
-    from xpmlp.network import Network as Network
-    from xpmlp.network import bprop as bprop
-    from xpmlp.network import fprop as fprop
-    from xpmlp.network import gradient_function as gradient_function
-    from xpmlp.optimizers import SGD as SGD
-    from xpmlp.optimizers import Adam as Adam
-    from xpmlp.optimizers import AdamW as AdamW
-    from xpmlp.penalties import ElasticNet as ElasticNet
-    from xpmlp.preprocessing import Scaling as Scaling
-    from xpmlp.preprocessing import encode as encode
-    from xpmlp.schedules import Constant as Constant
-    from xpmlp.schedules import Cosine as Cosine
-    from xpmlp.schedules import StepDecay as StepDecay
+    from xpmlp.experiments.experiment import prepare as prepare
+    from xpmlp.experiments.options import Options as Options
+    from xpmlp.models.checkpoints import load_model as load_model
+    from xpmlp.models.checkpoints import save_model as save_model
+    from xpmlp.models.exports import export_model as export_model
+    from xpmlp.models.model import Model as Model
+    from xpmlp.nn.activations import ACTIVATIONS as ACTIVATIONS
+    from xpmlp.nn.activations import Activation as Activation
+    from xpmlp.nn.gradcheck import GradientCheck as GradientCheck
+    from xpmlp.nn.gradcheck import check_gradients as check_gradients
+    from xpmlp.nn.initializers import INITIALIZERS as INITIALIZERS
+    from xpmlp.nn.initializers import initialize as initialize
+    from xpmlp.nn.losses import LOSSES as LOSSES
+    from xpmlp.nn.losses import Loss as Loss
+    from xpmlp.nn.network import Layer as Layer
+    from xpmlp.nn.network import Network as Network
+    from xpmlp.nn.network import bprop as bprop
+    from xpmlp.nn.network import fprop as fprop
+    from xpmlp.nn.network import gradient_function as gradient_function
+    from xpmlp.nn.optimizers import SGD as SGD
+    from xpmlp.nn.optimizers import Adam as Adam
+    from xpmlp.nn.optimizers import AdamW as AdamW
+    from xpmlp.nn.regularization import ElasticNet as ElasticNet
+    from xpmlp.nn.schedules import Constant as Constant
+    from xpmlp.nn.schedules import Cosine as Cosine
+    from xpmlp.nn.schedules import StepDecay as StepDecay
     from xpmlp.training import Recipe as Recipe
     from xpmlp.training import Record as Record
     from xpmlp.training import train as train
 
 _HOMES = {
-    "activations": ("ACTIVATIONS", "Activation"),
-    "backends": ("BACKENDS", "Backend", "get_backend"),
-    "checkpoints": ("load_model", "save_model"),
-    "datasets": ("Dataset", "load_dataset", "split"),
-    "errors": (
+    "backends": (
+        "BACKENDS",
+        "Backend",
+        "get_backend",
+    ),
+    "common.errors": (
         "BackendError",
         "CommunicatorError",
         "DivergenceError",
@@ -70,18 +73,66 @@ _HOMES = {
         "XpmlpError",
         "XpmlpWarning",
     ),
-    "estimators": ("MLPClassifier", "MLPRegressor"),
-    "exports": ("export_model",),
-    "gradcheck": ("GradientCheck", "check_gradients"),
-    "initializers": ("INITIALIZERS", "initialize"),
-    "losses": ("LOSSES", "Loss"),
-    "models": ("Model",),
-    "network": ("Layer", "Network", "bprop", "fprop", "gradient_function"),
-    "optimizers": ("SGD", "Adam", "AdamW"),
-    "penalties": ("ElasticNet",),
-    "preprocessing": ("Scaling", "encode"),
-    "schedules": ("Constant", "Cosine", "StepDecay"),
-    "training": ("Recipe", "Record", "train"),
+    "data.datasets": (
+        "Dataset",
+        "load_dataset",
+        "split",
+    ),
+    "data.preprocessing": (
+        "Scaling",
+        "encode",
+    ),
+    "estimators": (
+        "MLPClassifier",
+        "MLPRegressor",
+    ),
+    "experiments.experiment": ("prepare",),
+    "experiments.options": ("Options",),
+    "models.checkpoints": (
+        "load_model",
+        "save_model",
+    ),
+    "models.exports": ("export_model",),
+    "models.model": ("Model",),
+    "nn.activations": (
+        "ACTIVATIONS",
+        "Activation",
+    ),
+    "nn.gradcheck": (
+        "GradientCheck",
+        "check_gradients",
+    ),
+    "nn.initializers": (
+        "INITIALIZERS",
+        "initialize",
+    ),
+    "nn.losses": (
+        "LOSSES",
+        "Loss",
+    ),
+    "nn.network": (
+        "Layer",
+        "Network",
+        "bprop",
+        "fprop",
+        "gradient_function",
+    ),
+    "nn.optimizers": (
+        "Adam",
+        "AdamW",
+        "SGD",
+    ),
+    "nn.regularization": ("ElasticNet",),
+    "nn.schedules": (
+        "Constant",
+        "Cosine",
+        "StepDecay",
+    ),
+    "training": (
+        "Recipe",
+        "Record",
+        "train",
+    ),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -20,14 +20,14 @@ from safetensors import safe_open
 from safetensors.numpy import save
 
 from xpmlp import Layer, Model, Network, Scaling, load_model, save_model
-from xpmlp.checkpoints import _digest, line_of, load_checkpoint, save_checkpoint
-from xpmlp.datasets import load_dataset, read_features
-from xpmlp.datasets._idx import read_idx
-from xpmlp.errors import XpmlpError
-from xpmlp.optimizers import AdamState
-from xpmlp.scoring import Score
-from xpmlp.streams import load_stream
+from xpmlp.common.errors import XpmlpError
+from xpmlp.data.datasets import load_dataset, read_features
+from xpmlp.data.datasets._idx import read_idx
+from xpmlp.data.streams import load_stream
+from xpmlp.models.checkpoints import _digest, line_of, load_checkpoint, save_checkpoint
+from xpmlp.nn.optimizers import AdamState
 from xpmlp.training import Best, Record, State
+from xpmlp.training.scoring import Score
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from xpmlp.options import Options
+    from xpmlp.experiments.options import Options
 
 __all__ = ["Part", "carry_out", "plan_of"]
 

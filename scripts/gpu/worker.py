@@ -26,9 +26,9 @@ from peers.turns import POOLS
 from reproduction.reference import INDEPENDENT_ACCURACY
 from xpmlp import InputError, XpmlpWarning, get_backend
 from xpmlp.backends import statuses
-from xpmlp.experiments import check_circles, prepare
-from xpmlp.files import write_whole
-from xpmlp.options import Options
+from xpmlp.common.files import write_whole
+from xpmlp.experiments.experiment import check_circles, prepare
+from xpmlp.experiments.options import Options
 from xpmlp.training import steps_per_epoch
 
 if TYPE_CHECKING:

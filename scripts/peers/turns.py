@@ -112,7 +112,7 @@ def take_turns(
     patience: float = TIMEOUT_MAX,
     may_fail: Collection[str] = (),
     end: float = math.inf,
-    at_once: bool = False,
+    fuse: bool = False,
 ) -> tuple[dict[str, dict[str, Any]], list[ContenderError]]:
     """Run a workload with every contender in turn, after a round that only warms up.
 
@@ -132,7 +132,7 @@ def take_turns(
         Contenders without whom the others go on.
     end : float
         When no other round begins, by `time.monotonic`; one is measured in any case.
-    at_once : bool
+    fuse : bool
         Whether all warm up at once: on a GPU they then compile side by side, on a CPU they would wait for cores.
 
     Returns
@@ -153,9 +153,9 @@ def take_turns(
     with ExitStack() as stack:
         workers = [stack.enter_context(Worker(name, workload, folder, threads, patience)) for name in names]
         found = {worker.name: first for worker, first in _answers(workers, Worker.answer, may_fail, failed)}
-        for worker in workers if at_once else ():
+        for worker in workers if fuse else ():
             worker.begin()
-        for worker, answered in _answers(workers, Worker.answer if at_once else Worker.turn, may_fail, failed):
+        for worker, answered in _answers(workers, Worker.answer if fuse else Worker.turn, may_fail, failed):
             found[worker.name] |= {"peak_bytes": answered["peak_bytes"], "pools": answered["pools"]}
         time.sleep(PAUSE)
         for turn in range(1, repetitions + 1):

@@ -10,7 +10,7 @@ import numpy as np
 from peers.task import Workload
 from reproduction.fashion import FINAL
 from xpmlp import Network, initialize, load_dataset
-from xpmlp.draws import generator
+from xpmlp.common.rng import make_generator
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -86,6 +86,6 @@ def write_start(folder: Path, workload: Workload) -> None:
     """Write the initial weights of a workload, and the order of the images in each of its epochs."""
     network = Network.build(28 * 28, workload.hidden, 10)
     layers = initialize(network, init=FINAL.init, seed=SEED)
-    rng = generator(SEED, "order")
+    rng = make_generator(SEED, "order")
     orders = np.stack([rng.permutation(workload.images) for _ in range(workload.epochs)])
     np.savez(folder / f"{workload.name}.npz", *(p.astype(np.float32) for pair in layers for p in pair), orders=orders)

@@ -13,9 +13,9 @@ from joblib import Parallel, delayed
 from threadpoolctl import threadpool_limits
 
 from reproduction.findings import judge
-from xpmlp.experiments import load_splits, prepare
-from xpmlp.files import write_whole
-from xpmlp.options import Options
+from xpmlp.common.files import write_whole
+from xpmlp.experiments.experiment import load_splits, prepare
+from xpmlp.experiments.options import Options
 from xpmlp.plots import Regions, plane_grid, regions_figure
 
 if TYPE_CHECKING:

@@ -10,11 +10,11 @@ from joblib import Parallel, delayed
 from threadpoolctl import threadpool_limits
 
 from reproduction.reference import INDEPENDENT_ACCURACY
-from xpmlp.experiments import prepare
-from xpmlp.options import Options
+from xpmlp.common.wording import counted
+from xpmlp.experiments.experiment import prepare
+from xpmlp.experiments.options import Options
+from xpmlp.experiments.runs import RunFolder
 from xpmlp.plots import comparison_figure, curves_figure, save_figure
-from xpmlp.runs import RunFolder
-from xpmlp.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

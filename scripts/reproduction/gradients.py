@@ -6,7 +6,7 @@ import math
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from xpmlp.experiments import check_circles
+from xpmlp.experiments.experiment import check_circles
 from xpmlp.plots import gradient_figure
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ import numpy as np
 from sklearn.metrics import confusion_matrix
 
 from xpmlp import load_dataset
+from xpmlp.experiments.runs import RunFolder
 from xpmlp.plots import confusion_figure, images_figure, weights_figure
-from xpmlp.runs import RunFolder
 
 if TYPE_CHECKING:
     from reproduction.plan import Plan

@@ -12,7 +12,7 @@ from PIL import Image
 
 from reproduction import reference
 from xpmlp import InputError
-from xpmlp.files import write_whole
+from xpmlp.common.files import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,7 +8,7 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 from xpmlp import InputError
-from xpmlp.files import write_whole
+from xpmlp.common.files import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark_devices import BATCH_SIZES, LOOP_ROWS, OPERATIONS, benchmark, figure_of, rate
 from reproduction.reference import REPORT
-from xpmlp.network import MODES
+from xpmlp.nn.network import MODES
 
 if TYPE_CHECKING:
     from reproduction.plan import Plan

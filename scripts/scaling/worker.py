@@ -15,14 +15,14 @@ import numpy as np
 import typer
 
 from xpmlp import SGD, Adam, Constant, ElasticNet, Network, Recipe, get_backend, initialize
-from xpmlp.communicators import open_communicator
+from xpmlp.distributed import open_communicator
 from xpmlp.training import Trainer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from xpmlp import Backend
-    from xpmlp.communicators import Communicator
+    from xpmlp.distributed import Communicator
 
 NETWORKS = {
     "784-50-10": (Network.build(784, [50], 10), SGD(), ElasticNet.build(2, l2=1e-3)),  # the report's
@@ -77,9 +77,9 @@ def steps(
 
     def take(count: int) -> tuple[float, float]:
         order = rng.integers(ROWS, size=count * batch)
-        ranks.exchange(None)
+        ranks.allgather(None)
         stopwatch.seconds, start = 0.0, time.perf_counter()
-        trainer.run_epoch(*data, order, should_stop=lambda: shared and ranks.agree(wish=False))
+        trainer.run_epoch(*data, order, should_stop=lambda: shared and ranks.any_rank(False))
         return time.perf_counter() - start, stopwatch.seconds
 
     count = max(3, round(seconds / ranks.broadcast(take(5)[0] / 5)))
@@ -89,19 +89,19 @@ def steps(
         "ranks": ranks.size,
         "shared": shared,
         "batch": batch,
-        "seconds": max(ranks.exchange(taken)) / count,
-        "communication": statistics.mean(ranks.exchange(summed / taken)),
+        "seconds": max(ranks.allgather(taken)) / count,
+        "communication": statistics.mean(ranks.allgather(summed / taken)),
     }
 
 
 def sums(ranks: Communicator, seconds: float) -> Iterator[dict[str, Any]]:
     """Measure sums of several sizes, one after the other without work between them."""
-    add = ranks.adder(get_backend("numpy"))
+    add = ranks.allreduce(get_backend("numpy"))
     for size in SIZES:
         x = np.zeros(size // 4, dtype=np.float32)
 
         def each(count: int, x: np.ndarray = x) -> float:
-            ranks.exchange(None)
+            ranks.allgather(None)
             start = time.perf_counter()
             for _ in range(count):
                 add(x)

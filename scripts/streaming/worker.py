@@ -15,8 +15,8 @@ import numpy as np
 
 from peers.worker import peak_bytes, pools
 from xpmlp import SGD, Constant, ElasticNet, Network, Recipe, Scaling, encode, get_backend, initialize, train
-from xpmlp.examples import Scaled
-from xpmlp.streams import Stream, load_stream
+from xpmlp.data.examples import QuantizedExamples
+from xpmlp.data.streams import Stream, load_stream
 
 if TYPE_CHECKING:
     from xpmlp.backends import Backend
@@ -62,7 +62,7 @@ def loaded(backend: Backend, folder: str) -> tuple[Any, Any]:
     X, y = np.load(Path(folder) / "X.npy"), np.load(Path(folder) / "y.npy")
     T = backend.asarray(encode(y, np.unique(y)))
     if X.dtype == np.uint8:
-        return Scaled(backend.asis(X), backend.asarray([1 / 255])), T
+        return QuantizedExamples(backend.asarray(X, dtype=None), backend.asarray([1 / 255])), T
     return backend.asarray(X), T
 
 

@@ -1,6 +1,6 @@
 """The command line: arguments in, calls out.
 
-Commands import what they call when they are run, so that ``xpmlp --help`` answers at once.
+It imports every other wing; commands import what they call when they are run, so that ``xpmlp --help`` answers at once.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from xpmlp.cli._search import search
 from xpmlp.cli._show import show
 from xpmlp.cli._terminal import UNREAD, explain, say, warn
 from xpmlp.cli._train import train
-from xpmlp.errors import EXPECTED, XpmlpWarning
+from xpmlp.common.errors import EXPECTED, XpmlpWarning
 
 __all__ = ["app", "main"]
 

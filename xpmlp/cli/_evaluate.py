@@ -10,8 +10,8 @@ import typer
 
 from xpmlp.cli._options import BackendName, DataDir, Device, RunOrModel, Target, check_used, given
 from xpmlp.cli._terminal import announce, print_table, say, warn
-from xpmlp.options import Options
-from xpmlp.wording import brief, counted
+from xpmlp.common.wording import brief, counted
+from xpmlp.experiments.options import Options
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     import numpy as np
 
     from xpmlp.backends import Backend
-    from xpmlp.datasets import Dataset
-    from xpmlp.models import Model
-    from xpmlp.runs import RunFolder
-    from xpmlp.scoring import Score
-    from xpmlp.streams import Part, StreamedData
+    from xpmlp.data.datasets import Dataset
+    from xpmlp.data.streams import Part, StreamedData
+    from xpmlp.experiments.runs import RunFolder
+    from xpmlp.models.model import Model
+    from xpmlp.training.scoring import Score
 
 __all__ = ["evaluate"]
 
@@ -58,10 +58,10 @@ def evaluate(
     A model file takes data with it: `xpmlp evaluate model.safetensors data.csv`.
     """
     from xpmlp.backends import get_backend
-    from xpmlp.checks import check_choice
-    from xpmlp.experiments import score_model
-    from xpmlp.files import FIGURE_KINDS, check_place
-    from xpmlp.runs import RunFolder, model_at
+    from xpmlp.common.files import FIGURE_KINDS, check_place
+    from xpmlp.common.validation import check_choice
+    from xpmlp.experiments.experiment import score_model
+    from xpmlp.experiments.runs import RunFolder, model_at
 
     check_choice("part", part, ["test", "validation", "train"])
     if out is not None:
@@ -85,7 +85,7 @@ def _data(
     data_dir: Path | None,
 ) -> tuple[str, Any, Any]:
     """Find the examples and labels to score, or a part of data on disk and None, and say what they are."""
-    from xpmlp.errors import InputError
+    from xpmlp.common.errors import InputError
 
     if dataset is not None:
         if "part" in given(context):
@@ -107,8 +107,8 @@ def _own_data(folder: RunFolder, part: str, data_dir: Path | None) -> tuple[str,
     """Find a part of the data that the run was trained on."""
     from dataclasses import replace
 
-    from xpmlp.errors import InputError
-    from xpmlp.experiments import fingerprint, load_splits
+    from xpmlp.common.errors import InputError
+    from xpmlp.experiments.experiment import fingerprint, load_splits
 
     options = folder.options()
     if data_dir is not None:
@@ -129,9 +129,9 @@ def _other_data(
     folder: RunFolder, model: Model, dataset: str, target: str | None, data_dir: Path | None
 ) -> tuple[str, Any, Any]:
     """Find data that a user names: their test set where they bring one, else all of them."""
-    from xpmlp.datasets import Like, load_dataset
-    from xpmlp.experiments import features_of, fingerprint
-    from xpmlp.streams import is_streamed, load_stream
+    from xpmlp.data.datasets import Like, load_dataset
+    from xpmlp.data.streams import is_streamed, load_stream
+    from xpmlp.experiments.experiment import features_of, fingerprint
 
     other: Dataset | StreamedData
     pair: tuple[Any, Any]
@@ -156,7 +156,7 @@ def _confusion(model: Model, place: Backend, X: np.ndarray | Part, y: Any) -> np
     """Count the examples of each class, a row, that each class, a column, is predicted for."""
     from sklearn.metrics import confusion_matrix
 
-    from xpmlp.streams import Part
+    from xpmlp.data.streams import Part
 
     blocks = X.labelled() if isinstance(X, Part) else [(X, y)]
     matrix: np.ndarray = sum(

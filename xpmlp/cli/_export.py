@@ -31,8 +31,8 @@ def export(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there.")] = False,
 ) -> None:
     """Write a trained model for another program, with all that is done to the features before the network."""
-    from xpmlp.exports import export_model
-    from xpmlp.runs import model_at
+    from xpmlp.experiments.runs import model_at
+    from xpmlp.models.exports import export_model
 
     export_model(model_at(run), file, to=to, overwrite=overwrite)
     say(f"model written to {file}")

@@ -22,10 +22,10 @@ from xpmlp.cli._options import (
     check_used,
 )
 from xpmlp.cli._terminal import FAILED, announce, parse_floats, parse_integers, parse_names, print_table
-from xpmlp.options import Options
+from xpmlp.experiments.options import Options
 
 if TYPE_CHECKING:
-    from xpmlp.gradcheck import GradientCheck
+    from xpmlp.nn.gradcheck import GradientCheck
 
 __all__ = ["gradcheck"]
 
@@ -55,8 +55,8 @@ def gradcheck(
     Ends with exit code 1 where a relative error is not below 1e-7, or a ratio to bprop not within 0.99 to 1.01.
     """
     from xpmlp.backends import get_backend
-    from xpmlp.experiments import check_circles
-    from xpmlp.files import FIGURE_KINDS, check_place
+    from xpmlp.common.files import FIGURE_KINDS, check_place
+    from xpmlp.experiments.experiment import check_circles
     from xpmlp.plots import gradient_figure, save_figure
 
     check_place(out, FIGURE_KINDS)

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 import typer
 
 from xpmlp.cli._terminal import FAILED, INTERRUPTED, explain, say
-from xpmlp.errors import EXPECTED, DivergenceError, XpmlpWarning
+from xpmlp.common.errors import EXPECTED, DivergenceError, XpmlpWarning
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-    from xpmlp.communicators import Communicator
+    from xpmlp.distributed import Communicator
 
 __all__ = ["Job"]
 
@@ -53,12 +53,14 @@ class Job:
         ranks = self.communicator
         if ranks is None:
             return
-        from xpmlp.communicators import JointError
+        from xpmlp.distributed import CollectiveError
 
         if error is None:
             ranks.close()
-        elif isinstance(error, JointError | DivergenceError):  # a divergence is seen by all: their weights are the same
-            cause, rank = (error.error, error.rank) if isinstance(error, JointError) else (error, None)
+        elif isinstance(
+            error, CollectiveError | DivergenceError
+        ):  # a divergence is seen by all: their weights are the same
+            cause, rank = (error.error, error.rank) if isinstance(error, CollectiveError) else (error, None)
             message, code = explain(cause)
             if self.is_first:
                 say(f"Error{self._on(rank)}: {message}")
@@ -78,13 +80,13 @@ class Job:
         size = 1 if self.communicator is None else self.communicator.size
         return "" if rank is None or size == 1 else f" on rank {rank} of {size}"
 
-    def together(self, call: Callable[[], Value]) -> Value:
+    def run_on_all(self, call: Callable[[], Value]) -> Value:
         """Call a function on every rank; an error on one is one on all."""
-        return call() if self.communicator is None else self.communicator.together(call)
+        return call() if self.communicator is None else self.communicator.run_on_all(call)
 
     def alike(self, what: str, call: Callable[[], Value]) -> Value:
         """Do so, where all results must be the same."""
-        value = self.together(call)
+        value = self.run_on_all(call)
         if self.communicator is not None:
             self.communicator.check_same(what, value)
         return value

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from xpmlp.cli._terminal import parse_floats, parse_integers, parse_names
-from xpmlp.errors import InputError
-from xpmlp.options import Options
+from xpmlp.common.errors import InputError
+from xpmlp.experiments.options import Options
 
 __all__ = [
     "DATA",

@@ -9,12 +9,12 @@ import typer
 
 from xpmlp.cli._options import BackendName, Device, RunOrModel
 from xpmlp.cli._terminal import announce, say
-from xpmlp.wording import counted
+from xpmlp.common.wording import counted
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from xpmlp.models import Model
+    from xpmlp.models.model import Model
 
 __all__ = ["predict"]
 
@@ -38,9 +38,9 @@ def predict(
     import sys
 
     from xpmlp.backends import get_backend
-    from xpmlp.datasets import read_features
-    from xpmlp.files import check_place, write_whole
-    from xpmlp.runs import model_at
+    from xpmlp.common.files import check_place, write_whole
+    from xpmlp.data.datasets import read_features
+    from xpmlp.experiments.runs import model_at
 
     if out is not None:
         check_place(out, (".csv",), overwrite=overwrite)

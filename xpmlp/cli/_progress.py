@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from xpmlp.cli._terminal import say
-from xpmlp.wording import brief
+from xpmlp.common.wording import brief
 
 if TYPE_CHECKING:
     from types import TracebackType

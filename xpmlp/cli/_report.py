@@ -6,11 +6,11 @@ import math
 from typing import TYPE_CHECKING
 
 from xpmlp.cli._terminal import print_table, warn
-from xpmlp.wording import brief, counted
+from xpmlp.common.wording import brief, counted
 
 if TYPE_CHECKING:
-    from xpmlp.experiments import Experiment
-    from xpmlp.runs import RunFolder
+    from xpmlp.experiments.experiment import Experiment
+    from xpmlp.experiments.runs import RunFolder
     from xpmlp.training import Best, Record
 
 __all__ = ["check_learnt", "choice", "headline", "line_of", "point", "summarise"]
@@ -79,4 +79,4 @@ def check_learnt(experiment: Experiment, records: list[Record]) -> None:
 
 def _kept(records: list[Record]) -> Record:
     """Return the record of the epoch whose weights are saved."""
-    return records[records[-1].kept[0] - 1]
+    return records[records[-1].selected[0] - 1]

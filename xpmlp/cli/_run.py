@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 from xpmlp.cli._report import check_learnt, choice, headline, line_of, point, summarise
 from xpmlp.cli._terminal import INTERRUPTED, say, stopping_on_interrupt, warn
-from xpmlp.errors import DivergenceError, InputError, OutOfMemoryError
+from xpmlp.common.errors import DivergenceError, InputError, OutOfMemoryError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from xpmlp.experiments import Experiment
-    from xpmlp.runs import RunFolder
+    from xpmlp.experiments.experiment import Experiment
+    from xpmlp.experiments.runs import RunFolder
     from xpmlp.training import Record, Resumption
 
 __all__ = ["Checkpoints", "accompany", "begin", "run", "telling_how_to_go_on"]
@@ -39,14 +39,14 @@ def _take_up(experiment: Experiment, folder: RunFolder, records: list[Record]) -
 
     They are what is to be saved where no epoch is left, or the next one does not end well.
     """
-    from xpmlp.network import own_layers
+    from xpmlp.nn.network import copy_layers
 
     checkpoint, passed_over = folder.resume(experiment)
     if passed_over:
         warn(f"{passed_over} The checkpoint before it is taken.")
     resumption, best = checkpoint.resumption, checkpoint.resumption.best
 
-    own = partial(own_layers, experiment.backend)
+    own = partial(copy_layers, experiment.backend)
     best = best and best._replace(layers=own(best.layers))
     records += [*checkpoint.records[:-1], replace(checkpoint.records[-1], layers=own(resumption.layers), best=best)]
     return resumption
@@ -198,5 +198,5 @@ def _save(experiment: Experiment, folder: RunFolder, records: list[Record]) -> N
         return
     from xpmlp.plots import curves_figure, save_figure
 
-    folder.save(experiment.trained(records[-1].kept[1]))
+    folder.save(experiment.trained(records[-1].selected[1]))
     save_figure(curves_figure(records, headline(experiment)), folder.curves)

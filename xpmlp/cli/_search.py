@@ -14,8 +14,8 @@ import typer
 from xpmlp.cli._options import check_alone, check_used, given, parse_options, with_options_of
 from xpmlp.cli._terminal import FAILED, INTERRUPTED, introduce, print_table, say
 from xpmlp.cli._train import train
-from xpmlp.errors import InputError
-from xpmlp.wording import brief, counted
+from xpmlp.common.errors import InputError
+from xpmlp.common.wording import brief, counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -175,7 +175,7 @@ def _say_winner(trial: Trial) -> None:
 
 
 def _settings(trial: Trial) -> str:
-    from xpmlp.options import written
+    from xpmlp.experiments.options import written
 
     return " ".join(f"{name.replace('_', '-')}={written(value)}" for name, value in trial.settings.items())
 

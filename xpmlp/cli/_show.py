@@ -8,7 +8,7 @@ import typer
 
 from xpmlp.cli._options import RunOrModel
 from xpmlp.cli._terminal import print_table
-from xpmlp.wording import brief
+from xpmlp.common.wording import brief
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -24,7 +24,7 @@ def show(
     """Say all that is known of a run or a model: network, data, recipe, metrics, versions, and how far it is."""
     import json
 
-    from xpmlp.cards import card_of
+    from xpmlp.experiments.cards import card_of
 
     card = card_of(run)
     if as_json:

@@ -8,7 +8,7 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
-from xpmlp.errors import DivergenceError, InputError, OutOfMemoryError, WorkerError, XpmlpError
+from xpmlp.common.errors import DivergenceError, InputError, OutOfMemoryError, WorkerError, XpmlpError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
-    from xpmlp.experiments import Experiment
+    from xpmlp.experiments.experiment import Experiment
 
 __all__ = [
     "FAILED",
@@ -69,10 +69,10 @@ def announce(reason: str, taken: str) -> None:
 
 def introduce(experiment: Experiment, *, quiet: bool) -> None:
     """Say what was decided about the data, and about where to compute."""
-    from xpmlp.datasets import Dataset
+    from xpmlp.data.datasets import Dataset
 
     backend, dataset = experiment.backend, experiment.dataset
-    if not backend.graphs and not backend.heeds_graphs:
+    if not backend.graphs and not backend.supports_step_capture:
         warn(f"--no-graph changes nothing: {backend.name} on {backend.device_name} has no graphs.")
     if quiet:
         return

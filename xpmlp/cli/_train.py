@@ -34,11 +34,11 @@ from xpmlp.cli._options import (
 )
 from xpmlp.cli._run import Checkpoints, accompany, begin, run, telling_how_to_go_on
 from xpmlp.cli._terminal import introduce, listed, say
-from xpmlp.errors import InputError
-from xpmlp.options import DEFAULT_RATES, DEFAULT_SCHEDULES, Options
+from xpmlp.common.errors import InputError
+from xpmlp.experiments.options import DEFAULT_RATES, DEFAULT_SCHEDULES, Options
 
 if TYPE_CHECKING:
-    from xpmlp.experiments import Experiment
+    from xpmlp.experiments.experiment import Experiment
     from xpmlp.training import Record
 
 __all__ = ["train"]
@@ -194,9 +194,9 @@ def train(
     """
     from datetime import datetime
 
-    from xpmlp.communicators import open_communicator
-    from xpmlp.experiments import prepare
-    from xpmlp.runs import RunFolder
+    from xpmlp.distributed import open_communicator
+    from xpmlp.experiments.experiment import prepare
+    from xpmlp.experiments.runs import RunFolder
 
     def read() -> tuple[Options, Path | None]:
         if resume is not None:

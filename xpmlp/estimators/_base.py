@@ -14,7 +14,8 @@ from sklearn.utils import check_random_state
 from sklearn.utils._array_api import get_namespace_and_device, supported_float_dtypes
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
-from xpmlp.errors import InputError
+from xpmlp.common.errors import InputError
+from xpmlp.common.wording import counted
 from xpmlp.estimators._callbacks import Task
 from xpmlp.estimators._lbfgs import minimise
 from xpmlp.estimators._parameters import CONSTRAINTS
@@ -24,20 +25,19 @@ from xpmlp.estimators._sklearn import ExchangeMixin
 from xpmlp.estimators._stochastic import Optimization, Progress, Rates, Rules, run
 from xpmlp.estimators._travel import TravelMixin, on_host
 from xpmlp.estimators._validation import Examples, ValidationMixin, column, picked
-from xpmlp.initializers import initialize
-from xpmlp.network import Layer, Network
-from xpmlp.optimizers import SGD, Adam, AdamW
-from xpmlp.penalties import ElasticNet
-from xpmlp.schedules import Constant, build_schedule
+from xpmlp.nn.initializers import initialize
+from xpmlp.nn.network import Layer, Network
+from xpmlp.nn.optimizers import SGD, Adam, AdamW
+from xpmlp.nn.regularization import ElasticNet
+from xpmlp.nn.schedules import Constant, build_schedule
 from xpmlp.training import Recipe, State, Trainer, steps_per_epoch
-from xpmlp.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from xpmlp.estimators._places import Place
-    from xpmlp.losses import Loss
-    from xpmlp.optimizers import Optimizer
+    from xpmlp.nn.losses import Loss
+    from xpmlp.nn.optimizers import Optimizer
 
 __all__ = ["BaseMLP"]
 

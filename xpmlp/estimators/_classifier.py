@@ -21,14 +21,14 @@ from xpmlp.estimators._inspection import InspectionMixin
 from xpmlp.estimators._losses import bounded_logistic, bounded_softmax
 from xpmlp.estimators._parameters import CONSTRAINTS, keep_parameters
 from xpmlp.estimators._places import NUMBERS, library_of, to_host
-from xpmlp.network import fprop
+from xpmlp.nn.network import fprop
 
 if TYPE_CHECKING:
     from sklearn.utils import Tags
 
-    from xpmlp.losses import Loss
-    from xpmlp.network import Layer, Network
-    from xpmlp.types import Array, Namespace
+    from xpmlp.common.types import Array, Namespace
+    from xpmlp.nn.losses import Loss
+    from xpmlp.nn.network import Layer, Network
 
 __all__ = ["MLPClassifier"]
 
@@ -203,7 +203,7 @@ class MLPClassifier(InspectionMixin, ClassifierMixin, BaseMLP):
         """Return the classes as an array of y's library, as scikit-learn does; strings are always NumPy's."""
         classes = self._label_binarizer.classes_
         library = library_of(y)
-        return classes if library is None or classes.dtype.kind not in NUMBERS else library.asis(classes)
+        return classes if library is None or classes.dtype.kind not in NUMBERS else library.asarray(classes, dtype=None)
 
     def _check_classes(self, classes: np.ndarray) -> None:
         known = to_host(self.classes_)
@@ -257,7 +257,9 @@ class MLPClassifier(InspectionMixin, ClassifierMixin, BaseMLP):
             chosen = xp.argmax(a, axis=1)
         else:
             chosen = xp.astype(a[:, 0] > 0.5, xp.int64) * (classes.shape[0] - 1)  # always 0 where there is one class
-        return xp.take(place.home.asis(classes), chosen, axis=0) if in_library else classes[to_host(chosen)]
+        return (
+            xp.take(place.home.asarray(classes, dtype=None), chosen, axis=0) if in_library else classes[to_host(chosen)]
+        )
 
     def predict_proba(self, X: Any) -> Any:
         """Predict the probability of each class, (n, n_classes), or of each label; parameters as for `predict`."""

@@ -8,13 +8,13 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from xpmlp.estimators._places import to_host
-from xpmlp.network import backward, fprop
+from xpmlp.nn.network import backward, fprop
 
 if TYPE_CHECKING:
     from sklearn.utils import Tags
 
-    from xpmlp.network import Layer, Network
-    from xpmlp.types import Array, Namespace
+    from xpmlp.common.types import Array, Namespace
+    from xpmlp.nn.network import Layer, Network
 
 __all__ = ["InspectionMixin"]
 

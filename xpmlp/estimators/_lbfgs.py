@@ -8,15 +8,15 @@ import numpy as np
 from scipy import optimize
 from sklearn.utils.optimize import _check_optimize_result
 
-from xpmlp.network import Layer, gradient_function, total_weight
+from xpmlp.nn.network import Layer, gradient_function, total_weight
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from xpmlp.backends import Backend
-    from xpmlp.network import Network
-    from xpmlp.penalties import ElasticNet
-    from xpmlp.types import Array
+    from xpmlp.common.types import Array
+    from xpmlp.nn.network import Network
+    from xpmlp.nn.regularization import ElasticNet
 
 __all__ = ["minimise"]
 

@@ -10,12 +10,12 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from xpmlp.activations import logistic
-from xpmlp.losses import LOSSES
+from xpmlp.nn.activations import logistic
+from xpmlp.nn.losses import LOSSES
 
 if TYPE_CHECKING:
-    from xpmlp.losses import Loss
-    from xpmlp.types import Array, Namespace
+    from xpmlp.common.types import Array, Namespace
+    from xpmlp.nn.losses import Loss
 
 __all__ = ["bounded_logistic", "bounded_softmax", "mean_squared"]
 

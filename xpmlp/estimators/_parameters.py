@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 
-from xpmlp.activations import ACTIVATIONS, Activation
-from xpmlp.initializers import INITIALIZERS
-from xpmlp.schedules import SCHEDULES
+from xpmlp.nn.activations import ACTIVATIONS, Activation
+from xpmlp.nn.initializers import INITIALIZERS
+from xpmlp.nn.schedules import SCHEDULES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -11,15 +11,15 @@ from scipy import sparse
 from sklearn import get_config
 
 from xpmlp.backends import BACKENDS, backend_of, get_backend
-from xpmlp.backends.sparse import SparseNumpyBackend
-from xpmlp.errors import BackendError, InputError
-from xpmlp.network import Layer
+from xpmlp.backends.numpy.sparse import SparseNumpyBackend
+from xpmlp.common.errors import BackendError, InputError
+from xpmlp.nn.network import Layer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from xpmlp.backends import Backend
-    from xpmlp.types import Array
+    from xpmlp.common.types import Array
 
 __all__ = ["NUMBERS", "Place", "dispatching", "float_dtype", "library_of", "move", "open_place", "place_of", "to_host"]
 

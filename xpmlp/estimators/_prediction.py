@@ -10,17 +10,17 @@ from scipy import sparse
 from sklearn.utils import assert_all_finite, check_consistent_length
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from xpmlp.activations import Activation
 from xpmlp.estimators._places import dispatching, float_dtype, place_of
-from xpmlp.network import Network
-from xpmlp.scoring import outputs
+from xpmlp.nn.activations import Activation
+from xpmlp.nn.network import Network
+from xpmlp.training.scoring import outputs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from xpmlp.common.types import Array
     from xpmlp.estimators._places import Place
-    from xpmlp.losses import Loss
-    from xpmlp.types import Array
+    from xpmlp.nn.losses import Loss
 
 __all__ = ["PredictionMixin"]
 

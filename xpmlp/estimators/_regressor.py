@@ -13,17 +13,17 @@ from sklearn.metrics import r2_score
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import column_or_1d
 
-from xpmlp.errors import XpmlpWarning
+from xpmlp.common.errors import XpmlpWarning
 from xpmlp.estimators._base import BaseMLP
 from xpmlp.estimators._inspection import InspectionMixin
 from xpmlp.estimators._losses import mean_squared
 from xpmlp.estimators._parameters import CONSTRAINTS, keep_parameters, positive
 from xpmlp.estimators._places import to_host
-from xpmlp.losses import LOSSES, huber, quantile
-from xpmlp.network import fprop
+from xpmlp.nn.losses import LOSSES, huber, quantile
+from xpmlp.nn.network import fprop
 
 if TYPE_CHECKING:
-    from xpmlp.losses import Loss
+    from xpmlp.nn.losses import Loss
 
 __all__ = ["MLPRegressor"]
 

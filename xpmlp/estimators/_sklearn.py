@@ -11,10 +11,10 @@ from sklearn.base import is_classifier
 from sklearn.neural_network._stochastic_optimizers import AdamOptimizer, SGDOptimizer
 from sklearn.utils.validation import check_is_fitted
 
-from xpmlp.errors import InputError
+from xpmlp.common.errors import InputError
 from xpmlp.estimators._places import to_host
 from xpmlp.estimators._stochastic import Optimization, Progress, Rates
-from xpmlp.optimizers import SGD, Adam, AdamState, SGDState
+from xpmlp.nn.optimizers import SGD, Adam, AdamState, SGDState
 from xpmlp.training import State
 
 if TYPE_CHECKING:

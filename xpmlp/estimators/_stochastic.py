@@ -12,10 +12,10 @@ from sklearn.exceptions import ConvergenceWarning
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from xpmlp.network import Layer
-    from xpmlp.optimizers import Optimizer
+    from xpmlp.common.types import Array
+    from xpmlp.nn.network import Layer
+    from xpmlp.nn.optimizers import Optimizer
     from xpmlp.training import State, Trainer
-    from xpmlp.types import Array
 
 __all__ = ["Optimization", "Progress", "Rates", "Rules", "run"]
 

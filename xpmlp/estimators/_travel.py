@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from xpmlp.backends import BACKENDS, backend_of, get_backend
-from xpmlp.errors import BackendError, XpmlpWarning
+from xpmlp.common.errors import BackendError, XpmlpWarning
 from xpmlp.estimators._places import NUMBERS, float_dtype, move, open_place, to_host
 
 __all__ = ["TravelMixin", "on_host"]
@@ -47,7 +47,7 @@ class TravelMixin:
         if classes and hasattr(self, "classes_"):
             labels = to_host(self.classes_)
             stay = backend.name == "numpy" or labels.dtype.kind not in NUMBERS
-            self.classes_ = labels if stay else backend.asis(labels)
+            self.classes_ = labels if stay else backend.asarray(labels, dtype=None)
 
     def __getstate__(self: Any) -> dict[str, Any]:
         """Keep arrays as NumPy's, with the place they were in: a pickle loads where that place is missing."""

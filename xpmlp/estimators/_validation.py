@@ -10,18 +10,18 @@ from sklearn.base import is_classifier
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import train_test_split
 
-from xpmlp.errors import InputError
+from xpmlp.common.errors import InputError
 from xpmlp.estimators._places import to_host
-from xpmlp.network import fprop
-from xpmlp.scoring import outputs
+from xpmlp.nn.network import fprop
+from xpmlp.training.scoring import outputs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from xpmlp.common.types import Array
     from xpmlp.estimators._places import Place
-    from xpmlp.network import Layer, Network
+    from xpmlp.nn.network import Layer, Network
     from xpmlp.training import Trainer
-    from xpmlp.types import Array
 
 __all__ = ["Examples", "ValidationMixin", "column", "picked"]
 

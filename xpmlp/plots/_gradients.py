@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from xpmlp.gradcheck import HIGHEST_RATIO, ZERO
+from xpmlp.nn.gradcheck import HIGHEST_RATIO, ZERO
 from xpmlp.plots._style import BLUE, GREY, MOST_LABELLED, VERMILION, legend_above, put_title
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-    from xpmlp.gradcheck import GradientCheck, ParameterCheck
+    from xpmlp.nn.gradcheck import GradientCheck, ParameterCheck
 
 __all__ = ["gradient_figure"]
 

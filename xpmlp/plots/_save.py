@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from xpmlp.files import FIGURE_KINDS, check_place, write_whole
+from xpmlp.common.files import FIGURE_KINDS, check_place, write_whole
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -2,6 +2,7 @@
 
 Candidates come from a grid or from draws; scikit-learn's searches run them, in full or by successive halving, on one of
 joblib's engines. Each trial is written down as it ends, so that a search can be gone on with.
+It imports every wing but `cli`.
 """
 
 from xpmlp.search._engines import ENGINES, check_engine

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from joblib import parallel_config
 from threadpoolctl import threadpool_limits
 
-from xpmlp.checks import check_choice, check_number
-from xpmlp.errors import InputError, WorkerError
-from xpmlp.packages import load_package
+from xpmlp.common.errors import InputError, WorkerError
+from xpmlp.common.packages import load_package
+from xpmlp.common.validation import check_choice, check_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from xpmlp.options import written
+from xpmlp.experiments.options import written
 from xpmlp.plots import ParallelAxis, parallel_figure, save_figure
 
 if TYPE_CHECKING:

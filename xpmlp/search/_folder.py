@@ -8,20 +8,20 @@ from datetime import datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from xpmlp.errors import InputError
-from xpmlp.files import csv_text, write_json, write_whole
-from xpmlp.folders import Folder
-from xpmlp.options import written
-from xpmlp.runs import RunFolder, options_sha256, versions
-from xpmlp.scoring import Score
+from xpmlp.common.errors import InputError
+from xpmlp.common.files import csv_text, write_json, write_whole
+from xpmlp.experiments.folders import Folder
+from xpmlp.experiments.options import written
+from xpmlp.experiments.runs import RunFolder, options_sha256, versions
 from xpmlp.search._study import Study
 from xpmlp.search._trial import Trial, load_trial
+from xpmlp.training.scoring import Score
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from xpmlp.options import Options
+    from xpmlp.experiments.options import Options
 
 __all__ = ["SearchFolder", "Winner"]
 

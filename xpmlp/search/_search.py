@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401 - scikit-learn asks for it
 from sklearn.model_selection import GridSearchCV, HalvingGridSearchCV
 
-from xpmlp.errors import InputError, XpmlpWarning
+from xpmlp.common.errors import InputError, XpmlpWarning
 from xpmlp.search._engines import check_engine, running_on
 from xpmlp.search._folder import SearchFolder
 from xpmlp.search._trial import load_trial, run_trial, save_trial
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Self
 
-    from xpmlp.scoring import Score
     from xpmlp.search._study import Study
     from xpmlp.search._trial import Trial
+    from xpmlp.training.scoring import Score
 
 __all__ = ["Found", "rank", "search"]
 

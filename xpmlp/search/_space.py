@@ -12,11 +12,11 @@ from numpy.random import RandomState
 from scipy.stats import loguniform, randint, uniform
 from sklearn.model_selection import ParameterGrid, ParameterSampler
 
-from xpmlp.checks import check_choice, check_number
-from xpmlp.draws import generator
-from xpmlp.errors import InputError
-from xpmlp.files import open_file
-from xpmlp.options import Options
+from xpmlp.common.errors import InputError
+from xpmlp.common.files import open_file
+from xpmlp.common.rng import make_generator
+from xpmlp.common.validation import check_choice, check_number
+from xpmlp.experiments.options import Options
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -169,7 +169,7 @@ class Space:
                 "fewer, or search all of them with --grid."
             )
         # scikit-learn takes no Generator, and no seed from 2^32 on.
-        draws = RandomState(generator(seed, "candidates").bit_generator)
+        draws = RandomState(make_generator(seed, "candidates").bit_generator)
         return self._settings(ParameterSampler({d.name: d.values for d in self.dimensions}, n, random_state=draws))
 
     def _combinations(self) -> ParameterGrid:

@@ -7,16 +7,16 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from xpmlp.backends import get_backend
-from xpmlp.errors import InputError
-from xpmlp.experiments import check_options, fingerprint, prepare
-from xpmlp.options import Options, with_tuples, written
+from xpmlp.common.errors import InputError
+from xpmlp.common.wording import counted
+from xpmlp.experiments.experiment import check_options, fingerprint, prepare
+from xpmlp.experiments.options import Options, with_tuples, written
 from xpmlp.search._space import Space
-from xpmlp.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from xpmlp.experiments import Experiment
+    from xpmlp.experiments.experiment import Experiment
     from xpmlp.search._trial import Trial
 
 __all__ = ["Study", "plan"]

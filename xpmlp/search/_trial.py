@@ -9,16 +9,16 @@ import time
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from xpmlp.errors import DivergenceError, InputError
-from xpmlp.experiments import fingerprint, prepare
-from xpmlp.files import read_json, write_json
-from xpmlp.options import with_tuples
+from xpmlp.common.errors import DivergenceError, InputError
+from xpmlp.common.files import read_json, write_json
+from xpmlp.experiments.experiment import fingerprint, prepare
+from xpmlp.experiments.options import with_tuples
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from xpmlp.experiments import Experiment
-    from xpmlp.options import Options
+    from xpmlp.experiments.experiment import Experiment
+    from xpmlp.experiments.options import Options
 
 __all__ = ["Point", "Trial", "load_trial", "prepare_trial", "run_trial", "save_trial"]
 
@@ -112,7 +112,7 @@ def run_trial(number: int, settings: dict[str, Any], options: Options, data: str
         for record in experiment.records():
             score = record.scores["validation"]
             points.append(Point(record.epoch, score.accuracy, score.loss))
-            kept, _ = record.kept
+            kept, _ = record.selected
     except (DivergenceError, MemoryError) as error:
         status = "diverged" if isinstance(error, DivergenceError) else "out of memory"
         reason = str(error) or "the system gave no details."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from xpmlp.experiments import load_splits, score_model
+from xpmlp.experiments.experiment import load_splits, score_model
 from xpmlp.plots import curves_figure, save_figure
 from xpmlp.search._folder import Winner
 from xpmlp.search._trial import prepare_trial
@@ -12,12 +12,12 @@ from xpmlp.search._trial import prepare_trial
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from xpmlp.runs import RunFolder
-    from xpmlp.scoring import Score
+    from xpmlp.experiments.runs import RunFolder
     from xpmlp.search._folder import SearchFolder
     from xpmlp.search._study import Study
     from xpmlp.search._trial import Trial
     from xpmlp.training import Record
+    from xpmlp.training.scoring import Score
 
 __all__ = ["crown"]
 
@@ -47,7 +47,7 @@ def _train(folder: RunFolder, study: Study, best: Trial) -> Score | None:
     for record in experiment.records():
         folder.add(record)
         records.append(record.without_arrays())  # one copy of the weights is enough
-        _, layers = record.kept
+        _, layers = record.selected
     model = experiment.trained(layers)
     folder.save(model)
     save_figure(curves_figure(records, f"{study.name}: trial {best.number}, the best"), folder.curves)

@@ -1,13 +1,14 @@
 """Training: a step, a trainer that takes an epoch of steps, and a loop over epochs that yields a record of each.
 
 The loop serves the command line; `estimators`, which keep to scikit-learn's rules, go by the trainer. The host is
-synchronised with once an epoch, to read that epoch's sums.
+synchronised with once an epoch, to read that epoch's sums. It imports `common`, `backends`, `distributed`, `nn` and
+`data`.
 """
 
-from xpmlp.training._loop import Best, Record, Resumption, train
-from xpmlp.training._recipe import Recipe, steps_per_epoch
-from xpmlp.training._step import State, make_step
-from xpmlp.training._trainer import Reading, Trainer
+from xpmlp.training.loop import Best, Record, Resumption, train
+from xpmlp.training.recipe import Recipe, steps_per_epoch
+from xpmlp.training.step import State, make_step
+from xpmlp.training.trainer import Reading, Trainer
 
 __all__ = [
     "Best",

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from peers.contender import Contender
 from peers.task import PIXEL_MAX
 from xpmlp import SGD, Adam, Constant, ElasticNet, Layer, Network, Recipe, fprop, get_backend
-from xpmlp.examples import Scaled
-from xpmlp.scoring import outputs
+from xpmlp.data.examples import QuantizedExamples
 from xpmlp.training import Trainer
+from xpmlp.training.scoring import outputs
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,8 +47,8 @@ class Peer(Contender):
             self.context.enter_context(self.backend.computing())  # once, around all predictions
         self.forward = self.backend.compile(lambda layers, X: fprop(self.backend.xp, self.network, layers, X).a[-1])
 
-    def _scaled(self, pixels: np.ndarray) -> Scaled:
-        return Scaled(self.backend.asis(pixels), self.backend.asarray([1 / PIXEL_MAX]))
+    def _scaled(self, pixels: np.ndarray) -> QuantizedExamples:
+        return QuantizedExamples(self.backend.asarray(pixels, dtype=None), self.backend.asarray([1 / PIXEL_MAX]))
 
     def train(self) -> None:
         """Start again, and read the sums of each epoch."""

@@ -16,7 +16,7 @@ class Peer(xpmlp_engine.Peer):
 
     def __init__(self, task: Task, backend: str) -> None:
         super().__init__(task, backend)
-        self.first = [Layer(self.backend.own(W), self.backend.own(b)) for W, b in task.layers]
+        self.first = [Layer(self.backend.copy_to_device(W), self.backend.copy_to_device(b)) for W, b in task.layers]
 
     def start(self) -> None:
         """Take the initial weights, and forget the last training."""

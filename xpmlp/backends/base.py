@@ -1,0 +1,408 @@
+"""What every backend offers: arrays on a device in one floating dtype, and ways to move and compile."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
+
+import numpy as np
+from array_api_compat import device as device_of
+
+from xpmlp.backends.graphs import Captured, epoch_runner_in_graphs
+from xpmlp.backends.staging import HostSlot
+from xpmlp.common.errors import BackendError, InputError, OutOfMemoryError, XpmlpError
+from xpmlp.common.validation import check_choice
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from types import TracebackType
+
+    from xpmlp.backends.graphs import Capturer
+    from xpmlp.backends.staging import Slot
+    from xpmlp.common.types import Array, Namespace
+
+    Steps = Callable[..., Iterator[tuple[Any, Any, int]]]
+
+__all__ = ["Backend", "Status", "device_memory", "not_installed", "unknown_device"]
+
+DTYPES = ("float32", "float64")
+PRECISIONS = ("highest", "tf32")
+REMEDY = "fewer hidden units where the weights are large, a smaller batch size where the activations of a minibatch are"
+
+Function = TypeVar("Function", bound="Callable[..., Any]")
+
+
+@dataclass(frozen=True)
+class Status:
+    """What `xpmlp info` says of a backend.
+
+    Attributes
+    ----------
+    name, version : str
+        The backend and the version of its library ("" where it is not installed).
+    devices : tuple of str
+        What `device` may be.
+    details : str
+        BLAS or CUDA, threads, the name of the card.
+    problem : str
+        Why it cannot be used here, with what to do; "" where it can.
+    """
+
+    name: str
+    version: str = ""
+    devices: tuple[str, ...] = ()
+    details: str = ""
+    problem: str = ""
+
+
+class Backend(ABC):
+    """An array library, a device of it and a floating dtype: where a network lives and computes.
+
+    Parameters
+    ----------
+    device : str, optional
+        A device of the library, as `Status.devices` names them; the library's first choice by default.
+    dtype : {"float32", "float64"}
+        The floating dtype of every array that the backend makes.
+    graphs : bool
+        Whether a step may be asked for as one: on CUDA captured into a graph with others, or scanned over by JAX; on
+        NumPy recorded and replayed. False asks for each operation of each step.
+    precision : {"highest", "tf32"}
+        Of products in float32: as the dtype says, or with the 10 bits of mantissa that an NVIDIA GPU's tensor cores
+        read, which is faster.
+
+    Attributes
+    ----------
+    name : str
+        As `get_backend` knows it.
+    xp : namespace
+        The library's functions, through array-api-compat; some of them by a faster way.
+    device : object
+        The device, as the library's functions take it.
+    device_name : str
+        The device, as a user writes it.
+    float_dtype : object
+        The dtype, as the library's functions take it.
+    reason : str
+        Why ``get_backend("auto")`` chose it; else "".
+
+    Raises
+    ------
+    InputError
+        For an unknown dtype or precision, and for tf32 in float64.
+    BackendError
+        Where the library is missing or cannot compute on that device, or not in that precision.
+    """
+
+    name: ClassVar[str]
+    memory_errors: ClassVar[tuple[str, ...]] = ()  # what the library's errors say, beside `MemoryError`
+    prefers_cards: ClassVar[bool] = False  # whether its first choice is an NVIDIA GPU where there is one
+    lends_cuda: ClassVar[bool] = False  # whether another library may write to its arrays on such a GPU
+    rows_at_a_time: int = 8192  # that an evaluation or a prediction takes, which bounds its memory
+    xp: Namespace
+    device: Any
+    device_name: str
+    reason: str = ""
+    _capturer: Capturer | None = None  # where there are graphs
+
+    def __init__(
+        self, device: str | None = None, dtype: str = "float32", *, graphs: bool = True, precision: str = "highest"
+    ) -> None:
+        check_choice("dtype", dtype, DTYPES)
+        check_choice("precision", precision, PRECISIONS)
+        if precision == "tf32" and dtype != "float32":
+            raise InputError(f"precision tf32 is of products in float32, but dtype is {dtype}: leave one of them out.")
+        self.dtype = dtype
+        self.graphs = graphs
+        self.precision = precision
+        self._open(device)
+        if precision == "tf32" and not self._on_cuda:
+            raise BackendError(
+                f"precision tf32 is of NVIDIA GPUs, but backend {self.name} computes on {self.device_name}: "
+                "leave it out, or choose another backend or device."
+            )
+        self.float_dtype = getattr(self.xp, dtype)
+
+    def __repr__(self) -> str:
+        graphs = "" if self.graphs else ", without graphs"
+        precision = "" if self.precision == "highest" else f", precision {self.precision}"
+        return f"<xpmlp backend {self.name} on {self.device_name} in {self.dtype}{graphs}{precision}>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Backend) and self._identity == other._identity
+
+    def __hash__(self) -> int:
+        return hash(self._identity)
+
+    @property
+    def _identity(self) -> tuple[Any, ...]:
+        return type(self), self.device_name, self.dtype, self.graphs, self.precision
+
+    @property
+    def supports_step_capture(self) -> bool:
+        """Whether `graphs` makes a difference here."""
+        return self._on_cuda
+
+    @property
+    def _on_cuda(self) -> bool:
+        return self.device_name.startswith("cuda")
+
+    @abstractmethod
+    def _open(self, device: str | None) -> None:
+        """Set `xp`, `device` and `device_name`, or raise a `BackendError`."""
+
+    @classmethod
+    @abstractmethod
+    def status(cls) -> Status:
+        """Say what there is of this backend here; raise a `BackendError` where it cannot be used."""
+
+    @classmethod
+    def cards(cls) -> Sequence[str]:
+        """Name the NVIDIA GPUs that the library sees, as devices, without computing on them."""
+        return ()
+
+    @classmethod
+    @abstractmethod
+    def device_of(cls, values: Any) -> str | None:
+        """Name the device of an array of this library, as a user writes it; None for anything else."""
+
+    def asarray(self, values: Any, *, dtype: str | None = "floating") -> Array:
+        """Move host values (numbers of any shape) to the device.
+
+        Parameters
+        ----------
+        values : array_like
+            On the host.
+        dtype : {"floating", None}
+            "floating" for the backend's own dtype, in memory that may be shared with the host; None for the dtype of
+            the values, which are copied.
+
+        Returns
+        -------
+        array
+            On the backend's device; not to be written to.
+        """
+        host = np.array(values) if dtype is None else np.asarray(values, dtype=self.dtype)
+        return self._from_host(host, copy=None)
+
+    def asindex(self, values: Any) -> Array:
+        """Move host integers (row numbers, counters) to the device, as integers."""
+        return self._from_host(np.array(values, dtype=np.int64), copy=None)
+
+    def copy_to_device(self, values: Any) -> Array:
+        """Copy host values, or an array of this backend, to an array that may be written to."""
+        if self.holds(values):
+            return self.xp.asarray(values, dtype=self.float_dtype, copy=True)
+        return self._from_host(np.asarray(values, dtype=self.dtype), copy=True)
+
+    def slot(self, shape: tuple[int, ...], dtype: Any) -> Slot:
+        """Make memory of the host that is filled and sent to the device again and again, beside the work there.
+
+        It is used by one thread at a time, which need not be the one that computes.
+        """
+        return HostSlot(shape, dtype, lambda rows: self._from_host(rows, copy=None))
+
+    def holds(self, values: Any) -> bool:
+        """Whether `values` is an array of this backend's library."""
+        return self.device_of(values) is not None
+
+    def on_device(self, x: Array) -> bool:
+        """Whether an array of this backend's library lies on this backend's device."""
+        return bool(device_of(x) == self.device)
+
+    def _from_host(self, values: np.ndarray, *, copy: bool | None) -> Array:
+        return self.xp.asarray(values, device=self.device, copy=copy)
+
+    @abstractmethod
+    def to_numpy(self, x: Array) -> np.ndarray:
+        """Copy an array of this backend to the host, waiting for it to be computed."""
+
+    def split(self, order: np.ndarray, size: int) -> Sequence[Array]:
+        """Move an order of rows to the device at once, and cut it into minibatches of `size`; the last may be less."""
+        rows, n = self.asindex(order), order.shape[0]
+        return [rows[start : min(start + size, n)] for start in range(0, n, size)]
+
+    def compile(self, function: Function, *, donate: tuple[int, ...] = ()) -> Function:  # noqa: ARG002 - for subclasses
+        """Make a function of arrays fast, in the library's own way; as it is where it has none.
+
+        Parameters
+        ----------
+        function : callable
+            Takes and gives arrays, and lists and named tuples of them. It uses the array API alone, without
+            synchronising with the host and without deciding anything by the value of an array.
+        donate : tuple of int
+            Positions of the arguments that the caller will not use again.
+        """
+        return function
+
+    def capture(self, function: Function) -> Function:
+        """Make a function of compiled parts a graph where there are graphs; as it is where there are none.
+
+        It is one that is called again and again on the same buffers. Its results may be overwritten by the next call of
+        a captured function.
+        """
+        return function if self._capturer is None else cast("Function", Captured(function, self._capturer))
+
+    def epoch_runner(self, step: Callable[..., Any], *, compile_whole: bool = True) -> Steps:
+        """Make the steps of an epoch fast.
+
+        Parameters
+        ----------
+        step : callable
+            ``step(layers, state, X, T, rows, weights)`` gives ``(layers, state)``, and uses up what it was given of
+            these. As for `compile`.
+        compile_whole : bool
+            Whether to compile the step as one; False where its parts are compiled already.
+
+        Returns
+        -------
+        callable
+            ``steps(layers, state, X, T, order, size, weights)`` takes the rows in an order, an array of the host, and
+            yields ``(layers, state, rows)``, with the number of rows, after each piece of work that is under way:
+            a step, or many.
+        """
+        if compile_whole and self._capturer is not None:
+            return epoch_runner_in_graphs(step, self._capturer, self.asindex)
+        step = self.compile(step, donate=(0, 1)) if compile_whole else step
+
+        def steps(
+            layers: Any, state: Any, X: Any, T: Array, order: np.ndarray, size: int, weights: Array | None
+        ) -> Iterator[tuple[Any, Any, int]]:
+            for rows in self.split(order, size):
+                layers, state = step(layers, state, X, T, rows, weights)
+                yield layers, state, rows.shape[0]
+
+        return steps
+
+    def lending(self, function: Callable[[Any], None], *, to_cuda: bool = False) -> Callable[[Array], Array]:  # noqa: ARG002 - for subclasses
+        """Let a function of another library, such as MPI's sum, work on the memory of arrays.
+
+        Parameters
+        ----------
+        function : callable
+            ``function(buffer)`` leaves its results where its argument lies.
+        to_cuda : bool
+            Whether it takes an NVIDIA GPU's memory; else what lies there is copied to the host and back.
+
+        Returns
+        -------
+        callable
+            ``lent(x)`` gives what the function makes of a contiguous array in the backend's dtype, which is used up.
+        """
+
+        def lent(x: Array) -> Array:
+            host = self.to_numpy(x)
+            function(host)
+            return self.asarray(host)
+
+        return lent
+
+    def nccl_adder(self, rank: int, size: int) -> Callable[[Array], Array]:  # noqa: ARG002 - for subclasses
+        """Return a function that sums an array over `size` processes, of which this is number `rank`, by NCCL.
+
+        Raises
+        ------
+        BackendError
+            Where this backend cannot.
+        """
+        raise BackendError(f"NCCL sums the arrays of backend cupy, but the backend is {self.name}: leave NCCL out.")
+
+    def refill(self, x: Array, value: float) -> Array:
+        """Give every entry of an array a value: in place where the library can."""
+        x[...] = value
+        return x
+
+    def computing(self, what: str = "", remedy: str = REMEDY) -> AbstractContextManager[Any]:
+        """Compute in the library's own context, and within its memory; parameters and errors as for `within_memory`."""
+        return _WithinMemory(self, what, remedy, self._context())
+
+    def _context(self) -> AbstractContextManager[Any]:
+        return nullcontext()
+
+    def within_memory(self, what: str = "", remedy: str = REMEDY) -> AbstractContextManager[Any]:
+        """Say what to change where the memory of the device, or of the machine, does not suffice.
+
+        Parameters
+        ----------
+        what : str
+            What it is to suffice for, with the sizes.
+        remedy : str
+            What to take in its place; by default, what helps a training.
+
+        Raises
+        ------
+        OutOfMemoryError
+            In place of the library's own error.
+        """
+        return _WithinMemory(self, what, remedy, nullcontext())
+
+    def _out_of_memory(self, what: str, remedy: str, error: Exception) -> OutOfMemoryError:
+        if isinstance(error, MemoryError) and type(error).__module__.partition(".")[0] in {"builtins", "numpy"}:
+            place, has = "the machine", host_memory()
+        else:
+            place, has = f"{self.name} on {self.device_name}", self._memory()
+        doing = f" for {what}, in {self.dtype}" if what else ""
+        cause = str(error).strip().rstrip(".") or "no details are given"
+        dtype = "dtype float32, " if self.dtype == "float64" else ""
+        return OutOfMemoryError(
+            f"{place} has run out of memory{doing}: {cause}. {has}Take {remedy}, {dtype}or another device."
+        )
+
+    def _memory(self) -> str:
+        """Say what memory the device has, in a sentence; "" where this is not known."""
+        return host_memory() if self.device_name == "cpu" else ""
+
+    def synchronize(self, results: Any) -> None:  # noqa: B027 - nothing to wait for where a call computes at once
+        """Wait until `results`, an array or a nest of them, and all work before them, are computed."""
+
+
+def host_memory() -> str:
+    """Say what memory the machine has, in a sentence; "" where the system does not tell."""
+    try:
+        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return ""
+    return f"It has {total / 2**30:.1f} GiB. "
+
+
+def device_memory(free: int, total: int) -> str:
+    """Say what memory a device has, in a sentence."""
+    return f"It has {total / 2**30:.1f} GiB, of which {free / 2**30:.1f} are free. "
+
+
+class _WithinMemory:
+    """A context with our error in place of the library's: a class, as `contextmanager` takes longer to enter."""
+
+    def __init__(self, backend: Backend, what: str, remedy: str, context: AbstractContextManager[Any]) -> None:
+        self._backend, self._what, self._remedy, self._context = backend, what, remedy, context
+
+    def __enter__(self) -> None:
+        self._context.__enter__()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._context.__exit__(kind, error, trace)
+        if not isinstance(error, Exception) or isinstance(error, XpmlpError):
+            return
+        told = isinstance(error, RuntimeError | ValueError) and any(
+            words in str(error) for words in self._backend.memory_errors
+        )
+        if isinstance(error, MemoryError) or told:
+            raise self._backend._out_of_memory(self._what, self._remedy, error) from error  # noqa: SLF001 - of its own module
+
+
+def not_installed(library: str, extras: str) -> BackendError:
+    """Return the error for a library that is not installed, with the extra that installs it."""
+    return BackendError(f"{library} is not installed. Install it with: {extras}")
+
+
+def unknown_device(backend: str, device: str, devices: Sequence[str]) -> BackendError:
+    """Return the error for a device that the backend does not have here."""
+    return BackendError(
+        f"backend {backend} has no device {device!r} here. It has: {', '.join(devices)}. "
+        "See `xpmlp info` for what each backend can use on this machine."
+    )

@@ -1,0 +1,1 @@
+"""CuPy, on an NVIDIA GPU: products by cuBLAS, elementwise work in fused kernels, steps in CUDA graphs."""

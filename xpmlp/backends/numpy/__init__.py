@@ -1,0 +1,1 @@
+"""NumPy, on the CPU: steps are recorded on a tape and replayed."""

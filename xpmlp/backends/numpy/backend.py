@@ -1,0 +1,90 @@
+"""NumPy, on the CPU."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import array_api_compat.numpy
+import numpy as np
+
+from xpmlp.backends.base import Backend, Status, unknown_device
+from xpmlp.backends.namespaces import replacing
+from xpmlp.backends.numpy.memory import keep_freed_memory
+from xpmlp.backends.numpy.shortcuts import SHORTCUTS
+from xpmlp.backends.numpy.tape_steps import epoch_runner_on_tape
+from xpmlp.common.wording import counted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
+    from xpmlp.backends.base import Steps
+
+__all__ = ["NumpyBackend"]
+
+
+class NumpyBackend(Backend):
+    """NumPy, on the CPU."""
+
+    name = "numpy"
+    rows_at_a_time = 2048  # what is computed of them stays in a core's cache
+    xp = replacing(array_api_compat.numpy, **SHORTCUTS)
+
+    def _open(self, device: str | None) -> None:
+        if device not in (None, "cpu"):
+            raise unknown_device(self.name, device, ["cpu"])
+        self.device = self.device_name = "cpu"
+        keep_freed_memory()
+
+    @property
+    def supports_step_capture(self) -> bool:
+        """True: without, steps are not recorded."""
+        return True
+
+    @classmethod
+    def status(cls) -> Status:
+        """Name NumPy's version, its BLAS and the BLAS's threads."""
+        from threadpoolctl import threadpool_info  # noqa: PLC0415 - 30 ms that most commands do without
+
+        libraries = [
+            f"{info['internal_api']} {info['version']}, {counted(info['num_threads'], 'thread')}"
+            for info in threadpool_info()
+            if info["user_api"] == "blas"
+        ]
+        return Status(cls.name, np.__version__, ("cpu",), "; ".join(dict.fromkeys(libraries)) or "BLAS unknown")
+
+    @classmethod
+    def device_of(cls, values: Any) -> str | None:
+        """Return "cpu" for an array of NumPy."""
+        return "cpu" if isinstance(values, np.ndarray | np.generic) else None
+
+    def on_device(self, x: np.ndarray) -> bool:  # noqa: ARG002 - there is one device
+        """Return True: there is one device."""
+        return True
+
+    def to_numpy(self, x: np.ndarray) -> np.ndarray:
+        """Return a copy."""
+        return np.array(x)
+
+    def lending(
+        self,
+        function: Callable[[Any], None],
+        *,
+        to_cuda: bool = False,  # noqa: ARG002 - it is on the host
+    ) -> Callable[[np.ndarray], np.ndarray]:
+        """Lend the arrays themselves."""
+
+        def lent(x: np.ndarray) -> np.ndarray:
+            function(x)
+            return x
+
+        return lent
+
+    def epoch_runner(self, step: Callable[..., Any], *, compile_whole: bool = True) -> Steps:
+        """Record a step and replay it, unless graphs are not wanted."""
+        steps = super().epoch_runner(step, compile_whole=compile_whole)
+        return epoch_runner_on_tape(step, steps) if compile_whole and self.graphs else steps
+
+    def _context(self) -> AbstractContextManager[Any]:
+        # Overflow and NaN are silenced: the training loop looks for them itself, and says more.
+        return np.errstate(over="ignore", invalid="ignore")

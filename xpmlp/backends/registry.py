@@ -1,0 +1,151 @@
+"""Backends by name."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from typing import Any
+
+from xpmlp.backends.base import Backend, Status
+from xpmlp.backends.cupy.backend import CupyBackend
+from xpmlp.backends.jax.backend import JaxBackend
+from xpmlp.backends.numpy.backend import NumpyBackend
+from xpmlp.backends.strict import StrictBackend
+from xpmlp.backends.torch.backend import TorchBackend
+from xpmlp.common.errors import BackendError, InputError
+from xpmlp.common.validation import check_choice
+
+__all__ = ["BACKENDS", "backend_of", "device_for_rank", "get_backend", "statuses"]
+
+BACKENDS: dict[str, type[Backend]] = {
+    backend.name: backend for backend in (NumpyBackend, CupyBackend, TorchBackend, JaxBackend, StrictBackend)
+}
+
+
+def get_backend(
+    name: str = "numpy",
+    device: str | None = None,
+    dtype: str = "float32",
+    *,
+    graphs: bool = True,
+    precision: str = "highest",
+) -> Backend:
+    """Open an array library on a device.
+
+    Parameters
+    ----------
+    name : str
+        A name from `BACKENDS`, or "auto": CuPy where a GPU is usable, else NumPy unless `device` asks for a GPU;
+        `Backend.reason` says why.
+    device : str, optional
+        One of its devices: "cpu", "cuda:0", "mps", ...; the library's first choice by default.
+    dtype : {"float32", "float64"}
+        The floating dtype of all that is computed.
+    graphs : bool
+        Whether CuPy and torch may capture training steps into CUDA graphs, and JAX scan over them, on a GPU.
+    precision : {"highest", "tf32"}
+        Of products in float32: tf32 lets an NVIDIA GPU read 10 bits of their mantissa, which is faster.
+
+    Returns
+    -------
+    Backend
+        Tried with a small computation where it is a GPU.
+
+    Raises
+    ------
+    InputError
+        For an unknown name, dtype or precision, and for tf32 in float64.
+    BackendError
+        Where the library or the device cannot be used, saying which of these it is: not installed, libraries
+        missing or mismatched, no usable GPU or driver, no GPU for tf32. Another one is never taken in its place.
+    """
+    check_choice("backend", name, [*BACKENDS, "auto"])
+    if name != "auto":
+        return BACKENDS[name](device, dtype, graphs=graphs, precision=precision)
+    backend: Backend
+    if device == "cpu":
+        backend = NumpyBackend(device, dtype, graphs=graphs, precision=precision)
+        backend.reason = "the device asked for is the CPU"
+        return backend
+    try:
+        backend = CupyBackend(device, dtype, graphs=graphs, precision=precision)
+        backend.reason = "a GPU is usable"
+    except BackendError as error:
+        if device is not None or precision != "highest":
+            raise
+        backend = NumpyBackend(device, dtype, graphs=graphs)
+        backend.reason = f"no GPU: {error}"
+    return backend
+
+
+def device_for_rank(name: str, device: str | None, local_rank: int) -> str | None:
+    """Choose the device of one of several processes on a machine: they take its NVIDIA GPUs by turns.
+
+    Parameters
+    ----------
+    name, device : str
+        As for `get_backend`. A device with a number, or another one than a GPU, is taken by all of them.
+    local_rank : int
+        Which of the processes it is, from 0.
+
+    Returns
+    -------
+    str or None
+        For `get_backend`.
+
+    Raises
+    ------
+    BackendError
+        Where the library is missing.
+    """
+    backend = BACKENDS.get("cupy" if name == "auto" else name)
+    if backend is None or not (device == "cuda" or (device is None and backend.prefers_cards)):
+        return device
+    try:
+        cards = backend.cards()
+    except BackendError:
+        if name != "auto":
+            raise
+        cards = ()
+    return cards[local_rank % len(cards)] if cards else device
+
+
+def backend_of(values: Any, dtype: str) -> Backend:
+    """Open the backend that an array belongs to, on the array's device.
+
+    Parameters
+    ----------
+    values : array
+        Of any library that is a backend.
+    dtype : {"float32", "float64"}
+        The floating dtype to compute in.
+
+    Raises
+    ------
+    InputError
+        For anything else.
+    """
+    for backend in BACKENDS.values():
+        device = backend.device_of(values)
+        if device is not None:
+            return _opened(backend, device, dtype)
+    known = ", ".join(BACKENDS)
+    raise InputError(f"this is {type(values).__name__}, but must be an array of one of: {known}.")
+
+
+@functools.lru_cache(maxsize=32)
+def _opened(backend: type[Backend], device: str, dtype: str) -> Backend:
+    return backend(device, dtype)
+
+
+def statuses() -> list[Status]:
+    """Say of each backend what there is of it here, or why it cannot be used."""
+    return [_status(backend) for backend in BACKENDS.values()]
+
+
+def _status(backend: type[Backend]) -> Status:
+    try:
+        return backend.status()
+    except BackendError as error:
+        library = sys.modules.get(backend.name)  # there, if it could be imported and only cannot compute
+        return Status(backend.name, version=getattr(library, "__version__", ""), problem=str(error))

@@ -1,0 +1,59 @@
+"""array-api-strict: refuses what the standard does not promise. For tests; its `device1` stands in for a GPU."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xpmlp.backends.base import Backend, Status, not_installed, unknown_device
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+    from types import ModuleType
+
+    from xpmlp.common.types import Array
+
+__all__ = ["StrictBackend"]
+
+
+class StrictBackend(Backend):
+    """array-api-strict, on `device1` unless told otherwise: moving its arrays to the host by accident raises."""
+
+    name = "array_api_strict"
+
+    def _open(self, device: str | None) -> None:
+        self.xp = _library()
+        self.device_name = device or "device1"
+        if self.device_name not in self.status().devices:
+            raise unknown_device(self.name, self.device_name, self.status().devices)
+        self.device = self.xp.Device(self.device_name)
+
+    @classmethod
+    def status(cls) -> Status:
+        """Name the version and the pretended devices."""
+        library = _library()
+        devices = tuple(device._device for device in library.__array_namespace_info__().devices())  # noqa: SLF001 - it has no public name
+        return Status(cls.name, library.__version__, devices, "for tests: slow, and strict about the standard")
+
+    @classmethod
+    def device_of(cls, values: Any) -> str | None:
+        """Return "CPU_DEVICE", "device1" or the like for an array of array-api-strict."""
+        return values.device._device if type(values).__module__.startswith("array_api_strict") else None  # noqa: SLF001 - as above
+
+    def to_numpy(self, x: Array) -> np.ndarray:
+        """Copy to the CPU device first, as the library asks."""
+        return np.array(self.xp.asarray(x, device=self.xp.Device("CPU_DEVICE")))
+
+    def _context(self) -> AbstractContextManager[Any]:
+        # Overflow and NaN are silenced as for NumPy, which computes underneath.
+        return np.errstate(over="ignore", invalid="ignore")
+
+
+def _library() -> ModuleType:
+    try:
+        import array_api_strict  # noqa: PLC0415 - optional
+    except ModuleNotFoundError as error:
+        raise not_installed("array-api-strict", "pip install 'xpmlp[test]'") from error
+    library: ModuleType = array_api_strict
+    return library

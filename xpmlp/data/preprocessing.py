@@ -1,0 +1,173 @@
+"""What is done to examples and labels before the network sees them: a learnt scaling, and one-hot."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from xpmlp.common.errors import InputError
+from xpmlp.common.validation import check_choice
+from xpmlp.common.wording import counted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["SCALINGS", "Scaling", "encode"]
+
+CACHED_BYTES = 2**19  # of intermediate float64 values
+SCALINGS = ("none", "range", "standard")
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """An affine map of each feature, (X - shift) * scale.
+
+    Attributes
+    ----------
+    shift, scale : ndarray of shape (d,), float64
+        One entry per feature.
+    """
+
+    shift: np.ndarray
+    scale: np.ndarray
+
+    @classmethod
+    def fit(cls, kind: str, X: np.ndarray, maximum: float | None = None) -> Scaling:
+        """Learn a scaling.
+
+        Parameters
+        ----------
+        kind : {"none", "range", "standard"}
+            Features as they are; divided by `maximum`; or brought to mean 0 and standard deviation 1.
+        X : ndarray of shape (n, d)
+            The training examples.
+        maximum : float, optional
+            The largest value that a feature can take: 255 for 8-bit pixels. By default the largest in `X`.
+
+        Raises
+        ------
+        InputError
+            For an unknown kind.
+        """
+        return cls.fit_blocks(kind, [X], X.shape[1], maximum)
+
+    @classmethod
+    def fit_blocks(cls, kind: str, blocks: Iterable[np.ndarray], d: int, maximum: float | None = None) -> Scaling:
+        """Learn a scaling from the training examples block by block, each of them (k, d); the rest is as for `fit`.
+
+        Blocks are asked for where their values decide: not for "none", nor for "range" with a `maximum`. Means and
+        standard deviations are merged in float64.
+        """
+        check_choice("scaling", kind, SCALINGS)
+        if kind == "none":
+            return cls(np.zeros(d), np.ones(d))
+        if kind == "range":
+            largest = maximum
+            if largest is None:
+                largest = max(max(abs(float(X.min())), abs(float(X.max()))) for X in blocks)
+            return cls(np.zeros(d), np.full(d, 1.0 / (largest or 1.0)))
+        from sklearn.preprocessing import StandardScaler  # noqa: PLC0415 - slow to import, and needed here alone
+
+        scaler = StandardScaler()  # it knows a constant column from a rounded one
+        for X in blocks:
+            scaler.partial_fit(X.astype(np.float64))
+        return cls(scaler.mean_, 1.0 / scaler.scale_)
+
+    def __str__(self) -> str:
+        if not self.only_scales:
+            return "each feature to mean 0 and standard deviation 1"
+        if self.is_identity:
+            return "none"
+        largest = 1.0 / self.factors
+        return f"divided by {largest[0]:g}" if largest.shape[0] == 1 else "each feature divided by its own scale"
+
+    @property
+    def only_scales(self) -> bool:
+        """Whether nothing is shifted."""
+        return not self.shift.any()
+
+    @property
+    def factors(self) -> np.ndarray:
+        """What the features are multiplied by, of shape (d,); (1,) where it is the same for all, which is faster."""
+        return self.scale[:1] if (self.scale == self.scale[0]).all() else self.scale
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether nothing is changed."""
+        return self.only_scales and bool((self.scale == 1).all())
+
+    def apply(self, X: np.ndarray, dtype: str = "float64", out: np.ndarray | None = None) -> np.ndarray:
+        """Return the scaled features in `dtype`, or in `out` and its dtype; `X` stays as it is."""
+        scaled = np.empty(X.shape, dtype) if out is None else out
+        with np.errstate(over="ignore", invalid="ignore"):  # who looks for what is not finite says more
+            if self.only_scales:
+                np.multiply(X, self.factors.astype(scaled.dtype), out=scaled, dtype=scaled.dtype, casting="unsafe")
+            else:
+                self._shift_and_scale(X, scaled)
+        return scaled
+
+    def _shift_and_scale(self, X: np.ndarray, scaled: np.ndarray) -> None:
+        """Compute in float64, as a feature may lie far from zero; a few rows at a time, which stay in the cache."""
+        rows = max(1, CACHED_BYTES // (8 * X.shape[1]))
+        exact = np.empty((min(rows, X.shape[0]), X.shape[1]), np.result_type(X, self.shift))
+        for start in range(0, X.shape[0], rows):
+            some = X[start : start + rows]
+            values = exact[: some.shape[0]]
+            values[...] = some
+            values -= self.shift
+            values *= self.scale
+            scaled[start : start + rows] = values
+
+
+def encode(y: np.ndarray, classes: np.ndarray, name: str = "y", *, first_row: int = 0) -> np.ndarray:
+    """One-hot encode labels, column j for class j: the classes of the whole training set, whatever `y` holds.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n,)
+        Labels.
+    classes : ndarray of shape (m,)
+        The known labels, sorted.
+    name : str
+        What to call the labels in the message.
+    first_row : int
+        The number of the first row, for the message, where `y` is a part of more.
+
+    Returns
+    -------
+    ndarray of shape (n, m), float32
+        A 1 in each row, the rest 0.
+
+    Raises
+    ------
+    InputError
+        For labels that are not among the classes.
+    """
+    position = np.searchsorted(classes, y).clip(max=classes.shape[0] - 1) if _comparable(y, classes) else None
+    if position is None:
+        raise InputError(f"{name} holds {_kind(y)}, but the classes are {_kind(classes)}: {_listed(classes)}.")
+    unknown = classes[position] != y
+    if unknown.any():
+        raise InputError(
+            f"{name} holds labels that the training data do not: {_listed(np.unique(y[unknown]))} "
+            f"({counted(int(unknown.sum()), 'time')}, first at row {first_row + int(np.argmax(unknown))}). "
+            f"The classes: {_listed(classes)}."
+        )
+    T = np.zeros((y.shape[0], classes.shape[0]), np.float32)
+    T[np.arange(y.shape[0]), position] = 1.0
+    return T
+
+
+def _comparable(y: np.ndarray, classes: np.ndarray) -> bool:
+    return (y.dtype.kind == "U") == (classes.dtype.kind == "U")
+
+
+def _kind(labels: np.ndarray) -> str:
+    return "texts" if labels.dtype.kind == "U" else "numbers"
+
+
+def _listed(labels: np.ndarray, most: int = 10) -> str:
+    shown = ", ".join(repr(label) for label in labels[:most].tolist())
+    return shown if labels.shape[0] <= most else f"{shown}, ... ({labels.shape[0]} in all)"

@@ -1,0 +1,183 @@
+"""Sources by path: folders of .npy files, HDF5 files, Zarr groups."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xpmlp.common.errors import InputError, XpmlpWarning
+from xpmlp.common.files import open_file
+from xpmlp.common.packages import load_package
+from xpmlp.data.streams._rows import JoinedRows, NpyRows, StoredRows
+from xpmlp.data.streams._source import Source
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["HDF5", "ZARR", "open_source"]
+
+HDF5, ZARR = (".h5", ".hdf5"), ".zarr"
+
+_PAIR = re.compile(r"([Xy])(-.*)?\.npy")
+_TEXT = np.dtype("U")
+
+# What Zarr's codecs are called that turn bytes into numbers, and nothing else: some that others bring unpickle.
+_CODECS = {
+    *("bytes", "endian", "blosc", "gzip", "zlib", "zstd", "lz4", "bz2", "lzma", "crc32", "crc32c", "adler32"),
+    *("shuffle", "delta", "bitround", "fixedscaleoffset", "transpose", "sharding_indexed", "vlen-utf8", "default"),
+}
+
+
+def open_source(path: str | Path) -> Source:
+    """Open data that are read from disk by rows.
+
+    - A folder with `X.npy` and `y.npy`, or with shards of them, such as `X-0000.npy` and `y-0000.npy`, which are taken
+      in the order of their names.
+    - An HDF5 file (`.h5`, `.hdf5`) with datasets `X` and `y`; needs h5py.
+    - A Zarr group (`.zarr`) with arrays `X` and `y`; needs zarr.
+
+    Parameters
+    ----------
+    path : str or Path
+        The folder or the file.
+
+    Raises
+    ------
+    InputError
+        For data that are missing, damaged or of another form. Python objects are never unpickled.
+    BackendError
+        Where the library that reads them is not installed.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix in HDF5:
+        X, y = _hdf5(path)
+    elif suffix == ZARR:
+        X, y = _zarr(path)
+    else:
+        return _folder(path)
+    return Source(path.stem, X, y)
+
+
+def _folder(path: Path) -> Source:
+    try:
+        names = sorted(entry.name for entry in path.iterdir())
+    except FileNotFoundError:
+        raise InputError(f"there is no folder {path}: check its name.") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"the folder {path} cannot be read: {error}.") from error
+    files = {name: match.groups() for name in names if (match := _PAIR.fullmatch(name))}
+    shards = {letter: [shard for found, shard in files.values() if found == letter] for letter in "Xy"}
+    if not files:
+        raise InputError(f"{path} holds neither X.npy and y.npy nor shards of them, X-0000.npy and y-0000.npy.")
+    if None in shards["X"] and len(shards["X"]) > 1:
+        shard = next(filter(None, shards["X"]))
+        raise InputError(f"{path} holds both X.npy and shards of it, such as X{shard}.npy: keep one of them.")
+    for letter, other in ("Xy", "yX"):
+        for shard in shards[letter]:
+            if shard not in shards[other]:
+                mark = shard or ""
+                raise InputError(f"{path} holds {letter}{mark}.npy, but no {other}{mark}.npy: each needs the other.")
+    _warn_of_gaps(path, [int(shard[1:]) for shard in shards["X"] if shard and shard[1:].isdecimal()])
+    X, y = ([NpyRows(path / f"{letter}{shard or ''}.npy", letter) for shard in shards["X"]] for letter in "Xy")
+    for shard, examples, labels in zip(shards["X"], X, y, strict=True):
+        _check_shard(path / f"X{shard or ''}.npy", examples, labels, X[0], y[0])
+    return Source(path.absolute().name or str(path), JoinedRows(X), JoinedRows(y))
+
+
+def _warn_of_gaps(path: Path, numbers: list[int]) -> None:
+    """Warn where numbers of shards are left out, but not where most are: they count something else then."""
+    lost = max(numbers, default=-1) - min(numbers, default=0) + 1 - len(set(numbers))
+    if 0 < lost < len(numbers):
+        first = next(number for number in range(min(numbers), max(numbers)) if number not in numbers)
+        message = f"the numbers of the shards in {path} leave out {lost}, first {first}: the others are taken."
+        warnings.warn(message, XpmlpWarning, stacklevel=2)
+
+
+def _check_shard(path: Path, X: NpyRows, y: NpyRows, first_X: NpyRows, first_y: NpyRows) -> None:
+    if X.shape[:1] != y.shape[:1]:
+        raise InputError(f"{path} has shape {X.shape}, but its y has shape {y.shape}: they must be of one length.")
+    if (X.shape[1:], X.dtype) != (first_X.shape[1:], first_X.dtype):
+        raise InputError(
+            f"{path} has rows of shape {X.shape[1:]} and dtype {X.dtype}, but the first shard has "
+            f"{first_X.shape[1:]} and {first_X.dtype}: all must be alike."
+        )
+    if (y.shape[1:], y.dtype.kind) != (first_y.shape[1:], first_y.dtype.kind):
+        raise InputError(f"the y of {path} has dtype {y.dtype}, but that of the first shard has {first_y.dtype}.")
+
+
+def _hdf5(path: Path) -> list[StoredRows]:
+    h5py = load_package("h5py", "hdf5")
+    open_file(path).close()  # where that fails, the message is ours
+    return _members(path, lambda: h5py.File(path, "r"), lambda file, name: _dataset(h5py, file, name, path))
+
+
+def _zarr(path: Path) -> list[StoredRows]:
+    zarr = load_package("zarr")
+    if not path.is_dir():
+        raise InputError(f"there is no folder {path}: a Zarr group is one.")
+    return _members(path, lambda: zarr.open_group(path, mode="r"), lambda group, name: _array(zarr, group, name, path))
+
+
+def _members(path: Path, opened: Callable[[], Any], member: Callable[[Any, str], StoredRows]) -> list[StoredRows]:
+    try:
+        group = opened()
+        return [member(group, name) for name in "Xy"]
+    except InputError:
+        raise
+    except Exception as error:  # damaged files fail in the libraries in too many ways to list
+        raise InputError(f"{path} cannot be read: {type(error).__name__}: {error}.") from error
+
+
+def _check_member(group: Any, name: str, path: Path) -> None:
+    if name not in group:
+        raise InputError(f"{path} lacks {name!r}: it holds {', '.join(sorted(group)[:10]) or 'nothing'}.")
+
+
+def _dataset(h5py: Any, file: Any, name: str, path: Path) -> StoredRows:
+    _check_member(file, name, path)
+    link = file.get(name, getlink=True)
+    if not isinstance(link, h5py.HardLink):
+        raise InputError(f"{name} in {path} is a link: copy what it points to into the file.")
+    dataset = file[name]
+    if not isinstance(dataset, h5py.Dataset):
+        raise InputError(f"{name} in {path} is no dataset.")
+    if dataset.external or dataset.is_virtual:
+        raise InputError(f"{name} in {path} keeps its values in other files: copy them into the file.")
+    together = dataset.chunks[0] if dataset.chunks else 1
+    if h5py.check_string_dtype(dataset.dtype) is not None:
+        return StoredRows(dataset.asstr(), dataset.shape or (), _TEXT, together, name, path)
+    return StoredRows(dataset, dataset.shape or (), _plain(dataset.dtype, name, path), together, name, path)
+
+
+def _array(zarr: Any, group: Any, name: str, path: Path) -> StoredRows:
+    _check_member(group, name, path)
+    array = group[name]
+    if not isinstance(array, zarr.Array):
+        raise InputError(f"{name} in {path} is no array.")
+    metadata = array.metadata.to_dict()
+    stages = [metadata.get("codecs"), metadata.get("filters"), metadata.get("compressor")]
+    if unknown := sorted(set(_codecs(stages)) - _CODECS):
+        raise InputError(f"{name} in {path} is coded by {', '.join(unknown)}, which xpmlp does not read.")
+    together = array.chunks[0] if array.chunks else 1
+    dtype = _TEXT if array.dtype.kind == "T" else _plain(array.dtype, name, path)
+    return StoredRows(array, array.shape, dtype, together, name, path)
+
+
+def _codecs(stages: Any) -> list[str]:
+    """Name the codecs of an array, with those inside of others."""
+    if isinstance(stages, dict):
+        inner = stages.get("configuration") or {}
+        nested = [inner.get(key) for key in ("codecs", "index_codecs")]
+        return [str(stages.get("name", stages.get("id"))).removeprefix("numcodecs."), *_codecs(nested)]
+    return [name for stage in stages or () for name in _codecs(stage)]
+
+
+def _plain(dtype: np.dtype, name: str, path: Path) -> np.dtype:
+    if dtype.hasobject:
+        raise InputError(f"{name} in {path} holds Python objects, which xpmlp never loads: write numbers or strings.")
+    return dtype

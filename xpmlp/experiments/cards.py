@@ -1,0 +1,105 @@
+"""Model cards: all that is known of a run or a model file, as plain values."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from xpmlp.experiments.runs import PARTS, RunFolder, model_at
+from xpmlp.nn.losses import get_loss, output_name
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from xpmlp.models.model import Model
+
+__all__ = ["card_of"]
+
+NOT_RECIPE = {"dataset", "target", "data_dir", "hidden", "activation", "dropout", "input_dropout"}  # said elsewhere
+NOT_RECIPE |= {"backend", "device", "dtype", "scaling"}
+
+
+def card_of(path: Path) -> dict[str, Any]:
+    """Describe a run, whether it is finished or not, or a model file.
+
+    Parameters
+    ----------
+    path : Path
+        The run's folder, or the file.
+
+    Returns
+    -------
+    dict
+        Plain values, as JSON has them: ``path``, ``state`` ("finished", "unfinished" or "model"), ``network``,
+        ``classes``, ``class_names``, ``feature_names``, ``preprocessing`` and ``dtype``; of a run also ``epochs``,
+        ``metrics`` (the ``last`` row of ``metrics.csv``, the ``best`` one, and what it is ``best_by``), ``data``,
+        ``recipe``, ``backend``, ``versions``, ``machine`` and ``started``.
+
+    Raises
+    ------
+    InputError
+        Where there is neither, or what is there cannot be read.
+    """
+    folder = RunFolder(path)
+    if not folder.config.exists():
+        return {"path": str(path), "state": "model", **_of_model(model_at(path))}
+    card = {"path": str(path), "state": "finished" if folder.is_finished() else "unfinished"}
+    card |= folder.configured(_of_configuration)
+    if folder.model.exists():
+        card |= _of_model(folder.load())
+    return card | _of_metrics(folder.rows())
+
+
+def _of_model(model: Model) -> dict[str, Any]:
+    network = model.network
+    names = [activation.name for activation in network.activations]
+    return {
+        "network": _network(network.sizes, names, network.loss.name, network.dropout),
+        "classes": model.classes.tolist(),
+        "class_names": model.class_names and list(model.class_names),
+        "feature_names": model.feature_names and list(model.feature_names),
+        "preprocessing": str(model.scaling),
+        "dtype": model.dtype,
+    }
+
+
+def _of_configuration(config: dict[str, Any]) -> dict[str, Any]:
+    network, data, options = config["network"], config["data"], config["options"]
+    return {
+        "network": _network(network["sizes"], network["activations"], network["loss"], network["dropout"]),
+        "classes": data["classes"],
+        "class_names": data.get("class_names"),
+        "feature_names": data.get("feature_names"),
+        "preprocessing": data.get("preprocessing", options["scaling"]),
+        "dtype": config["backend"]["dtype"],
+        "epochs": options["epochs"],
+        "data": {
+            "name": data["name"],
+            "features": data["features"],
+            "examples": {part: data["examples"][part] for part in PARTS if part in data["examples"]},
+            "sha256": data.get("sha256"),
+        },
+        "recipe": {name: value for name, value in options.items() if name not in NOT_RECIPE},
+        "backend": config["backend"],
+        "versions": config["versions"],
+        "machine": config["machine"],
+        "started": config["started"],
+    }
+
+
+def _network(sizes: Sequence[int], activations: Sequence[str], loss: str, dropout: Sequence[float]) -> dict[str, Any]:
+    functions = [*activations, output_name(get_loss(loss))]
+    layers = [
+        {"inputs": n, "dropout": rate, "units": m, "activation": function, "parameters": (n + 1) * m}
+        for n, m, rate, function in zip(sizes[:-1], sizes[1:], dropout, functions, strict=True)
+    ]
+    return {"layers": layers, "loss": loss, "parameters": sum(layer["parameters"] for layer in layers)}
+
+
+def _of_metrics(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    if not rows:
+        return {"metrics": None}
+    measure = "train_loss" if rows[-1]["validation_loss"] is None else "validation_loss"
+    kept = [row for row in rows if row["epoch"] == rows[-1]["best_epoch"]]  # none without patience
+    best = min(kept or rows, key=lambda row: float("inf") if row[measure] is None else row[measure])
+    return {"metrics": {"last": rows[-1], "best": best, "best_by": measure}}

@@ -1,0 +1,373 @@
+"""An experiment: from plain options to a network, its data on a backend, and a way to train it."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from xpmlp.backends import device_for_rank, get_backend
+from xpmlp.common.errors import InputError
+from xpmlp.common.rng import make_generator
+from xpmlp.common.validation import check_choice, check_number
+from xpmlp.data.datasets import load_dataset, split
+from xpmlp.data.examples import QuantizedExamples
+from xpmlp.data.preprocessing import SCALINGS, Scaling, encode
+from xpmlp.data.streams import Part, Stream, StreamedData, is_streamed, load_stream
+from xpmlp.models.model import Model
+from xpmlp.nn.dropout import mask_function
+from xpmlp.nn.gradcheck import check_gradients
+from xpmlp.nn.initializers import INITIALIZERS, initialize
+from xpmlp.nn.network import Layer, Network
+from xpmlp.nn.optimizers import build_optimizer
+from xpmlp.nn.regularization import ElasticNet
+from xpmlp.nn.schedules import SCHEDULES, build_schedule
+from xpmlp.training import Recipe, steps_per_epoch, train
+from xpmlp.training.scoring import make_scorer, score_rows, to_score
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from xpmlp.backends import Backend
+    from xpmlp.common.types import Array
+    from xpmlp.data.datasets import Dataset, Splits
+    from xpmlp.data.examples import StreamedExamples
+    from xpmlp.distributed import Communicator
+    from xpmlp.experiments.options import Options
+    from xpmlp.nn.gradcheck import GradientCheck
+    from xpmlp.training import Record, Resumption
+    from xpmlp.training.scoring import Score
+
+__all__ = [
+    "Experiment",
+    "check_circles",
+    "check_options",
+    "features_of",
+    "fingerprint",
+    "lay_out",
+    "load_splits",
+    "prepare",
+    "score_model",
+]
+
+Value = TypeVar("Value")
+
+EPOCHS, LEAST_STEPS = 30, 1500  # where none are asked for
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A network ready to be trained.
+
+    Attributes
+    ----------
+    options : Options
+        What it was made from; the number of epochs is settled, and the path of a file is absolute.
+    dataset : Dataset or StreamedData
+        The data, as they were loaded, or what is known of those that are read from disk by rows.
+    backend : Backend
+        Where it computes.
+    model : Model
+        The network with its initial weights, its classes and its scaling.
+    recipe : Recipe
+        How it is trained.
+    sets : dict of str to (X, T)
+        "train", and "validation" and "test" where there are such parts: scaled and one-hot, on the backend; or a
+        `Stream` of them and None.
+    communicator : Communicator, optional
+        The other processes that train it, each with an experiment of its own.
+    """
+
+    options: Options
+    dataset: Dataset | StreamedData
+    backend: Backend
+    model: Model
+    recipe: Recipe
+    sets: dict[str, tuple[Array | QuantizedExamples | StreamedExamples, Array | None]]
+    communicator: Communicator | None = None
+
+    @cached_property
+    def data_sha256(self) -> str:
+        """The fingerprint of the data, by which a run knows them again."""
+        return fingerprint(self.dataset)
+
+    def records(
+        self,
+        should_stop: Callable[[], bool] = lambda: False,
+        on_step: Callable[[int], None] = lambda _: None,
+        resume: Resumption | None = None,
+    ) -> Iterator[Record]:
+        """Train, scoring every part after each epoch; parameters as for `train`."""
+        X, T = self.sets["train"]
+        return train(
+            self.backend,
+            self.model.network,
+            self.model.layers,
+            X,
+            T,
+            self.recipe,
+            evaluate=self.sets,
+            should_stop=should_stop,
+            on_step=on_step,
+            resume=resume,
+            communicator=self.communicator,
+        )
+
+    def trained(self, layers: Sequence[Layer]) -> Model:
+        """Return the model with weights of the backend in place of the initial ones."""
+        to_numpy = self.backend.to_numpy
+        return replace(self.model, layers=[Layer(to_numpy(W), to_numpy(b)) for W, b in layers])
+
+
+def load_splits(options: Options, *, progress: bool = False) -> tuple[Dataset | StreamedData, Splits[Any]]:
+    """Load the data of some options and part them: the same options always give the same parts.
+
+    Those that are read from disk by rows are not loaded, and are parted by blocks, as `load_stream` does.
+    """
+    if is_streamed(options.dataset):
+        return load_stream(
+            options.dataset,
+            target=options.target,
+            validation=options.validation,
+            test=options.test,
+            seed=options.seed,
+        )
+    dataset = load_dataset(options.dataset, data_dir=options.data_dir, target=options.target, progress=progress)
+    return dataset, split(dataset, validation=options.validation, test=options.test, seed=options.seed)
+
+
+def check_options(options: Options) -> None:
+    """Check options by themselves, before a backend is opened and data are loaded.
+
+    Raises
+    ------
+    InputError
+        For the first one that cannot be used.
+    """
+    check_choice("schedule", options.chosen_schedule, SCHEDULES)
+    check_choice("init", options.init, INITIALIZERS)
+    check_choice("scaling", options.scaling, ["auto", *SCALINGS])
+    _recipe(options)
+    if options.patience is not None and not options.validation:
+        raise InputError("patience waits for a better loss on the validation part: give --validation a share above 0.")
+    if options.patience is None and options.min_delta is not None:
+        raise InputError("min_delta says what patience takes for better: give --patience too, or leave it out.")
+    check_number("learning rate", options.highest_rate, above=0)
+    _network(options, 1, 2)
+
+
+def prepare(options: Options, *, progress: bool = False, communicator: Communicator | None = None) -> Experiment:
+    """Check all options, open the backend, load the data and lay them out on it.
+
+    Parameters
+    ----------
+    options : Options
+        What to do.
+    progress : bool
+        Whether to show that of a download.
+    communicator : Communicator, optional
+        The other processes that are to train it, each with an experiment of its own: those of a machine take its GPUs
+        by turns.
+
+    Raises
+    ------
+    InputError, BackendError
+        For the first thing that cannot be done. Nothing is written before.
+    """
+    check_options(options)
+    device = options.device
+    if communicator is not None:
+        device = device_for_rank(options.backend, device, communicator.local_rank)
+    backend = get_backend(options.backend, device, options.dtype, graphs=options.graph, precision=options.precision)
+
+    options = _with_absolute_paths(options)
+    dataset, parts = load_splits(options, progress=progress)
+    X, y = parts.train
+    classes = dataset.classes if isinstance(dataset, StreamedData) else np.unique(y)
+    steps = steps_per_epoch(X.shape[0], options.batch_size)
+    epochs = max(EPOCHS, math.ceil(LEAST_STEPS / steps)) if options.epochs is None else options.epochs
+    schedule = build_schedule(options.chosen_schedule, options.highest_rate, steps * epochs)
+    recipe = replace(_recipe(options), epochs=epochs, schedule=schedule)
+    network = _network(options, X.shape[1], classes.shape[0])
+    kind = dataset.scaling if options.scaling == "auto" else options.scaling
+    blocks = X.examples() if isinstance(X, Part) else [X]
+    with backend.within_memory(str(network), "fewer hidden units"):
+        layers = initialize(network, init=options.init, seed=options.seed)
+    model = Model(
+        network,
+        layers,
+        classes,
+        Scaling.fit_blocks(kind, blocks, X.shape[1], dataset.pixel_max),
+        feature_names=dataset.feature_names,
+        class_names=dataset.class_names,
+    )
+    what = f"{X.shape[0]:,} training examples of {X.shape[1]:,} features, and what is held out"
+    with backend.within_memory(what, "fewer examples, data that are read from disk (docs/streams.md)"):
+        sets = {
+            field.name: lay_out(model, backend, *part)
+            for field in fields(parts)
+            if (part := getattr(parts, field.name)) is not None
+        }
+    return Experiment(replace(options, epochs=epochs), dataset, backend, model, recipe, sets, communicator)
+
+
+def lay_out(
+    model: Model, backend: Backend, X: np.ndarray | Part, y: Any
+) -> tuple[Array | QuantizedExamples | StreamedExamples, Array | None]:
+    """Scale raw features, (n, d), encode labels, (n,), and move both to a backend: what the network is given.
+
+    Features of 8 bits stay as they are up to the minibatch, where scaling them only multiplies. A part of data on disk
+    becomes a `Stream`, which does all that when it is read; labels are None then.
+    """
+    if isinstance(X, Part):
+        model.check_count(X.shape[1])
+        return Stream(backend, X, model.classes, model.scaling), None
+    T = backend.asarray(encode(y, model.classes))
+    if X.dtype.kind in "iu" and X.dtype.itemsize == 1 and model.scaling.only_scales:
+        model.check(X)
+        return QuantizedExamples(backend.asarray(X, dtype=None), backend.asarray(model.scaling.factors)), T
+    return backend.asarray(model.prepare(X, backend.dtype)), T
+
+
+def fingerprint(dataset: Dataset | StreamedData) -> str:
+    """Return a SHA-256 of the examples and labels, by which a run knows its data again; `StreamedData` have theirs."""
+    if isinstance(dataset, StreamedData):
+        return dataset.sha256
+    digest = hashlib.sha256()
+    for array in (dataset.X, dataset.y, *(dataset.test or ())):
+        digest.update(f"{array.dtype.str}{array.shape}".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def features_of(model: Model, dataset: Dataset) -> np.ndarray:
+    """Return the features that a model was trained on, in its order: by name where both have names.
+
+    Raises
+    ------
+    InputError
+        For columns that are not there.
+    """
+    if model.feature_names is None or dataset.feature_names is None:
+        return dataset.X
+    missing = [name for name in model.feature_names if name not in dataset.feature_names]
+    if missing:
+        raise InputError(
+            f"{dataset.name} lacks the columns {', '.join(map(repr, missing[:10]))}, which the model was trained on: "
+            f"its features are {', '.join(map(repr, dataset.feature_names[:10]))}."
+        )
+    return dataset.X[:, [dataset.feature_names.index(name) for name in model.feature_names]]
+
+
+def score_model(model: Model, backend: Backend, X: np.ndarray | Part, y: Any) -> Score:
+    """Score a trained model on raw features, (n, d), and labels, (n,), on any backend; or on a part of data on disk.
+
+    Raises
+    ------
+    InputError
+        For features and labels that do not fit the model.
+    """
+    with backend.computing(f"{model.network}, to score {X.shape[0]:,} examples", "fewer examples at a time"):
+        examples, targets = lay_out(model, backend, X, y)
+        layers = [Layer(backend.asarray(W), backend.asarray(b)) for W, b in model.layers]
+        sums = score_rows(backend, make_scorer(backend, model.network), layers, examples, targets)
+    loss, correct = (backend.to_numpy(total).item() for total in sums)
+    return to_score(loss, correct, X.shape[0])
+
+
+def check_circles(
+    backend: Backend,
+    *,
+    mode: str = "matrix",
+    batch_size: int = 10,
+    hidden: tuple[int, ...] = (2,),
+    activation: tuple[str, ...] = ("relu",),
+    init: str = "report",
+    l1: tuple[float, ...] = (0.0,),
+    l2: tuple[float, ...] = (0.0,),
+    dropout: tuple[float, ...] = (0.0,),
+    seed: int = 0,
+) -> GradientCheck:
+    """Check the gradients of a network on the first examples of the circles, as the report does (3.2, 3.4).
+
+    Parameters
+    ----------
+    backend : Backend
+        Where to compute, in float64.
+    mode : {"matrix", "loop"}
+        The variant to check.
+    batch_size : int
+        Examples to take the gradients over, drawn by the seed.
+    hidden, activation, init, l1, l2, dropout
+        The network, as in `Options`; the report's by default. Dropout's masks are drawn once.
+    seed : int
+        Of the weights, the examples, the masks and the random steps.
+
+    Raises
+    ------
+    InputError
+        For options out of bounds, and more examples than there are.
+    """
+    dataset = load_dataset("circles")
+    n = dataset.X.shape[0]
+    check_number("batch size", batch_size, at_least=1, below=n + 1, integer=True)
+    rows = make_generator(seed, "order").permutation(n)[:batch_size]
+    classes = np.unique(dataset.y)
+    network = Network.build(
+        2, hidden, classes.shape[0], activation=_one_or_each(activation), dropout=_one_or_each(dropout)
+    )
+    return check_gradients(
+        backend,
+        network,
+        initialize(network, init=init, seed=seed),
+        backend.asarray(dataset.X[rows]),
+        backend.asarray(encode(dataset.y[rows], classes)),
+        masks=mask_function(backend, network, seed)(backend.asindex(0), backend.asindex(rows)),
+        penalty=ElasticNet.build(len(hidden) + 1, _one_or_each(l1), _one_or_each(l2)),
+        mode=mode,
+        seed=seed,
+    )
+
+
+def _recipe(options: Options) -> Recipe:
+    """Return all of the recipe that does not depend on the data."""
+    return Recipe(
+        optimizer=build_optimizer(
+            options.optimizer, momentum=options.momentum, nesterov=options.nesterov, weight_decay=options.weight_decay
+        ),
+        penalty=ElasticNet.build(len(options.hidden) + 1, _one_or_each(options.l1), _one_or_each(options.l2)),
+        mode=options.mode,
+        batch_size=options.batch_size,
+        epochs=EPOCHS if options.epochs is None else options.epochs,
+        patience=options.patience,
+        min_delta=options.min_delta or 0.0,
+        seed=options.seed,
+    )
+
+
+def _network(options: Options, n_inputs: int, n_outputs: int) -> Network:
+    return Network.build(
+        n_inputs,
+        options.hidden,
+        n_outputs,
+        activation=_one_or_each(options.activation),
+        loss="softmax",
+        dropout=_one_or_each(options.dropout),
+        input_dropout=options.input_dropout,
+    )
+
+
+def _with_absolute_paths(options: Options) -> Options:
+    data_dir = options.data_dir and os.path.abspath(options.data_dir)  # noqa: PTH100 - pathlib raises for long names
+    if not (os.path.isfile(options.dataset) or is_streamed(options.dataset)):  # noqa: PTH113 - as above
+        return replace(options, data_dir=data_dir)
+    return replace(options, data_dir=data_dir, dataset=os.path.abspath(options.dataset))  # noqa: PTH100 - as above
+
+
+def _one_or_each(values: Sequence[Value]) -> Value | Sequence[Value]:
+    return values[0] if len(values) == 1 else values

@@ -1,0 +1,358 @@
+"""Run folders: what a training run leaves on disk, and how to find it again."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import math
+import platform
+from datetime import datetime
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from xpmlp import __version__
+from xpmlp.backends import BACKENDS
+from xpmlp.common.errors import InputError
+from xpmlp.common.files import append_whole, csv_text, open_file, write_json, write_whole
+from xpmlp.experiments.folders import Folder
+from xpmlp.experiments.options import Options
+from xpmlp.models.checkpoints import (
+    drop_checkpoints,
+    line_of,
+    load_checkpoint,
+    load_model,
+    previous,
+    save_checkpoint,
+    save_model,
+)
+from xpmlp.training import Recipe
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from xpmlp.experiments.experiment import Experiment
+    from xpmlp.models.checkpoints import Checkpoint
+    from xpmlp.models.model import Model
+    from xpmlp.training import Record
+
+__all__ = ["METRICS", "PARTS", "RunFolder", "model_at", "options_sha256", "versions"]
+
+PARTS = ("train", "validation", "test")
+LATER = {
+    "precision": "highest",
+    "graph": True,
+    "patience": None,
+    "min_delta": None,
+}  # newer options, with what runs did that were begun before there were any
+METRICS = (
+    "epoch",
+    "seconds",
+    "examples",
+    "learning_rate",
+    *(f"{part}_{measure}" for part in PARTS for measure in ("loss", "accuracy")),
+    "best_epoch",
+)
+
+
+class RunFolder(Folder):
+    """The folder of one run.
+
+    Parameters
+    ----------
+    path : Path
+        Where it is.
+
+    Attributes
+    ----------
+    config, metrics, model, checkpoint, curves, confusion, log, lock : Path
+        Its files: ``config.json``, ``metrics.csv``, ``model.safetensors``, ``checkpoint.safetensors``, ``curves.png``,
+        ``confusion.png``, ``train.log`` and ``.lock``. The checkpoint before is ``previous-checkpoint.safetensors``.
+    """
+
+    kind, doing, config_name = "run", "training", "config.json"
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.metrics = path / "metrics.csv"
+        self.model = path / "model.safetensors"
+        self.checkpoint = path / "checkpoint.safetensors"
+        self.curves = path / "curves.png"
+        self.confusion = path / "confusion.png"
+        self.log = path / "train.log"
+        self._lines: list[str] = []  # the records in the last checkpoint, as it has them: each is written out once
+
+    @property
+    def _unfinished(self) -> bool:
+        return self.checkpoint.exists() or previous(self.checkpoint).exists()
+
+    @property
+    def files(self) -> list[Path]:
+        """The files of the run that exist."""
+        known = [self.config, self.metrics, self.model, self.checkpoint, self.curves, self.confusion, self.log]
+        return [file for file in known if file.exists()]
+
+    def check_free(self, *, overwrite: bool) -> None:
+        """Raise unless the folder can take a run: it is new or empty, or may be overwritten.
+
+        Raises
+        ------
+        InputError
+            For a folder that holds something, and for a path that is no folder.
+        """
+        self._check_is_folder()
+        if overwrite:
+            return
+        if self._unfinished:
+            raise InputError(
+                f"the output folder {self.path} holds an unfinished run: go on with `xpmlp train --resume "
+                f"{self.path}`, choose another with --out, or give --overwrite to replace it."
+            )
+        holds, what = ("a run", "replace it") if self.config.exists() else ("no run", "add one to what is there")
+        self._check_is_empty(f"it holds {holds}. Choose another with --out, or give --overwrite to {what}.")
+
+    def start(self, experiment: Experiment) -> None:
+        """Make the folder, without the files of an earlier run, and write the configuration.
+
+        Raises
+        ------
+        InputError
+            For a folder that cannot be made or written to.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            for file in reversed(self.files):  # the configuration last: there is no run without it
+                file.unlink()
+            drop_checkpoints(self.checkpoint)
+            self._lines = []
+            write_json(self.config, _configuration(experiment))
+            self._write_metrics([])
+        except OSError as error:
+            raise InputError(f"the output folder {self.path} cannot be written to: {error}.") from error
+
+    def add(self, record: Record) -> None:
+        """Append the row of an epoch to ``metrics.csv``."""
+        append_whole(self.metrics, csv_text([_row(record)]).encode())
+
+    def save_checkpoint(self, experiment: Experiment, records: Sequence[Record]) -> None:
+        """Write ``checkpoint.safetensors``, with all `records` since the start; the one before is kept beside it."""
+        self._lines += map(line_of, records[len(self._lines) :])
+        save_checkpoint(_run_of(experiment), records[-1], self._lines, experiment.backend.to_numpy, self.checkpoint)
+
+    def resume(self, experiment: Experiment) -> tuple[Checkpoint, str]:
+        """Find the newest good checkpoint, and bring ``metrics.csv`` back to its epoch.
+
+        Returns
+        -------
+        checkpoint : Checkpoint
+            To go on from.
+        passed_over : str
+            Why a newer one was not taken; "" where there is none.
+
+        Raises
+        ------
+        InputError
+            Where there is none to go on from, or the configuration or the data have changed since.
+        """
+        checkpoint, passed_over = self._newest_checkpoint()
+        for what, then, now in zip(("configuration", "data"), checkpoint.run, _run_of(experiment), strict=True):
+            if then != now:
+                raise InputError(
+                    f"the run in {self.path} cannot be gone on with: its {what} changed since its checkpoint was "
+                    "written. Restore what was changed, or train anew."
+                )
+        self._lines = [line_of(record) for record in checkpoint.records]
+        self._write_metrics(checkpoint.records)
+        self.model.unlink(missing_ok=True)  # of the interruption: the checkpoint is ahead of it from now on
+        return checkpoint, passed_over
+
+    def _newest_checkpoint(self) -> tuple[Checkpoint, str]:
+        problem = ""
+        for path in (self.checkpoint, previous(self.checkpoint)):
+            if not path.exists():
+                continue
+            try:
+                return load_checkpoint(path), problem
+            except InputError as error:
+                problem = str(error)
+        if problem:
+            raise InputError(f"the run in {self.path} has no good checkpoint to go on from: {problem}")
+        if self.model.exists() and self.is_complete():
+            raise InputError(f"the run in {self.path} is complete: there is nothing left to go on with.")
+        raise InputError(
+            f"the run in {self.path} has no checkpoint to go on from, which the end of an epoch leaves: train it anew "
+            "with --overwrite."
+        )
+
+    def is_complete(self) -> bool:
+        """Whether the last row of ``metrics.csv`` is that of a last epoch, with all its examples."""
+        recipe, examples = self.configured(_ending)
+        last = rows[-1] if (rows := self.rows()) else None
+        return last is not None and last["examples"] == examples and recipe.is_over(last["epoch"], last["best_epoch"])
+
+    def is_finished(self) -> bool:
+        """Whether the run is complete, and its model saved."""
+        return self.model.exists() and not self._unfinished and self.is_complete()
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Read ``metrics.csv``: a mapping for each epoch, None where a cell is empty; no rows where there is no file.
+
+        Raises
+        ------
+        InputError
+            Where it cannot be read.
+        """
+        if not self.metrics.exists():
+            return []
+        try:
+            lines = csv.DictReader(self.metrics.read_text(encoding="utf-8").splitlines(), strict=True)
+            return [_numbers(row) for row in lines]
+        except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
+            raise InputError(f"{self.metrics} cannot be read: {type(error).__name__}: {error}.") from error
+
+    def _write_metrics(self, records: Sequence[Record]) -> None:
+        write_whole(self.metrics, csv_text([METRICS, *map(_row, records)]).encode())
+
+    def write_log(self, line: str) -> None:
+        """Append a line to ``train.log``, with the time before it."""
+        append_whole(self.log, f"{datetime.now().astimezone().isoformat(timespec='seconds')} {line}\n".encode())
+
+    def save(self, model: Model) -> None:
+        """Write ``model.safetensors``."""
+        save_model(model, self.model)
+
+    def finish(self) -> None:
+        """Remove the checkpoints of a run that is complete and saved."""
+        drop_checkpoints(self.checkpoint)
+
+    def load(self) -> Model:
+        """Read ``model.safetensors``.
+
+        Raises
+        ------
+        InputError
+            Where there is none, or it cannot be read.
+        """
+        if self.model.exists():
+            return load_model(self.model)
+        raise InputError(self._lack_of_model())
+
+    def _lack_of_model(self) -> str:
+        if not self.path.is_dir():
+            return f"there is no run folder at {self.path}. `xpmlp train` makes one."
+        if not self.config.exists():
+            runs = sorted(str(file.parent) for file in self.path.glob(f"*/{self.config.name}"))
+            inside = f"There are runs in it: {', '.join(runs[:5])}." if runs else "`xpmlp train` makes such folders."
+            return f"{self.path} is not the folder of a run: there is no {self.model.name} in it. {inside}"
+        if self._is_locked():
+            return f"the run in {self.path} is in progress: another process is training there. Wait until it ends."
+        if self._unfinished:
+            return f"the run in {self.path} is not finished: go on with `xpmlp train --resume {self.path}` first."
+        return f"the run in {self.path} ended before there was a model to save: train it again."
+
+    def options(self) -> Options:
+        """Read from ``config.json`` how the run was made.
+
+        Raises
+        ------
+        InputError
+            Where it is missing or damaged.
+        """
+        return self.configured(lambda config: Options.from_json(config["options"]))
+
+    def data_sha256(self) -> str | None:
+        """Read from ``config.json`` the fingerprint of the data that the run was made from, where it is kept."""
+        kept: str | None = self.configured(lambda config: config["data"].get("sha256"))
+        return kept
+
+
+def _ending(config: dict[str, Any]) -> tuple[Recipe, int]:
+    """Read what decides when a run is over, and how many examples an epoch has."""
+    options = config["options"]
+    return Recipe(epochs=options["epochs"], patience=options.get("patience")), config["data"]["examples"]["train"]
+
+
+def _numbers(row: dict[str, str]) -> dict[str, Any]:
+    """Read a row of ``metrics.csv``: every one has an epoch, and those of older runs no best one."""
+    row = {"best_epoch": "", **row}
+    return {name: float(row[name]) if row[name] or name == "epoch" else None for name in METRICS}
+
+
+def model_at(path: Path) -> Model:
+    """Read the model of a run folder, or a model file.
+
+    Raises
+    ------
+    InputError
+        Where there is none, or it cannot be read.
+    """
+    if not path.is_file():
+        return RunFolder(path).load()
+    with open_file(path) as file:
+        is_safetensors = file.read(9)[8:] == b"{"  # after the length of the header, 8 bytes
+    if not is_safetensors:
+        raise InputError(f"{path} is no model: give the folder of a run, or the model.safetensors in it.")
+    return load_model(path)
+
+
+def _run_of(experiment: Experiment) -> list[str]:
+    """Return what a run's configuration and its data come to, in a word each; data may be found in another folder."""
+    return [options_sha256(experiment.options), experiment.data_sha256]
+
+
+def options_sha256(options: Options) -> str:
+    """Return a SHA-256 of what options decide of a run: all of them but where its data are found."""
+    decided = {
+        name: value
+        for name, value in options.to_json().items()
+        if name != "data_dir" and not (name in LATER and value == LATER[name])
+    }
+    return hashlib.sha256(json.dumps(decided, sort_keys=True).encode()).hexdigest()
+
+
+def _row(record: Record) -> list[Any]:
+    scores = [record.scores.get(part) for part in PARTS]
+    cells = [value for score in scores for value in ((score.loss, score.accuracy) if score else ("", ""))]
+    seconds = f"{record.seconds:.3f}"
+    best = "" if record.best_epoch is None else record.best_epoch
+    return [record.epoch, seconds, record.examples, f"{record.learning_rate:.6g}", *map(_number, cells), best]
+
+
+def _number(value: float | str) -> str:
+    return "" if value == "" or math.isnan(float(value)) else f"{float(value):.6g}"
+
+
+def _configuration(experiment: Experiment) -> dict[str, Any]:
+    backend, network, dataset = experiment.backend, experiment.model.network, experiment.dataset
+    return {
+        "started": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "options": experiment.options.to_json(),
+        "backend": {"name": backend.name, "device": backend.device_name, "dtype": backend.dtype},
+        "network": {
+            "sizes": network.sizes,
+            "activations": [activation.name for activation in network.activations],
+            "loss": network.loss.name,
+            "dropout": network.dropout,
+            "parameters": network.n_parameters,
+        },
+        "data": {
+            "name": dataset.name,
+            "sha256": experiment.data_sha256,
+            "features": network.sizes[0],
+            "feature_names": experiment.model.feature_names,
+            "preprocessing": str(experiment.model.scaling),
+            "classes": experiment.model.classes.tolist(),
+            "class_names": experiment.model.class_names,
+            "examples": {part: int(X.shape[0]) for part, (X, _) in experiment.sets.items()},
+        },
+        "versions": versions(backend.name),
+        "machine": {"system": platform.platform(), "processor": platform.machine()},
+    }
+
+
+def versions(backend: str) -> dict[str, str]:
+    """Return the versions of Python, of this package and of the libraries that a run uses, by name."""
+    libraries = ["numpy", "array-api-compat", "scikit-learn", "safetensors"]
+    found = {"python": platform.python_version(), "xpmlp": __version__}
+    return found | {name: version(name) for name in libraries} | {backend: BACKENDS[backend].status().version}

@@ -1,0 +1,321 @@
+"""Models and unfinished runs on disk: safetensors for the arrays, JSON in its metadata for the rest.
+
+The records of an unfinished run are lines of their own, so that each is written out once in the run, and not each time.
+
+Loading a file never runs code. A SHA-256 of all that a file says stands in it: what has changed since is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from xpmlp.common.errors import InputError, XpmlpError
+from xpmlp.common.files import write_whole
+from xpmlp.data.preprocessing import Scaling
+from xpmlp.models.model import Model
+from xpmlp.nn.activations import ACTIVATIONS
+from xpmlp.nn.losses import LOSSES
+from xpmlp.nn.network import Layer, Network
+from xpmlp.nn.optimizers import AdamState, SGDState
+from xpmlp.training import Best, Record, Resumption, State
+from xpmlp.training.scoring import Score
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from xpmlp.common.types import Array
+
+__all__ = [
+    "Checkpoint",
+    "drop_checkpoints",
+    "line_of",
+    "load_checkpoint",
+    "load_model",
+    "previous",
+    "save_checkpoint",
+    "save_model",
+]
+
+FORMAT = 1
+STATES = {state.__name__: state for state in (SGDState, AdamState)}
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """An unfinished run, as it was after an epoch.
+
+    Attributes
+    ----------
+    run : list of str
+        Fingerprints of configuration and data: where one differs, the run cannot be gone on with.
+    records : list of Record
+        Of the epochs that are done, without weights and state.
+    resumption : Resumption
+        What `train` goes on with, in NumPy arrays.
+    """
+
+    run: list[str]
+    records: list[Record]
+    resumption: Resumption
+
+
+def save_model(model: Model, path: str | Path) -> None:
+    """Write a model, so that a reader finds the old file or the new one and never half of it.
+
+    Parameters
+    ----------
+    model : Model
+        What to write.
+    path : Path
+        Where, usually ``model.safetensors``.
+
+    Raises
+    ------
+    InputError
+        For an activation or a loss that is not in the library's tables, and where the file cannot be written.
+    """
+    network = model.network
+    own = [activation.name for activation in network.activations if ACTIVATIONS.get(activation.name) is not activation]
+    own += [] if LOSSES.get(network.loss.name) is network.loss else [network.loss.name]
+    if own:
+        raise InputError(
+            f"a model with a function of your own, {own[0]!r}, cannot be saved: a file holds names alone, and would be "
+            "read with another function or with none."
+        )
+    arrays = {"scaling.shift": model.scaling.shift, "scaling.scale": model.scaling.scale, **_named(model.layers)}
+    description = {
+        "kind": "model",
+        "sizes": model.network.sizes,
+        "activations": [activation.name for activation in model.network.activations],
+        "loss": model.network.loss.name,
+        "dropout": model.network.dropout,
+        "classes": model.classes.tolist(),
+        "feature_names": model.feature_names,
+        "class_names": model.class_names,
+    }
+    _write(Path(path), arrays, description)
+
+
+def load_model(path: str | Path) -> Model:
+    """Read a model that `save_model` wrote.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Returns
+    -------
+    Model
+        Ready to predict, on any backend.
+
+    Raises
+    ------
+    InputError
+        For a file that is missing, damaged, or not one of ours.
+    """
+    model: Model = _read(Path(path), "model", _model)
+    return model
+
+
+def line_of(record: Record) -> str:
+    """Write out all of a record but its weights and its state, as a checkpoint has it."""
+    names = ("epoch", "seconds", "examples", "examples_per_second", "learning_rate", "loss", "complete")
+    scores = {part: asdict(score) for part, score in record.scores.items()}
+    best = record.best and [record.best.epoch, record.best.loss]
+    return json.dumps({name: getattr(record, name) for name in names} | {"scores": scores, "best": best})
+
+
+def save_checkpoint(
+    run: list[str], last: Record, lines: Sequence[str], to_numpy: Callable[[Array], np.ndarray], path: Path
+) -> None:
+    """Write what it takes to go on with a run, beside the checkpoint before, which is kept as ``previous-...``.
+
+    Parameters
+    ----------
+    run : list of str
+        As in `Checkpoint`.
+    last : Record
+        Of the epoch to go on after, with weights and state.
+    lines : sequence of str
+        The records of all epochs up to it, each as `line_of` has it.
+    to_numpy : callable
+        `Backend.to_numpy`.
+    path : Path
+        Where.
+    """
+    if last.state is None:
+        raise InputError("the last record has no state to go on with: it was read from a file.")
+    optimizer = last.state.optimizer
+    weights = _named(last.layers) | _named(last.best.layers if last.best else [], "best.")
+    arrays = {name: to_numpy(array) for name, array in weights.items()}
+    arrays |= {
+        f"{field}.{number}": to_numpy(array)
+        for field in optimizer._fields
+        for number, array in enumerate(getattr(optimizer, field))
+    }
+    description = {
+        "kind": "checkpoint",
+        "run": run,
+        "steps": int(to_numpy(last.state.t)),
+        "optimizer": type(optimizer).__name__,
+    }
+    fresh = path.with_name(f"next-{path.name}")
+    _write(fresh, arrays, description, "\n".join(lines))
+    if path.exists():
+        path.replace(previous(path))
+    fresh.replace(path)
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint that `save_checkpoint` wrote.
+
+    Raises
+    ------
+    InputError
+        For a file that is missing, damaged, or not one of ours.
+    """
+    checkpoint: Checkpoint = _read(path, "checkpoint", _checkpoint)
+    return checkpoint
+
+
+def previous(path: Path) -> Path:
+    """Return where the checkpoint before the one at `path` is kept."""
+    return path.with_name(f"previous-{path.name}")
+
+
+def drop_checkpoints(path: Path) -> None:
+    """Remove the checkpoint at `path`, the one before it, and one that was not finished."""
+    for name in (path.name, f"previous-{path.name}", f"next-{path.name}"):
+        path.with_name(name).unlink(missing_ok=True)
+
+
+def _named(layers: Sequence[Layer], prefix: str = "") -> dict[str, Array]:
+    """Name the arrays of each layer: W1, b1, W2, b2, ..."""
+    return {
+        f"{prefix}{letter}{n}": array
+        for n, layer in enumerate(layers, start=1)
+        for letter, array in zip("Wb", layer, strict=True)
+    }
+
+
+def _layers(arrays: dict[str, np.ndarray], depth: int, prefix: str = "") -> list[Layer]:
+    return [Layer(arrays[f"{prefix}W{n}"], arrays[f"{prefix}b{n}"]) for n in range(1, depth + 1)]
+
+
+def _digest(arrays: dict[str, np.ndarray], description: dict[str, Any], records: str) -> str:
+    digest = hashlib.sha256(json.dumps(description, sort_keys=True).encode() + records.encode())
+    for name in sorted(arrays):
+        digest.update(f"{name} {arrays[name].dtype.str} {arrays[name].shape}".encode())
+        digest.update(arrays[name].tobytes())
+    return digest.hexdigest()
+
+
+def _write(path: Path, arrays: dict[str, np.ndarray], description: dict[str, Any], records: str = "") -> None:
+    contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    plain = json.loads(json.dumps({"format": FORMAT, **description}))  # as it will be read
+    text = json.dumps({"sha256": _digest(contiguous, plain, records), **plain})
+    log = {"records": records} if records else {}
+    write_whole(path, save(contiguous, metadata={"xpmlp": text, **log}))
+
+
+def _read(path: Path, kind: str, build: Callable[[dict[str, Any], dict[str, np.ndarray]], Any]) -> Any:
+    if path.is_dir():
+        raise InputError(f"{path} is a folder, and no {kind}: in the folder of a run it is {path / kind}.safetensors.")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dict
+    except FileNotFoundError as error:
+        raise InputError(f"there is no {kind} at {path}.") from error
+    # The last three are NumPy's, for dtypes that it lacks and shapes that it cannot have.
+    except (OSError, SafetensorError, AttributeError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{path} cannot be read as a {kind}: it is no safetensors file, or a damaged or half written one ({error})."
+        ) from error
+    if "xpmlp" not in metadata:
+        raise InputError(f"{path} is a safetensors file, but xpmlp did not write it: its description is missing.")
+    try:
+        description = json.loads(metadata["xpmlp"])
+        if description["format"] != FORMAT:
+            raise InputError(f"it has format {description['format']}, but this version of xpmlp reads format {FORMAT}.")
+        records = metadata.get("records", "")
+        if description.pop("sha256") != _digest(arrays, description, records):
+            raise InputError("it has changed since it was written: its SHA-256 does not match.")
+        if description["kind"] != kind:
+            raise InputError(f"it is a {description['kind']}.")
+        return build({**description, "records": records}, arrays)
+    except XpmlpError as error:
+        raise InputError(f"{path} does not describe a {kind}: {error}") from error
+    except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+        raise InputError(f"{path} does not describe a {kind}: {type(error).__name__}: {error}.") from error
+
+
+def _model(description: dict[str, Any], arrays: dict[str, np.ndarray]) -> Model:
+    sizes = description["sizes"]
+    network = Network.build(
+        sizes[0],
+        sizes[1:-1],
+        sizes[-1],
+        activation=description["activations"],
+        loss=description["loss"],
+        dropout=description["dropout"][1:],
+        input_dropout=description["dropout"][0],
+    )
+    layers = _layers(arrays, len(sizes) - 1)
+    scaling = Scaling(arrays["scaling.shift"], arrays["scaling.scale"])
+    classes = np.array(description["classes"])
+    expected = [*((shape, (shape[1],)) for shape in network.shapes)]
+    found = [(layer.W.shape, layer.b.shape) for layer in layers]
+    if found != expected:
+        raise InputError(f"its weights have shapes {found}, but its sizes {sizes} need {expected}.")
+    if scaling.shift.shape != (sizes[0],) or scaling.scale.shape != (sizes[0],):
+        raise InputError(f"its scaling is not one of {sizes[0]} features.")
+    if classes.shape != (sizes[-1],):
+        raise InputError(f"it names {classes.size} classes for {sizes[-1]} outputs.")
+    if not all(np.isfinite(array).all() for array in arrays.values()):
+        raise InputError("it holds values that are NaN or infinite.")
+    names, class_names = description["feature_names"], description["class_names"]
+    return Model(
+        network,
+        layers,
+        classes,
+        scaling,
+        feature_names=tuple(names) if names else None,
+        class_names=tuple(class_names) if class_names else None,
+    )
+
+
+def _checkpoint(description: dict[str, Any], arrays: dict[str, np.ndarray]) -> Checkpoint:
+    state = STATES[description["optimizer"]]
+    strange = sorted({name.partition(".")[0] for name in arrays if "." in name} - {"best", *state._fields})
+    if strange:
+        raise InputError(
+            f"its {state.__name__} has {', '.join(strange)}, where this version of xpmlp has "
+            f"{', '.join(state._fields)}: go on with the version that wrote it, or start anew."
+        )
+    fields = {field: sum(name.startswith(f"{field}.") for name in arrays) for field in state._fields}
+    optimizer = state(**{field: [arrays[f"{field}.{i}"] for i in range(count)] for field, count in fields.items()})
+    records = [_record(json.loads(line)) for line in description["records"].splitlines()]
+    depth = sum(name[0] == "W" for name in arrays)
+    layers, last = _layers(arrays, depth), records[-1]
+    best = last.best and last.best._replace(layers=_layers(arrays, depth, "best."))
+    nothing = np.array(0.0)
+    resumed = State(optimizer, np.array(description["steps"]), nothing, nothing)
+    return Checkpoint(description["run"], records, Resumption(last.epoch, last.seconds, layers, resumed, best))
+
+
+def _record(values: dict[str, Any]) -> Record:
+    built: dict[str, Any] = {"scores": {part: Score(**score) for part, score in values["scores"].items()}}
+    if values.get("best"):
+        epoch, loss = values["best"]
+        built["best"] = Best(epoch, loss, [])
+    return Record(**values | built, layers=[], state=None)

@@ -1,0 +1,200 @@
+"""ONNX: the scaling, the network and the choice of a class as one graph."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xpmlp import __version__
+from xpmlp.common.errors import InputError
+from xpmlp.common.packages import load_package
+from xpmlp.nn import activations
+from xpmlp.nn.activations import GELU_CUBIC, GELU_SCALE, LEAKY_SLOPE
+from xpmlp.nn.losses import output_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from xpmlp.data.preprocessing import Scaling
+    from xpmlp.models.model import Model
+
+__all__ = ["onnx_of"]
+
+OPSET, IR_VERSION = 13, 7  # of 2020: old enough for any runtime, and new enough for all operators needed here
+MOST_BYTES = 2**31 - 2**20  # of weights: protobuf ends at 2 GiB
+FARTHEST = 16.0  # standard deviations from zero at which float32 still holds a feature to a millionth of one
+
+
+class Graph:
+    """Nodes and constants of a graph in one floating dtype. Values are known by their names.
+
+    Parameters
+    ----------
+    onnx : module
+        The package.
+    dtype : {"float32", "float64"}
+        Of the network.
+    """
+
+    def __init__(self, onnx: Any, dtype: str) -> None:
+        self._helper, self._from_array = onnx.helper, onnx.numpy_helper.from_array
+        self.dtype = dtype
+        self.nodes: list[Any] = []
+        self.constants: dict[str, Any] = {}
+
+    def add(self, operator: str, *inputs: str, name: str = "", **attributes: Any) -> str:
+        """Add a node, and return the name of its value: the one given, or one of its own."""
+        name = name or f"{operator}{len(self.nodes)}"
+        self.nodes.append(self._helper.make_node(operator, list(inputs), [name], name, **attributes))
+        return name
+
+    def constant(self, name: str, values: np.ndarray) -> str:
+        """Add a constant, numbers or texts, and return its name."""
+        self.constants[name] = self._from_array(values.astype(object) if values.dtype.kind == "U" else values, name)
+        return name
+
+    def number(self, value: float) -> str:
+        """Add a number in the dtype of the network, and return its name."""
+        return self.constant(f"number_{value:g}", np.array(value, self.dtype))
+
+    def cast(self, x: str, dtype: str) -> str:
+        """Add a change of dtype."""
+        return self.add("Cast", x, to=self.type_of(dtype))
+
+    def type_of(self, dtype: str | np.dtype[Any]) -> int:
+        """Return ONNX's number of a dtype."""
+        found: int = self._helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+        return found
+
+
+def onnx_of(model: Model) -> bytes:
+    """Return an ONNX file.
+
+    Its input is ``X``, (n, d): raw features, as `Model.predict` takes them. They are float32 where the model is, unless
+    they lie so far from zero that float32 could not tell them apart; else float64. Its outputs are ``probabilities``,
+    (n, m), and ``prediction``, (n,), the class; for a loss of real numbers ``outputs``, (n, m), alone.
+    """
+    onnx = load_package("onnx")
+    helper = onnx.helper
+    if sum(p.nbytes for layer in model.layers for p in layer) > MOST_BYTES:
+        raise InputError("the weights take more than the 2 GiB that an ONNX file can hold: export them to .npz.")
+    network, d, m = model.network, model.network.sizes[0], model.network.sizes[-1]
+    graph = Graph(onnx, model.dtype)
+    input_dtype = "float64" if _is_far(model.scaling) else model.dtype
+    a = _scaled(graph, model.scaling, input_dtype)
+    functions = [ACTIVATIONS[activation.function] for activation in network.activations]
+    functions.append(OUTPUTS[output_name(network.loss)])
+    for number, ((W, b), function) in enumerate(zip(model.layers, functions, strict=True), start=1):
+        product = graph.add("MatMul", a, graph.constant(f"W{number}", W))
+        a = function(graph, graph.add("Add", product, graph.constant(f"b{number}", b)))
+    has_classes = network.loss.correct is not None
+    name = graph.add("Identity", a, name="probabilities" if has_classes else "outputs")
+    results = [helper.make_tensor_value_info(name, graph.type_of(model.dtype), ["n", m])]
+    if has_classes:
+        position = graph.add("ArgMax", a, axis=-1, keepdims=0)
+        chosen = graph.add("Gather", graph.constant("classes", model.classes), position, name="prediction")
+        results.append(helper.make_tensor_value_info(chosen, graph.constants["classes"].data_type, ["n"]))
+    described = helper.make_model(
+        helper.make_graph(
+            graph.nodes,
+            "xpmlp",
+            [helper.make_tensor_value_info("X", graph.type_of(input_dtype), ["n", d])],
+            results,
+            list(graph.constants.values()),
+        ),
+        producer_name="xpmlp",
+        producer_version=__version__,
+        ir_version=IR_VERSION,
+        opset_imports=[helper.make_opsetid("", OPSET)],
+    )
+    helper.set_model_props(described, _notes(model))
+    onnx.checker.check_model(described, full_check=True)
+    content: bytes = described.SerializeToString()
+    return content
+
+
+def _notes(model: Model) -> dict[str, str]:
+    """Describe the model in texts, as ONNX has them; lists are JSON."""
+    lists = {
+        "classes": model.classes.tolist(),
+        "class_names": model.class_names,
+        "feature_names": model.feature_names,
+        "activations": [activation.name for activation in model.network.activations],
+    }
+    return {"xpmlp": __version__, "loss": model.network.loss.name} | {
+        name: json.dumps(values) for name, values in lists.items() if values is not None
+    }
+
+
+def _is_far(scaling: Scaling) -> bool:
+    return bool(np.any(np.abs(scaling.shift * scaling.scale) > FARTHEST))
+
+
+def _scaled(graph: Graph, scaling: Scaling, dtype: str) -> str:
+    """Scale ``X`` as `Scaling.apply` does: in float64 where there is a shift."""
+    if not scaling.shift.any():
+        if (scaling.scale == 1).all():
+            return "X"
+        return graph.add("Mul", "X", graph.constant("scale", scaling.scale.astype(graph.dtype)))
+    x = "X" if dtype == "float64" else graph.cast("X", "float64")
+    x = graph.add("Sub", x, graph.constant("shift", scaling.shift))
+    x = graph.add("Mul", x, graph.constant("scale", scaling.scale))
+    return x if graph.dtype == "float64" else graph.cast(x, graph.dtype)
+
+
+# Of simple operators: runtimes have LeakyRelu, Elu and Softplus for float32 alone, and opsets before 20 have no Gelu.
+
+
+def _leaky_relu(graph: Graph, z: str) -> str:
+    return graph.add("Max", z, graph.add("Mul", z, graph.number(LEAKY_SLOPE)))
+
+
+def _elu(graph: Graph, z: str) -> str:
+    below = graph.add("Exp", graph.add("Min", z, graph.number(0.0)))
+    return graph.add("Add", graph.add("Relu", z), graph.add("Sub", below, graph.number(1.0)))
+
+
+def _softplus(graph: Graph, z: str) -> str:
+    tail = graph.add("Exp", graph.add("Neg", graph.add("Abs", z)))
+    return graph.add("Add", graph.add("Relu", z), graph.add("Log", graph.add("Add", tail, graph.number(1.0))))
+
+
+def _silu(graph: Graph, z: str) -> str:
+    return graph.add("Mul", z, graph.add("Sigmoid", z))
+
+
+def _gelu(graph: Graph, z: str) -> str:
+    cubic = graph.add("Mul", graph.add("Mul", z, z), graph.number(GELU_CUBIC))
+    u = graph.add("Mul", z, graph.add("Add", cubic, graph.number(1.0)))
+    u = graph.add("Tanh", graph.add("Mul", u, graph.number(GELU_SCALE)))
+    half = graph.add("Mul", z, graph.number(0.5))
+    return graph.add("Mul", half, graph.add("Add", u, graph.number(1.0)))
+
+
+def _same(graph: Graph, z: str) -> str:  # noqa: ARG001 - every function takes the graph
+    return z
+
+
+def _operator(name: str, **attributes: Any) -> Callable[[Graph, str], str]:
+    return lambda graph, z: graph.add(name, z, **attributes)
+
+
+ACTIVATIONS: dict[Any, Callable[[Graph, str], str]] = {
+    activations.identity: _same,
+    activations.relu: _operator("Relu"),
+    activations.leaky_relu: _leaky_relu,
+    activations.elu: _elu,
+    activations.tanh: _operator("Tanh"),
+    activations.logistic: _operator("Sigmoid"),
+    activations.softplus: _softplus,
+    activations.silu: _silu,
+    activations.gelu: _gelu,
+}
+OUTPUTS: dict[str, Callable[[Graph, str], str]] = {
+    "softmax": _operator("Softmax", axis=-1),
+    "logistic": _operator("Sigmoid"),
+    "identity": _same,
+    "exponential": _operator("Exp"),
+}

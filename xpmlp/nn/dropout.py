@@ -1,0 +1,97 @@
+"""Dropout masks (Srivastava et al., 2014), computed where the network is.
+
+Whether a unit is dropped is a hash of numbers: the seed's key for its layer, the step, the number of the example, the
+number of the unit. So nothing is drawn in order and no generator has a state: a seed means the same masks on every
+backend, compiled or not, and at any step of a run that is taken up again (Salmon et al., 2011, "Parallel random
+numbers: as easy as 1, 2, 3").
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from xpmlp.backends.elementwise import elementwise, fuse
+from xpmlp.common.rng import make_generator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from xpmlp.backends import Backend
+    from xpmlp.common.types import Array, Namespace
+    from xpmlp.nn.network import Network
+
+    DrawMasks = Callable[[Array, Array], list[Array | None]]
+
+__all__ = ["mask_function"]
+
+# The mixer "triple32" of C. Wellons, "Prospecting for hash functions" (2018), less its last rounds; as signed integers.
+FIRST, SECOND = 0xED5AD4BB - 2**32, 0xAC4C1B51 - 2**32
+
+
+def mask_function(backend: Backend, network: Network, seed: int) -> DrawMasks:
+    """Build the function that draws the masks of a step.
+
+    Parameters
+    ----------
+    backend : Backend
+        Where to compute.
+    network : Network
+        Its `dropout` holds the rate of each layer's input.
+    seed : int
+        Of the run.
+
+    Returns
+    -------
+    callable
+        ``masks(t, rows)``: one mask for the input of each layer, (K, fan_in), in the backend's dtype, or None where
+        nothing is dropped. An entry is 0 with the layer's rate p, and else 1 / (1 - p), so that its mean is 1 and the
+        network needs no change to predict. ``t`` is the step, a 0-d integer array; ``rows`` (K,) are the numbers of the
+        minibatch's examples.
+    """
+    xp = backend.xp
+    if not any(network.dropout):
+        return lambda t, rows: [None] * len(network.dropout)  # noqa: ARG005 - nothing to draw
+    keys = make_generator(seed, "dropout").integers(-(2**31), 2**31, size=len(network.dropout)).tolist()
+    layers = [
+        (rate, key, _hash(xp, xp.astype(backend.asindex(range(fan_in)), xp.int32))[None, :] if rate else None)
+        for rate, key, (fan_in, _) in zip(network.dropout, keys, network.shapes, strict=True)
+    ]
+
+    def masks(t: Array, rows: Array) -> list[Array | None]:
+        step = xp.reshape(xp.astype(t, xp.int32), (1, 1))
+        examples = xp.astype(rows, xp.int32)[:, None]
+        mask, dtype = fuse(xp, _mask), backend.float_dtype
+        return [
+            None if units is None else mask(xp, step, examples, units, key, rate=rate, dtype=dtype)
+            for rate, key, units in layers
+        ]
+
+    return masks
+
+
+@elementwise()
+def _mask(xp: Namespace, step: Array, examples: Array, units: Array, key: int, *, rate: float, dtype: Any) -> Array:
+    """Return a mask, (K, fan_in), for a step (1, 1), examples (K, 1) and hashed units (1, fan_in)."""
+    row = _hash(xp, _hash(xp, step ^ key) ^ examples)  # (K, 1)
+    bits = _mixed(xp, row ^ units)  # (K, fan_in), uniform over the integers
+    kept = xp.astype(bits >= round(rate * (2**32 - 1)) - 2**31, dtype)
+    kept *= 1.0 / (1.0 - rate)
+    return kept
+
+
+def _hash(xp: Namespace, x: Array) -> Array:
+    """Scatter 32-bit integers, one to one: neighbours land far apart."""
+    return _scrambled(xp, _mixed(xp, _scrambled(xp, x, 17)), 14)
+
+
+def _mixed(xp: Namespace, x: Array) -> Array:
+    """Spread every bit of `x`, which is written to, over the higher ones."""
+    x *= FIRST
+    x = _scrambled(xp, x, 11)
+    x *= SECOND
+    return x
+
+
+def _scrambled(xp: Namespace, x: Array, bits: int) -> Array:
+    """X ^ (x >> bits), with zeros shifted in."""
+    return xp.bitwise_xor(x, (x >> bits) & (2 ** (32 - bits) - 1))

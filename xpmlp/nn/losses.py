@@ -1,0 +1,222 @@
+"""Output layers with their losses: each pairs an output function with a loss and its derivative by the logits.
+
+A loss is the sum over the rows of a minibatch; whoever calls divides by their number. It is computed by log-softmax and
+softplus: never as the logarithm of a clipped probability. What output and loss have in common, `u`, is computed once
+from the logits `z`: ln softmax(z) for softmax, `z` itself for the others.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from xpmlp.backends.elementwise import elementwise, fuse
+from xpmlp.common.errors import InputError
+from xpmlp.common.validation import check_choice, check_number
+from xpmlp.nn.activations import identity, logistic, sign, softplus
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from xpmlp.common.types import Array, Namespace
+
+__all__ = ["LOSSES", "Loss", "get_loss", "huber", "log_softmax", "output_name", "quantile"]
+
+
+@dataclass(frozen=True)
+class Loss:
+    """The output function of a network and the loss that goes with it.
+
+    Attributes
+    ----------
+    name : str
+        How options and saved models call it.
+    output : callable
+        ``output(xp, u)``: the network's output, (K, m), from ``u``, (K, m).
+    terms : callable
+        ``terms(xp, u, T)``: what each output of each row adds to the loss, (K, m). ``T`` are the targets, (K, m).
+    correct : callable or None
+        ``correct(xp, u, T)``: for each row, whether the prediction is right, (K,) booleans.
+        None where the targets are real numbers.
+    delta : callable
+        ``delta(xp, a, T)``: dL/dz for each row, (K, m), from the output ``a``.
+    kinks : tuple of float
+        The errors, ``a - T``, at which the first or second derivative jumps, where finite differences mislead.
+    normalise : callable
+        ``normalise(xp, z)``: ``u``, (K, m), from the logits ``z``, (K, m).
+    """
+
+    name: str
+    output: Callable[[Namespace, Array], Array]
+    terms: Callable[[Namespace, Array, Array], Array]
+    correct: Callable[[Namespace, Array, Array], Array] | None
+    delta: Callable[[Namespace, Array, Array], Array]
+    kinks: tuple[float, ...] = ()
+    normalise: Callable[[Namespace, Array], Array] = identity
+
+    def value(self, xp: Namespace, u: Array, T: Array, weights: Array | None = None) -> Array:
+        """Return the loss summed over the rows, a 0-d array; each row times its weight, (K, 1), where given."""
+        terms = fuse(xp, _terms)(xp, u, T, function=self.terms)
+        return xp.sum(terms if weights is None else weights * terms)
+
+
+@elementwise()
+def _terms(xp: Namespace, u: Array, T: Array, *, function: Callable[[Namespace, Array, Array], Array]) -> Array:
+    return function(xp, u, T)
+
+
+def canonical_delta(xp: Namespace, a: Array, T: Array) -> Array:  # noqa: ARG001 - every delta takes the namespace
+    """Return dL/dz: the output minus the target.
+
+    For softmax cross-entropy this is os - onehot(y) (2.16-2.28). The logistic cross-entropy, half the squared error and
+    Poisson's loss have the same form, each through its own output function: these are the canonical pairs.
+    """
+    return a - T
+
+
+def log_softmax(xp: Namespace, z: Array) -> Array:
+    """Return ln softmax(z), row by row, finite for every finite `z`: the maximum is taken away (2.6-2.9, 3.1.1)."""
+    u, odds = fuse(xp, _below_largest)(xp, z, xp.max(z, axis=-1, keepdims=True))
+    return fuse(xp, _normalised)(xp, u, xp.sum(odds, axis=-1, keepdims=True))
+
+
+@elementwise()
+def _below_largest(xp: Namespace, z: Array, largest: Array) -> tuple[Array, Array]:
+    u = z - largest
+    return u, xp.exp(u)
+
+
+@elementwise(inplace=1)
+def _normalised(xp: Namespace, u: Array, total: Array) -> Array:
+    u -= xp.log(total)
+    return u
+
+
+def softmax_cross_entropy(xp: Namespace, u: Array, T: Array) -> Array:  # noqa: ARG001 - every loss takes the namespace
+    """L = -sum_j T_j u_j, with u = ln softmax(z) (2.10)."""
+    return -T * u
+
+
+def logistic_cross_entropy(xp: Namespace, z: Array, T: Array) -> Array:
+    """L = sum_j T_j softplus(-z_j) + (1 - T_j) softplus(z_j), since ln sigmoid(z) = -softplus(-z) (1.9-1.12)."""
+    return T * softplus(xp, -z) + (1.0 - T) * softplus(xp, z)
+
+
+def squared_error(xp: Namespace, z: Array, T: Array) -> Array:  # noqa: ARG001 - every loss takes the namespace
+    """L = |z - T|^2 / 2."""
+    return 0.5 * (z - T) * (z - T)
+
+
+def exponential(xp: Namespace, u: Array) -> Array:
+    """Return e^u: a probability, or the mean of a count, from its logarithm."""
+    return xp.exp(u)
+
+
+def poisson(xp: Namespace, z: Array, T: Array) -> Array:
+    """L = sum_j T_j (ln T_j - z_j) - T_j + e^z_j, half the deviance of counts T with means e^z; 0 ln 0 = 0."""
+    not_zero = xp.where(T == 0, xp.ones_like(T), T)  # a negative count makes the loss NaN, as it should
+    return T * (xp.log(not_zero) - z) - T + xp.exp(z)
+
+
+def absolute_error(xp: Namespace, z: Array, T: Array) -> Array:
+    """L = sum_j |z_j - T_j|."""
+    return xp.abs(z - T)
+
+
+def d_absolute_error(xp: Namespace, a: Array, T: Array) -> Array:
+    """dL/dz = sign(z - T)."""
+    return sign(xp, a - T)
+
+
+@functools.cache
+def huber(threshold: float = 1.0) -> Loss:
+    """Return Huber's loss (1964): e^2 / 2 for errors e = z - T up to the threshold h, and h |e| - h^2 / 2 beyond."""
+    h = check_number("threshold", threshold, above=0)
+
+    def terms(xp: Namespace, z: Array, T: Array) -> Array:
+        error = xp.abs(z - T)
+        return xp.where(error > h, h * error - 0.5 * h * h, 0.5 * error * error)
+
+    def delta(xp: Namespace, a: Array, T: Array) -> Array:
+        error = a - T
+        return xp.where(xp.abs(error) > h, h * sign(xp, error), error)
+
+    return Loss("huber", identity, terms, None, delta, kinks=(-h, h))
+
+
+@functools.cache
+def quantile(level: float = 0.5) -> Loss:
+    """Return the pinball loss of a quantile q: (1 - q) e for an error e = z - T above 0, and -q e below."""
+    q = check_number("quantile", level, above=0, below=1)
+
+    def terms(xp: Namespace, z: Array, T: Array) -> Array:
+        error = z - T
+        return xp.where(error > 0, (1.0 - q) * error, -q * error)
+
+    def delta(xp: Namespace, a: Array, T: Array) -> Array:
+        error = a - T
+        above, below = (xp.astype(side, error.dtype) for side in (error > 0, error < 0))
+        return (1.0 - q) * above - q * below
+
+    return Loss("quantile", identity, terms, None, delta, kinks=(0.0,))
+
+
+def same_class(xp: Namespace, u: Array, T: Array) -> Array:
+    """Whether the most probable class is that of the target."""
+    return xp.argmax(u, axis=-1) == xp.argmax(T, axis=-1)
+
+
+def same_labels(xp: Namespace, z: Array, T: Array) -> Array:
+    """Whether every label of the row is on the right side of probability one half."""
+    return xp.all((z > 0) == (T > 0.5), axis=-1)
+
+
+LOSSES: dict[str, Loss] = {
+    loss.name: loss
+    for loss in (
+        Loss("softmax", exponential, softmax_cross_entropy, same_class, canonical_delta, normalise=log_softmax),
+        Loss("logistic", logistic, logistic_cross_entropy, same_labels, canonical_delta),
+        Loss("squared", identity, squared_error, None, canonical_delta),
+        Loss("poisson", exponential, poisson, None, canonical_delta),
+        Loss("absolute", identity, absolute_error, None, d_absolute_error, kinks=(0.0,)),
+        huber(),
+        quantile(),
+    )
+}
+
+
+OUTPUT_NAMES = {
+    (log_softmax, exponential): "softmax",
+    (identity, logistic): "logistic",
+    (identity, identity): "identity",
+    (identity, exponential): "exponential",
+}
+
+
+def output_name(loss: Loss) -> str:
+    """Return "softmax", "logistic", "identity" or "exponential": the output function of a network with this loss.
+
+    Raises
+    ------
+    InputError
+        For an output function of one's own.
+    """
+    functions = (loss.normalise, loss.output)
+    if functions not in OUTPUT_NAMES:
+        raise InputError(f"loss {loss.name!r} has an output function of its own, which has no name in a file.")
+    return OUTPUT_NAMES[functions]
+
+
+def get_loss(name: str | Loss) -> Loss:
+    """Return the output layer and loss called `name`, or itself where it is one.
+
+    Raises
+    ------
+    InputError
+        For an unknown name, with the known ones.
+    """
+    if isinstance(name, Loss):
+        return name
+    check_choice("loss", name, LOSSES)
+    return LOSSES[name]

@@ -1,0 +1,386 @@
+"""The network: its forward pass, its backward pass, and nothing else of the calculus anywhere.
+
+Glossary, from the report's symbols to the code's (rows are examples; K rows, d inputs, m outputs)::
+
+    x    a[0]    input              (K, d)        W1, b1   layers[0].W, layers[0].b   (d, d_h), (d_h,)
+    ha   z[0]    pre-activation     (K, d_h)      W2, b2   layers[1].W, layers[1].b   (d_h, m), (m,)
+    hs   a[1]    hidden activation  (K, d_h)
+    oa   z[-1]   logits             (K, m)        u        ln softmax(z[-1]), or z[-1] (K, m)
+    os   a[-1]   output             (K, m)        T        targets, one-hot or real   (K, m)
+                                                  delta    dL/dz of the layer at hand
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from xpmlp.backends.elementwise import elementwise, fuse
+from xpmlp.common.errors import InputError
+from xpmlp.common.validation import as_tuple, check_choice, check_number, one_for_each
+from xpmlp.nn.activations import get_activation
+from xpmlp.nn.losses import get_loss
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from xpmlp.backends import Backend
+    from xpmlp.common.types import Array, Namespace
+    from xpmlp.nn.activations import Activation
+    from xpmlp.nn.losses import Loss
+
+    Sum = Callable[..., tuple[Array, list["Layer"]]]
+    GradientFunction = Callable[..., tuple[Array, list["Layer"]]]
+
+__all__ = ["MODES", "Layer", "Network", "Trace", "backward", "bprop", "copy_layers", "fprop", "gradient_function"]
+
+MODES = ("matrix", "loop")
+MOST_UNITS = 2**31 - 1
+
+
+class Layer(NamedTuple):
+    """The parameters of one layer, or their gradients."""
+
+    W: Array  # (fan_in, fan_out)
+    b: Array  # (fan_out,)
+
+
+def copy_layers(backend: Backend, layers: Sequence[Layer]) -> list[Layer]:
+    """Copy layers, from the host or the backend, to arrays of the backend that may be written to."""
+    return [Layer(backend.copy_to_device(W), backend.copy_to_device(b)) for W, b in layers]
+
+
+class Trace(NamedTuple):
+    """What the forward pass leaves for the backward pass: one entry per layer, and the input before them."""
+
+    z: list[Array]  # z[l]: pre-activation of layer l
+    a: list[Array]  # a[0]: the input; a[l + 1]: activation of layer l
+    u: Array  # what output and loss have in common: ln softmax(z[-1]), or z[-1]
+    x: list[Array]  # x[l]: what layer l is given: a[l], or what dropout leaves of it
+    masks: Sequence[Array | None]  # what x[l] is a[l] times; None for 1
+
+
+@dataclass(frozen=True)
+class Network:
+    """The architecture: what `fprop` and `bprop` need to know beside the parameters.
+
+    Attributes
+    ----------
+    sizes : tuple of int
+        Units of each layer: inputs, hidden layers, outputs.
+    activations : tuple of Activation
+        One per hidden layer.
+    loss : Loss
+        The output function with its loss.
+    dropout : tuple of float
+        The share of each layer's input that is dropped in training: of the network's input, then of each hidden layer.
+    """
+
+    sizes: tuple[int, ...]
+    activations: tuple[Activation, ...]
+    loss: Loss
+    dropout: tuple[float, ...]
+
+    @classmethod
+    def build(
+        cls,
+        n_inputs: int,
+        hidden: int | Sequence[int],
+        n_outputs: int,
+        *,
+        activation: str | Activation | Sequence[str | Activation] = "relu",
+        loss: str | Loss = "softmax",
+        dropout: float | Sequence[float] = 0.0,
+        input_dropout: float = 0.0,
+    ) -> Network:
+        """Describe a network from plain values.
+
+        Parameters
+        ----------
+        n_inputs, n_outputs : int
+            Features of an example; classes, labels or regression targets.
+        hidden : int or sequence of int
+            Units of the one hidden layer, or of each; empty for a linear model.
+        activation : str or Activation, or sequence of these
+            A name from `ACTIVATIONS` for all hidden layers, or one for each; or functions of your own.
+        loss : str or Loss
+            A name from `LOSSES`, or a loss of your own.
+        dropout : float or sequence of float
+            The share of the hidden units that is dropped in training, in [0, 1): one for all layers, or one for each.
+        input_dropout : float
+            The share of the inputs.
+
+        Raises
+        ------
+        InputError
+            For sizes below one, unknown names, shares out of bounds, or as many activations or shares as there are no
+            hidden layers for.
+        """
+        check_number("the number of inputs", n_inputs, at_least=1, integer=True)
+        check_number("the number of outputs", n_outputs, at_least=1, integer=True)
+        units = as_tuple(hidden)
+        for position, size in enumerate(units, start=1):
+            check_number(f"the size of hidden layer {position}", size, at_least=1, at_most=MOST_UNITS, integer=True)
+        names: tuple[str | Activation, ...] = one_for_each("activation", activation, len(units), "hidden layer")
+        if not units and isinstance(dropout, int | float) and dropout:
+            raise InputError("dropout is of hidden units, and there are none: leave it out, or drop inputs.")
+        rates = (input_dropout, *one_for_each("dropout", dropout, len(units), "hidden layer"))
+        if loss == "softmax" and n_outputs == 1:
+            raise InputError("a softmax over one output is always 1: give at least two outputs, or loss 'logistic'.")
+        return cls(
+            sizes=(int(n_inputs), *(int(size) for size in units), int(n_outputs)),
+            activations=tuple(get_activation(name) for name in names),
+            loss=get_loss(loss),
+            dropout=tuple(
+                check_number("dropout" if number else "input dropout", rate, at_least=0, below=1)
+                for number, rate in enumerate(rates)
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"a network {'-'.join(map(str, self.sizes))} of {self.n_parameters:,} parameters"
+
+    @property
+    def n_parameters(self) -> int:
+        """The number of scalar parameters: the sum of fan_out (fan_in + 1) over the layers (2.11)."""
+        return sum(fan_out * (fan_in + 1) for fan_in, fan_out in self.shapes)
+
+    @property
+    def shapes(self) -> list[tuple[int, int]]:
+        """The shape of each layer's weights, (fan_in, fan_out)."""
+        return list(zip(self.sizes[:-1], self.sizes[1:], strict=True))
+
+
+def fprop(
+    xp: Namespace, network: Network, layers: Sequence[Layer], X: Array, masks: Sequence[Array | None] = ()
+) -> Trace:
+    """Forward pass.
+
+    Parameters
+    ----------
+    xp : namespace
+        The array library that holds `layers` and `X`.
+    network : Network
+        The architecture.
+    layers : sequence of Layer
+        The parameters.
+    X : array of shape (K, d)
+        One example per row.
+    masks : sequence of (array of shape (K, fan_in) or None), optional
+        What the input of each layer is multiplied by, in training with dropout; see `xpmlp.nn.dropout`.
+
+    Returns
+    -------
+    Trace
+        The pre-activations and activations of every layer (2.1-2.9).
+    """
+    z: list[Array] = []
+    a, x = [X], []
+    masks = masks or [None] * len(layers)
+    for i, (W, b) in enumerate(layers):
+        x.append(a[i] if masks[i] is None else a[i] * masks[i])  # (K, fan_in)
+        h = xp.matmul(x[i], W)
+        if i < len(network.activations):
+            h, f = fuse(xp, _activated)(xp, h, b, activation=network.activations[i].function)
+            a.append(f)  # (K, d_h): hs (2.3)
+        else:
+            h += b
+        z.append(h)  # (K, fan_out): ha, oa (2.1-2.2, 2.4-2.5)
+    u = network.loss.normalise(xp, z[-1])
+    a.append(network.loss.output(xp, u))  # (K, m): os (2.6)
+    return Trace(z, a, u, x, masks)
+
+
+@elementwise(inplace=1)
+def _activated(
+    xp: Namespace, h: Array, b: Array, *, activation: Callable[[Namespace, Array], Array]
+) -> tuple[Array, Array]:
+    """Return h + b, and the activation of it."""
+    h += b
+    return h, activation(xp, h)
+
+
+def bprop(
+    xp: Namespace,
+    network: Network,
+    layers: Sequence[Layer],
+    trace: Trace,
+    T: Array,
+    *,
+    scale: Array | float = 1.0,
+    input_gradient: bool = False,
+) -> tuple[list[Layer], Array | None]:
+    """Backward pass.
+
+    Parameters
+    ----------
+    xp, network, layers
+        As for `fprop`.
+    trace : Trace
+        What `fprop` returned.
+    T : array of shape (K, m)
+        Targets, one row per example.
+    scale : float or array of shape (K, 1)
+        What each row's loss counts: ``1 / K`` gives the gradient of the mean, 1 that of the sum.
+    input_gradient : bool
+        Whether to compute dL/dx, which training does not need.
+
+    Returns
+    -------
+    gradients : list of Layer
+        dL/dW and dL/db of each layer.
+    dX : array of shape (K, d), or None
+        dL/dx of each row (2.65-2.67), times `scale`, if asked for.
+    """
+    deltas = backward(xp, network, layers, trace, T, scale)
+    gradients = [
+        Layer(
+            xp.matmul(x.T, delta),  # dW, (fan_in, fan_out): hs (outer) delta (2.29-2.41, 2.52-2.64)
+            xp.sum(delta, axis=0),  # db, (fan_out,)
+        )
+        for x, delta in zip(trace.x, deltas, strict=True)
+    ]
+    if not input_gradient:
+        return gradients, None
+    return gradients, _upstream(xp, deltas[0], layers[0].W, trace.masks[0])  # (K, d): W1 delta (2.65-2.67)
+
+
+def backward(
+    xp: Namespace, network: Network, layers: Sequence[Layer], trace: Trace, T: Array, scale: Array | float = 1.0
+) -> list[Array]:
+    """Return delta, dL/dz, of every layer, (K, fan_out), by the chain rule from the last back; as for `bprop`."""
+    z, a = trace.z, trace.a
+    delta = fuse(xp, _scaled)(xp, a[-1], T, scale, delta=network.loss.delta)  # (K, m): dL/d(oa) (2.16-2.28)
+    deltas = [delta]
+    for i in reversed(range(1, len(layers))):
+        delta = _upstream(xp, delta, layers[i].W, trace.masks[i])  # (K, fan_in): dL/d(hs) = W2 delta (2.42-2.47)
+        derivative = network.activations[i - 1].derivative
+        delta = fuse(xp, _activation_backward)(xp, delta, z[i - 1], a[i], derivative=derivative)  # dL/d(ha) (2.48-2.51)
+        deltas.append(delta)
+    return deltas[::-1]
+
+
+@elementwise()
+def _scaled(
+    xp: Namespace, a: Array, T: Array, scale: Array | float, *, delta: Callable[[Namespace, Array, Array], Array]
+) -> Array:
+    """Return dL/dz of the last layer, as it counts."""
+    return delta(xp, a, T) * scale
+
+
+@elementwise(inplace=1)
+def _activation_backward(
+    xp: Namespace, delta: Array, z: Array, a: Array, *, derivative: Callable[[Namespace, Array, Array], Array]
+) -> Array:
+    """Return dL/dz, given dL/da."""
+    delta *= derivative(xp, z, a)
+    return delta
+
+
+def _upstream(xp: Namespace, delta: Array, W: Array, mask: Array | None) -> Array:
+    """Return dL/dx of a layer, (K, fan_in), from its delta, less what dropout took from x."""
+    dx = xp.matmul(delta, W.T)
+    if mask is not None:
+        dx *= mask
+    return dx
+
+
+def matrix_gradients(
+    xp: Namespace,
+    network: Network,
+    layers: Sequence[Layer],
+    X: Array,
+    T: Array,
+    masks: Sequence[Array | None] = (),
+    weights: Array | None = None,
+    size: Array | int | None = None,
+) -> tuple[Array, list[Layer]]:
+    """Return the loss summed over the rows, and the gradients of its mean, all rows at once (3.1.5)."""
+    trace = fprop(xp, network, layers, X, masks)
+    size = total_weight(xp, weights, X.shape[0]) if size is None else size
+    scale = 1.0 / size if weights is None else weights / size
+    gradients, _ = bprop(xp, network, layers, trace, T, scale=scale)
+    return network.loss.value(xp, trace.u, T, weights), gradients
+
+
+def loop_gradients(
+    xp: Namespace,
+    row_gradients: GradientFunction,
+    add: Sum,
+    layers: Sequence[Layer],
+    X: Array,
+    T: Array,
+    masks: Sequence[Array | None] = (),
+    weights: Array | None = None,
+    size: Array | int | None = None,
+) -> tuple[Array, list[Layer]]:
+    """Return what `matrix_gradients` does, row by row and averaged (3.1.4): the specification of it."""
+
+    def of_row(i: int) -> tuple[Array, list[Layer]]:
+        row = slice(i, i + 1)
+        row_masks = [None if mask is None else mask[row, :] for mask in masks]
+        loss, gradients = row_gradients(layers, X[row, :], T[row, :], row_masks)
+        if weights is None:
+            return loss, gradients
+        weight = weights[i, 0]
+        return weight * loss, [Layer(weight * dW, weight * db) for dW, db in gradients]
+
+    total = of_row(0)
+    for i in range(1, X.shape[0]):
+        total = add(total, of_row(i))
+    loss, gradients = total
+    size = total_weight(xp, weights, X.shape[0]) if size is None else size
+    return loss, [Layer(dW / size, db / size) for dW, db in gradients]
+
+
+def total_weight(xp: Namespace, weights: Array | None, n: int) -> Array | int:
+    """Return what `n` rows count together: `n`, or the sum of their weights; 1 where all of these are 0."""
+    if weights is None:
+        return n
+    total = xp.sum(weights)
+    return xp.where(total > 0, total, xp.ones_like(total))
+
+
+def add_gradients(one: tuple[Array, list[Layer]], other: tuple[Array, list[Layer]]) -> tuple[Array, list[Layer]]:
+    """Return the sum of two losses and of their gradients."""
+    (loss, gradients), (other_loss, others) = one, other
+    pairs = zip(gradients, others, strict=True)
+    return loss + other_loss, [Layer(dW + other_dW, db + other_db) for (dW, db), (other_dW, other_db) in pairs]
+
+
+def gradient_function(
+    xp: Namespace,
+    network: Network,
+    mode: str = "matrix",
+    compiler: Callable[[Any], Any] | None = None,
+) -> GradientFunction:
+    """Return the function ``(layers, X, T, masks=(), weights=None, size=None) -> (loss, gradients)`` of either variant.
+
+    Parameters
+    ----------
+    xp : namespace
+        The array library that will hold the arrays.
+    network : Network
+        The architecture.
+    mode : {"matrix", "loop"}
+        All rows in one expression, or row by row with the gradients averaged: the same `fprop` and `bprop`.
+    compiler : callable, optional
+        `Backend.compile`, to make the function fast; the loop compiles what it does for a single row.
+
+    Returns
+    -------
+    callable
+        Gives the loss summed over the rows, and a list of `Layer` with the gradients of its mean. ``masks`` are
+        dropout's, as for `fprop`; ``weights`` (K, 1) say what each row counts in the sum and in the mean. ``size`` is
+        what the gradients' sum is divided by where these are not all rows of the mean.
+
+    Raises
+    ------
+    InputError
+        For an unknown mode.
+    """
+    check_choice("mode", mode, MODES)
+    compiled = compiler or (lambda function: function)
+    function: GradientFunction = compiled(partial(matrix_gradients, xp, network))
+    return partial(loop_gradients, xp, function, compiled(add_gradients)) if mode == "loop" else function

@@ -1,0 +1,105 @@
+"""The elastic net: L1 and L2 penalties on the weights alone, with one pair of strengths per layer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from xpmlp.backends.elementwise import add_scaled, elementwise, fuse
+from xpmlp.common.errors import InputError
+from xpmlp.common.validation import check_number, one_for_each
+from xpmlp.nn.activations import sign
+from xpmlp.nn.network import Layer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from xpmlp.common.types import Array, Namespace
+
+__all__ = ["ElasticNet"]
+
+
+@dataclass(frozen=True)
+class ElasticNet:
+    """Omega = sum over layers of l1 |W| + l2 |W|^2, added to the mean loss (2.68-2.72).
+
+    Attributes
+    ----------
+    l1, l2 : tuple of float
+        The strengths, one per layer, or none at all; biases are not penalised.
+    alpha : float
+        scikit-learn's strength: adds alpha / 2 |W|^2 of every layer, divided by the examples of the minibatch.
+    """
+
+    l1: tuple[float, ...] = ()
+    l2: tuple[float, ...] = ()
+    alpha: float = 0.0
+
+    @classmethod
+    def build(
+        cls,
+        n_layers: int,
+        l1: float | Sequence[float] = 0.0,
+        l2: float | Sequence[float] = 0.0,
+        alpha: float = 0.0,
+    ) -> ElasticNet:
+        """Give every layer the same strength, or each its own.
+
+        Raises
+        ------
+        InputError
+            For a negative strength, or as many as there are no layers for.
+        """
+        return cls(one_for_each("l1", l1, n_layers, "layer"), one_for_each("l2", l2, n_layers, "layer"), alpha)
+
+    def __post_init__(self) -> None:
+        for name in ("l1", "l2"):
+            strengths = tuple(check_number(name, strength, at_least=0) for strength in getattr(self, name))
+            object.__setattr__(self, name, strengths)
+        object.__setattr__(self, "alpha", check_number("alpha", self.alpha, at_least=0))
+        if self.l1 and self.l2 and len(self.l1) != len(self.l2):
+            raise InputError(f"l1 has {len(self.l1)} strengths and l2 {len(self.l2)}: give one for each layer to both.")
+
+    def value(self, xp: Namespace, layers: Sequence[Layer], size: Array | float = 1.0) -> Array | float:
+        """Return Omega for a minibatch of `size` examples, a 0-d array; the number 0 where every strength is 0."""
+        total: Array | float = 0.0
+        for (W, _), l1, l2 in self._strengths(layers):
+            if l1:
+                total = total + l1 * xp.sum(xp.abs(W))
+            if l2:
+                total = total + l2 * _square(xp, W)
+            if self.alpha:
+                total = total + (0.5 * self.alpha / size) * _square(xp, W)
+        return total
+
+    def add_gradient(
+        self, xp: Namespace, layers: Sequence[Layer], gradients: Sequence[Layer], size: Array | float = 1.0
+    ) -> list[Layer]:
+        """Return `gradients` with l1 sign(W) + 2 l2 W added to each dW, which may be written to; sign(0) = 0."""
+        per_example = self.alpha / size if self.alpha else None
+        add = fuse(xp, _add)
+        return [
+            Layer(add(xp, dW, W, per_example, l1=l1, l2=l2) if l1 or l2 or self.alpha else dW, db)
+            for ((W, _), l1, l2), (dW, db) in zip(self._strengths(layers), gradients, strict=True)
+        ]
+
+    def _strengths(self, layers: Sequence[Layer]) -> Iterator[tuple[Layer, float, float]]:
+        none = (0.0,) * len(layers)
+        return zip(layers, self.l1 or none, self.l2 or none, strict=True)
+
+
+def _square(xp: Namespace, W: Array) -> Array:
+    """|W|^2 as a product, a 0-d array: no array of squares is made."""
+    w = xp.reshape(W, (-1,))
+    return xp.matmul(w, w)
+
+
+@elementwise(inplace=1)
+def _add(xp: Namespace, dW: Array, W: Array, per_example: Array | float | None, *, l1: float, l2: float) -> Array:
+    if l1:
+        dW += l1 * sign(xp, W)
+    if l2:
+        dW = add_scaled(xp, dW, 2.0 * l2, W)
+    if per_example is not None:
+        dW = add_scaled(xp, dW, per_example, W)
+    return dW

@@ -1,0 +1,107 @@
+"""Learning-rate schedules: the rate of step `t`, computed on the device that counts the steps.
+
+A schedule is called with the number of steps taken before this one, a 0-d floating array, and gives the
+rate of this step: a Python number where it never changes, else a 0-d array.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from xpmlp.common.validation import check_choice, check_number
+
+if TYPE_CHECKING:
+    from xpmlp.common.types import Array, Namespace
+
+__all__ = ["SCHEDULES", "Constant", "Cosine", "Schedule", "StepDecay", "build_schedule"]
+
+
+class Schedule(Protocol):
+    """What a training step asks of a schedule."""
+
+    def __call__(self, xp: Namespace, t: Array) -> Array | float:
+        """Return the learning rate after `t` steps."""
+
+
+@dataclass(frozen=True)
+class Constant:
+    """The same rate at every step."""
+
+    rate: float
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rate", check_number("learning rate", self.rate, above=0))
+
+    def __call__(self, xp: Namespace, t: Array) -> float:  # noqa: ARG002 - every schedule takes them
+        """Return the rate."""
+        return self.rate
+
+
+@dataclass(frozen=True)
+class StepDecay:
+    """The rate times `factor` after every `every` steps."""
+
+    rate: float
+    every: int
+    factor: float = 0.1
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rate", check_number("learning rate", self.rate, above=0))
+        object.__setattr__(self, "every", check_number("every", self.every, at_least=1, integer=True))
+        object.__setattr__(self, "factor", check_number("factor", self.factor, above=0))
+
+    def __call__(self, xp: Namespace, t: Array) -> Array:
+        """Return ``rate * factor ** floor(t / every)``."""
+        # The half keeps the quotient off whole numbers, where a compiler's t * (1 / every) may fall short.
+        return self.rate * xp.exp(math.log(self.factor) * xp.floor((t + 0.5) / self.every))
+
+
+@dataclass(frozen=True)
+class Cosine:
+    """A linear warm-up over `warmup` steps, then half a cosine down to 0 at `total` (Loshchilov & Hutter, 2017)."""
+
+    rate: float
+    total: int
+    warmup: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rate", check_number("learning rate", self.rate, above=0))
+        object.__setattr__(self, "total", check_number("total", self.total, at_least=1, integer=True))
+        object.__setattr__(self, "warmup", check_number("warmup", self.warmup, at_least=0, integer=True))
+
+    def __call__(self, xp: Namespace, t: Array) -> Array:
+        """Return the rate; never 0 before `total` steps are done, and 0 from then on."""
+        rising = (t + 1.0) / (self.warmup + 1.0)
+        progress = (t - self.warmup) / max(self.total - self.warmup, 1)
+        progress = xp.minimum(progress, xp.ones_like(progress))
+        return self.rate * xp.where(t < self.warmup, rising, 0.5 + 0.5 * xp.cos(math.pi * progress))
+
+
+SCHEDULES = ("constant", "step", "cosine")
+
+
+def build_schedule(name: str, learning_rate: float, total_steps: int) -> Schedule:
+    """Fit a schedule to a run: step decays tenfold after each third, cosine warms up for 5 %.
+
+    Parameters
+    ----------
+    name : {"constant", "step", "cosine"}
+        Which one.
+    learning_rate : float
+        The highest rate.
+    total_steps : int
+        Steps of the whole run: minibatches an epoch times epochs.
+
+    Raises
+    ------
+    InputError
+        For an unknown name, or a rate that is not positive.
+    """
+    check_choice("schedule", name, SCHEDULES)
+    if name == "step":
+        return StepDecay(learning_rate, every=max(1, math.ceil(total_steps / 3)))
+    if name == "cosine":
+        return Cosine(learning_rate, total=total_steps, warmup=total_steps // 20)
+    return Constant(learning_rate)

@@ -1,0 +1,102 @@
+"""The training step: gradients, penalty, update, and the sums of the epoch.
+
+A step takes the parameters and gives them back. It may update them in place and always returns them: what was passed
+in is used up. It never synchronises with the host.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from xpmlp.backends.elementwise import elementwise, fuse
+from xpmlp.data.examples import QuantizedExamples, take_rows
+from xpmlp.nn.dropout import mask_function
+from xpmlp.nn.network import Layer, gradient_function, total_weight
+from xpmlp.training.data_parallel import shared_step
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from xpmlp.backends import Backend
+    from xpmlp.common.types import Array, Namespace
+    from xpmlp.distributed import Communicator
+    from xpmlp.nn.network import Network
+    from xpmlp.nn.schedules import Schedule
+    from xpmlp.training.recipe import Recipe
+
+    Step = Callable[..., tuple[list[Layer], "State"]]
+
+__all__ = ["State", "flat", "make_step"]
+
+
+class State(NamedTuple):
+    """What a step carries on beside the parameters, all of it on the device."""
+
+    optimizer: Any  # the update rule's own state
+    t: Array  # steps taken: 0-d, integer
+    loss: Array  # loss summed over the examples of the epoch so far: 0-d
+    rate: Array  # what the schedule's learning rate is multiplied by: 0-d
+
+
+def make_step(backend: Backend, network: Network, recipe: Recipe, communicator: Communicator | None = None) -> Step:
+    """Build a training step, for `Backend.epoch_runner`; with a communicator, a `shared_step` of one rank among others.
+
+    Returns
+    -------
+    callable
+        ``step(layers, state, X, T, rows, weights)`` gives the new ``(layers, state)``, where ``X`` (n, d) and
+        ``T`` (n, m) hold all examples, ``weights`` (n, 1) what each counts, and ``rows`` (K,) picks the minibatch. It
+        uses up ``layers`` and ``state``.
+    """
+    xp = backend.xp
+    in_loop = recipe.mode == "loop"  # then its parts are compiled, and not the step: unrolled, it would be too long
+    gradients_of = gradient_function(xp, network, recipe.mode, backend.compile if in_loop else None)
+
+    def update(
+        layers: list[Layer], state: State, loss: Array, gradients: list[Layer], weights: Array | None, n: int
+    ) -> tuple[list[Layer], State]:
+        size = total_weight(xp, weights, n)
+        gradients = recipe.penalty.add_gradient(xp, layers, gradients, size)
+        loss = loss if weights is None else loss * (n / size)
+        counted = fuse(xp, _counted)
+        steps, epoch_loss, t, rate = counted(xp, state.t, state.loss, loss, state.rate, schedule=recipe.schedule)
+        if recipe.penalised:
+            epoch_loss += n * recipe.penalty.value(xp, layers, size)
+        params, optimizer = recipe.optimizer.update(xp, flat(layers), flat(gradients), state.optimizer, rate, t)
+        return _layered(params), State(optimizer, steps, epoch_loss, state.rate)
+
+    draw_masks = mask_function(backend, network, recipe.seed)
+    if in_loop:
+        update, draw_masks = backend.compile(update, donate=(0, 1)), backend.compile(draw_masks)
+
+    if communicator is not None:
+        return shared_step(backend, communicator, gradients_of, draw_masks, update, compile_whole=not in_loop)
+
+    def step(
+        layers: list[Layer], state: State, X: Array | QuantizedExamples, T: Array, rows: Array, weights: Array | None
+    ) -> tuple[list[Layer], State]:
+        masks = draw_masks(state.t, rows)
+        weights = None if weights is None else xp.take(weights, rows, axis=0)
+        loss, gradients = gradients_of(layers, take_rows(xp, X, rows), xp.take(T, rows, axis=0), masks, weights)
+        return update(layers, state, loss, gradients, weights, rows.shape[0])
+
+    return step
+
+
+@elementwise(inplace=2)
+def _counted(
+    xp: Namespace, steps: Array, epoch_loss: Array, loss: Array, factor: Array, *, schedule: Schedule
+) -> tuple[Array, Array, Array, Array]:
+    """Return the counters with a step in them, its number in floating point, and its learning rate."""
+    steps += 1
+    epoch_loss += loss
+    t = xp.astype(steps, loss.dtype)
+    return steps, epoch_loss, t, factor * schedule(xp, t - 1.0)
+
+
+def flat(layers: Sequence[Layer]) -> list[Array]:
+    return [p for layer in layers for p in layer]
+
+
+def _layered(params: list[Array]) -> list[Layer]:
+    return [Layer(W, b) for W, b in zip(params[::2], params[1::2], strict=True)]

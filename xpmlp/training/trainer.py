@@ -1,0 +1,190 @@
+"""A network in training, epoch by epoch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from xpmlp.nn.network import copy_layers
+from xpmlp.training.scoring import Score, make_scorer, score_rows, to_score
+from xpmlp.training.step import State, flat, make_step
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from xpmlp.backends import Backend
+    from xpmlp.common.types import Array
+    from xpmlp.data.examples import QuantizedExamples, StreamedExamples
+    from xpmlp.distributed import Communicator
+    from xpmlp.nn.network import Layer, Network
+    from xpmlp.training.recipe import Recipe
+
+__all__ = ["Reading", "Trainer"]
+
+
+class Reading(NamedTuple):
+    """What the host learns of an epoch."""
+
+    loss: float  # summed over the examples
+    finite: bool  # whether the loss and all weights are
+    rate: float  # of the last step
+    scores: dict[str, Score]  # of each set
+
+
+class Trainer:
+    """A network in training: its parameters and the state of its optimiser, epoch by epoch.
+
+    `train` is a loop over this, with records; a caller with rules of its own (scikit-learn's, in `estimators`) makes
+    another.
+
+    Parameters
+    ----------
+    backend : Backend
+        Where to compute.
+    network : Network
+        The architecture.
+    recipe : Recipe
+        How to train; its epochs and its seed's orders are the caller's to keep to.
+    communicator : Communicator, optional
+        Other processes with a trainer of their own that is called as this one is; each step's work is shared.
+
+    Attributes
+    ----------
+    layers : list of Layer
+        The weights, on the backend; the next step uses them up.
+    state : State
+        Likewise.
+    """
+
+    layers: list[Layer]
+    state: State
+
+    def __init__(
+        self, backend: Backend, network: Network, recipe: Recipe, communicator: Communicator | None = None
+    ) -> None:
+        self.backend = backend
+        self.network = network
+        self.recipe = recipe
+        self.communicator = communicator
+        self._what = f"{network}, in minibatches of {recipe.batch_size:,} examples"
+        compile_whole = recipe.mode != "loop" and communicator is None
+        self.steps = backend.epoch_runner(
+            make_step(backend, network, recipe, communicator), compile_whole=compile_whole
+        )
+        self.score = make_scorer(backend, network)
+        self.summarise = backend.compile(self._summary)
+
+    def start(self, layers: Sequence[Layer], state: State | None = None) -> None:
+        """Take initial weights, from the host or the backend, which stay as they are.
+
+        Parameters
+        ----------
+        layers : sequence of Layer
+            The weights.
+        state : State, optional
+            Of an earlier run, to go on with; from the host or the backend, and it stays as it is.
+        """
+        backend = self.backend
+        with backend.computing(self._what):
+            self.layers = copy_layers(backend, layers)
+            steps: Any
+            if state is None:
+                optimizer, steps = self.recipe.optimizer.init(backend.xp, flat(self.layers)), 0
+            else:
+                optimizer = self._copy(state.optimizer)
+                steps = backend.to_numpy(state.t) if backend.holds(state.t) else state.t
+            self.state = State(
+                optimizer, backend.asindex(steps), backend.copy_to_device(0.0), backend.copy_to_device(1.0)
+            )
+
+    def run_epoch(
+        self,
+        X: Array | QuantizedExamples,
+        T: Array,
+        order: Any,
+        *,
+        weights: Array | None = None,
+        rate: float = 1.0,
+        go_on: bool = False,
+        should_stop: Callable[[], bool] = lambda: False,
+        on_step: Callable[[int], None] = lambda _: None,
+    ) -> int:
+        """Take the steps of an epoch, or of one chunk of it, without waiting for them.
+
+        Parameters
+        ----------
+        X : array of shape (n, d), or QuantizedExamples
+            Examples, on the backend.
+        T : array of shape (n, m)
+            Their targets.
+        order : ndarray of int
+            The examples to take, on the host.
+        weights : array of shape (n, 1), optional
+            What each example counts.
+        rate : float
+            What the schedule's learning rate is multiplied by.
+        go_on : bool
+            Whether the epoch is under way: its sums and its rate then go on.
+        should_stop, on_step : callable
+            As for `train`.
+
+        Returns
+        -------
+        int
+            Examples seen: fewer than in `order` where `should_stop` ended it.
+        """
+        backend, seen = self.backend, 0
+        with backend.computing(self._what):
+            if not go_on:
+                loss, factor = backend.refill(self.state.loss, 0.0), backend.refill(self.state.rate, rate)
+                self.state = self.state._replace(loss=loss, rate=factor)
+            steps = self.steps(self.layers, self.state, X, T, order, self.recipe.batch_size, weights)
+            for self.layers, self.state, rows in steps:
+                seen += rows
+                on_step(rows)
+                if should_stop():
+                    break
+        return seen
+
+    def copy_layers(self) -> list[Layer]:
+        """Copy the weights, on the backend."""
+        with self.backend.computing(self._what):
+            return copy_layers(self.backend, self.layers)
+
+    def copy_state(self) -> State:
+        """Copy the state, on the backend."""
+        backend, state = self.backend, self.state
+        with backend.computing(self._what):
+            t = backend.xp.asarray(state.t, copy=True)
+            return State(
+                self._copy(state.optimizer), t, backend.copy_to_device(state.loss), backend.copy_to_device(state.rate)
+            )
+
+    def _copy(self, optimizer: Any) -> Any:
+        return type(optimizer)(*([self.backend.copy_to_device(p) for p in arrays] for arrays in optimizer))
+
+    def read(
+        self, evaluate: Mapping[str, tuple[Array | QuantizedExamples | StreamedExamples, Array | None]]
+    ) -> Reading:
+        """Read the epoch's sums and the scores of some sets: the one synchronisation with the host."""
+        backend, ranks = self.backend, self.communicator
+        with backend.computing(self._what):
+            sums = [
+                total
+                for X, T in evaluate.values()
+                for total in score_rows(backend, self.score, self.layers, X, T, ranks)
+            ]
+            loss, finite, rate, *scored = backend.to_numpy(self.summarise(self.layers, self.state, sums)).tolist()
+        scored = scored if ranks is None else ranks.total(scored)
+        pairs = zip(scored[::2], scored[1::2], strict=True)
+        scores = {
+            name: to_score(loss_sum, correct, X.shape[0])
+            for (name, (X, _)), (loss_sum, correct) in zip(evaluate.items(), pairs, strict=True)
+        }
+        return Reading(loss, bool(finite), rate, scores)
+
+    def _summary(self, layers: list[Layer], state: State, sums: list[Array]) -> Array:
+        """Put what the host wants to know into one array: loss, whether all is finite, rate, then the scores."""
+        xp = self.backend.xp
+        finite = xp.stack([xp.all(xp.isfinite(p)) for p in [state.loss, *flat(layers)]])
+        rate = state.rate * self.recipe.schedule(xp, xp.astype(state.t, state.loss.dtype) - 1.0)
+        return xp.stack([state.loss, xp.astype(xp.all(finite), state.loss.dtype), rate, *sums])
