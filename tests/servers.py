@@ -24,7 +24,7 @@ class Handler(BaseHTTPRequestHandler):
     def good(self, content):
         self.answer(content)
 
-    def run_on_all(self, content):
+    def together(self, content):
         self.server.barrier.wait()
         self.answer(content)
 

@@ -12,7 +12,8 @@ from devices import Cupy, Library
 
 from xpmlp import BackendError, CommunicatorError, InputError, get_backend
 from xpmlp.backends import device_for_rank
-from xpmlp.distributed import _mpi, open_communicator
+from xpmlp.distributed import mpi as _mpi
+from xpmlp.distributed import open_communicator
 from xpmlp.distributed.mpi import MpiCommunicator, NcclCommunicator, is_cuda_aware
 
 

@@ -118,7 +118,7 @@ def test_every_entry_names_its_code_and_the_test_of_its_numbers():
     assert unproved(TEXT) == []
 
 
-CODE = "[`network.bprop`](../xpmlp/network.py)"
+CODE = "[`network.bprop`](../xpmlp/nn/network.py)"
 TEST = "[`test_eq_2_4_to_2_5_the_output_layer`](../tests/test_equations.py)"
 
 
@@ -126,17 +126,17 @@ TEST = "[`test_eq_2_4_to_2_5_the_output_layer`](../tests/test_equations.py)"
     ("check", "text", "found"),
     [
         (covered, "### 2.4-2.5 A\n### 2.5 B\n### Other\n#### 2.7 C\n### 2.8-1.9 D\n### 2.9 b\n", ["2.4", "2.5", "2.5"]),
-        (broken, f"{CODE} {TEST} [`_base.Backend.split`](../xpmlp/backends/_base.py)", []),
+        (broken, f"{CODE} {TEST} [`base.Backend.split`](../xpmlp/backends/base.py)", []),
         (broken, CODE.replace("bprop`", "brop`"), ["network.brop"]),
         (broken, CODE.replace("network.py", "networks.py"), ["network.bprop"]),
         (broken, CODE.replace("network.py", "losses.py"), ["network.bprop"]),
-        (broken, "[`network`](../xpmlp/network.py)", ["network"]),
-        (broken, "[`network.get_loss`](../xpmlp/network.py)", ["network.get_loss"]),  # only imported there
-        (broken, "[`losses.Loss.deltas`](../xpmlp/losses.py)", ["losses.Loss.deltas"]),
+        (broken, "[`network`](../xpmlp/nn/network.py)", ["network"]),
+        (broken, "[`network.get_loss`](../xpmlp/nn/network.py)", ["network.get_loss"]),  # only imported there
+        (broken, "[`losses.Loss.deltas`](../xpmlp/nn/losses.py)", ["losses.Loss.deltas"]),
         (broken, TEST.replace("2_5", "2_6"), ["test_eq_2_4_to_2_6_the_output_layer"]),
         (broken, TEST.replace("test_equations", "test_network"), ["test_eq_2_4_to_2_5_the_output_layer"]),
         (broken, "[`columns`](../tests/test_equations.py)", ["columns"]),  # a helper, and no test
-        (irregular, f"{CODE} [bprop](../xpmlp/network.py)", ["../xpmlp/network.py"] * 2),
+        (irregular, f"{CODE} [bprop](../xpmlp/nn/network.py)", ["../xpmlp/nn/network.py"] * 2),
         (unproved, f"### 2.4-2.5 A\n{CODE}\n{TEST}\n", []),
         (unproved, f"### 2.4-2.5 A\n{TEST}\n### 2.6 B\n{CODE}\n## C\n{TEST}\n", ["2.4", "2.6"]),
         (unproved, f"### 2.4 A\n{CODE}\n{TEST}\n### 2.5-2.6 B\n{CODE}\n{TEST}\n", ["2.4", "2.5"]),

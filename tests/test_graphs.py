@@ -24,18 +24,19 @@ from xpmlp import (
     XpmlpWarning,
     get_backend,
     initialize,
-    scoring,
 )
-from xpmlp.backends import Backend, _graphs, _jax
+from xpmlp.backends import Backend
+from xpmlp.backends import graphs as _graphs
 from xpmlp.backends.cupy.graphs import CupyStream
 from xpmlp.backends.graphs import Captured
+from xpmlp.backends.jax import backend as _jax
 from xpmlp.backends.numpy.backend import NumpyBackend
 from xpmlp.backends.strict import StrictBackend
 from xpmlp.backends.torch.graphs import TorchStream
 from xpmlp.data.examples import QuantizedExamples
 from xpmlp.experiments.experiment import prepare
 from xpmlp.experiments.options import Options
-from xpmlp.training import Trainer
+from xpmlp.training import Trainer, scoring
 
 N, D, M, K = 23, 5, 3, 10  # minibatches of 10, 10 and 3
 
@@ -114,7 +115,7 @@ class GraphNumpy(NumpyBackend):
     """NumPy with a capturer in place of its tape."""
 
     capturer = Recorder
-    stepping = Backend.epoch_runner
+    epoch_runner = Backend.epoch_runner
 
     def _open(self, device):
         super()._open(device)

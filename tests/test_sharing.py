@@ -237,7 +237,7 @@ class TestWhatRanksDoTogether:
         assert on_ranks(3, lambda ranks: ranks.in_turn(lambda: called.append(ranks.rank) or ranks.rank)) == [0, 1, 2]
         assert called[0] == 0
 
-    @pytest.mark.parametrize("method", ["together", "in_turn"])
+    @pytest.mark.parametrize("method", ["run_on_all", "in_turn"])
     def test_an_error_on_one_is_raised_on_all_with_its_rank(self, method):
         def fail(ranks):
             if ranks.rank == 1:

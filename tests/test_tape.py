@@ -10,7 +10,7 @@ import pytest
 from conftest import ReadOnlyNumpy
 
 from xpmlp import SGD, Adam, AdamW, Cosine, ElasticNet, Layer, Network, Recipe, get_backend, initialize
-from xpmlp.backends import _tape_steps
+from xpmlp.backends.numpy import tape_steps
 from xpmlp.backends.numpy.tape import LARGE, Tape, UnrecordableError
 from xpmlp.backends.numpy.tape_steps import FEWEST, MOST_TAPES, epoch_runner_on_tape
 from xpmlp.data.examples import QuantizedExamples
@@ -272,7 +272,7 @@ def test_the_tape_that_was_not_used_for_longest_makes_room(rng):
 
 
 def test_what_takes_much_memory_is_computed_as_it_is_and_tapes_share_a_bound(rng, monkeypatch):
-    monkeypatch.setattr(_tape_steps, "MOST_BYTES", 60)
+    monkeypatch.setattr(tape_steps, "MOST_BYTES", 60)
     steps, calls = epoch_runner(summing)
     T = rng.random((20, 1))
     every = [rng.random((20, 1)) for _ in range(2)]
@@ -282,7 +282,7 @@ def test_what_takes_much_memory_is_computed_as_it_is_and_tapes_share_a_bound(rng
     for X in [*every, *every]:
         assert summed(steps, X, T, np.arange(20)) == pytest.approx(float((X * T).sum()))
     assert len(calls) == 3 + 4
-    monkeypatch.setattr(_tape_steps, "MOST_BYTES", 7)  # less than the sum itself
+    monkeypatch.setattr(tape_steps, "MOST_BYTES", 7)  # less than the sum itself
     steps, calls = epoch_runner(summing)
     summed(steps, every[0], T)
     assert len(calls) == 20
@@ -291,7 +291,7 @@ def test_what_takes_much_memory_is_computed_as_it_is_and_tapes_share_a_bound(rng
 def test_what_a_step_carries_is_not_counted_as_its_tapes_memory(same, monkeypatch):
     architecture = Network.build(D, [100, 100], M)
     carried = 3 * 4 * architecture.n_parameters  # weights and the two sums of Adam, in float32
-    monkeypatch.setattr(_tape_steps, "MOST_BYTES", carried + 1000)  # more than either of the two, less than both
+    monkeypatch.setattr(tape_steps, "MOST_BYTES", carried + 1000)  # more than either of the two, less than both
     same(architecture, RECIPES["adam"])
 
 

@@ -28,7 +28,7 @@ from xpmlp import (
     train,
 )
 from xpmlp.backends.numpy.backend import NumpyBackend
-from xpmlp.training import Trainer, _loop, steps_per_epoch
+from xpmlp.training import Trainer, loop, steps_per_epoch
 
 N, D, M = 103, 6, 3
 
@@ -156,13 +156,13 @@ def test_each_epoch_synchronises_with_the_host_once(backend_name):
 
 def test_what_the_host_can_do_beside_an_epoch_is_done_before_it_waits_for_it(monkeypatch):
     """A device computes meanwhile: the order of the next epoch, and copies for the record."""
-    log, of_seed, read, copy = [], _loop.generator, Trainer.read, Trainer.copy_layers
+    log, of_seed, read, copy = [], loop.make_generator, Trainer.read, Trainer.copy_layers
 
     class Order:
         def __init__(self, *key):
             self.permutation = lambda n: log.append("order") or of_seed(*key).permutation(n)
 
-    monkeypatch.setattr(_loop, "generator", Order)
+    monkeypatch.setattr(loop, "make_generator", Order)
     monkeypatch.setattr(Trainer, "read", lambda *a: log.append("read") or read(*a))
     monkeypatch.setattr(Trainer, "copy_layers", lambda *a: log.append("copy") or copy(*a))
     run(NumpyBackend(), Recipe(SGD(), Constant(0.1), epochs=3))

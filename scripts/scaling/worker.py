@@ -79,7 +79,7 @@ def steps(
         order = rng.integers(ROWS, size=count * batch)
         ranks.allgather(None)
         stopwatch.seconds, start = 0.0, time.perf_counter()
-        trainer.run_epoch(*data, order, should_stop=lambda: shared and ranks.any_rank(False))
+        trainer.run_epoch(*data, order, should_stop=lambda: shared and ranks.any_rank(wish=False))
         return time.perf_counter() - start, stopwatch.seconds
 
     count = max(3, round(seconds / ranks.broadcast(take(5)[0] / 5)))
@@ -117,7 +117,7 @@ def main(
     """Measure, and print what was found."""
     ranks = open_communicator()
     alone = list(sums(ranks, seconds)) if ranks.size > 1 else []
-    stopwatch = ranks.adder = Stopwatch(ranks.adder)
+    stopwatch = ranks.allreduce = Stopwatch(ranks.allreduce)
     cases = product(NETWORKS, map(int, batches.split(",")), (False, True) if ranks.size == 1 else (True,))
     data = made_up()
     found = [steps(ranks, stopwatch, data, name, batch, seconds, shared=shared) for name, batch, shared in cases]
