@@ -20,7 +20,7 @@ class Peer(xpmlp_engine.Peer):
 
     def start(self) -> None:
         """Take the initial weights, and forget the last training."""
-        own, refill, trainer = self.backend.own, self.backend.refill, self.trainer
+        own, refill, trainer = self.backend.copy_to_device, self.backend.refill, self.trainer
         with self.backend.computing():
             pairs = zip(trainer.layers, self.first, strict=True)
             trainer.layers = [Layer(refill(W, own(W0)), refill(b, own(b0))) for (W, b), (W0, b0) in pairs]
