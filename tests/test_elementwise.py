@@ -28,7 +28,7 @@ from xpmlp.backends.cupy.fusion import Fused
 from xpmlp.backends.elementwise import add_scaled, decayed_sum, elementwise, fuse, quotient, subtract_scaled
 from xpmlp.backends.namespaces import replacing
 from xpmlp.backends.numpy.backend import NumpyBackend
-from xpmlp.data.examples import QuantizedExamples
+from xpmlp.data.examples import Examples, QuantizedExamples
 from xpmlp.estimators._losses import bounded_logistic, bounded_softmax
 from xpmlp.nn.activations import ACTIVATIONS, Activation, d_identity, d_tanh
 from xpmlp.nn.losses import LOSSES
@@ -56,12 +56,13 @@ def trained(backend, network, recipe, *, weights=None):
         backend.copy_to_device(np.full(D, 1 / 255)),
     )
     T = backend.copy_to_device(np.eye(M)[rng.integers(0, M, N)])
+    examples = Examples(X, T, weights)
     trainer = Trainer(backend, network, recipe)
     trainer.start(initialize(network, seed=3))
     readings = []
     for epoch in range(3):
-        trainer.run_epoch(X, T, np.random.default_rng(epoch).permutation(N), weights=weights)
-        reading = trainer.read({"training": (X, T)})
+        trainer.run_epoch(examples, np.random.default_rng(epoch).permutation(N))
+        reading = trainer.read({"training": examples})
         readings.append((reading.loss, reading.rate, *vars(reading.scores["training"]).values()))
     state = [p for part in trainer.state.optimizer for p in part]
     return [*(p for layer in trainer.layers for p in layer), *state, np.array(readings)]
@@ -148,7 +149,7 @@ def operations_of_a_step(xp):
     X = QuantizedExamples(counted(np.zeros((N, 784), np.uint8)), counted(np.full(784, 1 / 255, np.float32)))
     T = counted(np.eye(10, dtype=np.float32)[np.arange(N) % 10])
     Counted.operations = 0
-    make_step(backend, network, recipe)(layers, state, X, T, np.arange(K), None)
+    make_step(backend, network, recipe)(layers, state, Examples(X, T), np.arange(K))
     return Counted.operations
 
 

@@ -33,7 +33,7 @@ from xpmlp.backends.jax import backend as _jax
 from xpmlp.backends.numpy.backend import NumpyBackend
 from xpmlp.backends.strict import StrictBackend
 from xpmlp.backends.torch.graphs import TorchStream
-from xpmlp.data.examples import QuantizedExamples
+from xpmlp.data.examples import Examples, QuantizedExamples
 from xpmlp.experiments.experiment import prepare
 from xpmlp.experiments.options import Options
 from xpmlp.training import Trainer, scoring
@@ -151,23 +151,21 @@ def examples(backend, *, scaled=False, seed=0):
     rng = np.random.default_rng(seed)
     T = backend.copy_to_device(np.eye(M)[rng.integers(0, M, N)])
     if scaled:
-        return QuantizedExamples(
-            backend.asarray(rng.integers(0, 256, (N, D), dtype=np.uint8), dtype=None),
-            backend.copy_to_device(np.full(D, 1 / 255)),
-        ), T
-    return backend.copy_to_device(rng.normal(size=(N, D))), T
+        values = backend.asarray(rng.integers(0, 256, (N, D), dtype=np.uint8), dtype=None)
+        return Examples(QuantizedExamples(values, backend.copy_to_device(np.full(D, 1 / 255))), T)
+    return Examples(backend.copy_to_device(rng.normal(size=(N, D))), T)
 
 
 def trained(backend, net, recipe, *, epochs=4, weights=None, data=None, **kinds):
     """Weights, optimiser's state and readings of some epochs, as NumPy arrays; and the trainer."""
-    X, T = data or examples(backend, **kinds)
-    weights = None if weights is None else backend.copy_to_device(weights)
+    data = data or examples(backend, **kinds)
+    data = data if weights is None else data._replace(weights=backend.copy_to_device(weights))
     trainer = Trainer(backend, net, recipe)
     trainer.start(initialize(net, seed=3))
     orders, readings = np.random.default_rng(7), []
     for _ in range(epochs):
-        assert trainer.run_epoch(X, T, orders.permutation(N), weights=weights) == N
-        reading = trainer.read({"training": (X, T)})
+        assert trainer.run_epoch(data, orders.permutation(N)) == N
+        reading = trainer.read({"training": data})
         readings.append((reading.loss, reading.rate, *vars(reading.scores["training"]).values()))
     arrays = [p for layer in trainer.copy_layers() for p in layer]
     arrays += [p for part in trainer.state.optimizer for p in part]
@@ -235,9 +233,9 @@ def test_many_minibatches_are_cut_into_graphs_of_some_steps(monkeypatch):
     recipe = Recipe(Adam(), Constant(0.01), batch_size=2)
     trainer = Trainer(backend, NETWORK, recipe)
     trainer.start(initialize(NETWORK, seed=3))
-    X, T = examples(backend)
+    data = examples(backend)
     for _ in range(3):
-        trainer.run_epoch(X, T, np.arange(N), on_step=seen.append)
+        trainer.run_epoch(data, np.arange(N), on_step=seen.append)
     assert seen == [8, 8, 7] * 3  # four steps, four, and four of which the last is of one example
     assert backend._capturer.captures == 2
     expected, _ = trained(GraphNumpy(graphs=False), NETWORK, recipe)
@@ -249,7 +247,7 @@ def test_a_stop_is_asked_for_after_each_graph(monkeypatch):
     backend = GraphNumpy()
     trainer = Trainer(backend, NETWORK, Recipe(Adam(), Constant(0.01), batch_size=2))
     trainer.start(initialize(NETWORK, seed=3))
-    assert trainer.run_epoch(*examples(backend), np.arange(N), should_stop=lambda: True) == 8
+    assert trainer.run_epoch(examples(backend), np.arange(N), should_stop=lambda: True) == 8
 
 
 def test_other_examples_and_another_fit_are_not_taken_for_the_first():
@@ -261,7 +259,7 @@ def test_other_examples_and_another_fit_are_not_taken_for_the_first():
         for each in (trainer, eager):
             each.start(initialize(NETWORK, seed=number))
             for _ in range(3):
-                each.run_epoch(*data[number], np.arange(N))
+                each.run_epoch(data[number], np.arange(N))
         assert_same(
             [p for layer in trainer.copy_layers() for p in layer], [p for layer in eager.copy_layers() for p in layer]
         )
@@ -312,7 +310,7 @@ def test_the_loop_is_not_captured():
     trainer = Trainer(backend, NETWORK, Recipe(Adam(), Constant(0.01), batch_size=K, mode="loop"))
     trainer.start(initialize(NETWORK, seed=3))
     for _ in range(3):
-        trainer.run_epoch(*examples(backend), np.arange(N))
+        trainer.run_epoch(examples(backend), np.arange(N))
     assert backend._capturer.captures == 0
 
 
@@ -336,7 +334,7 @@ def test_jax_scans_over_the_full_minibatches_of_an_epoch_on_a_gpu(case, scaled, 
     backend.device_name, seen = "cuda:0", []
     trainer = Trainer(backend, net, recipe)
     trainer.start(initialize(net, seed=3))
-    trainer.run_epoch(*examples(backend, scaled=scaled), np.arange(N), on_step=seen.append)
+    trainer.run_epoch(examples(backend, scaled=scaled), np.arange(N), on_step=seen.append)
     assert seen == [12, 8, 3]
     found, expected = (trained(each, net, recipe, scaled=scaled)[0] for each in (backend, stepwise))
     for one, other in zip(found, expected, strict=True):

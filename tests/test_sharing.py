@@ -29,7 +29,7 @@ from xpmlp import (
     train,
 )
 from xpmlp.cli._job import Job
-from xpmlp.data.examples import QuantizedExamples
+from xpmlp.data.examples import Examples, QuantizedExamples
 from xpmlp.data.streams import Stream, load_stream
 from xpmlp.distributed import CollectiveError, share_of
 from xpmlp.training import Resumption, Trainer
@@ -122,7 +122,7 @@ def test_weighted_examples_and_a_penalised_loss_are_shared_too(numpy64):
     def run(communicator=None):
         trainer = Trainer(numpy64, network(), recipe, communicator)
         trainer.start(initialize(network(), seed=3))
-        seen = trainer.run_epoch(X, T, np.arange(12), weights=counts, rate=0.2)
+        seen = trainer.run_epoch(Examples(X, T, counts), np.arange(12), rate=0.2)
         return seen, trainer.read({}).loss, [numpy64.to_numpy(p) for layer in trainer.copy_layers() for p in layer]
 
     seen, loss, layers = run()

@@ -29,7 +29,7 @@ from xpmlp import (
 )
 from xpmlp.backends.staging import FreshSlot
 from xpmlp.common.rng import make_generator
-from xpmlp.data.examples import QuantizedExamples
+from xpmlp.data.examples import Examples, QuantizedExamples
 from xpmlp.data.streams import Part, Source, Stream, load_stream
 from xpmlp.data.streams._ahead import READER, read_ahead
 from xpmlp.data.streams._blocks import cut, shuffled
@@ -80,8 +80,8 @@ def laid_out(backend, X, scaling, y):
     """What in-memory training is given."""
     T = backend.asarray(encode(y, np.arange(M)))
     if X.dtype == np.uint8 and scaling.only_scales:
-        return QuantizedExamples(backend.asarray(X, dtype=None), backend.asarray(scaling.factors)), T
-    return backend.asarray(scaling.apply(X, backend.dtype)), T
+        return Examples(QuantizedExamples(backend.asarray(X, dtype=None), backend.asarray(scaling.factors)), T)
+    return Examples(backend.asarray(scaling.apply(X, backend.dtype)), T)
 
 
 def of_rows(segments, X, scaling, y):
@@ -238,13 +238,14 @@ def test_chunks_hold_what_is_given_in_memory_to_the_last_bit(backend32, kind):
     backend = backend32
     stream, X, scaling, y = stream_of(backend, kind, chunk_bytes=10_000)
     for epoch in (1, 2):
-        found = [(host_copy(backend, x), backend.to_numpy(t), order) for x, t, order in stream.shuffled(4, epoch, 32)]
+        chunks = stream.shuffled(4, epoch, 32)
+        found = [(host_copy(backend, given.X), backend.to_numpy(given.T), order) for given, order in chunks]
         rows = found[0][2].shape[0]
         for chunk, (x, t, order) in zip(shuffled(stream._part.blocks, rows, 4, epoch), found, strict=True):
-            examples, targets = laid_out(backend, *of_rows(chunk.segments, X, scaling, y))
-            for part, expected in zip(x, host_copy(backend, examples), strict=True):
+            examples = laid_out(backend, *of_rows(chunk.segments, X, scaling, y))
+            for part, expected in zip(x, host_copy(backend, examples.X), strict=True):
                 np.testing.assert_array_equal(part, expected, strict=True)
-            np.testing.assert_array_equal(t, backend.to_numpy(targets), strict=True)
+            np.testing.assert_array_equal(t, backend.to_numpy(examples.T), strict=True)
             np.testing.assert_array_equal(order, chunk.order)
     assert len(found) > 3
 
@@ -260,7 +261,7 @@ def test_one_chunk_is_trained_on_as_the_same_order_is_in_memory_to_the_last_bit(
     trainer.start(initialize(net))
     for epoch in range(1, recipe.epochs + 1):
         (chunk,) = shuffled(stream._part.blocks, 256, 4, epoch)
-        trainer.run_epoch(*laid_out(backend, *of_rows(chunk.segments, X, scaling, y)), chunk.order)
+        trainer.run_epoch(laid_out(backend, *of_rows(chunk.segments, X, scaling, y)), chunk.order)
     assert record.loss == trainer.read({}).loss / 200
     check_same_bits(record.layers, trainer.layers)
 
@@ -273,15 +274,15 @@ def test_many_chunks_are_trained_on_and_scored_as_their_order_is_in_memory(backe
     pixels, *of_pixels = stream_of(backend, PIXELS, n, chunk_bytes=10_000)
     sets = {"all": (stream, None), "pixels": (pixels, None)}
     records = list(train(backend, net, initialize(net), stream, None, recipe, evaluate=sets))
-    rows = [len(order) for _, _, order in stream.shuffled(0, 1, 32)]
+    rows = [len(order) for _, order in stream.shuffled(0, 1, 32)]
     assert rows == [96, 96, 96, 20]
-    examples, targets = laid_out(backend, X, scaling, y)
+    examples = laid_out(backend, X, scaling, y)
     trainer = Trainer(backend, net, recipe)
     trainer.start(initialize(net))
     for record in records:
         order = np.concatenate(order_of(stream._part.blocks, rows[0], 0, record.epoch))
-        assert trainer.run_epoch(examples, targets, order) == record.examples == n
-        reading = trainer.read({"all": (examples, targets), "pixels": laid_out(backend, *of_pixels)})
+        assert trainer.run_epoch(examples, order) == record.examples == n
+        reading = trainer.read({"all": examples, "pixels": laid_out(backend, *of_pixels)})
         assert record.complete
         assert record.loss == pytest.approx(reading.loss / n, rel=1e-12)
         for name, score in reading.scores.items():
@@ -338,22 +339,22 @@ def test_scores_of_chunks_are_those_of_the_whole_set_to_the_last_bit():
     net = Network.build(D, [4], M)
     stream, X, scaling, y = stream_of(backend, n=20_000)
     score, layers = make_scorer(backend, net), initialize(net)
-    expected = score_rows(backend, score, layers, *laid_out(backend, X, scaling, y))
-    assert score_rows(backend, score, layers, stream, None) == expected
+    expected = score_rows(backend, score, layers, laid_out(backend, X, scaling, y))
+    assert score_rows(backend, score, layers, Examples(stream, None)) == expected
 
 
 def test_a_chunk_holds_what_it_may_take_and_one_minibatch_at_least():
     backend = open_backend("numpy", "float32")
     stream, *_ = stream_of(backend, PIXELS, chunk_bytes=34 * 100)  # 6 pixels, 3 targets and 2 numbers an example
-    assert [len(order) for *_, order in stream.shuffled(0, 1, 30)][:2] == [90, 90]
-    assert [len(order) for *_, order in stream.shuffled(0, 1, 400)] == [400, 400, 203]
-    for X, T in stream.in_order():
+    assert [len(order) for _, order in stream.shuffled(0, 1, 30)][:2] == [90, 90]
+    assert [len(order) for _, order in stream.shuffled(0, 1, 400)] == [400, 400, 203]
+    for X, T, _ in stream.in_order():
         assert X.shape[0] * (4 * D + 4 * M + 16) <= 34 * 100
         assert T.shape == (X.shape[0], M)
 
 
 def places(chunks):
-    return {examples.ctypes.data for examples, *_ in chunks}
+    return {examples.X.ctypes.data for examples, _ in chunks}
 
 
 def test_the_next_epoch_is_read_into_the_memory_of_the_one_before_and_no_other_is():
@@ -364,12 +365,12 @@ def test_the_next_epoch_is_read_into_the_memory_of_the_one_before_and_no_other_i
     assert len(first) == 2
     assert places(stream.shuffled(0, 2, 32)) == first
     with closing(stream.shuffled(0, 3, 32)) as chunks:
-        assert {next(chunks)[0].ctypes.data} < first
+        assert {next(chunks)[0].X.ctypes.data} < first
         assert not places(stream.shuffled(0, 3, 32)) & first
     kept = places(stream.shuffled(0, 4, 32))
     assert not kept & first
     with closing(stream.shuffled(0, 5, 300)) as chunks:
-        assert len(next(chunks)[2]) == 300
+        assert len(next(chunks)[1]) == 300
         assert not stream._kept, "that of other sizes is given up before"
 
 
@@ -377,7 +378,7 @@ def test_what_is_scored_at_once_takes_a_quarter_of_a_chunk():
     """The two chunks that are trained on are kept meanwhile."""
     backend = open_backend("numpy", "float32")
     stream, *_ = stream_of(backend, chunk_bytes=4 * 5200)  # 52 bytes an example
-    assert [X.shape[0] for X, _ in stream.in_order()] == [100] * 10 + [3]
+    assert [examples.X.shape[0] for examples in stream.in_order()] == [100] * 10 + [3]
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from xpmlp import SGD, Adam, AdamW, Cosine, ElasticNet, Layer, Network, Recipe, 
 from xpmlp.backends.numpy import tape_steps
 from xpmlp.backends.numpy.tape import LARGE, Tape, UnrecordableError
 from xpmlp.backends.numpy.tape_steps import FEWEST, MOST_TAPES, epoch_runner_on_tape
-from xpmlp.data.examples import QuantizedExamples
+from xpmlp.data.examples import Examples, QuantizedExamples
 from xpmlp.nn.activations import ACTIVATIONS, Activation
 from xpmlp.nn.losses import LOSSES
 from xpmlp.training import Trainer
@@ -51,7 +51,7 @@ def trained(architecture, recipe, examples, dtype="float32", *, graphs, scaled=F
     given = pixels if scaled else backend.asarray(X)
     targets, counts = backend.asarray(T), backend.asarray(weights) if weighted else None
     for order in orders:
-        trainer.run_epoch(given, targets, order, weights=counts)
+        trainer.run_epoch(Examples(given, targets, counts), order)
     _, t, loss, rate = trainer.state
     arrays = [p for layer in trainer.layers for p in layer]
     arrays += [p for part in trainer.state.optimizer for p in part]
@@ -216,22 +216,23 @@ def epoch_runner(step):
         calls.append(1)
         return step(*arguments)
 
-    def plain(layers, state, X, T, order, size, weights):
+    def plain(layers, state, examples, order, size):
         for start in range(0, len(order), size):
-            layers, state = counted(layers, state, X, T, order[start : start + size], weights)
+            layers, state = counted(layers, state, examples, order[start : start + size])
             yield layers, state, size
 
     return epoch_runner_on_tape(counted, plain), calls
 
 
-def summing(layers, state, X, T, rows, weights):
+def summing(layers, state, examples, rows):
+    X, T, _ = examples
     state += np.sum(X.take(rows, axis=0) * T.take(rows, axis=0))
     return layers, state
 
 
 def summed(steps, X, T, order=None):
     state = np.zeros(())
-    list(steps([], state, X, T, np.arange(X.shape[0]) if order is None else order, 1, None))
+    list(steps([], state, Examples(X, T), np.arange(X.shape[0]) if order is None else order, 1))
     return float(state)
 
 
@@ -242,7 +243,7 @@ def test_values_that_change_where_they_lie_are_seen_and_other_arrays_are_not_tak
     for _ in range(3):
         X[:] = rng.random(X.shape)
         state[...] = 0.0
-        list(steps([], state, X, T, np.arange(FEWEST), 1, None))
+        list(steps([], state, Examples(X, T), np.arange(FEWEST), 1))
         assert float(state) == pytest.approx(float((X * T).sum()))
     assert len(calls) == 3 + 1  # a rehearsal with two steps beside it, a recording
     for _ in range(MOST_TAPES + 2):
@@ -267,7 +268,7 @@ def test_the_tape_that_was_not_used_for_longest_makes_room(rng):
     T = rng.random((FEWEST, 1))
     state, every = np.zeros(()), [rng.random((FEWEST, 1)) for _ in range(MOST_TAPES + 1)]
     for X in [*every, every[1], every[0]]:
-        list(steps([], state, X, T, np.arange(FEWEST), 1, None))
+        list(steps([], state, Examples(X, T), np.arange(FEWEST), 1))
     assert len(calls) == 3 + len(every) + 1  # the second one's is there, the first one's is not
 
 
@@ -277,7 +278,7 @@ def test_what_takes_much_memory_is_computed_as_it_is_and_tapes_share_a_bound(rng
     T = rng.random((20, 1))
     every = [rng.random((20, 1)) for _ in range(2)]
     held = Tape(np.zeros(1, dtype=np.int64))
-    held.record(summing, [], np.zeros(()), every[0], T, held.rows, None)
+    held.record(summing, [], np.zeros(()), Examples(every[0], T), held.rows)
     assert 30 < held.nbytes <= 60  # so there is room for one
     for X in [*every, *every]:
         assert summed(steps, X, T, np.arange(20)) == pytest.approx(float((X * T).sum()))
@@ -302,16 +303,16 @@ def test_a_rest_or_a_target_too_few_is_an_error_as_without_a_tape(rng):
 
 
 def test_each_kind_of_arguments_is_rehearsed(rng):
-    def looking(layers, state, X, T, rows, weights):
-        if weights is not None and float(np.sum(weights.take(rows, axis=0))) < 0:
+    def looking(layers, state, examples, rows):
+        if examples.weights is not None and float(np.sum(examples.weights.take(rows, axis=0))) < 0:
             return layers, state
-        return summing(layers, state, X, T, rows, weights)
+        return summing(layers, state, examples, rows)
 
     steps, calls = epoch_runner(looking)
     X, state = rng.random((20, 1)), np.zeros(())
-    list(steps([], state, X, X, np.arange(20), 1, None))
+    list(steps([], state, Examples(X, X), np.arange(20), 1))
     assert len(calls) == 3 + 1
-    list(steps([], state, X, X, np.arange(20), 1, np.ones((20, 1))))
+    list(steps([], state, Examples(X, X, np.ones((20, 1))), np.arange(20), 1))
     assert float(state) == pytest.approx(2 * float((X * X).sum()))
     assert len(calls) == 4 + 1 + 20
 
@@ -339,22 +340,22 @@ def test_steps_that_are_left_early_go_on_where_they_were(rng):
     steps, _ = epoch_runner(summing)
     X, T = rng.random((20, 1)), np.ones((20, 1))
     state = np.zeros(())
-    for number, _ in enumerate(steps([], state, X, T, np.arange(20), 1, None), start=1):
+    for number, _ in enumerate(steps([], state, Examples(X, T), np.arange(20), 1), start=1):
         if number == 12:
             break
     assert float(state) == pytest.approx(float(X[:12].sum()))
-    list(steps([], state, X, T, np.arange(12, 20), 1, None))
+    list(steps([], state, Examples(X, T), np.arange(12, 20), 1))
     assert float(state) == pytest.approx(float(X.sum()))
 
 
 def test_a_step_that_gives_its_arrays_back_in_another_order_is_not_recorded(rng):
-    def swapping(layers, state, X, T, rows, weights):
+    def swapping(layers, state, examples, rows):
         one, other = layers
         return [other, one], state
 
     steps, calls = epoch_runner(swapping)
     layers, X = [np.zeros(1), np.ones(1)], rng.random((9, 1))
-    *_, ((one, other), _, _) = steps(layers, np.zeros(()), X, None, np.arange(9), 1, None)
+    *_, ((one, other), _, _) = steps(layers, np.zeros(()), Examples(X, None), np.arange(9), 1)
     assert (float(one[0]), float(other[0])) == (1.0, 0.0)
     assert len(calls) == 1 + 9
 
@@ -461,7 +462,7 @@ def test_a_step_with_read_only_examples_is_recorded(examples):
     architecture = Network.build(D, [6], M, activation=counting(calls))
     trainer = Trainer(backend, architecture, Recipe(SGD(), batch_size=K))
     trainer.start([Layer(W, b) for W, b in initialize(architecture, seed=3)])
-    trainer.run_epoch(backend.asarray(X), backend.asarray(T), orders[0])
+    trainer.run_epoch(Examples(backend.asarray(X), backend.asarray(T)), orders[0])
     assert len(calls) == 3 + 1 + 1
 
 

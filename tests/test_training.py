@@ -28,6 +28,7 @@ from xpmlp import (
     train,
 )
 from xpmlp.backends.numpy.backend import NumpyBackend
+from xpmlp.data.examples import Examples
 from xpmlp.training import Trainer, loop, steps_per_epoch
 
 N, D, M = 103, 6, 3
@@ -388,7 +389,7 @@ def test_a_step_copies_no_number_to_the_device_and_waits_for_nothing(activation,
     recipe = Recipe(AdamW(), schedule, ElasticNet.build(2, 0.1, 0.1), batch_size=20, epochs=1)
     trainer = Trainer(backend, net, recipe)
     trainer.start(initialize(net))
-    new, state, _ = next(trainer.steps(trainer.layers, trainer.state, *blobs(), np.arange(20), 20, None))
+    new, state, _ = next(trainer.steps(trainer.layers, trainer.state, Examples(*blobs()), np.arange(20), 20))
     assert all(np.isfinite(p).all() for layer in new for p in layer)
     assert state.t == 1
 
@@ -419,9 +420,8 @@ def test_weights_alpha_and_a_rate_give_the_steps_worked_out_by_hand(backend, mod
     recipe = Recipe(SGD(), Constant(0.5), ElasticNet.build(2, alpha=0.3), mode=mode, batch_size=3, penalised=True)
     trainer = Trainer(backend, net, recipe)
     trainer.start(initialize(net, seed=3))
-    seen = trainer.run_epoch(
-        backend.asarray(X), backend.asarray(T), np.arange(12), weights=backend.asarray(weights[:, None]), rate=0.2
-    )
+    examples = Examples(backend.asarray(X), backend.asarray(T), backend.asarray(weights[:, None]))
+    seen = trainer.run_epoch(examples, np.arange(12), rate=0.2)
     batches = np.arange(12).reshape(4, 3)
     expected, total = steps_by_hand(net, initialize(net, seed=3), X, T, weights, 0.3, 0.1, batches)
     reading = trainer.read({})

@@ -252,16 +252,16 @@ class Backend(ABC):
         Parameters
         ----------
         step : callable
-            ``step(layers, state, X, T, rows, weights)`` gives ``(layers, state)``, and uses up what it was given of
-            these. As for `compile`.
+            ``step(layers, state, examples, rows)`` gives ``(layers, state)``, and uses up what it was given of these.
+            As for `compile`; ``examples`` is a named tuple of arrays with a row for each example, or None.
         compile_whole : bool
             Whether to compile the step as one; False where its parts are compiled already.
 
         Returns
         -------
         callable
-            ``steps(layers, state, X, T, order, size, weights)`` takes the rows in an order, an array of the host, and
-            yields ``(layers, state, rows)``, with the number of rows, after each piece of work that is under way:
+            ``steps(layers, state, examples, order, size)`` takes the rows in an order, an array of the host, and yields
+            ``(layers, state, rows)``, with the number of rows, after each piece of work that is under way:
             a step, or many.
         """
         if compile_whole and self._capturer is not None:
@@ -269,10 +269,10 @@ class Backend(ABC):
         step = self.compile(step, donate=(0, 1)) if compile_whole else step
 
         def steps(
-            layers: Any, state: Any, X: Any, T: Array, order: np.ndarray, size: int, weights: Array | None
+            layers: Any, state: Any, examples: Any, order: np.ndarray, size: int
         ) -> Iterator[tuple[Any, Any, int]]:
             for rows in self.split(order, size):
-                layers, state = step(layers, state, X, T, rows, weights)
+                layers, state = step(layers, state, examples, rows)
                 yield layers, state, rows.shape[0]
 
         return steps

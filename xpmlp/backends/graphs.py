@@ -150,17 +150,15 @@ def epoch_runner_in_graphs(
 
     @functools.cache
     def captured(size: int) -> Captured:
-        def several(layers: Any, state: Any, X: Any, T: Array, rows: Array, weights: Array | None) -> tuple[Any, Any]:
+        def several(layers: Any, state: Any, examples: Any, rows: Array) -> tuple[Any, Any]:
             n = rows.shape[0]
             for start in range(0, n, size):
-                layers, state = step(layers, state, X, T, rows[start : min(start + size, n)], weights)
+                layers, state = step(layers, state, examples, rows[start : min(start + size, n)])
             return layers, state
 
         return Captured(several, capturer)
 
-    def steps(
-        layers: Any, state: Any, X: Any, T: Array, order: np.ndarray, size: int, weights: Array | None
-    ) -> Iterator[tuple[Any, Any, int]]:
+    def steps(layers: Any, state: Any, examples: Any, order: np.ndarray, size: int) -> Iterator[tuple[Any, Any, int]]:
         for start in range(0, order.shape[0], MOST_STEPS * size):
             rows = order[start : start + MOST_STEPS * size]
             n = rows.shape[0]
@@ -170,7 +168,7 @@ def epoch_runner_in_graphs(
                 buffers[n] = asindex(rows)
                 if len(buffers) > MOST_GRAPHS:
                     buffers.pop(next(iter(buffers)))
-            layers, state = captured(size)(layers, state, X, T, buffers[n], weights)
+            layers, state = captured(size)(layers, state, examples, buffers[n])
             yield layers, state, n
 
     return steps

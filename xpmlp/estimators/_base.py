@@ -16,6 +16,7 @@ from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from xpmlp.common.errors import InputError
 from xpmlp.common.wording import counted
+from xpmlp.data.examples import Examples
 from xpmlp.estimators._callbacks import Task
 from xpmlp.estimators._lbfgs import minimise
 from xpmlp.estimators._parameters import CONSTRAINTS
@@ -24,7 +25,7 @@ from xpmlp.estimators._prediction import PredictionMixin
 from xpmlp.estimators._sklearn import ExchangeMixin
 from xpmlp.estimators._stochastic import Optimization, Progress, Rates, Rules, run
 from xpmlp.estimators._travel import TravelMixin, on_host
-from xpmlp.estimators._validation import Examples, ValidationMixin, column, picked
+from xpmlp.estimators._validation import ValidationMixin, column, picked
 from xpmlp.nn.initializers import initialize
 from xpmlp.nn.network import Layer, Network
 from xpmlp.nn.optimizers import SGD, Adam, AdamW
@@ -326,7 +327,7 @@ class BaseMLP(ValidationMixin, PredictionMixin, TravelMixin, ExchangeMixin, Call
             return task.around(epoch, lambda: self._as_fitted(place, trainer.copy_layers()))
 
         try:
-            run(trainer, *examples, rows, self._random_state, rates, rules, self._progress, validation, around)
+            run(trainer, examples, rows, self._random_state, rates, rules, self._progress, validation, around)
         finally:
             # None are kept from fit to fit: in a warm start, scikit-learn's best weights are the last, until beaten.
             best, self._progress.best_layers = self._progress.best_layers, None

@@ -12,7 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from xpmlp.common.types import Array
+    from xpmlp.data.examples import Examples
     from xpmlp.nn.network import Layer
     from xpmlp.nn.optimizers import Optimizer
     from xpmlp.training import State, Trainer
@@ -128,9 +128,7 @@ class Rules:
 
 def run(
     trainer: Trainer,
-    X: Array,
-    T: Array,
-    weights: Array | None,
+    examples: Examples,
     rows: np.ndarray,
     random_state: np.random.RandomState,
     rates: Rates,
@@ -145,8 +143,8 @@ def run(
     ----------
     trainer : Trainer
         With the weights to start from; left with the last ones.
-    X, T, weights : array
-        All examples, targets and weights, on the trainer's backend.
+    examples : Examples
+        All of them, on the trainer's backend.
     rows : ndarray of int
         The examples to train on.
     random_state : RandomState
@@ -164,7 +162,7 @@ def run(
         nonlocal positions
         if rules.shuffle:
             positions = positions[random_state.permutation(positions.shape[0])]  # as their `shuffle` draws it
-        trainer.run_epoch(X, T, rows[positions], weights=weights, rate=rates.now)
+        trainer.run_epoch(examples, rows[positions], rate=rates.now)
         progress.loss_curve.append(trainer.read({}).loss / rows.shape[0])
         progress.n_iter += 1
         progress.seen += rows.shape[0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import sparse
@@ -11,6 +11,7 @@ from sklearn.metrics import check_scoring
 from sklearn.model_selection import train_test_split
 
 from xpmlp.common.errors import InputError
+from xpmlp.data.examples import Examples
 from xpmlp.estimators._places import to_host
 from xpmlp.nn.network import fprop
 from xpmlp.training.scoring import outputs
@@ -23,15 +24,7 @@ if TYPE_CHECKING:
     from xpmlp.nn.network import Layer, Network
     from xpmlp.training import Trainer
 
-__all__ = ["Examples", "ValidationMixin", "column", "picked"]
-
-
-class Examples(NamedTuple):
-    """Examples with their targets and weights, where the network computes."""
-
-    X: Any  # (n, d)
-    T: Array  # (n, m)
-    weights: Array | None  # (n, 1)
+__all__ = ["ValidationMixin", "column", "picked"]
 
 
 class ValidationMixin:

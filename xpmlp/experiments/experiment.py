@@ -16,7 +16,7 @@ from xpmlp.common.errors import InputError
 from xpmlp.common.rng import make_generator
 from xpmlp.common.validation import check_choice, check_number
 from xpmlp.data.datasets import load_dataset, split
-from xpmlp.data.examples import QuantizedExamples
+from xpmlp.data.examples import Examples, QuantizedExamples
 from xpmlp.data.preprocessing import SCALINGS, Scaling, encode
 from xpmlp.data.streams import Part, Stream, StreamedData, is_streamed, load_stream
 from xpmlp.models.model import Model
@@ -273,9 +273,9 @@ def score_model(model: Model, backend: Backend, X: np.ndarray | Part, y: Any) ->
         For features and labels that do not fit the model.
     """
     with backend.computing(f"{model.network}, to score {X.shape[0]:,} examples", "fewer examples at a time"):
-        examples, targets = lay_out(model, backend, X, y)
+        examples = Examples(*lay_out(model, backend, X, y))
         layers = [Layer(backend.asarray(W), backend.asarray(b)) for W, b in model.layers]
-        sums = score_rows(backend, make_scorer(backend, model.network), layers, examples, targets)
+        sums = score_rows(backend, make_scorer(backend, model.network), layers, examples)
     loss, correct = (backend.to_numpy(total).item() for total in sums)
     return to_score(loss, correct, X.shape[0])
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from xpmlp.backends import Backend
     from xpmlp.common.types import Array
+    from xpmlp.data.examples import Examples
     from xpmlp.nn.network import Network
 
 __all__ = ["check_sets"]
@@ -21,20 +22,20 @@ __all__ = ["check_sets"]
 def check_sets(
     backend: Backend,
     network: Network,
-    sets: Mapping[str, tuple[Array | QuantizedExamples | StreamedExamples, Array | None]],
+    sets: Mapping[str, Examples],
 ) -> None:
     """Raise an `InputError` for examples or targets that do not fit the network or the backend, or are not finite."""
-    for name, (examples, targets) in sets.items():
-        if isinstance(examples, StreamedExamples):
-            _check_chunked(backend, name, network, examples, targets)
+    for name, (X, T, _) in sets.items():
+        if isinstance(X, StreamedExamples):
+            _check_chunked(backend, name, network, X, T)
             continue
-        if isinstance(examples, QuantizedExamples):
-            _check_scaled(backend, name, examples)
-        floating = examples.scale[None, :] if isinstance(examples, QuantizedExamples) else examples
-        _check_arrays(backend, name, floating, targets)
-        _check_shapes(name, network, examples, targets)
+        if isinstance(X, QuantizedExamples):
+            _check_scaled(backend, name, X)
+        floating = X.scale[None, :] if isinstance(X, QuantizedExamples) else X
+        _check_arrays(backend, name, floating, T)
+        _check_shapes(name, network, X, T)
         _check_finite(backend, f"the {name} examples", floating)
-        _check_finite(backend, f"the {name} targets", targets)
+        _check_finite(backend, f"the {name} targets", T)
 
 
 def _check_arrays(backend: Backend, name: str, *arrays: Array) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from xpmlp.common.errors import DivergenceError, InputError, XpmlpWarning
 from xpmlp.common.rng import make_generator
-from xpmlp.data.examples import StreamedExamples
+from xpmlp.data.examples import Examples, StreamedExamples
 from xpmlp.nn.network import copy_layers
 from xpmlp.training.checks import check_sets
 from xpmlp.training.trainer import Trainer
@@ -167,9 +167,10 @@ def train(
     CollectiveError
         On all ranks, where one of them could not read a chunk.
     """
-    evaluate = dict(evaluate or {})
-    check_sets(backend, network, {"training": (X, T), **evaluate})
-    if recipe.patience is not None and "validation" not in evaluate:
+    examples = Examples(X, T)
+    sets = {name: Examples(*arrays) for name, arrays in (evaluate or {}).items()}
+    check_sets(backend, network, {"training": examples, **sets})
+    if recipe.patience is not None and "validation" not in sets:
         raise InputError("patience waits for a better loss on the set 'validation': give that to `evaluate`.")
     n = X.shape[0]
     if recipe.batch_size > n:
@@ -183,51 +184,50 @@ def train(
         trainer.start(layers)
     else:
         trainer.start(resume.layers, resume.state)
-    return _records(trainer, X, T, evaluate, should_stop, on_step, resume)
+    return _records(trainer, examples, sets, should_stop, on_step, resume)
 
 
 def _records(
     trainer: Trainer,
-    X: Array | QuantizedExamples | StreamedExamples,
-    T: Array | None,
-    evaluate: dict[str, tuple[Array | QuantizedExamples | StreamedExamples, Array | None]],
+    examples: Examples,
+    sets: dict[str, Examples],
     should_stop: Callable[[], bool],
     on_step: Callable[[int], None],
     resume: Resumption | None,
 ) -> Iterator[Record]:
-    n, recipe = X.shape[0], trainer.recipe
+    n, recipe = examples.X.shape[0], trainer.recipe
     start, record, best, done = time.perf_counter(), None, None, 0
     if resume is not None:
         start, best, done = start - resume.seconds, _owned(trainer.backend, resume.best), resume.epoch
-    trained_on = [name for name, (examples, _) in evaluate.items() if examples is X]
-    epochs = _epochs(X, T, recipe, done, trainer.communicator)
+    trained_on = [name for name, each in sets.items() if each.X is examples.X]
+    epochs = _epochs(examples, recipe, done, trainer.communicator)
     chunks = next(epochs)
     for epoch in count(done + 1):
         if recipe.is_over(epoch - 1, best and best.epoch):
             return
         epoch_start = time.perf_counter()
-        examples = _run_chunks(trainer, chunks, should_stop, on_step, refilled=isinstance(X, StreamedExamples))
+        seen = _run_chunks(trainer, chunks, should_stop, on_step, refilled=isinstance(examples.X, StreamedExamples))
         # Before the host waits for the device: what it can do, and ask for, while that computes.
         chunks, layers, state = next(epochs), trainer.copy_layers(), trainer.copy_state()
-        reading = trainer.read(evaluate)
+        reading = trainer.read(sets)
         now = time.perf_counter()
         if not (reading.finite and all(math.isfinite(reading.scores[name].loss) for name in trained_on)):
             raise _diverged(epoch, reading.rate, record, best.epoch if best else epoch - 1)
-        if recipe.patience is not None and examples == n:
+        if recipe.patience is not None and seen == n:
             loss = reading.scores["validation"].loss
             if loss < (best.loss - recipe.min_delta if best else math.inf):
                 best = Best(epoch, loss, layers)
         record = Record(
             epoch=epoch,
             seconds=now - start,
-            examples=examples,
-            examples_per_second=examples / (now - epoch_start),
+            examples=seen,
+            examples_per_second=seen / (now - epoch_start),
             learning_rate=reading.rate,
-            loss=reading.loss / examples,
+            loss=reading.loss / seen,
             scores=reading.scores,
             layers=layers,
             state=state,
-            complete=examples == n,
+            complete=seen == n,
             best=best,
         )
         yield record
@@ -236,27 +236,23 @@ def _records(
 
 
 def _epochs(
-    X: Array | QuantizedExamples | StreamedExamples,
-    T: Array | None,
-    recipe: Recipe,
-    done: int,
-    communicator: Communicator | None,
-) -> Iterator[Generator[tuple[Array | QuantizedExamples, Array, Any]]]:
+    examples: Examples, recipe: Recipe, done: int, communicator: Communicator | None
+) -> Iterator[Generator[tuple[Examples, Any]]]:
     """Give the chunks of each epoch after the first ones, which are done, with the orders of their examples."""
-    if isinstance(X, StreamedExamples):
+    if isinstance(examples.X, StreamedExamples):
         for epoch in count(done + 1):
-            chunks = X.shuffled(recipe.seed, epoch, recipe.batch_size)
+            chunks = examples.X.shuffled(recipe.seed, epoch, recipe.batch_size)
             yield chunks if communicator is None else communicator.each(chunks)
-    n, rng = X.shape[0], make_generator(recipe.seed, "order")
+    n, rng = examples.X.shape[0], make_generator(recipe.seed, "order")
     for _ in range(done):
         rng.permutation(n)
     while True:
-        yield (chunk for chunk in [(X, T, rng.permutation(n))])
+        yield (chunk for chunk in [(examples, rng.permutation(n))])
 
 
 def _run_chunks(
     trainer: Trainer,
-    chunks: Generator[tuple[Array | QuantizedExamples, Array, Any]],
+    chunks: Generator[tuple[Examples, Any]],
     should_stop: Callable[[], bool],
     on_step: Callable[[int], None],
     *,
@@ -265,8 +261,8 @@ def _run_chunks(
     """Take the steps of an epoch, chunk by chunk: examples seen. Chunks whose memory is refilled are waited for."""
     seen = 0
     with closing(chunks):
-        for X, T, order in chunks:
-            taken = trainer.run_epoch(X, T, order, go_on=seen > 0, should_stop=should_stop, on_step=on_step)
+        for examples, order in chunks:
+            taken = trainer.run_epoch(examples, order, go_on=seen > 0, should_stop=should_stop, on_step=on_step)
             seen += taken
             if refilled:
                 trainer.backend.synchronize(trainer.layers)

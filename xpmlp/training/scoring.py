@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
     from xpmlp.backends import Backend
     from xpmlp.common.types import Array
-    from xpmlp.data.examples import QuantizedExamples
+    from xpmlp.data.examples import Examples
     from xpmlp.distributed import Communicator
     from xpmlp.nn.network import Layer, Network
 
     Sums = tuple[Array, Array]
-    Scorer = Callable[[Sequence[Layer], Array | QuantizedExamples, Array, Sums | None], Sums]
+    Scorer = Callable[[Sequence[Layer], Examples, Sums | None], Sums]
 
 __all__ = ["Score", "make_scorer", "outputs", "score_rows", "to_score"]
 
@@ -44,14 +44,14 @@ class Score:
 
 
 def make_scorer(backend: Backend, network: Network) -> Scorer:
-    """Build ``score(layers, X, T, sums)``: the summed loss and the number of right predictions, two 0-d arrays.
+    """Build ``score(layers, examples, sums)``: the summed loss and the number of right predictions, two 0-d arrays.
 
     It adds them to the sums of earlier rows, if there are any, `Backend.rows_at_a_time` rows at a time, at least one.
     """
     xp, loss = backend.xp, network.loss
 
-    def of_some(layers: Sequence[Layer], X: Array | QuantizedExamples, T: Array) -> Sums:
-        u = fprop(xp, network, layers, dequantize(xp, X)).u
+    def of_some(layers: Sequence[Layer], examples: Examples) -> Sums:
+        u, T = fprop(xp, network, layers, dequantize(xp, examples.X)).u, examples.T
         value = loss.value(xp, u, T)
         if loss.correct is None:
             return value, math.nan * value
@@ -59,10 +59,10 @@ def make_scorer(backend: Backend, network: Network) -> Scorer:
 
     of_some = backend.compile(of_some)
 
-    def score(layers: Sequence[Layer], X: Array | QuantizedExamples, T: Array, sums: Sums | None) -> Sums:
-        for start in range(0, X.shape[0], backend.rows_at_a_time):
-            stop = min(start + backend.rows_at_a_time, X.shape[0])
-            more = of_some(layers, slice_rows(X, start, stop), T[start:stop, :])
+    def score(layers: Sequence[Layer], examples: Examples, sums: Sums | None) -> Sums:
+        n = examples.X.shape[0]
+        for start in range(0, n, backend.rows_at_a_time):
+            more = of_some(layers, slice_rows(examples, start, min(start + backend.rows_at_a_time, n)))
             sums = more if sums is None else (sums[0] + more[0], sums[1] + more[1])
         return cast("Sums", sums)
 
@@ -81,8 +81,7 @@ def score_rows(
     backend: Backend,
     score: Scorer,
     layers: Sequence[Layer],
-    X: Array | QuantizedExamples | StreamedExamples,
-    T: Array | None,
+    examples: Examples,
     ranks: Communicator | None = None,
 ) -> Sums:
     """Sum what `score` gives over all rows, chunk by chunk; the host reads nothing.
@@ -90,17 +89,16 @@ def score_rows(
     Of several ranks, each takes its share of the rows of every chunk; where one could not read a chunk, a
     `CollectiveError` is raised on all.
     """
-    share, refilled = range if ranks is None else ranks.share, isinstance(X, StreamedExamples)
+    share, refilled = range if ranks is None else ranks.share, isinstance(examples.X, StreamedExamples)
     most = MOST_PIECES * backend.rows_at_a_time
 
     def add_up() -> Sums:
         sums = None
-        with closing(chunks_of(X, T)) as chunks:
-            for examples, targets in chunks:
-                own = share(examples.shape[0])
+        with closing(chunks_of(examples)) as chunks:
+            for chunk in chunks:
+                own = share(chunk.X.shape[0])
                 for start in range(own.start, own.stop, most):
-                    stop = min(start + most, own.stop)
-                    sums = score(layers, slice_rows(examples, start, stop), targets[start:stop, :], sums)
+                    sums = score(layers, slice_rows(chunk, start, min(start + most, own.stop)), sums)
                 if refilled and sums is not None:
                     backend.synchronize(sums)
         loss, correct = sums or (0.0, 0.0)

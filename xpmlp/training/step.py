@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from xpmlp.backends.elementwise import elementwise, fuse
-from xpmlp.data.examples import QuantizedExamples, take_rows
+from xpmlp.data.examples import take_rows
 from xpmlp.nn.dropout import mask_function
 from xpmlp.nn.network import Layer, gradient_function, total_weight
 from xpmlp.training.data_parallel import shared_step
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from xpmlp.backends import Backend
     from xpmlp.common.types import Array, Namespace
+    from xpmlp.data.examples import Examples
     from xpmlp.distributed import Communicator
     from xpmlp.nn.network import Network
     from xpmlp.nn.schedules import Schedule
@@ -44,9 +45,8 @@ def make_step(backend: Backend, network: Network, recipe: Recipe, communicator: 
     Returns
     -------
     callable
-        ``step(layers, state, X, T, rows, weights)`` gives the new ``(layers, state)``, where ``X`` (n, d) and
-        ``T`` (n, m) hold all examples, ``weights`` (n, 1) what each counts, and ``rows`` (K,) picks the minibatch. It
-        uses up ``layers`` and ``state``.
+        ``step(layers, state, examples, rows)`` gives the new ``(layers, state)`` after the minibatch of some ``rows``,
+        (K,), of the ``Examples``. It uses up ``layers`` and ``state``.
     """
     xp = backend.xp
     in_loop = recipe.mode == "loop"  # then its parts are compiled, and not the step: unrolled, it would be too long
@@ -72,12 +72,10 @@ def make_step(backend: Backend, network: Network, recipe: Recipe, communicator: 
     if communicator is not None:
         return shared_step(backend, communicator, gradients_of, draw_masks, update, compile_whole=not in_loop)
 
-    def step(
-        layers: list[Layer], state: State, X: Array | QuantizedExamples, T: Array, rows: Array, weights: Array | None
-    ) -> tuple[list[Layer], State]:
+    def step(layers: list[Layer], state: State, examples: Examples, rows: Array) -> tuple[list[Layer], State]:
         masks = draw_masks(state.t, rows)
-        weights = None if weights is None else xp.take(weights, rows, axis=0)
-        loss, gradients = gradients_of(layers, take_rows(xp, X, rows), xp.take(T, rows, axis=0), masks, weights)
+        x, t, weights = take_rows(xp, examples, rows)
+        loss, gradients = gradients_of(layers, x, t, masks, weights)
         return update(layers, state, loss, gradients, weights, rows.shape[0])
 
     return step

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from xpmlp.backends import Backend
     from xpmlp.common.types import Array
-    from xpmlp.data.examples import QuantizedExamples, StreamedExamples
+    from xpmlp.data.examples import Examples
     from xpmlp.distributed import Communicator
     from xpmlp.nn.network import Layer, Network
     from xpmlp.training.recipe import Recipe
@@ -98,11 +98,9 @@ class Trainer:
 
     def run_epoch(
         self,
-        X: Array | QuantizedExamples,
-        T: Array,
+        examples: Examples,
         order: Any,
         *,
-        weights: Array | None = None,
         rate: float = 1.0,
         go_on: bool = False,
         should_stop: Callable[[], bool] = lambda: False,
@@ -112,14 +110,10 @@ class Trainer:
 
         Parameters
         ----------
-        X : array of shape (n, d), or QuantizedExamples
-            Examples, on the backend.
-        T : array of shape (n, m)
-            Their targets.
+        examples : Examples
+            Of arrays, on the backend.
         order : ndarray of int
-            The examples to take, on the host.
-        weights : array of shape (n, 1), optional
-            What each example counts.
+            The rows to take, on the host.
         rate : float
             What the schedule's learning rate is multiplied by.
         go_on : bool
@@ -137,7 +131,7 @@ class Trainer:
             if not go_on:
                 loss, factor = backend.refill(self.state.loss, 0.0), backend.refill(self.state.rate, rate)
                 self.state = self.state._replace(loss=loss, rate=factor)
-            steps = self.steps(self.layers, self.state, X, T, order, self.recipe.batch_size, weights)
+            steps = self.steps(self.layers, self.state, examples, order, self.recipe.batch_size)
             for self.layers, self.state, rows in steps:
                 seen += rows
                 on_step(rows)
@@ -162,23 +156,21 @@ class Trainer:
     def _copy(self, optimizer: Any) -> Any:
         return type(optimizer)(*([self.backend.copy_to_device(p) for p in arrays] for arrays in optimizer))
 
-    def read(
-        self, evaluate: Mapping[str, tuple[Array | QuantizedExamples | StreamedExamples, Array | None]]
-    ) -> Reading:
+    def read(self, sets: Mapping[str, Examples]) -> Reading:
         """Read the epoch's sums and the scores of some sets: the one synchronisation with the host."""
         backend, ranks = self.backend, self.communicator
         with backend.computing(self._what):
             sums = [
                 total
-                for X, T in evaluate.values()
-                for total in score_rows(backend, self.score, self.layers, X, T, ranks)
+                for examples in sets.values()
+                for total in score_rows(backend, self.score, self.layers, examples, ranks)
             ]
             loss, finite, rate, *scored = backend.to_numpy(self.summarise(self.layers, self.state, sums)).tolist()
         scored = scored if ranks is None else ranks.total(scored)
         pairs = zip(scored[::2], scored[1::2], strict=True)
         scores = {
-            name: to_score(loss_sum, correct, X.shape[0])
-            for (name, (X, _)), (loss_sum, correct) in zip(evaluate.items(), pairs, strict=True)
+            name: to_score(loss_sum, correct, examples.X.shape[0])
+            for (name, examples), (loss_sum, correct) in zip(sets.items(), pairs, strict=True)
         }
         return Reading(loss, bool(finite), rate, scores)
 

@@ -96,24 +96,24 @@ class JaxBackend(Backend):
         return self._scanning(step, single) if compile_whole and self.graphs and self._on_cuda else single
 
     def _scanning(self, step: Callable[..., Any], single: Steps) -> Steps:
-        def several(layers: Any, state: Any, X: Any, T: Array, rows: Array, weights: Array | None) -> Any:
+        def several(layers: Any, state: Any, examples: Any, rows: Array) -> Any:
             def one(carried: Any, rows: Array) -> tuple[Any, None]:
-                return step(*carried, X, T, rows, weights), None
+                return step(*carried, examples, rows), None
 
             return self._jax.lax.scan(one, (layers, state), rows)[0]
 
         scanned = self.compile(several, donate=(0, 1))
 
         def steps(
-            layers: Any, state: Any, X: Any, T: Array, order: np.ndarray, size: int, weights: Array | None
+            layers: Any, state: Any, examples: Any, order: np.ndarray, size: int
         ) -> Iterator[tuple[Any, Any, int]]:
             full = order.shape[0] // size * size
             for start in range(0, full, MOST_STEPS * size):
                 rows = order[start : min(start + MOST_STEPS * size, full)]
-                layers, state = scanned(layers, state, X, T, self.asindex(rows.reshape(-1, size)), weights)
+                layers, state = scanned(layers, state, examples, self.asindex(rows.reshape(-1, size)))
                 yield layers, state, rows.shape[0]
             if full < order.shape[0]:
-                yield from single(layers, state, X, T, order[full:], size, weights)
+                yield from single(layers, state, examples, order[full:], size)
 
         return steps
 

@@ -36,11 +36,11 @@ def epoch_runner_on_tape(step: Callable[..., Any], steps: Steps) -> Steps:
     rehearsed: dict[Any, bool] = {}  # whether a step can be recorded, for each kind of arguments
 
     def taped_steps(
-        layers: Any, state: Any, X: Any, T: Any, order: np.ndarray, size: int, weights: Any
+        layers: Any, state: Any, examples: Any, order: np.ndarray, size: int
     ) -> Iterator[tuple[Any, Any, int]]:
-        arguments = layers, state, X, T, weights
+        arguments = layers, state, examples
         if not _is_worth_it(arguments, order, size) or not _can_be_recorded(step, arguments, order, size, rehearsed):
-            yield from steps(layers, state, X, T, order, size, weights)
+            yield from steps(layers, state, examples, order, size)
             return
         key = size, *map(_address, leaves(arguments))
         found = tapes.pop(key, None)
@@ -57,7 +57,7 @@ def epoch_runner_on_tape(step: Callable[..., Any], steps: Steps) -> Steps:
         while len(tapes) > MOST_TAPES or sum(tape.nbytes for tape in tapes.values()) > MOST_BYTES:
             tapes.popitem(last=False)
         if whole < order.shape[0]:
-            yield from steps(layers, state, X, T, order[whole:], size, weights)
+            yield from steps(layers, state, examples, order[whole:], size)
 
     return taped_steps
 
@@ -68,7 +68,7 @@ def _is_worth_it(arguments: tuple[Any, ...], order: np.ndarray, size: int) -> bo
         order.shape[0] >= FEWEST * size
         and all(type(x) is np.ndarray for x in leaves(arguments))
         and order.min() >= 0
-        and order.max() < min(x.shape[0] for x in arguments[2:] if x is not None)
+        and order.max() < min(x.shape[0] for x in arguments[2] if x is not None)
     )
 
 
@@ -77,8 +77,8 @@ def _can_be_recorded(
 ) -> bool:
     """Return whether a rehearsal with arguments of this kind went well, now or before."""
     carried = map(layout, leaves(arguments[:2]))
-    examples = ((x.shape[1:], x.strides, x.dtype) for x in leaves(arguments[2:]))
-    kind = size, arguments[-1] is None, *carried, *examples
+    examples = ((x.shape[1:], x.strides, x.dtype) for x in leaves(arguments[2]))
+    kind = size, *(x is None for x in arguments[2]), *carried, *examples
     if kind not in rehearsed:
         rehearsed[kind] = _rehearse(step, arguments, order[:size], order[size : 2 * size])
     return rehearsed[kind]
@@ -90,14 +90,14 @@ def _rehearse(step: Callable[..., Any], arguments: tuple[Any, ...], first: np.nd
         return False
     taped, plain = (mapped(np.array, arguments[:2]) for _ in range(2))
     layers, state = plain
-    X, T, weights = arguments[2:]
+    examples = arguments[2]
     tape = Tape(np.array(first, dtype=np.int64))
     try:
-        _record(tape, step, (*mapped(_alias, taped), *arguments[2:]))
+        _record(tape, step, (*mapped(_alias, taped), examples))
         tape.rows[:] = second
         tape.replay()
         for rows in (first, second):
-            layers, state = step(layers, state, X, T, rows, weights)
+            layers, state = step(layers, state, examples, rows)
     except Exception:  # noqa: BLE001 - what cannot be recorded can be computed, or then says what is wrong
         return False
     pairs = zip(leaves(taped), leaves((layers, state)), strict=True)
@@ -106,9 +106,9 @@ def _rehearse(step: Callable[..., Any], arguments: tuple[Any, ...], first: np.nd
 
 def _record(tape: Tape, step: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
     """Record a step on the rows of a tape that leaves layers and state where they lay."""
-    layers, state, X, T, weights = arguments
+    layers, state, examples = arguments
     carried = list(leaves((layers, state)))
-    results = list(leaves(tape.record(step, layers, state, X, T, tape.rows, weights)))
+    results = list(leaves(tape.record(step, layers, state, examples, tape.rows)))
     for before, after in zip(carried, results, strict=True):
         if _address(before) == _address(after):
             continue

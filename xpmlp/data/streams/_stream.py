@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from xpmlp.common.validation import check_features, check_number
-from xpmlp.data.examples import QuantizedExamples, StreamedExamples
+from xpmlp.data.examples import Examples, QuantizedExamples, StreamedExamples
 from xpmlp.data.preprocessing import encode
 from xpmlp.data.streams._ahead import read_ahead
 from xpmlp.data.streams._blocks import Chunk, cut, shuffled
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from xpmlp.backends import Backend
     from xpmlp.backends.staging import Slot
-    from xpmlp.common.types import Array
     from xpmlp.data.preprocessing import Scaling
     from xpmlp.data.streams._parts import Part
 
@@ -79,9 +78,7 @@ class Stream(StreamedExamples):
         self._scale = backend.asarray(scaling.factors) if self._as_stored else None
         self._kept: dict[int, list[_Memory]] = {}
 
-    def shuffled(
-        self, seed: int, epoch: int, batch_size: int
-    ) -> Generator[tuple[Array | QuantizedExamples, Array, np.ndarray]]:
+    def shuffled(self, seed: int, epoch: int, batch_size: int) -> Generator[tuple[Examples, np.ndarray]]:
         """Give the chunks of an epoch, as `StreamedExamples` has it; `_blocks.shuffled` says in what order.
 
         Raises
@@ -97,13 +94,13 @@ class Stream(StreamedExamples):
         yield from self._read(shuffled(self._part.blocks, rows, seed, epoch), rows, memories)
         self._kept = {rows: memories}  # not where the epoch was left: work on it may still be under way
 
-    def in_order(self) -> Generator[tuple[Array | QuantizedExamples, Array]]:
+    def in_order(self) -> Generator[Examples]:
         """Give chunks of few enough examples to be scored, as `StreamedExamples` has it; raises as `shuffled`."""
         rows = min(self._rows_of(self._chunk_bytes // SCORED_SHARE, self._float), MOST_SCORED)
         in_place = (Chunk(segments, np.empty(0)) for segments in cut(self._part.blocks, rows))
         with closing(self._read(in_place, rows, self._memories(rows))) as chunks:
-            for X, T, _ in chunks:
-                yield X, T
+            for examples, _ in chunks:
+                yield examples
 
     def _rows_of(self, size: int, dtype: np.dtype) -> int:
         """Return how many examples take so many bytes: their targets and two copies of their order count too."""
@@ -126,14 +123,14 @@ class Stream(StreamedExamples):
 
     def _read(
         self, chunks: Iterable[Chunk], rows: int, memories: list[_Memory]
-    ) -> Generator[tuple[Array | QuantizedExamples, Array, np.ndarray]]:
-        def lay_out(memory: _Memory, chunk: Chunk) -> tuple[Array | QuantizedExamples, Array, np.ndarray]:
+    ) -> Generator[tuple[Examples, np.ndarray]]:
+        def lay_out(memory: _Memory, chunk: Chunk) -> tuple[Examples, np.ndarray]:
             with self.backend.within_memory(self._what(rows)):
                 return self._lay_out(memory, chunk)
 
         return read_ahead(lay_out, chunks, memories)
 
-    def _lay_out(self, memory: _Memory, chunk: Chunk) -> tuple[Array | QuantizedExamples, Array, np.ndarray]:
+    def _lay_out(self, memory: _Memory, chunk: Chunk) -> tuple[Examples, np.ndarray]:
         """Read the rows of a chunk into memory: what a thread of its own does."""
         source, stop = self._part.source, 0
         for begin, end in chunk.segments:
@@ -146,9 +143,6 @@ class Stream(StreamedExamples):
             check_features(X, f"X of {source.name}", first_row=begin)
             y = source.labels(begin, end)
             memory.T.host[start:stop] = encode(y, self._classes, f"y of {source.name}", first_row=begin)
-        examples = memory.X.send(stop)
-        return (
-            examples if self._scale is None else QuantizedExamples(examples, self._scale),
-            memory.T.send(stop),
-            chunk.order,
-        )
+        X = memory.X.send(stop)
+        T = memory.T.send(stop)
+        return Examples(X if self._scale is None else QuantizedExamples(X, self._scale), T), chunk.order
