@@ -124,9 +124,9 @@ def test_a_model_is_no_checkpoint_and_a_checkpoint_no_model(checkpoint, tmp_path
 def test_a_state_that_another_version_wrote_is_refused(tmp_path):
     experiment, path = experiment_of("adam"), tmp_path / "checkpoint.safetensors"
     record = next(iter(experiment.records()))
-    earlier = namedtuple("AdamState", "m v")(*record.state.optimizer)  # noqa: PYI024 - its name and fields are all
+    earlier = namedtuple("AdamState", "sums squares")(*record.state.optimizer)  # noqa: PYI024 - its name and fields are all
     save(experiment, [replace(record, state=record.state._replace(optimizer=earlier))], path)
-    with pytest.raises(InputError, match="its AdamState has m, v, where this version of xpmlp has sums, squares"):
+    with pytest.raises(InputError, match="its AdamState has squares, sums, where this version of xpmlp has m, v"):
         load_checkpoint(path)
 
 

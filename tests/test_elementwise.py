@@ -25,14 +25,13 @@ from xpmlp import (
     initialize,
 )
 from xpmlp.backends.cupy.fusion import Fused
-from xpmlp.backends.elementwise import add_scaled, decayed_sum, elementwise, fuse, quotient, subtract_scaled
+from xpmlp.backends.elementwise import add_scaled, elementwise, fuse, subtract_scaled
 from xpmlp.backends.namespaces import replacing
 from xpmlp.backends.numpy.backend import NumpyBackend
 from xpmlp.data.examples import Examples, QuantizedExamples
 from xpmlp.estimators._losses import bounded_logistic, bounded_softmax
 from xpmlp.nn.activations import ACTIVATIONS, Activation, d_identity, d_tanh
 from xpmlp.nn.losses import LOSSES
-from xpmlp.nn.optimizers import _adam_update
 from xpmlp.nn.schedules import StepDecay
 from xpmlp.training import State, Trainer, make_step
 
@@ -249,7 +248,7 @@ def test_a_function_that_is_not_one_of_elements_is_computed_all_the_same():
 
     network = Network.build(D, [4], M, activation=Activation("centred", centred, d_identity))
     X, layers = np.ones((K, D)), initialize(network, seed=1)
-    with pytest.warns(XpmlpWarning, match="_activated could not be fused"):
+    with pytest.warns(XpmlpWarning, match="_activate could not be fused"):
         found = fprop(namespace(Fuser()), network, layers, X)
     np.testing.assert_array_equal(found.a[-1], fprop(NumpyBackend.xp, network, layers, X).a[-1])
 
@@ -270,7 +269,7 @@ def test_settings_without_a_hash_are_not_fused():
     fuser = Fuser()
     network = Network.build(D, [4], M, activation=Activation("own", Own(), d_tanh))
     fprop(namespace(fuser), network, initialize(network, seed=1), np.ones((K, D)))
-    assert "_activated" not in fuser.kernels
+    assert "_activate" not in fuser.kernels
 
 
 @elementwise(inplace=2)
@@ -289,43 +288,6 @@ def test_scaled_arrays_are_added_and_subtracted_in_place_where_the_library_can(b
     if backend.name != "jax":
         assert found[0] is given[0]
         assert found[1] is given[1]
-
-
-@elementwise(inplace=2)
-def decay(xp, x, y, u, *, kept):
-    return decayed_sum(xp, x, kept, u), quotient(xp, u, y)
-
-
-def test_sums_decay_in_place_where_the_library_can_and_a_divisor_is_used_up(backend, check, rng):
-    x, y, u = rng.normal(size=(3, 7, 3))
-    given = [backend.copy_to_device(each) for each in (x, y, u)]
-    total, ratio = fuse(backend.xp, decay)(backend.xp, *given, kept=0.75)
-    check(backend, total, 0.75 * x + u)
-    check(backend, ratio, u / y)
-    check(backend, given[2], u)
-    if backend.name != "jax":
-        assert total is given[0]
-    if backend.name in {"numpy", "torch"} and backend.device_name == "cpu":
-        assert ratio is given[1]
-
-
-def test_torch_updates_by_adam_in_seven_passes():
-    torch = pytest.importorskip("torch")
-    profile = pytest.importorskip("torch.autograd.profiler").profile
-    xp, arrays, rate = get_backend("torch").xp, [torch.ones(5, 4) for _ in range(4)], torch.tensor(0.5)
-    with profile() as asked:
-        fuse(xp, _adam_update)(xp, *arrays, rate, rule=Adam())
-    of_a_number = {"aten::to", "aten::_to_copy", "aten::copy_", "aten::empty_strided"}  # epsilon, as a float32
-    passes = [event.name for event in asked.function_events if event.name not in of_a_number]
-    assert sorted(passes) == [
-        "aten::add",
-        "aten::add",
-        "aten::add_",
-        "aten::addcmul_",
-        "aten::div",
-        "aten::mul_",
-        "aten::sqrt",
-    ]
 
 
 def test_torch_adds_and_subtracts_scaled_arrays_in_one_pass():

@@ -131,11 +131,6 @@ def _by_kind(arrays: list[Any]) -> list[np.ndarray]:
     return [np.array(to_host(p)) for p in [*arrays[::2], *arrays[1::2]]]
 
 
-def _scaled(arrays: list[Any], factor: float) -> list[Any]:
-    """Turn scikit-learn's running means into our sums, or back."""
-    return [factor * p for p in arrays]
-
-
 def _our_optimization(estimator: Any) -> Optimization:
     theirs = estimator._optimizer  # noqa: SLF001 - what it goes on with
     optimizer: SGD | Adam
@@ -148,10 +143,7 @@ def _our_optimization(estimator: Any) -> Optimization:
         steps = 0  # no rule of its own counts them
     else:
         optimizer = Adam(theirs.beta_1, theirs.beta_2, theirs.epsilon)
-        state = AdamState(
-            _by_layer(_scaled(theirs.ms, 1.0 / (1.0 - optimizer.beta_1))),
-            _by_layer(_scaled(theirs.vs, 1.0 / (1.0 - optimizer.beta_2))),
-        )
+        state = AdamState(_by_layer(theirs.ms), _by_layer(theirs.vs))
         rates = Rates("constant", theirs.learning_rate_init, 0.5)
         steps = theirs.t
     return Optimization(optimizer, State(state, np.array(steps), np.array(0.0), np.array(1.0)), rates, 0)
@@ -168,7 +160,6 @@ def _their_optimizer(kept: Optimization, estimator: Any) -> SGDOptimizer | AdamO
         return theirs
     assert isinstance(ours, Adam)  # noqa: S101 - or AdamW, which is one
     theirs = AdamOptimizer(params, rates.initial, ours.beta_1, ours.beta_2, ours.epsilon)
-    theirs.ms = _scaled(_by_kind(state.optimizer.sums), 1.0 - ours.beta_1)
-    theirs.vs = _scaled(_by_kind(state.optimizer.squares), 1.0 - ours.beta_2)
+    theirs.ms, theirs.vs = _by_kind(state.optimizer.m), _by_kind(state.optimizer.v)
     theirs.t = int(to_host(state.t))
     return theirs

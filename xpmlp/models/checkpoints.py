@@ -83,8 +83,8 @@ def save_model(model: Model, path: str | Path) -> None:
         For an activation or a loss that is not in the library's tables, and where the file cannot be written.
     """
     network = model.network
-    own = [activation.name for activation in network.activations if ACTIVATIONS.get(activation.name) is not activation]
-    own += [] if LOSSES.get(network.loss.name) is network.loss else [network.loss.name]
+    own = [activation.name for activation in network.activations if ACTIVATIONS.get(activation.name) != activation]
+    own += [] if LOSSES.get(network.loss.name) == network.loss else [network.loss.name]
     if own:
         raise InputError(
             f"a model with a function of your own, {own[0]!r}, cannot be saved: a file holds names alone, and would be "

@@ -10,7 +10,7 @@ libraries, which waits for it.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from xpmlp.backends.elementwise import positives
@@ -45,9 +45,9 @@ class Activation:
     """
 
     name: str
-    function: Callable[[Namespace, Array], Array]
-    derivative: Callable[[Namespace, Array, Array], Array]
-    kink: bool = False
+    function: Callable[[Namespace, Array], Array] = field(repr=False)
+    derivative: Callable[[Namespace, Array, Array], Array] = field(repr=False)
+    kink: bool = field(default=False, repr=False)
 
 
 def identity(xp: Namespace, z: Array) -> Array:  # noqa: ARG001 - every activation takes the namespace
@@ -139,9 +139,9 @@ def gelu(xp: Namespace, z: Array) -> Array:
 
 def d_gelu(xp: Namespace, z: Array, a: Array) -> Array:  # noqa: ARG001 - as above
     """f'(z) = (1 + u)/2 + z/2 (1 - u^2) c (1 + 3 * 0.044715 z^2), u the hyperbolic tangent in f(z)."""
-    square = GELU_CUBIC * z * z
-    u = xp.tanh(GELU_SCALE * z * (1.0 + square))
-    return 0.5 * (1.0 + u) + 0.5 * GELU_SCALE * z * (1.0 - u * u) * (1.0 + 3.0 * square)
+    u = xp.tanh(GELU_SCALE * z * (1.0 + GELU_CUBIC * z * z))
+    bump = z * (1.0 - u * u)  # first, so that what it is times may be large: it is 0 there
+    return 0.5 * (1.0 + u) + 0.5 * GELU_SCALE * (bump + 3.0 * GELU_CUBIC * bump * z * z)
 
 
 def sign(xp: Namespace, x: Array) -> Array:

@@ -52,8 +52,14 @@ def mask_function(backend: Backend, network: Network, seed: int) -> DrawMasks:
     if not any(network.dropout):
         return lambda t, rows: [None] * len(network.dropout)  # noqa: ARG005 - nothing to draw
     keys = make_generator(seed, "dropout").integers(-(2**31), 2**31, size=len(network.dropout)).tolist()
+
+    def prepared(rate: float, key: int, fan_in: int) -> tuple[Any, ...] | None:
+        """Return what `_mask` takes of a layer; None where nothing is dropped."""
+        units = _hash(xp, xp.astype(backend.asindex(range(fan_in)), xp.int32))[None, :]
+        return (units, key, round(rate * (2**32 - 1)) - 2**31, 1.0 / (1.0 - rate)) if rate else None
+
     layers = [
-        (rate, key, _hash(xp, xp.astype(backend.asindex(range(fan_in)), xp.int32))[None, :] if rate else None)
+        prepared(rate, key, fan_in)
         for rate, key, (fan_in, _) in zip(network.dropout, keys, network.shapes, strict=True)
     ]
 
@@ -61,21 +67,19 @@ def mask_function(backend: Backend, network: Network, seed: int) -> DrawMasks:
         step = xp.reshape(xp.astype(t, xp.int32), (1, 1))
         examples = xp.astype(rows, xp.int32)[:, None]
         mask, dtype = fuse(xp, _mask), backend.float_dtype
-        return [
-            None if units is None else mask(xp, step, examples, units, key, rate=rate, dtype=dtype)
-            for rate, key, units in layers
-        ]
+        return [None if layer is None else mask(xp, step, examples, *layer, dtype=dtype) for layer in layers]
 
     return masks
 
 
 @elementwise()
-def _mask(xp: Namespace, step: Array, examples: Array, units: Array, key: int, *, rate: float, dtype: Any) -> Array:
+def _mask(xp: Namespace, step: Array, examples: Array, units: Array, *numbers: float, dtype: Any) -> Array:
     """Return a mask, (K, fan_in), for a step (1, 1), examples (K, 1) and hashed units (1, fan_in)."""
+    key, threshold, scale = numbers
     row = _hash(xp, _hash(xp, step ^ key) ^ examples)  # (K, 1)
     bits = _mixed(xp, row ^ units)  # (K, fan_in), uniform over the integers
-    kept = xp.astype(bits >= round(rate * (2**32 - 1)) - 2**31, dtype)
-    kept *= 1.0 / (1.0 - rate)
+    kept = xp.astype(bits >= threshold, dtype)
+    kept *= scale
     return kept
 
 

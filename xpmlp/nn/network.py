@@ -13,7 +13,6 @@ Glossary, from the report's symbols to the code's (rows are examples; K rows, d 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from xpmlp.backends.elementwise import elementwise, fuse
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["MODES", "Layer", "Network", "Trace", "backward", "bprop", "copy_layers", "fprop", "gradient_function"]
 
 MODES = ("matrix", "loop")
-MOST_UNITS = 2**31 - 1
+MAX_UNITS = 2**31 - 1
 
 
 class Layer(NamedTuple):
@@ -44,6 +43,10 @@ class Layer(NamedTuple):
 
     W: Array  # (fan_in, fan_out)
     b: Array  # (fan_out,)
+
+    def __repr__(self) -> str:
+        shapes = ", ".join(f"{name} {tuple(p.shape)}" for name, p in zip("Wb", self, strict=True))
+        return f"<layer: {shapes}>"
 
 
 def copy_layers(backend: Backend, layers: Sequence[Layer]) -> list[Layer]:
@@ -121,7 +124,7 @@ class Network:
         check_number("the number of outputs", n_outputs, at_least=1, integer=True)
         units = as_tuple(hidden)
         for position, size in enumerate(units, start=1):
-            check_number(f"the size of hidden layer {position}", size, at_least=1, at_most=MOST_UNITS, integer=True)
+            check_number(f"the size of hidden layer {position}", size, at_least=1, at_most=MAX_UNITS, integer=True)
         names: tuple[str | Activation, ...] = one_for_each("activation", activation, len(units), "hidden layer")
         if not units and isinstance(dropout, int | float) and dropout:
             raise InputError("dropout is of hidden units, and there are none: leave it out, or drop inputs.")
@@ -182,7 +185,7 @@ def fprop(
         x.append(a[i] if masks[i] is None else a[i] * masks[i])  # (K, fan_in)
         h = xp.matmul(x[i], W)
         if i < len(network.activations):
-            h, f = fuse(xp, _activated)(xp, h, b, activation=network.activations[i].function)
+            h, f = fuse(xp, _activate)(xp, h, b, activation=network.activations[i].function)
             a.append(f)  # (K, d_h): hs (2.3)
         else:
             h += b
@@ -193,7 +196,7 @@ def fprop(
 
 
 @elementwise(inplace=1)
-def _activated(
+def _activate(
     xp: Namespace, h: Array, b: Array, *, activation: Callable[[Namespace, Array], Array]
 ) -> tuple[Array, Array]:
     """Return h + b, and the activation of it."""
@@ -251,7 +254,7 @@ def backward(
 ) -> list[Array]:
     """Return delta, dL/dz, of every layer, (K, fan_out), by the chain rule from the last back; as for `bprop`."""
     z, a = trace.z, trace.a
-    delta = fuse(xp, _scaled)(xp, a[-1], T, scale, delta=network.loss.delta)  # (K, m): dL/d(oa) (2.16-2.28)
+    delta = network.loss.gradient(xp, a[-1], T, scale)  # (K, m): dL/d(oa) (2.16-2.28)
     deltas = [delta]
     for i in reversed(range(1, len(layers))):
         delta = _upstream(xp, delta, layers[i].W, trace.masks[i])  # (K, fan_in): dL/d(hs) = W2 delta (2.42-2.47)
@@ -259,14 +262,6 @@ def backward(
         delta = fuse(xp, _activation_backward)(xp, delta, z[i - 1], a[i], derivative=derivative)  # dL/d(ha) (2.48-2.51)
         deltas.append(delta)
     return deltas[::-1]
-
-
-@elementwise()
-def _scaled(
-    xp: Namespace, a: Array, T: Array, scale: Array | float, *, delta: Callable[[Namespace, Array, Array], Array]
-) -> Array:
-    """Return dL/dz of the last layer, as it counts."""
-    return delta(xp, a, T) * scale
 
 
 @elementwise(inplace=1)
@@ -286,52 +281,54 @@ def _upstream(xp: Namespace, delta: Array, W: Array, mask: Array | None) -> Arra
     return dx
 
 
-def matrix_gradients(
-    xp: Namespace,
-    network: Network,
-    layers: Sequence[Layer],
-    X: Array,
-    T: Array,
-    masks: Sequence[Array | None] = (),
-    weights: Array | None = None,
-    size: Array | int | None = None,
-) -> tuple[Array, list[Layer]]:
-    """Return the loss summed over the rows, and the gradients of its mean, all rows at once (3.1.5)."""
-    trace = fprop(xp, network, layers, X, masks)
-    size = total_weight(xp, weights, X.shape[0]) if size is None else size
-    scale = 1.0 / size if weights is None else weights / size
-    gradients, _ = bprop(xp, network, layers, trace, T, scale=scale)
-    return network.loss.value(xp, trace.u, T, weights), gradients
+def matrix_gradients(xp: Namespace, network: Network) -> GradientFunction:
+    """Return the variant that takes all rows at once (3.1.5), as `gradient_function` does."""
+
+    def gradients(
+        layers: Sequence[Layer],
+        X: Array,
+        T: Array,
+        masks: Sequence[Array | None] = (),
+        weights: Array | None = None,
+        size: Array | int | None = None,
+    ) -> tuple[Array, list[Layer]]:
+        trace = fprop(xp, network, layers, X, masks)
+        size = total_weight(xp, weights, X.shape[0]) if size is None else size
+        scale = 1.0 / size if weights is None else weights / size
+        gradients, _ = bprop(xp, network, layers, trace, T, scale=scale)
+        return network.loss.value(xp, trace.u, T, weights), gradients
+
+    return gradients
 
 
-def loop_gradients(
-    xp: Namespace,
-    row_gradients: GradientFunction,
-    add: Sum,
-    layers: Sequence[Layer],
-    X: Array,
-    T: Array,
-    masks: Sequence[Array | None] = (),
-    weights: Array | None = None,
-    size: Array | int | None = None,
-) -> tuple[Array, list[Layer]]:
-    """Return what `matrix_gradients` does, row by row and averaged (3.1.4): the specification of it."""
+def loop_gradients(xp: Namespace, row_gradients: GradientFunction, add: Sum) -> GradientFunction:
+    """Return the variant that goes row by row and averages (3.1.4): the specification of `matrix_gradients`."""
 
-    def of_row(i: int) -> tuple[Array, list[Layer]]:
-        row = slice(i, i + 1)
-        row_masks = [None if mask is None else mask[row, :] for mask in masks]
-        loss, gradients = row_gradients(layers, X[row, :], T[row, :], row_masks)
-        if weights is None:
-            return loss, gradients
-        weight = weights[i, 0]
-        return weight * loss, [Layer(weight * dW, weight * db) for dW, db in gradients]
+    def gradients(
+        layers: Sequence[Layer],
+        X: Array,
+        T: Array,
+        masks: Sequence[Array | None] = (),
+        weights: Array | None = None,
+        size: Array | int | None = None,
+    ) -> tuple[Array, list[Layer]]:
+        def of_row(i: int) -> tuple[Array, list[Layer]]:
+            row = slice(i, i + 1)
+            row_masks = [None if mask is None else mask[row, :] for mask in masks]
+            loss, gradients = row_gradients(layers, X[row, :], T[row, :], row_masks)
+            if weights is None:
+                return loss, gradients
+            weight = weights[i, 0]
+            return weight * loss, [Layer(weight * dW, weight * db) for dW, db in gradients]
 
-    total = of_row(0)
-    for i in range(1, X.shape[0]):
-        total = add(total, of_row(i))
-    loss, gradients = total
-    size = total_weight(xp, weights, X.shape[0]) if size is None else size
-    return loss, [Layer(dW / size, db / size) for dW, db in gradients]
+        total = of_row(0)
+        for i in range(1, X.shape[0]):
+            total = add(total, of_row(i))
+        loss, gradients = total
+        size = total_weight(xp, weights, X.shape[0]) if size is None else size
+        return loss, [Layer(dW / size, db / size) for dW, db in gradients]
+
+    return gradients
 
 
 def total_weight(xp: Namespace, weights: Array | None, n: int) -> Array | int:
@@ -382,5 +379,5 @@ def gradient_function(
     """
     check_choice("mode", mode, MODES)
     compiled = compiler or (lambda function: function)
-    function: GradientFunction = compiled(partial(matrix_gradients, xp, network))
-    return partial(loop_gradients, xp, function, compiled(add_gradients)) if mode == "loop" else function
+    gradients: GradientFunction = compiled(matrix_gradients(xp, network))
+    return loop_gradients(xp, gradients, compiled(add_gradients)) if mode == "loop" else gradients

@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from xpmlp.backends.elementwise import decayed_sum, elementwise, fuse, quotient, subtract_scaled
+from xpmlp.backends.elementwise import add_scaled, elementwise, fuse, subtract_scaled
 from xpmlp.common.errors import InputError
 from xpmlp.common.validation import check_choice, check_number
 
@@ -83,8 +83,9 @@ class SGD:
         if not self.momentum:
             descend = fuse(xp, _descend)
             return [descend(xp, p, g, rate) for p, g in zip(params, gradients, strict=True)], state
-        roll = fuse(xp, _momentum_update)
-        moved = [roll(xp, p, v, g, rate, rule=self) for p, v, g in zip(params, state.velocity, gradients, strict=True)]
+        step, momentum, nesterov = fuse(xp, _momentum_update), self.momentum, self.nesterov
+        triples = zip(params, state.velocity, gradients, strict=True)
+        moved = [step(xp, p, v, g, rate, momentum, nesterov=nesterov) for p, v, g in triples]
         return [p for p, _ in moved], SGDState([v for _, v in moved])
 
 
@@ -100,24 +101,22 @@ def _momentum_update(
     v: Array,
     g: Array,
     rate: Array | float,
+    momentum: float,
     *,
-    rule: SGD,
+    nesterov: bool,
 ) -> tuple[Array, Array]:
     g *= rate
-    v *= rule.momentum
+    v *= momentum
     v -= g
-    p += rule.momentum * v - g if rule.nesterov else v
+    p += momentum * v - g if nesterov else v
     return p, v
 
 
 class AdamState(NamedTuple):
-    """Sums of the gradients and of their squares, of which each step keeps a part.
+    """The running means of the gradients, m, and of their squares, v: one array of each for every parameter."""
 
-    The running means m and v of the paper are ``1 - beta_1`` and ``1 - beta_2`` times these.
-    """
-
-    sums: list[Array]
-    squares: list[Array]
+    m: list[Array]
+    v: list[Array]
 
 
 @dataclass(frozen=True)
@@ -142,7 +141,7 @@ class Adam:
         object.__setattr__(self, "epsilon", check_number("epsilon", self.epsilon, above=0))
 
     def init(self, xp: Namespace, params: Sequence[Array]) -> AdamState:
-        """Return sums of 0."""
+        """Return means of 0."""
         return AdamState([xp.zeros_like(p) for p in params], [xp.zeros_like(p) for p in params])
 
     def update(
@@ -154,16 +153,11 @@ class Adam:
         rate: Array | float,
         t: Array,
     ) -> tuple[list[Array], AdamState]:
-        """Step: p <- p - rate sqrt(1 - beta_2^t) / (1 - beta_1^t) * m / (sqrt(v) + epsilon).
-
-        What turns the sums into the means m and v is in the rate and in epsilon, which saves a pass over each.
-        """
-        corrected, adapt = fuse(xp, _corrected)(xp, rate, t, rule=self), fuse(xp, _adam_update)
-        moved = [
-            adapt(xp, p, s, q, g, corrected, rule=self)
-            for p, s, q, g in zip(params, state.sums, state.squares, gradients, strict=True)
-        ]
-        return [p for p, _, _ in moved], AdamState([s for _, s, _ in moved], [q for _, _, q in moved])
+        """Step: p <- p - rate sqrt(1 - beta_2^t) / (1 - beta_1^t) * m / (sqrt(v) + epsilon)."""
+        rate = fuse(xp, _corrected_rate)(xp, rate, t, _log(self.beta_1), _log(self.beta_2))
+        step, numbers = fuse(xp, _adam_update), (rate, self.beta_1, self.beta_2, self.epsilon)
+        moved = [step(xp, *arrays, *numbers) for arrays in zip(params, state.m, state.v, gradients, strict=True)]
+        return [p for p, _, _ in moved], AdamState([m for _, m, _ in moved], [v for _, _, v in moved])
 
 
 @dataclass(frozen=True)
@@ -193,38 +187,40 @@ class AdamW(Adam):
     ) -> tuple[list[Array], AdamState]:
         """Step: p <- p - rate weight_decay p for weights, then Adam's step."""
         decay = fuse(xp, _decay)
-        decayed = [decay(xp, p, rate, rule=self) if p.ndim > 1 else p for p in params]
+        decayed = [decay(xp, p, rate, self.weight_decay) if p.ndim > 1 else p for p in params]
         return super().update(xp, decayed, gradients, state, rate, t)
 
 
 @elementwise()
-def _corrected(xp: Namespace, rate: Array | float, t: Array, *, rule: Adam) -> Array:
-    """Return the rate with the corrections of m and v for their start at 0, as it is for sums."""
-    rate = rate * ((1.0 - rule.beta_1) / math.sqrt(1.0 - rule.beta_2))
-    return rate * xp.sqrt(_one_minus_power(xp, rule.beta_2, t)) / _one_minus_power(xp, rule.beta_1, t)
+def _corrected_rate(xp: Namespace, rate: Array | float, t: Array, log_beta_1: float, log_beta_2: float) -> Array:
+    """Return the rate, corrected for means that start at 0; by expm1, 1 - beta^t keeps its digits in float32."""
+    return rate * xp.sqrt(-xp.expm1(t * log_beta_2)) / -xp.expm1(t * log_beta_1)
+
+
+def _log(beta: float) -> float:
+    return math.log(beta) if beta else -math.inf
 
 
 @elementwise(inplace=3)
 def _adam_update(
-    xp: Namespace, p: Array, s: Array, q: Array, g: Array, rate: Array, *, rule: Adam
+    xp: Namespace, p: Array, m: Array, v: Array, g: Array, *numbers: Array | float
 ) -> tuple[Array, Array, Array]:
-    s = decayed_sum(xp, s, rule.beta_1, g)
+    rate, beta_1, beta_2, epsilon = numbers
+    m *= beta_1
+    m = add_scaled(xp, m, 1.0 - beta_1, g)
     g *= g
-    q = decayed_sum(xp, q, rule.beta_2, g)
-    root = xp.sqrt(q)
-    root += rule.epsilon / math.sqrt(1.0 - rule.beta_2)
-    return subtract_scaled(xp, p, rate, quotient(xp, s, root)), s, q
+    g *= 1.0 - beta_2
+    v *= beta_2
+    v += g
+    root = xp.sqrt(v)
+    root += epsilon
+    return subtract_scaled(xp, p, rate, m / root), m, v
 
 
 @elementwise(inplace=1)
-def _decay(xp: Namespace, p: Array, rate: Array | float, *, rule: AdamW) -> Array:  # noqa: ARG001 - as above
-    p -= rate * rule.weight_decay * p
+def _decay(xp: Namespace, p: Array, rate: Array | float, weight_decay: float) -> Array:  # noqa: ARG001 - as above
+    p -= rate * weight_decay * p
     return p
-
-
-def _one_minus_power(xp: Namespace, beta: float, t: Array) -> Array:
-    """1 - beta^t, by expm1: it keeps its digits in float32 while beta^t is close to 1."""
-    return -xp.expm1(t * (math.log(beta) if beta else -math.inf))
 
 
 OPTIMIZERS = ("sgd", "adam", "adamw")
