@@ -31,7 +31,9 @@ def experiment_of(name, backend="numpy"):
 
 
 def weights(experiment, record):
-    return [experiment.backend.to_numpy(p) for layers in (record.layers, record.selected[1]) for p in chain(*layers)]
+    return [
+        experiment.backend.to_numpy(p) for layers in (record.layers, record.selected.layers) for p in chain(*layers)
+    ]
 
 
 def save(experiment, records, path):
@@ -52,14 +54,14 @@ def test_a_resumed_run_ends_with_the_same_weights_and_scores(backend_name, tmp_p
     checkpoint = load_checkpoint(path)
     assert [record.epoch for record in checkpoint.records] == list(range(1, epoch + 1))
     assert checkpoint.records[-1].scores == records[epoch - 1].scores
-    rest = list(experiment_of(name, backend_name).records(resume=checkpoint.resumption))
+    rest = list(experiment_of(name, backend_name).records(resume=checkpoint.records[-1]))
     assert [record.epoch for record in rest] == list(range(epoch + 1, 6 if name == "patience" else 7))
     for one, other in zip(records[epoch:], rest, strict=True):
         assert one.scores == other.scores
         assert one.learning_rate == other.learning_rate
         assert one.loss == other.loss
-        assert one.selected[0] == other.selected[0] == (1 if name == "patience" else one.epoch)
-        assert other.seconds > checkpoint.resumption.seconds
+        assert one.selected.epoch == other.selected.epoch == (1 if name == "patience" else one.epoch)
+        assert other.seconds > checkpoint.records[-1].seconds
     for one, other in zip(weights(experiment, records[-1]), weights(experiment, rest[-1]), strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -76,8 +78,8 @@ def a_checkpoint(tmp_path):
 
 
 def test_the_last_two_are_kept(checkpoint):
-    assert load_checkpoint(checkpoint).resumption.epoch == 3
-    assert load_checkpoint(previous(checkpoint)).resumption.epoch == 2
+    assert load_checkpoint(checkpoint).records[-1].epoch == 3
+    assert load_checkpoint(previous(checkpoint)).records[-1].epoch == 2
     assert sorted(file.name for file in checkpoint.parent.iterdir()) == [
         "checkpoint.safetensors",
         "previous-checkpoint.safetensors",
@@ -86,8 +88,8 @@ def test_the_last_two_are_kept(checkpoint):
 
 def arrays_of(checkpoint):
     """All arrays that a run goes on with."""
-    resumption = checkpoint.resumption
-    return [*chain(*resumption.layers, *resumption.best.layers, *resumption.state.optimizer), resumption.state.t]
+    last = checkpoint.records[-1]
+    return [*chain(*last.layers, *last.best.layers, *last.state.optimizer), last.state.t]
 
 
 def test_every_changed_byte_and_every_cut_is_found_or_harmless(checkpoint):
@@ -132,7 +134,7 @@ def test_a_state_that_another_version_wrote_is_refused(tmp_path):
 
 def test_a_record_from_a_file_is_nothing_to_go_on_from(checkpoint):
     with pytest.raises(InputError, match="no state to go on with"):
-        save_checkpoint(["a", "b"], load_checkpoint(checkpoint).records[-1], [], np.asarray, checkpoint)
+        save_checkpoint(["a", "b"], load_checkpoint(checkpoint).records[0], [], np.asarray, checkpoint)
 
 
 class Folder:

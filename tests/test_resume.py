@@ -141,7 +141,7 @@ def test_a_full_disk_ends_the_run_and_leaves_the_last_good_checkpoint(tmp_path):
     assert "next-checkpoint.safetensors cannot be written: File too large." in done.stderr
     assert done.stderr.endswith("go on with `xpmlp train --resume run`.\n")
     checkpoint = load_checkpoint(tmp_path / "run" / "checkpoint.safetensors")
-    assert 10 < checkpoint.resumption.epoch < 60
+    assert 10 < checkpoint.records[-1].epoch < 60
     assert xpmlp(tmp_path, "train", "--resume", "run").returncode == 0
     assert len(rows_of(tmp_path / "run")) == 60
 
@@ -230,7 +230,7 @@ def test_a_run_that_ends_between_its_last_checkpoint_and_its_model_is_only_saved
     with monkeypatch.context() as patched:
         patched.setattr("xpmlp.cli._run._save", end)
         assert cli("train", "circles", "--out", "run", *quick) == 9
-    assert load_checkpoint(tmp_path / "run" / "checkpoint.safetensors").resumption.epoch == last
+    assert load_checkpoint(tmp_path / "run" / "checkpoint.safetensors").records[-1].epoch == last
     assert cli("train", "--resume", "run", "--quiet") == 0
     one, other = tmp_path / "run", tmp_path / "whole"
     assert (one / "model.safetensors").read_bytes() == (other / "model.safetensors").read_bytes()
@@ -265,7 +265,7 @@ def test_a_model_that_finds_no_room_leaves_a_checkpoint_of_the_last_epoch(cli, t
     err = capsys.readouterr().err
     assert "No space left on device. Once that is mended, go on with `xpmlp" in err
     assert "are kept" in err
-    assert load_checkpoint(tmp_path / "run" / "checkpoint.safetensors").resumption.epoch == 3
+    assert load_checkpoint(tmp_path / "run" / "checkpoint.safetensors").records[-1].epoch == 3
     assert cli("train", "--resume", "run", "--quiet") == 0
     one, other = tmp_path / "run", tmp_path / "whole"
     assert (one / "model.safetensors").read_bytes() == (other / "model.safetensors").read_bytes()
@@ -285,7 +285,7 @@ def test_a_row_that_finds_no_room_ends_the_run_with_a_checkpoint_of_its_epoch(cl
         patched.setattr(RunFolder, "add", add_three)
         assert cli("train", "circles", "--out", "run", *quick, "--checkpoint-seconds", "1000") == 2
     assert "No space left on device. Once that is mended, go on with `xpmlp" in capsys.readouterr().err
-    assert load_checkpoint(tmp_path / "run" / "checkpoint.safetensors").resumption.epoch == 4
+    assert load_checkpoint(tmp_path / "run" / "checkpoint.safetensors").records[-1].epoch == 4
     assert cli("train", "--resume", "run", "--quiet") == 0
     one, other = tmp_path / "run", tmp_path / "whole"
     assert (one / "model.safetensors").read_bytes() == (other / "model.safetensors").read_bytes()
@@ -316,9 +316,11 @@ def test_a_resumed_run_that_diverges_at_once_keeps_the_weights_of_its_checkpoint
     assert cli("train", "circles", *growing, "--epochs", "300", "--out", "run", "--quiet") == 1
     checkpoint = load_checkpoint(tmp_path / "run" / "checkpoint.safetensors")
     assert cli("train", "--resume", "run", "--quiet") == 1
-    assert f"the weights after epoch {checkpoint.resumption.epoch} are kept" in capsys.readouterr().err.splitlines()[-1]
+    assert (
+        f"the weights after epoch {checkpoint.records[-1].epoch} are kept" in capsys.readouterr().err.splitlines()[-1]
+    )
     model = load_model(tmp_path / "run" / "model.safetensors")
-    for kept, saved in zip(checkpoint.resumption.layers, model.layers, strict=True):
+    for kept, saved in zip(checkpoint.records[-1].layers, model.layers, strict=True):
         np.testing.assert_array_equal(kept.W, saved.W)
 
 
@@ -339,7 +341,7 @@ def test_a_run_that_is_told_to_end_leaves_a_checkpoint_of_its_last_whole_epoch(
     with monkeypatch.context() as patched:
         patched.setattr("xpmlp.cli._run.stopping_on_interrupt", told_in_the_fourth_epoch)
         assert cli("train", "circles", "--out", "run", *quick, *rarely) == 130
-    assert load_checkpoint(tmp_path / "run" / "checkpoint.safetensors").resumption.epoch == 3
+    assert load_checkpoint(tmp_path / "run" / "checkpoint.safetensors").records[-1].epoch == 3
     assert cli("train", "--resume", "run", "--quiet") == 0
     one, other = tmp_path / "run", tmp_path / "whole"
     assert (one / "model.safetensors").read_bytes() == (other / "model.safetensors").read_bytes()

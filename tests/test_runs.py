@@ -102,7 +102,7 @@ def test_a_run_that_ended_early_is_finished_and_one_that_was_cut_is_not(folder):
     for record in records:
         assert not folder.is_finished()
         folder.add(record)
-        folder.save(experiment.trained(record.selected[1]))
+        folder.save(experiment.trained(record.selected.layers))
     assert [row["best_epoch"] for row in folder.rows()] == [1, 1, 1]
     assert folder.is_finished()
 

@@ -32,7 +32,7 @@ from xpmlp.cli._job import Job
 from xpmlp.data.examples import Examples, QuantizedExamples
 from xpmlp.data.streams import Stream, load_stream
 from xpmlp.distributed import CollectiveError, share_of
-from xpmlp.training import Resumption, Trainer
+from xpmlp.training import Trainer
 
 N, D, M = 22, 5, 3  # in minibatches of 7, the last has one row: fewer than ranks
 
@@ -198,8 +198,7 @@ def test_a_run_goes_on_with_another_number_of_ranks(numpy64):
     recipe = RECIPES["adam"]
     whole = trained(numpy64, recipe)
     (record, *_), *_ = on_ranks(2, lambda ranks: trained(numpy64, replace(recipe, epochs=1), communicator=ranks))
-    resume = Resumption(1, record.seconds, record.layers, record.state)
-    found = on_ranks(3, lambda ranks: trained(numpy64, recipe, resume=resume, communicator=ranks))
+    found = on_ranks(3, lambda ranks: trained(numpy64, recipe, resume=record, communicator=ranks))
     check_same(numpy64, found, whole[1:])
 
 

@@ -113,7 +113,7 @@ def test_a_run_that_ended_early_goes_on_to_the_same_bytes_and_not_with_other_dat
     with monkeypatch.context() as patched:
         patched.setattr(RunFolder, "save_checkpoint", end)
         assert cli("train", folder, "--out", "run", *QUICK)[0] == 9
-    assert kept["epochs"] == load_checkpoint(tmp_path / "run" / "checkpoint.safetensors").resumption.epoch == 1
+    assert kept["epochs"] == load_checkpoint(tmp_path / "run" / "checkpoint.safetensors").records[-1].epoch == 1
 
     X = np.load(tmp_path / folder / "X.npy")
     changed = X.copy()

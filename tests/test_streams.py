@@ -33,7 +33,7 @@ from xpmlp.data.examples import Examples, QuantizedExamples
 from xpmlp.data.streams import Part, Source, Stream, load_stream
 from xpmlp.data.streams._ahead import READER, read_ahead
 from xpmlp.data.streams._blocks import cut, shuffled
-from xpmlp.training import Resumption, Trainer, steps_per_epoch
+from xpmlp.training import Trainer, steps_per_epoch
 from xpmlp.training.scoring import make_scorer, score_rows
 
 N, D, M = 1003, 6, 3
@@ -300,8 +300,7 @@ def test_a_resumed_training_goes_on_to_the_same_bits():
     recipe = Recipe(Adam(), Constant(0.01), batch_size=50, epochs=3)
     records = train(backend, net, initialize(net), stream, None, recipe)
     first = next(records)
-    resumption = Resumption(1, first.seconds, first.layers, first.state)
-    resumed = train(backend, net, initialize(net), stream, None, recipe, resume=resumption)
+    resumed = train(backend, net, initialize(net), stream, None, recipe, resume=first)
     check_same_bits(list(resumed)[-1].layers, list(records)[-1].layers)
 
 

@@ -233,9 +233,9 @@ def test_patience_ends_a_training_that_gets_no_better_and_keeps_the_best_epochs_
     assert [record.best_epoch for record in records] == [
         max(best for best in bests if best <= number) + 1 for number in range(epoch + 1)
     ]
-    kept, layers = records[-1].selected
-    assert (kept, records[-1].best.loss) == (bests[-1] + 1, curve[bests[-1]])
-    for layer, wanted in zip(layers, every[bests[-1]].layers, strict=True):
+    selected = records[-1].selected
+    assert (selected.epoch, selected.scores["validation"].loss) == (bests[-1] + 1, curve[bests[-1]])
+    for layer, wanted in zip(selected.layers, every[bests[-1]].layers, strict=True):
         for p, q in zip(layer, wanted, strict=True):
             np.testing.assert_array_equal(backend.to_numpy(p), backend.to_numpy(q))
 
@@ -251,7 +251,8 @@ def test_an_epoch_that_is_cut_is_never_the_best(backend):
     )
     assert [record.complete for record in records] == [True, False]
     assert records[1].scores["validation"].loss < records[0].scores["validation"].loss
-    assert records[1].selected == (1, records[0].layers)
+    assert records[1].selected.epoch == 1
+    assert records[1].selected.layers is records[0].layers
 
 
 def test_a_validation_loss_that_is_never_finite_is_no_better_loss():
@@ -263,7 +264,8 @@ def test_a_validation_loss_that_is_never_finite_is_no_better_loss():
     records = list(train(backend, net, initialize(net), X, T, recipe, evaluate={"validation": huge}))
     assert [record.best for record in records] == [None, None]
     assert not any(np.isfinite(record.scores["validation"].loss) for record in records)
-    assert records[-1].selected == (2, records[-1].layers)
+    assert records[-1].epoch == 2
+    assert records[-1].selected is records[-1]
 
 
 def test_patience_needs_a_validation_set(backend):

@@ -12,6 +12,7 @@ import io
 import json
 import struct
 import zipfile
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -26,7 +27,7 @@ from xpmlp.data.datasets._idx import read_idx
 from xpmlp.data.streams import load_stream
 from xpmlp.models.checkpoints import _digest, line_of, load_checkpoint, save_checkpoint
 from xpmlp.nn.optimizers import AdamState
-from xpmlp.training import Best, Record, State
+from xpmlp.training import Record, State
 from xpmlp.training.scoring import Score
 
 if TYPE_CHECKING:
@@ -155,9 +156,10 @@ def _model_seeds(folder: Path) -> list[bytes]:
     scaling = Scaling(np.zeros(2), np.ones(2))
     save_model(Model(network, layers, np.array(["a", "b"]), scaling, ("u", "v")), folder / "model")
     arrays = [p for layer in layers for p in layer]
-    state = State(AdamState(arrays, arrays), np.array(8.0), np.array(0.0), np.array(0.0))
-    score = {"train": Score(0.5, 0.25)}
-    record = Record(1, 0.5, 4, 8.0, 0.1, 0.5, score, layers, state, complete=True, best=Best(1, 0.5, layers))
+    state = State(AdamState(arrays, arrays), *map(np.array, (8, 0.0, 1.0, 0.1)))
+    scores = {part: Score(0.5, 0.25) for part in ("train", "validation")}
+    record = Record(1, 0.5, 4, 8.0, 0.1, 0.5, scores, layers, state, complete=True)
+    record = replace(record, best=record)
     save_checkpoint(["configuration", "data"], record, [line_of(record)], np.asarray, folder / "checkpoint")
     return [(folder / name).read_bytes() for name in ("model", "checkpoint")]
 

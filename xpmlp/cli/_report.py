@@ -11,7 +11,7 @@ from xpmlp.common.wording import brief, counted
 if TYPE_CHECKING:
     from xpmlp.experiments.experiment import Experiment
     from xpmlp.experiments.runs import RunFolder
-    from xpmlp.training import Best, Record
+    from xpmlp.training import Record
 
 __all__ = ["check_learnt", "choice", "headline", "line_of", "point", "summarise"]
 
@@ -40,7 +40,7 @@ def point(record: Record) -> str:
     return f"after epoch {record.epoch}" if record.complete else f"in epoch {record.epoch}"
 
 
-def choice(best: Best) -> str:
+def choice(best: Record) -> str:
     return f"of epoch {best.epoch}, which has the best validation loss"
 
 
@@ -79,4 +79,4 @@ def check_learnt(experiment: Experiment, records: list[Record]) -> None:
 
 def _kept(records: list[Record]) -> Record:
     """Return the record of the epoch whose weights are saved."""
-    return records[records[-1].selected[0] - 1]
+    return records[-1].selected

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
     from xpmlp.experiments.experiment import Experiment
     from xpmlp.experiments.runs import RunFolder
-    from xpmlp.training import Record, Resumption
+    from xpmlp.training import Record
 
 __all__ = ["Checkpoints", "accompany", "begin", "run", "telling_how_to_go_on"]
 
 
 def begin(
     held: ExitStack, experiment: Experiment, folder: RunFolder, records: list[Record], *, new: bool, overwrite: bool
-) -> Resumption | None:
+) -> Record | None:
     """Take the folder, as long as `held` holds it, for a new run or for one that goes on."""
     held.enter_context(folder.locked())
     if not new:
@@ -34,7 +34,7 @@ def begin(
     return None
 
 
-def _take_up(experiment: Experiment, folder: RunFolder, records: list[Record]) -> Resumption:
+def _take_up(experiment: Experiment, folder: RunFolder, records: list[Record]) -> Record:
     """Find where an interrupted run goes on, and the records before; the last one with its weights.
 
     They are what is to be saved where no epoch is left, or the next one does not end well.
@@ -44,19 +44,19 @@ def _take_up(experiment: Experiment, folder: RunFolder, records: list[Record]) -
     checkpoint, passed_over = folder.resume(experiment)
     if passed_over:
         warn(f"{passed_over} The checkpoint before it is taken.")
-    resumption, best = checkpoint.resumption, checkpoint.resumption.best
+    *before, last = checkpoint.records
 
     own = partial(copy_layers, experiment.backend)
-    best = best and best._replace(layers=own(best.layers))
-    records += [*checkpoint.records[:-1], replace(checkpoint.records[-1], layers=own(resumption.layers), best=best)]
-    return resumption
+    best = last.best and replace(last.best, layers=own(last.best.layers))
+    records += [*before, replace(last, layers=own(last.layers), state=None, best=best)]
+    return last
 
 
 def run(
     experiment: Experiment,
     folder: RunFolder,
     records: list[Record],
-    resumption: Resumption | None,
+    resumption: Record | None,
     checkpoints: Checkpoints,
     *,
     quiet: bool,
@@ -133,7 +133,7 @@ def _say_how_to_go_on(folder: RunFolder) -> None:
         say("There is no checkpoint to go on from: one is written at the end of an epoch.")
 
 
-def accompany(experiment: Experiment, resumption: Resumption | None) -> None:
+def accompany(experiment: Experiment, resumption: Record | None) -> None:
     """Train as one of the ranks that write and say nothing."""
     with stopping_on_interrupt(quiet=True) as should_stop:
         for _ in experiment.records(should_stop, resume=resumption):
@@ -168,7 +168,7 @@ def _follow(
     experiment: Experiment,
     folder: RunFolder,
     records: list[Record],
-    resumption: Resumption | None,
+    resumption: Record | None,
     checkpoints: Checkpoints,
     *,
     quiet: bool,
@@ -198,5 +198,5 @@ def _save(experiment: Experiment, folder: RunFolder, records: list[Record]) -> N
         return
     from xpmlp.plots import curves_figure, save_figure
 
-    folder.save(experiment.trained(records[-1].selected[1]))
+    folder.save(experiment.trained(records[-1].selected.layers))
     save_figure(curves_figure(records, headline(experiment)), folder.curves)

@@ -146,7 +146,7 @@ def _our_optimization(estimator: Any) -> Optimization:
         state = AdamState(_by_layer(theirs.ms), _by_layer(theirs.vs))
         rates = Rates("constant", theirs.learning_rate_init, 0.5)
         steps = theirs.t
-    return Optimization(optimizer, State(state, np.array(steps), np.array(0.0), np.array(1.0)), rates, 0)
+    return Optimization(optimizer, State(state, *map(np.array, (steps, 0.0, 1.0, 0.0))), rates, 0)
 
 
 def _their_optimizer(kept: Optimization, estimator: Any) -> SGDOptimizer | AdamOptimizer:

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from xpmlp.distributed import Communicator
     from xpmlp.experiments.options import Options
     from xpmlp.nn.gradcheck import GradientCheck
-    from xpmlp.training import Record, Resumption
+    from xpmlp.training import Record
     from xpmlp.training.scoring import Score
 
 __all__ = [
@@ -100,7 +100,7 @@ class Experiment:
         self,
         should_stop: Callable[[], bool] = lambda: False,
         on_step: Callable[[int], None] = lambda _: None,
-        resume: Resumption | None = None,
+        resume: Record | None = None,
     ) -> Iterator[Record]:
         """Train, scoring every part after each epoch; parameters as for `train`."""
         X, T = self.sets["train"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,7 @@ from xpmlp.nn.activations import ACTIVATIONS
 from xpmlp.nn.losses import LOSSES
 from xpmlp.nn.network import Layer, Network
 from xpmlp.nn.optimizers import AdamState, SGDState
-from xpmlp.training import Best, Record, Resumption, State
+from xpmlp.training import Record, State
 from xpmlp.training.scoring import Score
 
 if TYPE_CHECKING:
@@ -57,14 +57,12 @@ class Checkpoint:
     run : list of str
         Fingerprints of configuration and data: where one differs, the run cannot be gone on with.
     records : list of Record
-        Of the epochs that are done, without weights and state.
-    resumption : Resumption
-        What `train` goes on with, in NumPy arrays.
+        Of the epochs that are done: the last one, from which `train` resumes, with weights and state in NumPy arrays,
+        the others without.
     """
 
     run: list[str]
     records: list[Record]
-    resumption: Resumption
 
 
 def save_model(model: Model, path: str | Path) -> None:
@@ -130,7 +128,7 @@ def line_of(record: Record) -> str:
     """Write out all of a record but its weights and its state, as a checkpoint has it."""
     names = ("epoch", "seconds", "examples", "examples_per_second", "learning_rate", "loss", "complete")
     scores = {part: asdict(score) for part, score in record.scores.items()}
-    best = record.best and [record.best.epoch, record.best.loss]
+    best = record.best and [record.best.epoch, record.best.scores["validation"].loss]
     return json.dumps({name: getattr(record, name) for name in names} | {"scores": scores, "best": best})
 
 
@@ -295,27 +293,29 @@ def _model(description: dict[str, Any], arrays: dict[str, np.ndarray]) -> Model:
 
 
 def _checkpoint(description: dict[str, Any], arrays: dict[str, np.ndarray]) -> Checkpoint:
-    state = STATES[description["optimizer"]]
-    strange = sorted({name.partition(".")[0] for name in arrays if "." in name} - {"best", *state._fields})
+    rule = STATES[description["optimizer"]]
+    strange = sorted({name.partition(".")[0] for name in arrays if "." in name} - {"best", *rule._fields})
     if strange:
         raise InputError(
-            f"its {state.__name__} has {', '.join(strange)}, where this version of xpmlp has "
-            f"{', '.join(state._fields)}: go on with the version that wrote it, or start anew."
+            f"its {rule.__name__} has {', '.join(strange)}, where this version of xpmlp has "
+            f"{', '.join(rule._fields)}: go on with the version that wrote it, or start anew."
         )
-    fields = {field: sum(name.startswith(f"{field}.") for name in arrays) for field in state._fields}
-    optimizer = state(**{field: [arrays[f"{field}.{i}"] for i in range(count)] for field, count in fields.items()})
-    records = [_record(json.loads(line)) for line in description["records"].splitlines()]
-    depth = sum(name[0] == "W" for name in arrays)
-    layers, last = _layers(arrays, depth), records[-1]
-    best = last.best and last.best._replace(layers=_layers(arrays, depth, "best."))
-    nothing = np.array(0.0)
-    resumed = State(optimizer, np.array(description["steps"]), nothing, nothing)
-    return Checkpoint(description["run"], records, Resumption(last.epoch, last.seconds, layers, resumed, best))
+    fields = {field: sum(name.startswith(f"{field}.") for name in arrays) for field in rule._fields}
+    optimizer = rule(**{field: [arrays[f"{field}.{i}"] for i in range(count)] for field, count in fields.items()})
+    records: list[Record] = []
+    for line in description["records"].splitlines():
+        records.append(_record(json.loads(line), records))
+    depth, last = sum(name[0] == "W" for name in arrays), records[-1]
+    state = State(optimizer, *map(np.array, (description["steps"], 0.0, 1.0, last.learning_rate)))
+    best = last.best and replace(last.best, layers=_layers(arrays, depth, "best."))
+    records[-1] = replace(last, layers=_layers(arrays, depth), state=state, best=best)
+    return Checkpoint(description["run"], records)
 
 
-def _record(values: dict[str, Any]) -> Record:
-    built: dict[str, Any] = {"scores": {part: Score(**score) for part, score in values["scores"].items()}}
-    if values.get("best"):
-        epoch, loss = values["best"]
-        built["best"] = Best(epoch, loss, [])
-    return Record(**values | built, layers=[], state=None)
+def _record(values: dict[str, Any], before: Sequence[Record]) -> Record:
+    scores = {part: Score(**score) for part, score in values["scores"].items()}
+    record = Record(**values | {"scores": scores, "best": None}, layers=[], state=None)
+    if not values.get("best"):
+        return record
+    epoch, _ = values["best"]
+    return replace(record, best=record if epoch == record.epoch else replace(before[epoch - 1], best=None))

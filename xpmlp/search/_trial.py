@@ -112,7 +112,7 @@ def run_trial(number: int, settings: dict[str, Any], options: Options, data: str
         for record in experiment.records():
             score = record.scores["validation"]
             points.append(Point(record.epoch, score.accuracy, score.loss))
-            kept, _ = record.selected
+            kept = record.selected.epoch
     except (DivergenceError, MemoryError) as error:
         status = "diverged" if isinstance(error, DivergenceError) else "out of memory"
         reason = str(error) or "the system gave no details."

@@ -47,7 +47,7 @@ def _train(folder: RunFolder, study: Study, best: Trial) -> Score | None:
     for record in experiment.records():
         folder.add(record)
         records.append(record.without_arrays())  # one copy of the weights is enough
-        _, layers = record.selected
+        layers = record.selected.layers
     model = experiment.trained(layers)
     folder.save(model)
     save_figure(curves_figure(records, f"{study.name}: trial {best.number}, the best"), folder.curves)

@@ -5,17 +5,15 @@ synchronised with once an epoch, to read that epoch's sums. It imports `common`,
 `data`.
 """
 
-from xpmlp.training.loop import Best, Record, Resumption, train
+from xpmlp.training.loop import Record, train
 from xpmlp.training.recipe import Recipe, steps_per_epoch
 from xpmlp.training.step import State, make_step
 from xpmlp.training.trainer import Reading, Trainer
 
 __all__ = [
-    "Best",
     "Reading",
     "Recipe",
     "Record",
-    "Resumption",
     "State",
     "Trainer",
     "make_step",

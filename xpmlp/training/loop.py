@@ -6,9 +6,9 @@ import math
 import time
 import warnings
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import count
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from xpmlp.common.errors import DivergenceError, InputError, XpmlpWarning
 from xpmlp.common.rng import make_generator
@@ -29,15 +29,7 @@ if TYPE_CHECKING:
     from xpmlp.training.scoring import Score
     from xpmlp.training.step import State
 
-__all__ = ["Best", "Record", "Resumption", "train"]
-
-
-class Best(NamedTuple):
-    """The best epoch so far by the loss on the validation set."""
-
-    epoch: int
-    loss: float
-    layers: Sequence[Layer]  # a copy of its weights, on the backend
+__all__ = ["Record", "train"]
 
 
 @dataclass(frozen=True)
@@ -55,7 +47,7 @@ class Record:
     examples_per_second : float
         Of this epoch, its evaluations included.
     learning_rate : float
-        Of its last step.
+        That its last step took.
     loss : float
         Mean loss of its examples, each under the weights of its own step; with the penalty where the recipe says so.
     scores : dict of str to Score
@@ -66,8 +58,9 @@ class Record:
         A copy of what the next step goes on with. None in a record that was read from a file.
     complete : bool
         False where `should_stop` ended the epoch early.
-    best : Best, optional
-        Of the complete epochs so far, this one included, where the recipe has patience.
+    best : Record, optional
+        Of the epoch with the best validation loss so far, without its state, where the recipe has patience: one of the
+        complete epochs, this one included.
     """
 
     epoch: int
@@ -77,35 +70,24 @@ class Record:
     learning_rate: float
     loss: float
     scores: dict[str, Score]
-    layers: list[Layer]
-    state: State | None
+    layers: Sequence[Layer] = field(repr=False)
+    state: State | None = field(repr=False)
     complete: bool
-    best: Best | None = None
+    best: Record | None = field(default=None, repr=False)
 
     @property
     def best_epoch(self) -> int | None:
         """The number of the best epoch, where there is one."""
-        return self.best and self.best.epoch
+        return None if self.best is None else self.best.epoch
 
     @property
-    def selected(self) -> tuple[int, Sequence[Layer]]:
-        """The epoch whose weights are the trained ones so far, and these: the best, or this one where there is none."""
-        return (self.epoch, self.layers) if self.best is None else (self.best.epoch, self.best.layers)
+    def selected(self) -> Record:
+        """The record whose weights are the trained ones so far: the best, or this one where there is none."""
+        return self if self.best is None else self.best
 
     def without_arrays(self) -> Record:
         """Return all that takes little memory: no weights, no state."""
-        best = self.best and self.best._replace(layers=[])
-        return replace(self, layers=[], state=None, best=best)
-
-
-class Resumption(NamedTuple):
-    """Where a run is taken up again: what a `Record` of a complete epoch leaves, on the host or on a backend."""
-
-    epoch: int  # epochs that are done
-    seconds: float  # that they took
-    layers: Sequence[Layer]
-    state: State
-    best: Best | None = None
+        return replace(self, layers=[], state=None, best=self.best and self.best.without_arrays())
 
 
 def train(
@@ -119,7 +101,7 @@ def train(
     evaluate: Mapping[str, tuple[Array | QuantizedExamples | StreamedExamples, Array | None]] | None = None,
     should_stop: Callable[[], bool] = lambda: False,
     on_step: Callable[[int], None] = lambda _: None,
-    resume: Resumption | None = None,
+    resume: Record | None = None,
     communicator: Communicator | None = None,
 ) -> Iterator[Record]:
     """Train a network, one record an epoch.
@@ -145,9 +127,10 @@ def train(
         Asked after each step, or many in one graph; True ends the run with a record of the epoch so far.
     on_step : callable
         Told the number of examples of each step, or of many in one graph, once it is under way.
-    resume : Resumption, optional
-        Where to go on, in place of the initial weights: with the same arguments the rest of the run is the same, to the
-        last bit where the library computes the same twice.
+    resume : Record, optional
+        Of a complete epoch, to go on after it in place of the initial weights; its arrays are on the host or on the
+        backend. With the same arguments the rest of the run is the same, to the last bit where the library computes
+        the same twice.
     communicator : Communicator, optional
         Other processes that train the same network on the same arrays: they share every minibatch, and have the same
         records. `should_stop` then ends all where it is True on any, a step later.
@@ -155,7 +138,7 @@ def train(
     Returns
     -------
     iterator of Record
-        One per epoch that is left. The last one's `layers` are the trained weights; with patience, those in its `kept`.
+        One per epoch that is left. The layers of the last one's `selected` are the trained weights.
 
     Raises
     ------
@@ -172,6 +155,10 @@ def train(
     check_sets(backend, network, {"training": examples, **sets})
     if recipe.patience is not None and "validation" not in sets:
         raise InputError("patience waits for a better loss on the set 'validation': give that to `evaluate`.")
+    if resume is not None and (resume.state is None or not resume.complete):
+        raise InputError(
+            f"the record of epoch {resume.epoch} cannot be resumed from: give that of a complete epoch, with its state."
+        )
     n = X.shape[0]
     if recipe.batch_size > n:
         message = f"batch size {recipe.batch_size} is above the {n} training examples: taken as {n}."
@@ -180,10 +167,7 @@ def train(
     if communicator is not None:
         should_stop = _agreed(communicator, should_stop)
     trainer = Trainer(backend, network, recipe, communicator)
-    if resume is None:
-        trainer.start(layers)
-    else:
-        trainer.start(resume.layers, resume.state)
+    trainer.start(*((layers, None) if resume is None else (resume.layers, resume.state)))
     return _records(trainer, examples, sets, should_stop, on_step, resume)
 
 
@@ -193,17 +177,19 @@ def _records(
     sets: dict[str, Examples],
     should_stop: Callable[[], bool],
     on_step: Callable[[int], None],
-    resume: Resumption | None,
+    resume: Record | None,
 ) -> Iterator[Record]:
     n, recipe = examples.X.shape[0], trainer.recipe
-    start, record, best, done = time.perf_counter(), None, None, 0
+    start, done, best = time.perf_counter(), 0, None
     if resume is not None:
-        start, best, done = start - resume.seconds, _owned(trainer.backend, resume.best), resume.epoch
-    trained_on = [name for name, each in sets.items() if each.X is examples.X]
+        start, done, best = start - resume.seconds, resume.epoch, resume.best
+    if best is not None:
+        best = replace(best, layers=copy_layers(trainer.backend, best.layers))
+    record, trained_on = None, [name for name, each in sets.items() if each.X is examples.X]
     epochs = _epochs(examples, recipe, done, trainer.communicator)
     chunks = next(epochs)
     for epoch in count(done + 1):
-        if recipe.is_over(epoch - 1, best and best.epoch):
+        if recipe.is_over(epoch - 1, None if best is None else best.epoch):
             return
         epoch_start = time.perf_counter()
         seen = _run_chunks(trainer, chunks, should_stop, on_step, refilled=isinstance(examples.X, StreamedExamples))
@@ -213,10 +199,6 @@ def _records(
         now = time.perf_counter()
         if not (reading.finite and all(math.isfinite(reading.scores[name].loss) for name in trained_on)):
             raise _diverged(epoch, reading.rate, record, best.epoch if best else epoch - 1)
-        if recipe.patience is not None and seen == n:
-            loss = reading.scores["validation"].loss
-            if loss < (best.loss - recipe.min_delta if best else math.inf):
-                best = Best(epoch, loss, layers)
         record = Record(
             epoch=epoch,
             seconds=now - start,
@@ -228,11 +210,18 @@ def _records(
             layers=layers,
             state=state,
             complete=seen == n,
-            best=best,
         )
+        if recipe.patience is not None and record.complete:
+            least = _validation_loss(best) - recipe.min_delta if best else math.inf
+            best = replace(record, state=None) if _validation_loss(record) < least else best
+        record = replace(record, best=best)
         yield record
         if should_stop():
             return
+
+
+def _validation_loss(record: Record) -> float:
+    return record.scores["validation"].loss
 
 
 def _epochs(
@@ -273,10 +262,6 @@ def _run_chunks(
 
 def _agreed(communicator: Communicator, should_stop: Callable[[], bool]) -> Callable[[], bool]:
     return lambda: communicator.any_rank(wish=should_stop())
-
-
-def _owned(backend: Backend, best: Best | None) -> Best | None:
-    return best and best._replace(layers=copy_layers(backend, best.layers))
 
 
 def _diverged(epoch: int, rate: float, record: Record | None, kept_epoch: int) -> DivergenceError:

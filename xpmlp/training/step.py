@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from xpmlp.data.examples import Examples
     from xpmlp.distributed import Communicator
     from xpmlp.nn.network import Network
-    from xpmlp.nn.schedules import Schedule
     from xpmlp.training.recipe import Recipe
 
     Step = Callable[..., tuple[list[Layer], "State"]]
@@ -36,7 +35,8 @@ class State(NamedTuple):
     optimizer: Any  # the update rule's own state
     t: Array  # steps taken: 0-d, integer
     loss: Array  # loss summed over the examples of the epoch so far: 0-d
-    rate: Array  # what the schedule's learning rate is multiplied by: 0-d
+    scale: Array  # what the schedule's learning rate is multiplied by: 0-d
+    rate: Array  # the learning rate that the last step took: 0-d
 
 
 def make_step(backend: Backend, network: Network, recipe: Recipe, communicator: Communicator | None = None) -> Step:
@@ -58,12 +58,13 @@ def make_step(backend: Backend, network: Network, recipe: Recipe, communicator: 
         size = total_weight(xp, weights, n)
         gradients = recipe.penalty.add_gradient(xp, layers, gradients, size)
         loss = loss if weights is None else loss * (n / size)
-        counted = fuse(xp, _counted)
-        steps, epoch_loss, t, rate = counted(xp, state.t, state.loss, loss, state.rate, schedule=recipe.schedule)
+        scheduled = recipe.schedule(xp, xp.astype(state.t, loss.dtype))
+        counters = state.t, state.loss, state.rate
+        steps, epoch_loss, rate, t = fuse(xp, _count)(xp, *counters, loss, state.scale, scheduled)
         if recipe.penalised:
             epoch_loss += n * recipe.penalty.value(xp, layers, size)
         params, optimizer = recipe.optimizer.update(xp, flat(layers), flat(gradients), state.optimizer, rate, t)
-        return _layered(params), State(optimizer, steps, epoch_loss, state.rate)
+        return _layered(params), State(optimizer, steps, epoch_loss, state.scale, rate)
 
     draw_masks = mask_function(backend, network, recipe.seed)
     if in_loop:
@@ -81,15 +82,17 @@ def make_step(backend: Backend, network: Network, recipe: Recipe, communicator: 
     return step
 
 
-@elementwise(inplace=2)
-def _counted(
-    xp: Namespace, steps: Array, epoch_loss: Array, loss: Array, factor: Array, *, schedule: Schedule
+@elementwise(inplace=3)
+def _count(
+    xp: Namespace, steps: Array, epoch_loss: Array, rate: Array, loss: Array, *scheduled: Array | float
 ) -> tuple[Array, Array, Array, Array]:
-    """Return the counters with a step in them, its number in floating point, and its learning rate."""
+    """Return the steps taken, the epoch's loss and the learning rate of this step; and its number, floating."""
+    scale, scheduled_rate = scheduled
     steps += 1
     epoch_loss += loss
-    t = xp.astype(steps, loss.dtype)
-    return steps, epoch_loss, t, factor * schedule(xp, t - 1.0)
+    rate *= 0.0  # in place, as graphs know arrays by where they lie
+    rate += scale * scheduled_rate
+    return steps, epoch_loss, rate, xp.astype(steps, loss.dtype)
 
 
 def flat(layers: Sequence[Layer]) -> list[Array]:

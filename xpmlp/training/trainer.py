@@ -92,9 +92,7 @@ class Trainer:
             else:
                 optimizer = self._copy(state.optimizer)
                 steps = backend.to_numpy(state.t) if backend.holds(state.t) else state.t
-            self.state = State(
-                optimizer, backend.asindex(steps), backend.copy_to_device(0.0), backend.copy_to_device(1.0)
-            )
+            self.state = State(optimizer, backend.asindex(steps), *map(backend.copy_to_device, (0.0, 1.0, 0.0)))
 
     def run_epoch(
         self,
@@ -129,8 +127,8 @@ class Trainer:
         backend, seen = self.backend, 0
         with backend.computing(self._what):
             if not go_on:
-                loss, factor = backend.refill(self.state.loss, 0.0), backend.refill(self.state.rate, rate)
-                self.state = self.state._replace(loss=loss, rate=factor)
+                loss, scale = backend.refill(self.state.loss, 0.0), backend.refill(self.state.scale, rate)
+                self.state = self.state._replace(loss=loss, scale=scale)
             steps = self.steps(self.layers, self.state, examples, order, self.recipe.batch_size)
             for self.layers, self.state, rows in steps:
                 seen += rows
@@ -149,9 +147,7 @@ class Trainer:
         backend, state = self.backend, self.state
         with backend.computing(self._what):
             t = backend.xp.asarray(state.t, copy=True)
-            return State(
-                self._copy(state.optimizer), t, backend.copy_to_device(state.loss), backend.copy_to_device(state.rate)
-            )
+            return State(self._copy(state.optimizer), t, *map(backend.copy_to_device, state[2:]))
 
     def _copy(self, optimizer: Any) -> Any:
         return type(optimizer)(*([self.backend.copy_to_device(p) for p in arrays] for arrays in optimizer))
@@ -178,5 +174,4 @@ class Trainer:
         """Put what the host wants to know into one array: loss, whether all is finite, rate, then the scores."""
         xp = self.backend.xp
         finite = xp.stack([xp.all(xp.isfinite(p)) for p in [state.loss, *flat(layers)]])
-        rate = state.rate * self.recipe.schedule(xp, xp.astype(state.t, state.loss.dtype) - 1.0)
-        return xp.stack([state.loss, xp.astype(xp.all(finite), state.loss.dtype), rate, *sums])
+        return xp.stack([state.loss, xp.astype(xp.all(finite), state.loss.dtype), state.rate, *sums])
