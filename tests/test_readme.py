@@ -79,13 +79,7 @@ def test_every_option_that_the_readme_names_exists():
     modelling = (_train.train, _search.search, _evaluate.evaluate, _predict.predict)
     commands = (*modelling, _export.export, _show.show, _gradcheck.gradcheck)
     known = {name.replace("_", "-") for command in commands for name in command.__kwdefaults__ or {}}
-    own = {"out", "figure", "draw", "quick", "repetitions", "json"} | {"backend", "help"}  # of scripts and pytest
+    own = {"out", "figure", "quick", "repetitions", "json"} | {"backend", "help"}  # of scripts and pytest
     named = set(re.findall(r"--([a-z][a-z0-9-]+)", README))
     assert named <= known | own
     assert xpmlp.cli.app.registered_commands
-
-
-def test_links_to_files_of_the_project_lead_somewhere():
-    for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]:
-        for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
-            assert (page.parent / link).exists(), f"{page.name}: {link}"
