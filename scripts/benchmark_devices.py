@@ -244,7 +244,7 @@ def page_lines(report: dict[str, Any]) -> list[str]:
     results, machine = report["results"], report["machine"]
     places = list(dict.fromkeys((result["backend"], result["device"]) for result in results))
     lines = [
-        f"{machine['processor']}, {machine['cores']} cores; medians of {report['rounds']} rounds, in examples per second.",
+        f"{machine['processor']}, {machine['cores']} cores; examples per second, medians of {report['rounds']} rounds.",
         "",
         f"| K | {' | '.join(f'{backend} on {device}' for backend, device in places)} |",
         f"| ---: | {' | '.join('---:' for _ in places)} |",

@@ -1,6 +1,6 @@
 """Links of the project's pages, and whether they lead somewhere.
 
-A link to code is [`module.name`](../xpmlp/wing/module.py), one to a test [`test_name`](../tests/test_file.py): what such a
+A link to code is [`module.name`](../xpmlp/wing/module.py), one to a test [`test_name`](../tests/test_file.py). What a
 link names has to be defined in that very file.
 """
 

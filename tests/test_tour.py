@@ -7,7 +7,6 @@ import importlib
 import inspect
 import io
 import re
-from textwrap import dedent
 
 import pytest
 from links import ROOT, links_of
@@ -27,7 +26,12 @@ def test_its_code_runs_block_after_block_and_prints_what_the_page_shows():
     for code in BLOCK.findall(TEXT):
         with contextlib.redirect_stdout(io.StringIO()) as printed:
             exec(compile(code, "tour.md", "exec"), names)  # noqa: S102 - it is our own page
-        assert printed.getvalue().splitlines() == re.findall(r"^#> (.+)$", code, flags=re.MULTILINE)
+        assert printed.getvalue().splitlines() == re.findall(r"^# -> (.+)$", code, flags=re.MULTILINE)
+
+
+def lines(code):
+    """Give the code without the space before its lines."""
+    return "".join(f"{line.strip()}\n" for line in code.splitlines())
 
 
 @pytest.mark.parametrize("quote", list(QUOTE.finditer(TEXT)), ids=lambda quote: quote["link"].split("`")[1])
@@ -36,7 +40,7 @@ def test_the_lines_that_it_quotes_stand_in_the_function_that_it_names(quote):
     found = importlib.import_module(f"xpmlp.{link.path.replace('/', '.')}")
     for name in link.name.split(".")[1:]:
         found = getattr(found, name)
-    assert quote["code"] in inspect.getsource(found), dedent(quote["code"])
+    assert lines(quote["code"]) in lines(inspect.getsource(found)), quote["code"]
 
 
 def test_every_block_of_another_kind_is_a_quotation():
