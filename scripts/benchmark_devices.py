@@ -2,9 +2,9 @@
 
 For minibatches of several sizes it measures examples per second of the forward pass, the backward pass and a whole
 training step (gather, both passes, elastic net, update), in both modes, waiting for the device before each reading of
-the clock. Steps in matrix form are those of a short epoch, so that they are taken as `xpmlp train` takes them: replayed
-from a tape on NumPy, in a graph on a GPU. Measurements are interleaved: each round measures every case once, so that a
-slow minute of the machine falls on all of them.
+the clock. Steps are those of a short epoch, taken as `xpmlp train` takes them: in matrix form replayed from a tape on
+NumPy, and in a graph on a GPU. Measurements are interleaved: each round measures every case once, so that a slow minute
+of the machine falls on all of them.
 
     XPMLP_DATA=... python scripts/benchmark_devices.py --out benchmarks/devices-my-machine.json
     python scripts/benchmark_devices.py --draw benchmarks/devices-my-machine.json --figure devices.png
@@ -62,7 +62,7 @@ if TYPE_CHECKING:
 BATCH_SIZES = (1, 10, 100, 256, 1000)
 OPERATIONS = ("fprop", "bprop", "step")
 LOOP_ROWS = 100  # rows that a loop is timed on at most; a larger minibatch is extrapolated from these
-EPOCH_STEPS = 20  # of an epoch in matrix form: a tape is recorded for eight or more
+EPOCH_STEPS = 20  # that are timed together; in a loop, fewer where they have more than LOOP_ROWS rows
 HIDDEN = 50
 
 
@@ -81,8 +81,8 @@ class Case:
     batch_size : int
         Examples of the minibatch that the figure is for.
     timed_rows : int
-        Examples of one timed call: those of the steps of a short epoch, or of one minibatch; fewer than `batch_size`
-        where a loop was extrapolated.
+        Examples of one timed call: of one minibatch, or of the steps of a short epoch; fewer than `batch_size` where a
+        loop was extrapolated.
     """
 
     backend: str
@@ -108,7 +108,8 @@ def cases_of(backend: Backend, X: np.ndarray, T: np.ndarray) -> Iterator[tuple[C
         for batch_size in BATCH_SIZES:
             rows = min(batch_size, LOOP_ROWS) if mode == "loop" else batch_size
             for operation in OPERATIONS:
-                steps = EPOCH_STEPS if (mode, operation) == ("matrix", "step") else 1
+                most = EPOCH_STEPS if mode == "matrix" else LOOP_ROWS // rows
+                steps = min(EPOCH_STEPS, most) if operation == "step" else 1
                 case = Case(backend.name, backend.device_name, backend.dtype, mode, operation, batch_size, steps * rows)
                 if operation == "step":
                     yield case, steps_call(backend, network, recipe[mode], examples, targets, case)
