@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
+import typer
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
 import xpmlp
-import xpmlp.cli
-from xpmlp.cli import _evaluate, _export, _gradcheck, _predict, _search, _show, _train
+from xpmlp.cli import app
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+OPTIONS = {
+    name: {option for parameter in command.params for option in parameter.opts}
+    for name, command in typer.main.get_command(app).commands.items()
+}
 ESTIMATORS = (ROOT / "docs" / "estimators.md").read_text(encoding="utf-8")
 
 
@@ -75,17 +80,21 @@ def test_the_quick_start_lines_are_the_ones_that_ci_runs():
         assert line in ci
 
 
+def test_every_command_line_has_the_command_and_the_options_that_it_names():
+    blocks = "".join(re.findall(r"```sh\n(.*?)```", README, flags=re.DOTALL)).replace("\\\n", "")
+    lines = [line.partition("#")[0] for line in blocks.splitlines() if "xpmlp " in line and "pip install ." not in line]
+    assert len(lines) > 12
+    for line in lines:
+        command, *words = line.partition("xpmlp ")[2].split()
+        assert {word for word in words if word.startswith("--")} <= OPTIONS[command], line
+
+
 def test_every_option_that_the_readme_names_exists():
-    modelling = (_train.train, _search.search, _evaluate.evaluate, _predict.predict)
-    commands = (*modelling, _export.export, _show.show, _gradcheck.gradcheck)
-    known = {name.replace("_", "-") for command in commands for name in command.__kwdefaults__ or {}}
-    own = {"out", "figure", "draw", "quick", "repetitions", "json"} | {"backend", "help"}  # of scripts and pytest
-    named = set(re.findall(r"--([a-z][a-z0-9-]+)", README))
-    assert named <= known | own
-    assert xpmlp.cli.app.registered_commands
+    own = {"--help", "--out", "--figure", "--quick", "--repetitions"}  # of every command, and of scripts
+    named = {*re.findall(r"(?<!\S)`?(--[a-z][a-z0-9-]+)", README)}
+    assert named <= set.union(own, *OPTIONS.values())
 
 
-def test_links_to_files_of_the_project_lead_somewhere():
-    for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]:
-        for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
-            assert (page.parent / link).exists(), f"{page.name}: {link}"
+def test_every_extra_that_the_readme_names_exists():
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    assert set(re.findall(r"'\.\[(\w+)\]'", README)) <= set(extras)
