@@ -110,7 +110,7 @@ def _other_data(
     folder: RunFolder, model: Model, dataset: str, target: str | None, data_dir: str | None
 ) -> tuple[str, Any, Any]:
     """Find data that a user names: their test set where they bring one, else all of them."""
-    from xpmlp.data.datasets import ColumnSchema, load_dataset
+    from xpmlp.data.datasets import Like, load_dataset
     from xpmlp.data.streams import is_streamed, load_stream
     from xpmlp.experiments.experiment import features_of, fingerprint
 
@@ -121,7 +121,7 @@ def _other_data(
         pair = parts.train
     else:
         known = folder.options().target if folder.config.exists() else None
-        like = ColumnSchema(model.feature_names or (), known, n_features=model.network.sizes[0])
+        like = Like(model.feature_names or (), known, n_features=model.network.sizes[0])
         other = load_dataset(dataset, data_dir=data_dir, target=target, like=like, least_classes=1)
         if other.note:
             say(other.note)

@@ -12,8 +12,8 @@ Examples
 """
 
 from xpmlp.data.datasets._dataset import Dataset, Splits
-from xpmlp.data.datasets._files import ColumnSchema, read_features
+from xpmlp.data.datasets._files import Like, read_features
 from xpmlp.data.datasets._load import NAMES, load_dataset
 from xpmlp.data.datasets._split import split
 
-__all__ = ["NAMES", "ColumnSchema", "Dataset", "Splits", "load_dataset", "read_features", "split"]
+__all__ = ["NAMES", "Dataset", "Like", "Splits", "load_dataset", "read_features", "split"]

@@ -18,12 +18,12 @@ from xpmlp.data.datasets._npz import read_npz
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["SUFFIXES", "ColumnSchema", "load_csv", "load_npz", "read_features"]
+__all__ = ["SUFFIXES", "Like", "load_csv", "load_npz", "read_features"]
 
 SUFFIXES = (".csv", ".npz")
 
 
-class ColumnSchema(NamedTuple):
+class Like(NamedTuple):
     """The columns of the data that a model was trained on, which others are to be read like."""
 
     feature_names: tuple[str, ...]  # none where they had no header
@@ -31,7 +31,7 @@ class ColumnSchema(NamedTuple):
     n_features: int
 
 
-def load_csv(path: Path, target: str | None = None, like: ColumnSchema | None = None) -> Dataset:
+def load_csv(path: Path, target: str | None = None, like: Like | None = None) -> Dataset:
     """Load a .csv file: numbers, and a label in the last column or in the one called `target`.
 
     With `like`, a header is looked through for the columns of earlier data, and others are left alone.

@@ -12,7 +12,7 @@ from xpmlp.common.errors import InputError
 from xpmlp.common.validation import check_features, check_labels, whole_labels
 from xpmlp.data.datasets._dataset import Dataset
 from xpmlp.data.datasets._fashion_mnist import load_fashion_mnist
-from xpmlp.data.datasets._files import SUFFIXES, ColumnSchema, load_csv, load_npz
+from xpmlp.data.datasets._files import SUFFIXES, Like, load_csv, load_npz
 
 __all__ = ["NAMES", "load_dataset"]
 
@@ -24,7 +24,7 @@ def load_dataset(
     *,
     data_dir: str | Path | None = None,
     target: str | None = None,
-    like: ColumnSchema | None = None,
+    like: Like | None = None,
     least_classes: int = 2,
     progress: bool = False,
 ) -> Dataset:
@@ -48,7 +48,7 @@ def load_dataset(
         The other sources have no use for it.
     target : str, optional
         For a .csv file with a header: the name of the label's column.
-    like : ColumnSchema, optional
+    like : Like, optional
         The columns of earlier data: those of a .csv file with a header are then taken by these names, in this order,
         and others are left alone; its label is in the earlier target's column, where there is such a one.
     least_classes : int
@@ -78,7 +78,7 @@ def load_dataset(
 
 
 def _load(
-    source: str | Path, data_dir: str | Path | None, target: str | None, like: ColumnSchema | None, *, progress: bool
+    source: str | Path, data_dir: str | Path | None, target: str | None, like: Like | None, *, progress: bool
 ) -> Dataset:
     path = Path(source)
     is_csv = source not in NAMES and path.suffix.lower() == ".csv"
