@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections import namedtuple
 from dataclasses import replace
 from itertools import chain
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from xpmlp import InputError
-from xpmlp.cli._run import Checkpoints
 from xpmlp.experiments.experiment import prepare
 from xpmlp.experiments.options import Options
 from xpmlp.models.checkpoints import line_of, load_checkpoint, load_model, previous, save_checkpoint
@@ -135,50 +133,3 @@ def test_a_state_that_another_version_wrote_is_refused(tmp_path):
 def test_a_record_from_a_file_is_nothing_to_go_on_from(checkpoint):
     with pytest.raises(InputError, match="no state to go on with"):
         save_checkpoint(["a", "b"], load_checkpoint(checkpoint).records[0], [], np.asarray, checkpoint)
-
-
-class Folder:
-    """Keeps the epochs that checkpoints were written after."""
-
-    def __init__(self):
-        self.written = []
-
-    def save_checkpoint(self, experiment, records):  # noqa: ARG002 - as a run's
-        self.written.append(records[-1].epoch)
-
-
-def records_to(epoch, *, complete=True, state=True):
-    return [
-        SimpleNamespace(epoch=number, complete=complete or number < epoch, state=state or None)
-        for number in range(1, epoch + 1)
-    ]
-
-
-@pytest.mark.parametrize(
-    ("every", "seconds", "expected"), [(1, 0, [1, 2, 3, 4]), (2, 0, [2, 4]), (0, 0, []), (1, 99, [])]
-)
-def test_checkpoints_may_be_rarer_or_none(every, seconds, expected):
-    folder = Folder()
-    checkpoints = Checkpoints(None, folder, every, seconds)
-    for epoch in range(1, 5):
-        checkpoints.write_if_due(records_to(epoch))
-    checkpoints.write_if_due(records_to(12, complete=False))
-    assert folder.written == expected
-
-
-@pytest.mark.parametrize(("every", "seconds", "expected"), [(1, 0, [2, 3]), (2, 0, [2, 3]), (1, 99, [3]), (0, 0, [])])
-def test_a_run_that_is_told_to_end_has_one_of_its_last_whole_epoch(every, seconds, expected):
-    folder = Folder()
-    checkpoints = Checkpoints(None, folder, every, seconds)
-    for epoch in (2, 3):
-        checkpoints.write_if_due(records_to(epoch))
-    checkpoints.write_last(records_to(4, complete=False))
-    assert folder.written == expected
-
-
-def test_a_run_that_ends_before_an_epoch_is_done_leaves_the_checkpoint_that_it_went_on_from():
-    folder = Folder()
-    checkpoints = Checkpoints(None, folder, 1, 0)
-    checkpoints.write_last(records_to(1, complete=False))
-    checkpoints.write_last(records_to(3, state=False))  # as read from a checkpoint
-    assert folder.written == []

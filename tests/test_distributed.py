@@ -163,8 +163,8 @@ def test_a_rank_that_is_killed_ends_the_job_and_other_numbers_of_ranks_go_on_to_
     assert code == 130, err
     who, going_on, *lines = err.splitlines()
     assert who.startswith("3 ranks, by ")
-    assert going_on.startswith("Going on after epoch ")
-    assert "To go on: xpmlp train --resume run" in lines
+    assert going_on.startswith("Resuming after epoch ")
+    assert "To resume: xpmlp train --resume run" in lines
     assert len(re.findall(r"Interrupted (in|after) epoch", err)) == out.count("parameters") == out.count("3 ranks") == 1
     assert len(rows(folder / "run")) < 150
     assert "2 ranks" in (folder / "run" / "train.log").read_text()

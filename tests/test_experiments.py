@@ -11,7 +11,7 @@ import pytest
 from reproduction.fashion import train_run
 from xpmlp import BACKENDS, InputError, XpmlpError
 from xpmlp.experiments.experiment import check_circles, load_splits, prepare, score_model
-from xpmlp.experiments.options import Options
+from xpmlp.experiments.options import CIRCLES, Options
 
 REPORT = Options(
     dataset="fashion-mnist",
@@ -159,7 +159,7 @@ def test_a_lone_value_of_an_option_is_a_tuple_of_one_and_a_list_a_tuple():
 @pytest.mark.parametrize("mode", ["loop", "matrix"])
 @pytest.mark.parametrize("batch_size", [1, 10])
 def test_the_circles_network_of_the_report_passes_both_gradient_checks(backend, mode, batch_size):
-    check = check_circles(backend, mode=mode, batch_size=batch_size)
+    check = check_circles(backend, replace(CIRCLES, mode=mode, batch_size=batch_size))
     assert len(check.parameters) == 12
     assert check.passed
     assert check.report_passed
@@ -169,7 +169,7 @@ def test_more_examples_than_the_circles_have_are_refused():
     from conftest import open_backend
 
     with pytest.raises(InputError, match="batch size is 1001"):
-        check_circles(open_backend("numpy"), batch_size=1001)
+        check_circles(open_backend("numpy"), replace(CIRCLES, batch_size=1001))
 
 
 def test_the_records_of_a_reproduced_run_travel_between_processes(backend_name, tmp_path):

@@ -183,7 +183,7 @@ class Capturer:
 def test_graphs_must_have_been_captured_and_once(monkeypatch, known, captured, passed):
     def prepare_with_graphs(options):
         experiment = prepare(options)
-        experiment.backend._capturer = Capturer(known=known) if options.graph else None
+        experiment.backend._capturer = Capturer(known=known) if options.graphs else None
         return experiment
 
     monkeypatch.setattr(worker, "prepare", prepare_with_graphs)
@@ -198,7 +198,7 @@ def test_a_training_that_warns_that_there_are_no_graphs_has_not_passed(monkeypat
     said = [XpmlpWarning("could not be captured"), DeprecationWarning("of a library")]
 
     def prepare_and_warn(options):
-        if options.graph and said:
+        if options.graphs and said:
             warnings.warn(said.pop(), stacklevel=2)
         return prepare(options)
 

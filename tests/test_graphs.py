@@ -316,7 +316,7 @@ def test_the_loop_is_not_captured():
 
 def test_graphs_are_an_option_of_a_backend_and_of_a_run():
     assert prepare(Options(dataset="circles")).backend == get_backend("numpy")
-    without = prepare(Options(dataset="circles", graph=False)).backend
+    without = prepare(Options(dataset="circles", graphs=False)).backend
     assert without != get_backend("numpy")
     assert without == get_backend("numpy", graphs=False)
     assert repr(without) == "<xpmlp backend numpy on cpu in float32, without graphs>"

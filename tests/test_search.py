@@ -18,14 +18,12 @@ import numpy as np
 import pytest
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from searches import GRID, QUICK, draw_no_figures, table
-from sklearn.base import clone
 from threadpoolctl import threadpool_info
 
 from xpmlp import BackendError, InputError, WorkerError, XpmlpWarning
 from xpmlp.experiments.experiment import load_splits, prepare, score_model
-from xpmlp.search import Point, SearchFolder, Space, Trial, check_engine, plan, rank, search
+from xpmlp.search import Point, SearchFolder, Space, Study, Trial, check_engine, plan, rank, search
 from xpmlp.search._engines import _end_with
-from xpmlp.search._search import _Candidate
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +107,7 @@ def test_data_without_a_test_part_give_no_test_score(tmp_path):
 def test_a_finished_search_is_not_repeated(study, found, tmp_path, monkeypatch):
     result, folder = found
     before = {file: file.stat().st_mtime_ns for file in [*folder.trials.glob("*.json"), folder.best.model]}
-    monkeypatch.setattr("xpmlp.search._winner.score_model", None)  # the test part is not looked at again
+    monkeypatch.setattr("xpmlp.experiments.experiment.load_dataset", None)  # the test part is not looked at again
     again = search(folder.study(), folder.path, resume=True, engine="sequential", on_trial=pytest.fail)
     assert again == result
     assert before == {file: file.stat().st_mtime_ns for file in before}
@@ -139,15 +137,9 @@ def test_equal_accuracies_are_ranked_by_nll_and_with_halving_more_epochs_come_fi
     assert [t.number for t in rank([failed, *trials], halving=True)] == [2, 3, 1, 4]
 
 
-def test_what_is_halved_by_is_the_rank(study, found):
-    candidate = _Candidate(study, found[1], None)
-
-    def score(last):
-        candidate.trial_ = Trial(1, {}, 1, "finished" if last else "diverged", "", 1.0, last, last)
-        return candidate.score(None)
-
+def test_what_is_halved_by_is_the_rank():
     points = [Point(1, 0.5, 0.1), Point(1, 0.5, 0.1001), Point(1, 0.5 - 1e-6, 0.0), Point(1, 0.0, np.inf), None]
-    scores = [score(point) for point in points]
+    scores = [Trial(1, {}, 1, "finished" if last else "diverged", "", 1.0, last, last).score for last in points]
     assert scores == sorted(set(scores), reverse=True)
 
 
@@ -192,9 +184,10 @@ def test_two_threads_find_the_same_with_one_blas_thread_each(study, found, tmp_p
     assert threads_of_blas() == before
 
 
-def test_candidates_share_their_study(study, found):
-    """scikit-learn clones the estimator for each candidate."""
-    assert clone(_Candidate(study, found[1], None)).study is study
+def test_candidates_share_their_study(study, tmp_path, monkeypatch):
+    """scikit-learn clones the estimator, and would copy what it holds, for each candidate."""
+    monkeypatch.setattr(Study, "__deepcopy__", pytest.fail, raising=False)
+    assert len(search(study, tmp_path / "search", engine="sequential").trials) == 4
 
 
 def test_an_engine_that_cannot_be_had_is_refused(monkeypatch):
@@ -296,7 +289,9 @@ def test_a_worker_that_is_lost_ends_the_search_with_its_table_and_what_to_do(stu
     def end(_):
         raise TerminatedWorkerError("A worker was unexpectedly terminated.\n\nThe exit codes are {SIGKILL(-9)}")
 
-    lost = "a worker of loky was lost: TerminatedWorkerError: A worker was unexpectedly terminated. .* go on with --res"
+    lost = (
+        "a worker of loky was lost: TerminatedWorkerError: A worker was unexpectedly terminated. .* resume with --res"
+    )
     with pytest.raises(WorkerError, match=lost):
         search(study, tmp_path / "search", engine="loky", on_trial=end)
     assert len(table(SearchFolder(tmp_path / "search"))) == 1
@@ -315,7 +310,7 @@ def test_an_interrupt_leaves_the_table_of_what_has_ended_and_says_how_to_go_on(c
     code, out, err = cli("search", "circles", "--epochs", "1", "--grid", "grid.toml", *where)
     assert code == 130
     assert "the best of 2 trials" in out
-    assert "Interrupted. To go on: xpmlp search --resume run" in err
+    assert "Interrupted. To resume: xpmlp search --resume run" in err
     assert len(table(SearchFolder(tmp_path / "run"))) == 2
     assert not (tmp_path / "run" / "best").exists()
     code, out, err = cli("search", "--resume", "run", "--engine", "sequential")
@@ -357,7 +352,7 @@ def test_a_search_does_not_go_on_with_changed_data(tmp_path, write):
 
 def test_a_folder_in_use_or_with_something_in_it_is_refused(study, found, tmp_path):
     folder = found[1]
-    with pytest.raises(InputError, match="holds a search: go on with `xpmlp search --resume"):
+    with pytest.raises(InputError, match="holds a search: resume it with `xpmlp search --resume"):
         search(study, folder.path)
     with folder.locked(), pytest.raises(InputError, match="another process is searching in"):
         search(study, folder.path, resume=True)

@@ -125,16 +125,16 @@ def test_every_seed_that_a_training_takes_draws():
     [
         (
             {"learning-rate": [0.1, -1.0]},
-            "the space: the trial with learning-rate = -1.0 cannot be trained: learning rate",
+            "the space: the trial with learning-rate=-1.0 cannot be trained: learning rate",
         ),
         (
             {"hidden": [8], "activation": [["relu", "tanh"]]},
-            "activation = relu,tanh cannot be trained: activation gives",
+            "activation=relu,tanh cannot be trained: activation gives",
         ),
-        ({"optimizer": ["sgd", "adam"], "momentum": [0.9]}, "optimizer = adam, momentum = 0.9 cannot be trained: mom"),
-        ({"batch-size": [0]}, "batch-size = 0 cannot be trained: batch size is 0"),
-        ({"scaling": ["minmax"]}, "scaling = minmax cannot be trained: scaling is 'minmax'"),
-        ({"dropout": {"uniform": [0.99, 1.5]}}, "dropout = 1.* cannot be trained: dropout is 1"),
+        ({"optimizer": ["sgd", "adam"], "momentum": [0.9]}, "optimizer=adam momentum=0.9 cannot be trained: mom"),
+        ({"batch-size": [0]}, "batch-size=0 cannot be trained: batch size is 0"),
+        ({"scaling": ["minmax"]}, "scaling=minmax cannot be trained: scaling is 'minmax'"),
+        ({"dropout": {"uniform": [0.99, 1.5]}}, "dropout=1.* cannot be trained: dropout is 1"),
     ],
 )
 def test_what_train_would_refuse_is_refused_before_any_trial(table, message):

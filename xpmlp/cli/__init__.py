@@ -27,6 +27,8 @@ from xpmlp.common.errors import EXPECTED, XpmlpWarning
 
 __all__ = ["app", "main"]
 
+EARLIER_NAMES = {"no-graph": "no-graphs"}  # of options: command lines that have them still work
+
 app = typer.Typer(
     name="xpmlp",
     help="A multilayer perceptron with hand-derived gradients, on NumPy, CuPy, PyTorch or JAX.",
@@ -34,6 +36,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
+    context_settings={"token_normalize_func": lambda name: EARLIER_NAMES.get(name, name)},
 )
 for command in (train, evaluate, predict, show, search, export, gradcheck, info):
     app.command()(command)

@@ -28,7 +28,7 @@ def export(
         str | None,
         typer.Option(help="onnx, npz or sklearn: checked against the file's ending.", show_default="what it says"),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists.")] = False,
 ) -> None:
     """Write a trained model for another program, with all that is done to the features before the network."""
     from xpmlp.experiments.runs import model_at

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from xpmlp.cli._options import BackendName, Device, RunOrModel
-from xpmlp.cli._terminal import announce, say
+from xpmlp.cli._options import RunOrModel, open_backend, takes_options
+from xpmlp.cli._terminal import say
 from xpmlp.common.wording import counted
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["predict"]
 
 
+@takes_options("backend", "device", own_first=True)
 def predict(
     run: RunOrModel,
     file: Annotated[
@@ -30,14 +31,12 @@ def predict(
     *,
     proba: Annotated[bool, typer.Option("--proba", help="Add the probability of each class.")] = False,
     out: Annotated[Path | None, typer.Option(help="A .csv file to write.", show_default="standard output")] = None,
-    backend: BackendName = "numpy",
-    device: Device = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists.")] = False,
+    **options: Any,
 ) -> None:
     """Predict the class of each example of a file, as CSV."""
     import sys
 
-    from xpmlp.backends import get_backend
     from xpmlp.common.files import check_place, write_whole
     from xpmlp.data.datasets import read_features
     from xpmlp.experiments.runs import model_at
@@ -46,9 +45,7 @@ def predict(
         check_place(out, (".csv",), overwrite=overwrite)
     model = model_at(run)
     X = read_features(file, n_features=model.network.sizes[0], feature_names=model.feature_names)
-    place = get_backend(backend, device, model.dtype)
-    announce(place.reason, place.name)
-    probabilities = model.predict_proba(X, place)
+    probabilities = model.predict_proba(X, open_backend(**options, dtype=model.dtype))
     table = _csv(model, probabilities, proba=proba)
     if out is None:
         sys.stdout.write(table)

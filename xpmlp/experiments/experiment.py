@@ -15,10 +15,12 @@ from xpmlp.backends import device_for_rank, get_backend
 from xpmlp.common.errors import InputError
 from xpmlp.common.rng import make_generator
 from xpmlp.common.validation import check_choice, check_number
+from xpmlp.common.wording import counted
 from xpmlp.data.datasets import load_dataset, split
 from xpmlp.data.examples import Examples, QuantizedExamples
 from xpmlp.data.preprocessing import SCALINGS, Scaling, encode
 from xpmlp.data.streams import Part, Stream, StreamedData, is_streamed, load_stream
+from xpmlp.experiments.options import CIRCLES
 from xpmlp.models.model import Model
 from xpmlp.nn.dropout import mask_function
 from xpmlp.nn.gradcheck import check_gradients
@@ -57,7 +59,8 @@ __all__ = [
 
 Value = TypeVar("Value")
 
-EPOCHS, LEAST_STEPS = 30, 1500  # where none are asked for
+EPOCHS, MIN_STEPS = 30, 1500  # of a training, where the options leave it open
+PIECE = 2**20  # bytes of the data that are hashed at a time
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,18 @@ class Experiment:
     recipe: Recipe
     sets: dict[str, tuple[Array | QuantizedExamples | StreamedExamples, Array | None]]
     communicator: Communicator | None = None
+
+    def __str__(self) -> str:
+        sizes = "-".join(map(str, self.model.network.sizes))
+        batch_size = min(self.options.batch_size, self.sets["train"][0].shape[0])
+        ranks = "" if self.communicator is None else f", {counted(self.communicator.size, 'rank')}"
+        return (
+            f"{self.dataset.name}: {sizes}, {self.options.optimizer} at {self.options.highest_rate:g}, "
+            f"K = {batch_size}, {self.backend.name} on {self.backend.device_name} in {self.backend.dtype}{ranks}"
+        )
+
+    def __repr__(self) -> str:
+        return f"Experiment({self})"
 
     @cached_property
     def data_sha256(self) -> str:
@@ -183,14 +198,14 @@ def prepare(options: Options, *, progress: bool = False, communicator: Communica
     device = options.device
     if communicator is not None:
         device = device_for_rank(options.backend, device, communicator.local_rank)
-    backend = get_backend(options.backend, device, options.dtype, graphs=options.graph, precision=options.precision)
+    backend = get_backend(options.backend, device, options.dtype, graphs=options.graphs, precision=options.precision)
 
     options = _with_absolute_paths(options)
     dataset, parts = load_splits(options, progress=progress)
     X, y = parts.train
     classes = dataset.classes if isinstance(dataset, StreamedData) else np.unique(y)
     steps = steps_per_epoch(X.shape[0], options.batch_size)
-    epochs = max(EPOCHS, math.ceil(LEAST_STEPS / steps)) if options.epochs is None else options.epochs
+    epochs = max(EPOCHS, math.ceil(MIN_STEPS / steps)) if options.epochs is None else options.epochs
     schedule = build_schedule(options.chosen_schedule, options.highest_rate, steps * epochs)
     recipe = replace(_recipe(options), epochs=epochs, schedule=schedule)
     network = _network(options, X.shape[1], classes.shape[0])
@@ -241,7 +256,9 @@ def fingerprint(dataset: Dataset | StreamedData) -> str:
     digest = hashlib.sha256()
     for array in (dataset.X, dataset.y, *(dataset.test or ())):
         digest.update(f"{array.dtype.str}{array.shape}".encode())
-        digest.update(array.tobytes())
+        rows = max(1, PIECE * array.shape[0] // max(1, array.nbytes))
+        for start in range(0, array.shape[0], rows):  # in pieces: what is hashed is copied
+            digest.update(array[start : start + rows].tobytes())
     return digest.hexdigest()
 
 
@@ -280,33 +297,16 @@ def score_model(model: Model, backend: Backend, X: np.ndarray | Part, y: Any) ->
     return to_score(loss, correct, X.shape[0])
 
 
-def check_circles(
-    backend: Backend,
-    *,
-    mode: str = "matrix",
-    batch_size: int = 10,
-    hidden: tuple[int, ...] = (2,),
-    activation: tuple[str, ...] = ("relu",),
-    init: str = "report",
-    l1: tuple[float, ...] = (0.0,),
-    l2: tuple[float, ...] = (0.0,),
-    dropout: tuple[float, ...] = (0.0,),
-    seed: int = 0,
-) -> GradientCheck:
-    """Check the gradients of a network on the first examples of the circles, as the report does (3.2, 3.4).
+def check_circles(backend: Backend, options: Options = CIRCLES) -> GradientCheck:
+    """Check the gradients of a network on the circles, as the report does (3.2, 3.4).
 
     Parameters
     ----------
     backend : Backend
         Where to compute, in float64.
-    mode : {"matrix", "loop"}
-        The variant to check.
-    batch_size : int
-        Examples to take the gradients over, drawn by the seed.
-    hidden, activation, init, l1, l2, dropout
-        The network, as in `Options`; the report's by default. Dropout's masks are drawn once.
-    seed : int
-        Of the weights, the examples, the masks and the random steps.
+    options : Options
+        The network, its penalty, the mode, and the seed of all draws; the gradients are taken over `batch_size`
+        examples. The report's network by default. Dropout's masks are drawn once.
 
     Raises
     ------
@@ -314,22 +314,21 @@ def check_circles(
         For options out of bounds, and more examples than there are.
     """
     dataset = load_dataset("circles")
-    n = dataset.X.shape[0]
-    check_number("batch size", batch_size, at_least=1, below=n + 1, integer=True)
-    rows = make_generator(seed, "order").permutation(n)[:batch_size]
+    n, d = dataset.X.shape
+    size, seed = options.batch_size, options.seed
+    check_number("batch size", size, at_least=1, below=n + 1, integer=True)
+    rows = make_generator(seed, "order").permutation(n)[:size]
     classes = np.unique(dataset.y)
-    network = Network.build(
-        2, hidden, classes.shape[0], activation=_one_or_each(activation), dropout=_one_or_each(dropout)
-    )
+    network = _network(options, d, classes.shape[0])
     return check_gradients(
         backend,
         network,
-        initialize(network, init=init, seed=seed),
+        initialize(network, init=options.init, seed=seed),
         backend.asarray(dataset.X[rows]),
         backend.asarray(encode(dataset.y[rows], classes)),
         masks=mask_function(backend, network, seed)(backend.asindex(0), backend.asindex(rows)),
-        penalty=ElasticNet.build(len(hidden) + 1, _one_or_each(l1), _one_or_each(l2)),
-        mode=mode,
+        penalty=_penalty(options),
+        mode=options.mode,
         seed=seed,
     )
 
@@ -340,7 +339,7 @@ def _recipe(options: Options) -> Recipe:
         optimizer=build_optimizer(
             options.optimizer, momentum=options.momentum, nesterov=options.nesterov, weight_decay=options.weight_decay
         ),
-        penalty=ElasticNet.build(len(options.hidden) + 1, _one_or_each(options.l1), _one_or_each(options.l2)),
+        penalty=_penalty(options),
         mode=options.mode,
         batch_size=options.batch_size,
         epochs=EPOCHS if options.epochs is None else options.epochs,
@@ -348,6 +347,10 @@ def _recipe(options: Options) -> Recipe:
         min_delta=options.min_delta or 0.0,
         seed=options.seed,
     )
+
+
+def _penalty(options: Options) -> ElasticNet:
+    return ElasticNet.build(len(options.hidden) + 1, _one_or_each(options.l1), _one_or_each(options.l2))
 
 
 def _network(options: Options, n_inputs: int, n_outputs: int) -> Network:

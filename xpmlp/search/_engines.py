@@ -84,7 +84,7 @@ def running_on(engine: str, jobs: int, address: str | None = None) -> Iterator[N
             reason, _, _ = str(error).partition("\n")
             raise WorkerError(
                 f"a worker of {engine} was lost: {type(error).__name__}: {reason} Trials that have ended are kept: "
-                "go on with --resume, and with fewer --jobs if memory was short."
+                "resume with --resume, and with fewer --jobs if memory was short."
             ) from error
 
 

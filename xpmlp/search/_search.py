@@ -26,15 +26,14 @@ if TYPE_CHECKING:
     from xpmlp.search._trial import Trial
     from xpmlp.training.scoring import Score
 
-__all__ = ["Found", "rank", "search"]
+__all__ = ["SearchResult", "rank", "search"]
 
 # What scikit-learn's searches are given in place of examples: a trial loads its own, and is scored once.
 PARTS, ONE_SPLIT = ["training", "validation"], [([0], [1])]
-TIES = 1e-9  # what the NLL decides, where accuracies are equal: less than one example in a billion
 
 
 @dataclass(frozen=True)
-class Found:
+class SearchResult:
     """What a search found.
 
     Attributes
@@ -59,7 +58,7 @@ def search(
     address: str | None = None,
     on_trial: Callable[[Trial], None] | None = None,
     on_winner: Callable[[Trial], None] | None = None,
-) -> Found:
+) -> SearchResult:
     """Run the trials of a study, train the winner, and leave a table, a figure and the winner's run in a folder.
 
     The test part is looked at once, to score the winner. An exception, `KeyboardInterrupt` among them, leaves the table
@@ -72,7 +71,7 @@ def search(
     path : Path
         The folder. Workers on other machines must find it, and the data, under the same path.
     resume : bool
-        Whether to go on with the search in the folder: trials that have ended are not repeated.
+        Whether to resume the search in the folder: trials that have ended are not repeated.
     engine : {"loky", "threading", "sequential", "dask", "ray"}
         Where trials run: joblib's backend of that name.
     jobs : int
@@ -87,7 +86,7 @@ def search(
 
     Returns
     -------
-    Found
+    SearchResult
         The trials and the winner's score on the test part.
 
     Raises
@@ -105,8 +104,8 @@ def search(
     XpmlpWarning
         For the file of a trial that is damaged: the trial is repeated.
     """
-    from xpmlp.search._figure import draw  # noqa: PLC0415 - workers import this module, and do without matplotlib
-    from xpmlp.search._winner import crown  # noqa: PLC0415 - as above
+    # Workers import this module, and do without matplotlib.
+    from xpmlp.search._results import draw, train_winner  # noqa: PLC0415
 
     check_engine(engine, jobs, address)
     jobs = min(jobs, len(study.candidates))
@@ -134,7 +133,7 @@ def search(
             raise InputError(
                 f"{missing} trials were run, but are not in {folder.trials}: all workers must find it under that path."
             )
-        return Found(trials, crown(folder, study, trials[0], on_winner) if trials[0].kept else None)
+        return SearchResult(trials, train_winner(folder, study, trials[0], on_winner) if trials[0].kept else None)
 
 
 def rank(trials: Iterable[Trial], *, halving: bool) -> list[Trial]:
@@ -185,11 +184,7 @@ class _Candidate(BaseEstimator):
         return self
 
     def score(self, X: object, y: object = None) -> float:  # noqa: ARG002 - as above
-        """Return a number that puts trials into the order of `rank`, which is halved by."""
-        if self.trial_.kept is None:
-            return -1.0
-        loss, nll = self.trial_.kept.order
-        return TIES / (1.0 + nll) - loss
+        return self.trial_.score
 
 
 def _searcher(study: Study, candidate: _Candidate) -> GridSearchCV | HalvingGridSearchCV:
