@@ -119,17 +119,8 @@ class RunFolder(Folder):
     def resume(self, experiment: Experiment) -> tuple[Checkpoint, str]:
         """Find the newest good checkpoint, and bring ``metrics.csv`` back to its epoch.
 
-        Returns
-        -------
-        checkpoint : Checkpoint
-            To resume from.
-        passed_over : str
-            Why a newer one was not taken; "" where there is none.
-
-        Raises
-        ------
-        InputError
-            Where there is none to resume from, or the configuration or the data have changed since.
+        It comes with the reason why a newer one was not taken; "" where there is none. Where the configuration or the
+        data have changed since, the run is not resumed.
         """
         checkpoint, passed_over = self._newest_checkpoint()
         for what, before, after in zip(("configuration", "data"), checkpoint.run, _run_of(experiment), strict=True):
@@ -146,12 +137,11 @@ class RunFolder(Folder):
     def _newest_checkpoint(self) -> tuple[Checkpoint, str]:
         problem = ""
         for path in (self.checkpoint, previous(self.checkpoint)):
-            if not path.exists():
-                continue
-            try:
-                return load_checkpoint(path), problem
-            except InputError as error:
-                problem = str(error)
+            if path.exists():
+                try:
+                    return load_checkpoint(path), problem
+                except InputError as error:
+                    problem = str(error)
         if problem:
             raise InputError(f"the run in {self.path} has no good checkpoint to resume from: {problem}")
         if self.model.exists() and self.is_complete():
@@ -238,13 +228,7 @@ def _numbers(row: dict[str, str]) -> dict[str, Any]:
 
 
 def model_at(path: Path) -> Model:
-    """Read the model of a run folder, or a model file.
-
-    Raises
-    ------
-    InputError
-        Where there is none, or it cannot be read.
-    """
+    """Read the model of a run folder, or a model file; raise an `InputError` where there is none."""
     if not path.is_file():
         return RunFolder(path).load()
     with open_file(path) as file:

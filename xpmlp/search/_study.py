@@ -72,15 +72,7 @@ class Study:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Study:
-        """Build a study from what `to_json` returned.
-
-        Raises
-        ------
-        InputError
-            For options and spaces that cannot be used.
-        KeyError, TypeError, AttributeError
-            For values of another form.
-        """
+        """Build a study from what `to_json` returned; raise an `InputError` for options and spaces out of bounds."""
         space = Space(values["space"], values["source"])
         candidates = [with_tuples(settings) for settings in values["candidates"]]
         names = {dimension.name for dimension in space.dimensions}
