@@ -128,7 +128,7 @@ def test_a_trained_model_scores_on_raw_data_what_the_last_record_says(backend_na
         ({"patience": 0}, "patience is 0"),
         ({"patience": 3, "min_delta": -0.1}, "min_delta is -0.1"),
         ({"patience": 3, "validation": 0.0}, "patience waits for a better loss on the validation part: give --valid"),
-        ({"min_delta": 0.1}, "min_delta says what patience takes for better: give --patience too"),
+        ({"min_delta": 0.1}, "min_delta is an option of patience: give --patience too"),
         ({"momentum": 0.9}, "momentum and nesterov are options of optimizer sgd"),
         ({"optimizer": "sgd", "momentum": 1.5}, "momentum is 1.5"),
         ({"weight_decay": 0.1}, "weight decay is an option of optimizer adamw"),

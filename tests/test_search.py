@@ -226,7 +226,7 @@ def test_an_engine_that_cannot_be_had_is_refused(monkeypatch):
         check_engine("spark", 1, None)
     with pytest.raises(InputError, match="jobs is 0"):
         check_engine("loky", 0, None)
-    with pytest.raises(InputError, match="a scheduler is of the engines dask and ray, but the engine is loky"):
+    with pytest.raises(InputError, match="only the engines dask and ray have a scheduler, but the engine is loky"):
         check_engine("loky", 1, "tcp://there:8786")
     for package in ("dask", "ray"):
         monkeypatch.setitem(sys.modules, package, None)
@@ -369,7 +369,7 @@ def test_a_search_does_not_go_on_with_changed_data(tmp_path, write):
     file = write("\n".join(rows))
     study = plan(replace(QUICK, dataset=str(file), batch_size=16), Space({"hidden": [2, 4]}))
 
-    folder, refused = SearchFolder(tmp_path / "search"), r"data\.csv is not what it was when the search was begun"
+    folder, refused = SearchFolder(tmp_path / "search"), r"data\.csv has changed since the search began"
 
     def change(_):
         write("\n".join(rows[1:]))

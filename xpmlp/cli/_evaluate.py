@@ -97,7 +97,7 @@ def _own_data(
     found, parts = load_splits(replace(options, data_dir=data_dir or options.data_dir))
     if fingerprint(found) != folder.data_sha256():
         raise InputError(
-            f"{options.dataset} is not what it was when the run was trained, so its parts cannot be told apart "
+            f"{options.dataset} has changed since the run was trained, so its parts cannot be found "
             "again. Give it, or other data, as DATASET, to evaluate the whole of it."
         )
     pair = getattr(parts, part)

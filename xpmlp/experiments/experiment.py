@@ -166,7 +166,7 @@ def check_options(options: Options) -> None:
     if options.patience is not None and not options.validation:
         raise InputError("patience waits for a better loss on the validation part: give --validation a share above 0.")
     if options.patience is None and options.min_delta is not None:
-        raise InputError("min_delta says what patience takes for better: give --patience too, or leave it out.")
+        raise InputError("min_delta is an option of patience: give --patience too, or leave it out.")
     check_number("learning rate", options.highest_rate, above=0)
     _network(options, 1, 2)
 

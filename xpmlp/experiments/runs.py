@@ -234,7 +234,7 @@ def model_at(path: Path) -> Model:
     with open_file(path) as file:
         is_safetensors = file.read(9)[8:] == b"{"  # after the length of the header, 8 bytes
     if not is_safetensors:
-        raise InputError(f"{path} is no model: give the folder of a run, or the model.safetensors in it.")
+        raise InputError(f"{path} is not a model: give the folder of a run, or the model.safetensors in it.")
     return load_model(path)
 
 

@@ -42,7 +42,7 @@ def check_engine(engine: str, jobs: int, address: str | None) -> None:
     if engine in PACKAGES:
         load_package(PACKAGES[engine])
     elif address is not None:
-        raise InputError(f"a scheduler is of the engines dask and ray, but the engine is {engine}.")
+        raise InputError(f"only the engines dask and ray have a scheduler, but the engine is {engine}.")
 
 
 @contextmanager

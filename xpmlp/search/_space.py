@@ -40,7 +40,7 @@ DEFAULT_SPACE: dict[str, Any] = {
 }
 
 TYPES = {option.name: value_type(option) for option in fields(Options)}
-WORDS = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
+WORDS = {int: "a whole number", float: "a number", str: "a string", bool: "true or false"}
 DIGITS = 3  # of drawn numbers: a command line that repeats a trial can be read
 MAX_CANDIDATES = 10_000
 
@@ -131,7 +131,7 @@ class Space:
             if dimension.scale != "choice":
                 key = dimension.name.replace("_", "-")
                 raise InputError(
-                    f"{self.source}: {key} has a distribution, which a grid cannot go through: give a list of its "
+                    f"{self.source}: {key} has a distribution, which a grid cannot enumerate: give a list of its "
                     "values, or draw with --random."
                 )
         combinations = self._combinations()

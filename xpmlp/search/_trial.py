@@ -74,7 +74,7 @@ def prepare_trial(options: Options, data: str) -> Experiment:
     """Prepare an experiment without its test part; raise an `InputError` for data with another fingerprint."""
     experiment = prepare(options)
     if fingerprint(experiment.dataset) != data:
-        raise InputError(f"{options.dataset} is not what it was when the search was begun: restore it, or search anew.")
+        raise InputError(f"{options.dataset} has changed since the search began: restore it, or start another search.")
     return replace(experiment, sets={part: pair for part, pair in experiment.sets.items() if part != "test"})
 
 
