@@ -223,3 +223,6 @@ def test_every_option_is_documented_and_has_its_help_text():
     for option in fields(Options):
         assert f"\n    {option.name} : " in Options.__doc__
         assert known[option.name].help == option.metadata["help"]
+    rates = f"{Options().highest_rate:g}; {Options(optimizer='sgd').highest_rate:g} for sgd"
+    schedules = f"{Options().chosen_schedule}; {Options(optimizer='sgd').chosen_schedule} for sgd"
+    assert (known["learning_rate"].show_default, known["schedule"].show_default) == (rates, schedules)

@@ -13,6 +13,7 @@ import threading
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import count
 
 import numpy as np
 import pytest
@@ -26,7 +27,8 @@ from threadpoolctl import threadpool_info
 from xpmlp import BackendError, InputError, WorkerError, XpmlpWarning
 from xpmlp.experiments.experiment import load_splits, prepare, score_model
 from xpmlp.search import Point, SearchFolder, Space, Trial, check_engine, plan, rank, rungs, search
-from xpmlp.search._engines import _end_with
+from xpmlp.search._engines import _end_with  # no search can be killed between its start and that of a worker
+from xpmlp.training import Trainer
 
 
 @pytest.fixture(scope="module")
@@ -332,16 +334,18 @@ def test_a_worker_that_is_lost_ends_the_search_with_its_table_and_what_to_do(stu
 
 
 def test_an_interrupt_leaves_the_table_of_what_has_ended_and_says_how_to_go_on(cli, tmp_path, monkeypatch):
-    count = iter(range(10))
+    run_epoch, begun = Trainer.run_epoch, count(1)
 
-    def terminate(*_):
-        if next(count) == 1:
+    def run_epoch_of_two_trials(*arguments, **options):
+        if next(begun) == 3:
             signal.raise_signal(signal.SIGTERM)
+        return run_epoch(*arguments, **options)
 
     (tmp_path / "grid.toml").write_text("hidden = [2, 4, 8]")
-    monkeypatch.setattr("xpmlp.cli._search._say_trial", terminate)
     where = ("--out", "run", "--engine", "sequential")
-    code, out, err = cli("search", "circles", "--epochs", "1", "--grid", "grid.toml", *where)
+    with monkeypatch.context() as patched:
+        patched.setattr(Trainer, "run_epoch", run_epoch_of_two_trials)
+        code, out, err = cli("search", "circles", "--epochs", "1", "--grid", "grid.toml", *where)
     assert code == 130
     assert "the best of 2 trials" in out
     assert "Interrupted. To resume: xpmlp search --resume run" in err

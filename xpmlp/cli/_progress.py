@@ -21,15 +21,7 @@ REFRESH_SECONDS = 0.1  # a step takes less than updating the bar
 
 
 class TrainingProgress:
-    """Shows epochs, the last scores and the speed on standard error.
-
-    Parameters
-    ----------
-    epochs, examples : int
-        Of the run, and of each epoch.
-    quiet : bool
-        Whether to show nothing at all.
-    """
+    """Shows epochs, of so many examples each, the last scores and the speed on standard error; nothing if `quiet`."""
 
     def __init__(self, epochs: int, examples: int, *, quiet: bool) -> None:
         self._epochs, self._examples = epochs, examples
