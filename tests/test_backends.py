@@ -133,9 +133,9 @@ def test_an_index_of_a_single_number_counts(backend):
 
 
 @pytest.mark.parametrize(("n", "size", "sizes"), [(7, 3, [3, 3, 1]), (6, 3, [3, 3]), (2, 5, [2]), (3, 1, [1, 1, 1])])
-def test_split_cuts_an_order_into_minibatches_that_pick_rows(backend, check, rng, n, size, sizes):
+def test_an_order_is_cut_into_minibatches_that_pick_rows(backend, check, rng, n, size, sizes):
     order, rows = rng.permutation(n), rng.normal(size=(n, 2))
-    X, pieces = backend.asarray(rows), list(backend.split(order, size))
+    X, pieces = backend.asarray(rows), list(backend.minibatches(order, size))
     assert [piece.shape[0] for piece in pieces] == sizes
     assert all(backend.on_device(piece) for piece in pieces)
     np.testing.assert_array_equal(np.concatenate([backend.to_numpy(piece) for piece in pieces]), order)

@@ -129,7 +129,7 @@ def test_evaluate_refuses_parts_of_data_that_have_changed(cli, iris):
     iris.write_text("\n".join(iris.read_text().splitlines()[:-3]) + "\n")
     code, _, err = cli("evaluate", "run")
     assert code == 2
-    assert "iris.csv is not what it was when the run was trained" in err
+    assert "iris.csv has changed since the run was trained" in err
     assert cli("evaluate", "run", "iris.csv")[0] == 0
 
 
@@ -378,7 +378,7 @@ def test_patience_without_a_finite_validation_loss_keeps_the_last_weights_and_sa
     code, _, err = cli("train", "data.npz", *arguments, "--epochs", "5", "--patience", "2", "--out", "run")
     assert code == 0
     assert "epoch 3/5" not in err
-    assert "the validation loss was no finite number after any epoch: the weights are those of the last one" in err
+    assert "the validation loss was not finite after any epoch: the weights are those of the last one" in err
 
 
 def test_divergence_in_the_first_epoch_ends_with_advice_and_without_a_model(cli, tmp_path):

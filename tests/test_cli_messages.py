@@ -200,7 +200,7 @@ def test_what_is_no_model_is_said_to_be_none(cli, run):
     ):
         code, _, err = cli(*arguments)
         assert code == 2
-        assert f"Error: {arguments[1]} is no model: give the folder of a run, or the model.safetensors in it." in err
+        assert f"Error: {arguments[1]} is not a model: give the folder of a run, or the model.safetensors in it." in err
 
 
 def test_a_single_npy_file_is_told_what_is_wanted(cli, tmp_path):

@@ -99,7 +99,7 @@ TEST = "[`test_eq_2_4_to_2_5_the_output_layer`](../tests/test_equations.py)"
     ("check", "text", "found"),
     [
         (covered, "### 2.4-2.5 A\n### 2.5 B\n### Other\n#### 2.7 C\n### 2.8-1.9 D\n### 2.9 b\n", ["2.4", "2.5", "2.5"]),
-        (broken, f"{CODE} {TEST} [`base.Backend.split`](../xpmlp/backends/base.py)", []),
+        (broken, f"{CODE} {TEST} [`base.Backend.minibatches`](../xpmlp/backends/base.py)", []),
         (broken, CODE.replace("bprop`", "brop`"), ["network.brop"]),
         (broken, CODE.replace("network.py", "networks.py"), ["network.bprop"]),
         (broken, CODE.replace("network.py", "losses.py"), ["network.bprop"]),

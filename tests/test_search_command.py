@@ -76,7 +76,7 @@ def test_data_on_disk_are_searched_and_a_search_does_not_go_on_where_they_have_c
     next((tmp_path / "run" / "trials").glob("*.json")).unlink()
     code, _, err = cli("search", "--resume", "run", "--engine", "sequential")
     assert code == 2
-    assert "data is not what it was when the search was begun: restore it, or search anew" in err
+    assert "data has changed since the search began: restore it, or start another search" in err
 
 
 def test_a_file_without_a_header_is_told(cli, write):

@@ -45,7 +45,7 @@ def study():
         ("batch-size = { integers = [1.5, 64] }", "batch-size: integers: 1.5 must be a whole number"),
         ("batch-size = { integers = [0, 64] }", "batch-size: the lowest of integers is 0, but must be .* at least 1"),
         (f"batch-size = {{ integers = [1, {2**64}] }}", f"the highest of integers is {2**64}, but must be .* below"),
-        ("activation = { integers = [1, 2] }", "activation: 1 must be a text"),
+        ("activation = { integers = [1, 2] }", "activation: 1 must be a string"),
     ],
 )
 def test_a_space_that_cannot_be_used_is_refused_with_its_file_option_and_value(write, text, message):
@@ -69,7 +69,7 @@ def test_what_varies_are_the_options_with_more_than_one_value():
 
 
 def test_a_grid_takes_no_distributions_and_not_too_many_combinations():
-    with pytest.raises(InputError, match="l2 has a distribution, which a grid cannot go through"):
+    with pytest.raises(InputError, match="l2 has a distribution, which a grid cannot enumerate"):
         Space({"l2": {"uniform": [0, 1]}}).grid()
     many = {name: list(range(1, 40)) for name in ("hidden", "batch-size", "epochs")}
     with pytest.raises(InputError, match="number of combinations of the space is 59319, but must be a number at most"):
@@ -150,9 +150,11 @@ def test_the_check_of_all_candidates_takes_no_memory_for_them():
 def test_a_search_needs_a_validation_part_and_halving_epochs():
     with pytest.raises(InputError, match="scores its trials on the validation part"):
         plan(replace(QUICK, validation=0.0), Space(GRID))
-    with pytest.raises(InputError, match="halving shares out epochs: say with --epochs"):
+    with pytest.raises(InputError, match="halving sets the epochs of each trial: say with --epochs"):
         plan(Options("circles"), Space(GRID), halving=True)
-    with pytest.raises(InputError, match="halving shares out epochs: leave epochs out of the space, and give --epochs"):
+    with pytest.raises(
+        InputError, match="halving sets the epochs of each trial: leave epochs out of the space, and give --epochs"
+    ):
         plan(Options("circles"), Space({"epochs": [1, 2]}), halving=True)
 
 

@@ -139,7 +139,7 @@ def test_a_run_knows_its_data_from_any_folder_and_refuses_changed_ones(cli, data
     np.save(tmp_path / folder / "y.npy", y)
     code, _, err = cli("evaluate", "../run")
     assert code == 2
-    assert "is not what it was when the run was trained" in err
+    assert "has changed since the run was trained" in err
 
 
 @pytest.mark.parametrize(

@@ -220,7 +220,7 @@ class Backend(ABC):
     def to_numpy(self, x: Array) -> np.ndarray:
         """Copy an array of this backend to the host, waiting for it to be computed."""
 
-    def split(self, order: np.ndarray, size: int) -> Sequence[Array]:
+    def minibatches(self, order: np.ndarray, size: int) -> Sequence[Array]:
         """Move an order of rows to the device at once, and cut it into minibatches of `size`; the last may be less."""
         rows, n = self.asindex(order), order.shape[0]
         return [rows[start : min(start + size, n)] for start in range(0, n, size)]
@@ -271,7 +271,7 @@ class Backend(ABC):
         def steps(
             layers: Any, state: Any, examples: Any, order: np.ndarray, size: int
         ) -> Iterator[tuple[Any, Any, int]]:
-            for rows in self.split(order, size):
+            for rows in self.minibatches(order, size):
                 layers, state = step(layers, state, examples, rows)
                 yield layers, state, rows.shape[0]
 

@@ -31,7 +31,6 @@ EARLIER_NAMES = {"no-graph": "no-graphs"}  # of options: command lines that have
 
 app = typer.Typer(
     name="xpmlp",
-    help="A multilayer perceptron with hand-derived gradients, on NumPy, CuPy, PyTorch or JAX.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

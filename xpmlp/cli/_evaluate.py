@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,6 +11,7 @@ import typer
 
 from xpmlp.cli._options import RunOrModel, check_used, given, open_backend, takes_options
 from xpmlp.cli._terminal import print_table, say, warn
+from xpmlp.common.errors import InputError
 from xpmlp.common.wording import brief, counted
 from xpmlp.experiments.options import Options
 
@@ -53,7 +55,6 @@ def evaluate(
 
     A model file needs data: `xpmlp evaluate model.safetensors data.csv`.
     """
-    from xpmlp.common.errors import InputError
     from xpmlp.common.files import FIGURE_KINDS, check_place
     from xpmlp.common.validation import check_choice
     from xpmlp.experiments.experiment import score_model
@@ -80,9 +81,6 @@ def _own_data(
     context: typer.Context, folder: RunFolder, part: str, target: str | None, data_dir: str | None
 ) -> tuple[str, Any, Any]:
     """Find a part of the data that the run was trained on, and say what it is."""
-    from dataclasses import replace
-
-    from xpmlp.common.errors import InputError
     from xpmlp.experiments.experiment import fingerprint, load_splits
 
     if not folder.config.exists():
@@ -97,7 +95,7 @@ def _own_data(
     found, parts = load_splits(replace(options, data_dir=data_dir or options.data_dir))
     if fingerprint(found) != folder.data_sha256():
         raise InputError(
-            f"{options.dataset} is not what it was when the run was trained, so its parts cannot be told apart "
+            f"{options.dataset} has changed since the run was trained, so its parts cannot be found "
             "again. Give it, or other data, as DATASET, to evaluate the whole of it."
         )
     pair = getattr(parts, part)

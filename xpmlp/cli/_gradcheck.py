@@ -64,11 +64,11 @@ def _print(check: GradientCheck) -> None:
         table.add_row(p.name, f"{p.bprop:+.9e}", f"{p.central:+.9e}", f"{p.error:.1e}", f"{p.ratio:.6f}")
     print_table(table)
     for parameter in check.kinks:
-        typer.echo(f"not judged: {parameter.name}, where a unit sits on its kink")
+        typer.echo(f"not judged: {parameter.name}, where a unit is at its kink")
     worst, ratio = check.worst, check.worst_ratio
     typer.echo(
         f"{'passed' if check.passed else 'FAILED'}: worst relative error {worst.error:.1e} at {worst.name}, "
-        f"bar {check.tolerance:g}"
+        f"tolerance {check.tolerance:g}"
     )
     typer.echo(
         f"{'passed' if check.report_passed else 'FAILED'}: worst ratio of forward differences to bprop "

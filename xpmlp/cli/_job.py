@@ -13,7 +13,6 @@ from xpmlp.common.errors import EXPECTED, DivergenceError, XpmlpWarning
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import TracebackType
 
     from xpmlp.distributed import Communicator
 
@@ -25,17 +24,7 @@ Value = TypeVar("Value")
 class Job:
     """A context in which an error on one rank ends all, with one message; without a communicator, nothing at all.
 
-    Parameters
-    ----------
-    communicator : Communicator, optional
-        The ranks. The first one's warnings are shown alone.
-
-    Attributes
-    ----------
-    communicator : Communicator or None
-        As given.
-    is_first : bool
-        Whether this is the one process that prints and writes.
+    The first rank is the one process that prints and writes, and shows warnings.
     """
 
     def __init__(self, communicator: Communicator | None = None) -> None:
@@ -47,9 +36,7 @@ class Job:
             warnings.simplefilter("ignore", XpmlpWarning)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         ranks = self.communicator
         if ranks is None:
             return

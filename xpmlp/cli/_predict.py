@@ -49,20 +49,17 @@ def predict(
     table = _csv(model, probabilities, proba=proba)
     if out is None:
         sys.stdout.write(table)
-        return
-    write_whole(out, table.encode())
-    say(f"{counted(X.shape[0], 'prediction')} written to {out}")
+    else:
+        write_whole(out, table.encode())
+        say(f"{counted(X.shape[0], 'prediction')} written to {out}")
 
 
 def _csv(model: Model, probabilities: np.ndarray, *, proba: bool) -> str:
     import csv
     import io
 
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    labels = model.classes.tolist()
-    writer.writerow(["prediction", *(f"probability {label}" for label in labels)] if proba else ["prediction"])
-    for row in probabilities:
-        prediction = labels[int(row.argmax())]
-        writer.writerow([prediction, *(f"{p:.6g}" for p in row.tolist())] if proba else [prediction])
+    text, labels = io.StringIO(), model.classes.tolist()
+    rows = [["prediction", *(f"probability {label}" for label in labels)]]
+    rows += [[labels[int(row.argmax())], *(f"{p:.6g}" for p in row.tolist())] for row in probabilities]
+    csv.writer(text, lineterminator="\n").writerows(rows if proba else ([prediction] for prediction, *_ in rows))
     return text.getvalue()

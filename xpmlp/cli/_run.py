@@ -23,20 +23,9 @@ __all__ = ["Run", "accompany", "telling_how_to_resume"]
 
 
 class Run:
-    """A training, as the process that writes and speaks has it.
+    """A training in a run folder, as the process that writes and speaks has it.
 
-    Parameters
-    ----------
-    experiment : Experiment
-        What to train.
-    folder : RunFolder
-        Where it is written down; locked by the caller.
-    every : int
-        Epochs from one checkpoint to the next; 0 for none.
-    seconds : float
-        The least time from one checkpoint to the next.
-    quiet : bool
-        Whether to print errors and warnings alone.
+    Checkpoints are written after `every` epochs, but no more often than once in so many `seconds`; 0 epochs for none.
     """
 
     def __init__(self, experiment: Experiment, folder: RunFolder, *, every: int, seconds: float, quiet: bool) -> None:

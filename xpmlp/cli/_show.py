@@ -21,7 +21,7 @@ MAX_NAMES = 10
 def show(
     run: RunOrModel, *, as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False
 ) -> None:
-    """Say all that is known of a run or a model: network, data, recipe, metrics, versions, and how far it is."""
+    """Show what is known of a run or a model: network, data, recipe, metrics, versions, and how far it is."""
     import json
 
     from xpmlp.experiments.cards import card_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -20,7 +20,7 @@ from xpmlp.data.datasets import load_dataset, split
 from xpmlp.data.examples import Examples, QuantizedExamples
 from xpmlp.data.preprocessing import SCALINGS, Scaling, encode
 from xpmlp.data.streams import Part, Stream, StreamedData, is_streamed, load_stream
-from xpmlp.experiments.options import CIRCLES
+from xpmlp.experiments.options import CIRCLES, Options
 from xpmlp.models.model import Model
 from xpmlp.nn.dropout import mask_function
 from xpmlp.nn.gradcheck import check_gradients
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from xpmlp.data.datasets import Dataset, Splits
     from xpmlp.data.examples import StreamedExamples
     from xpmlp.distributed import Communicator
-    from xpmlp.experiments.options import Options
     from xpmlp.nn.gradcheck import GradientCheck
     from xpmlp.training import Record
     from xpmlp.training.scoring import Score
@@ -144,16 +143,12 @@ def load_splits(options: Options, *, progress: bool = False) -> tuple[Dataset | 
 
     Those that are read from disk by rows are not loaded, and are parted by blocks, as `load_stream` does.
     """
-    if is_streamed(options.dataset):
-        return load_stream(
-            options.dataset,
-            target=options.target,
-            validation=options.validation,
-            test=options.test,
-            seed=options.seed,
-        )
-    dataset = load_dataset(options.dataset, data_dir=options.data_dir, target=options.target, progress=progress)
-    return dataset, split(dataset, validation=options.validation, test=options.test, seed=options.seed)
+    source, target = options.dataset, options.target
+    shares: Any = {"validation": options.validation, "test": options.test, "seed": options.seed}
+    if is_streamed(source):
+        return load_stream(source, target=target, **shares)
+    dataset = load_dataset(source, data_dir=options.data_dir, target=target, progress=progress)
+    return dataset, split(dataset, **shares)
 
 
 def check_options(options: Options) -> None:
@@ -171,7 +166,7 @@ def check_options(options: Options) -> None:
     if options.patience is not None and not options.validation:
         raise InputError("patience waits for a better loss on the validation part: give --validation a share above 0.")
     if options.patience is None and options.min_delta is not None:
-        raise InputError("min_delta says what patience takes for better: give --patience too, or leave it out.")
+        raise InputError("min_delta is an option of patience: give --patience too, or leave it out.")
     check_number("learning rate", options.highest_rate, above=0)
     _network(options, 1, 2)
 
@@ -195,39 +190,33 @@ def prepare(options: Options, *, progress: bool = False, communicator: Communica
         For the first thing that cannot be done. Nothing is written before.
     """
     check_options(options)
+    options = _with_absolute_paths(options)
     device = options.device
     if communicator is not None:
         device = device_for_rank(options.backend, device, communicator.local_rank)
     backend = get_backend(options.backend, device, options.dtype, graphs=options.graphs, precision=options.precision)
 
-    options = _with_absolute_paths(options)
+    # The data, and what they decide: how long to train, and how to scale.
     dataset, parts = load_splits(options, progress=progress)
     X, y = parts.train
+    n, d = X.shape
     classes = dataset.classes if isinstance(dataset, StreamedData) else np.unique(y)
-    steps = steps_per_epoch(X.shape[0], options.batch_size)
-    epochs = max(EPOCHS, math.ceil(MIN_STEPS / steps)) if options.epochs is None else options.epochs
+    steps = steps_per_epoch(n, options.batch_size)
+    epochs = options.epochs or max(EPOCHS, math.ceil(MIN_STEPS / steps))
     schedule = build_schedule(options.chosen_schedule, options.highest_rate, steps * epochs)
-    recipe = replace(_recipe(options), epochs=epochs, schedule=schedule)
-    network = _network(options, X.shape[1], classes.shape[0])
     kind = dataset.scaling if options.scaling == "auto" else options.scaling
-    blocks = X.examples() if isinstance(X, Part) else [X]
+    scaling = Scaling.fit_blocks(kind, X.examples() if isinstance(X, Part) else [X], d, dataset.pixel_max)
+
+    # The network with its initial weights, and the parts of the data as it is given them.
+    network = _network(options, d, classes.shape[0])
     with backend.within_memory(str(network), "fewer hidden units"):
         layers = initialize(network, init=options.init, seed=options.seed)
-    model = Model(
-        network,
-        layers,
-        classes,
-        Scaling.fit_blocks(kind, blocks, X.shape[1], dataset.pixel_max),
-        feature_names=dataset.feature_names,
-        class_names=dataset.class_names,
-    )
-    what = f"{X.shape[0]:,} training examples of {X.shape[1]:,} features, and what is held out"
+    names = {"feature_names": dataset.feature_names, "class_names": dataset.class_names}
+    model = Model(network, layers, classes, scaling, **names)
+    what = f"{n:,} training examples of {d:,} features, and what is held out"
     with backend.within_memory(what, "fewer examples, data that are read from disk (docs/streams.md)"):
-        sets = {
-            field.name: lay_out(model, backend, *part)
-            for field in fields(parts)
-            if (part := getattr(parts, field.name)) is not None
-        }
+        sets = {name: lay_out(model, backend, *part) for name, part in vars(parts).items() if part is not None}
+    recipe = replace(_recipe(options), epochs=epochs, schedule=schedule)
     return Experiment(replace(options, epochs=epochs), dataset, backend, model, recipe, sets, communicator)
 
 

@@ -34,9 +34,10 @@ if TYPE_CHECKING:
     from xpmlp.experiments.experiment import Experiment
     from xpmlp.models.checkpoints import Checkpoint
     from xpmlp.models.model import Model
+    from xpmlp.nn.network import Network
     from xpmlp.training import Record
 
-__all__ = ["METRICS", "PARTS", "RunFolder", "model_at", "options_sha256", "versions"]
+__all__ = ["METRICS", "PARTS", "RunFolder", "model_at", "network_values", "options_sha256", "versions"]
 
 PARTS = ("train", "validation", "test")
 # Options that came after the first runs, with what these did.
@@ -53,11 +54,6 @@ METRICS = (
 
 class RunFolder(Folder):
     """The folder of one run.
-
-    Parameters
-    ----------
-    path : Path
-        Where it is.
 
     Attributes
     ----------
@@ -119,17 +115,8 @@ class RunFolder(Folder):
     def resume(self, experiment: Experiment) -> tuple[Checkpoint, str]:
         """Find the newest good checkpoint, and bring ``metrics.csv`` back to its epoch.
 
-        Returns
-        -------
-        checkpoint : Checkpoint
-            To resume from.
-        passed_over : str
-            Why a newer one was not taken; "" where there is none.
-
-        Raises
-        ------
-        InputError
-            Where there is none to resume from, or the configuration or the data have changed since.
+        It comes with the reason why a newer one was not taken; "" where there is none. Where the configuration or the
+        data have changed since, the run is not resumed.
         """
         checkpoint, passed_over = self._newest_checkpoint()
         for what, before, after in zip(("configuration", "data"), checkpoint.run, _run_of(experiment), strict=True):
@@ -146,12 +133,11 @@ class RunFolder(Folder):
     def _newest_checkpoint(self) -> tuple[Checkpoint, str]:
         problem = ""
         for path in (self.checkpoint, previous(self.checkpoint)):
-            if not path.exists():
-                continue
-            try:
-                return load_checkpoint(path), problem
-            except InputError as error:
-                problem = str(error)
+            if path.exists():
+                try:
+                    return load_checkpoint(path), problem
+                except InputError as error:
+                    problem = str(error)
         if problem:
             raise InputError(f"the run in {self.path} has no good checkpoint to resume from: {problem}")
         if self.model.exists() and self.is_complete():
@@ -238,19 +224,13 @@ def _numbers(row: dict[str, str]) -> dict[str, Any]:
 
 
 def model_at(path: Path) -> Model:
-    """Read the model of a run folder, or a model file.
-
-    Raises
-    ------
-    InputError
-        Where there is none, or it cannot be read.
-    """
+    """Read the model of a run folder, or a model file; raise an `InputError` where there is none."""
     if not path.is_file():
         return RunFolder(path).load()
     with open_file(path) as file:
         is_safetensors = file.read(9)[8:] == b"{"  # after the length of the header, 8 bytes
     if not is_safetensors:
-        raise InputError(f"{path} is no model: give the folder of a run, or the model.safetensors in it.")
+        raise InputError(f"{path} is not a model: give the folder of a run, or the model.safetensors in it.")
     return load_model(path)
 
 
@@ -272,40 +252,41 @@ def options_sha256(options: Options) -> str:
 
 def _row(record: Record) -> list[Any]:
     scores = [record.scores.get(part) for part in PARTS]
-    cells = [value for score in scores for value in ((score.loss, score.accuracy) if score else ("", ""))]
-    seconds = f"{record.seconds:.3f}"
+    values = [value for score in scores for value in ((score.loss, score.accuracy) if score else (math.nan, math.nan))]
+    cells = ("" if math.isnan(value) else f"{value:.6g}" for value in values)
     best = "" if record.best_epoch is None else record.best_epoch
-    return [record.epoch, seconds, record.examples, f"{record.learning_rate:.6g}", *map(_number, cells), best]
-
-
-def _number(value: float | str) -> str:
-    return "" if value == "" or math.isnan(float(value)) else f"{float(value):.6g}"
+    return [record.epoch, f"{record.seconds:.3f}", record.examples, f"{record.learning_rate:.6g}", *cells, best]
 
 
 def _configuration(experiment: Experiment) -> dict[str, Any]:
-    backend, network, dataset = experiment.backend, experiment.model.network, experiment.dataset
+    backend, model, dataset = experiment.backend, experiment.model, experiment.dataset
     return {
         "options": experiment.options.to_json(),
         "backend": {"name": backend.name, "device": backend.device_name, "dtype": backend.dtype},
-        "network": {
-            "sizes": network.sizes,
-            "activations": [activation.name for activation in network.activations],
-            "loss": network.loss.name,
-            "dropout": network.dropout,
-            "parameters": network.n_parameters,
-        },
+        "network": network_values(model.network),
         "data": {
             "name": dataset.name,
             "sha256": experiment.data_sha256,
-            "features": network.sizes[0],
-            "feature_names": experiment.model.feature_names,
-            "preprocessing": str(experiment.model.scaling),
-            "classes": experiment.model.classes.tolist(),
-            "class_names": experiment.model.class_names,
+            "features": model.network.sizes[0],
+            "feature_names": model.feature_names,
+            "preprocessing": str(model.scaling),
+            "classes": model.classes.tolist(),
+            "class_names": model.class_names,
             "examples": {part: int(X.shape[0]) for part, (X, _) in experiment.sets.items()},
         },
         "versions": versions(backend.name),
         "machine": {"system": platform.platform(), "processor": platform.machine()},
+    }
+
+
+def network_values(network: Network) -> dict[str, Any]:
+    """Return what ``config.json`` says of a network."""
+    return {
+        "sizes": network.sizes,
+        "activations": [activation.name for activation in network.activations],
+        "loss": network.loss.name,
+        "dropout": network.dropout,
+        "parameters": network.n_parameters,
     }
 
 

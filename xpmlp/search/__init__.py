@@ -7,7 +7,7 @@ It imports every wing but `cli`.
 
 from xpmlp.search._engines import ENGINES, check_engine
 from xpmlp.search._folder import SearchFolder
-from xpmlp.search._search import SearchResult, rank, search
+from xpmlp.search._search import SearchResult, rank, rungs, search
 from xpmlp.search._space import DEFAULT_SPACE, SEARCHABLE, Dimension, Space
 from xpmlp.search._study import Study, plan
 from xpmlp.search._trial import Point, Trial
@@ -26,5 +26,6 @@ __all__ = [
     "check_engine",
     "plan",
     "rank",
+    "rungs",
     "search",
 ]

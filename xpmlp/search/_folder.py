@@ -40,11 +40,6 @@ class Winner:
 class SearchFolder(Folder):
     """The folder of one search.
 
-    Parameters
-    ----------
-    path : Path
-        Where it is.
-
     Attributes
     ----------
     config, trials, results, figure, lock : Path

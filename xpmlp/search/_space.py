@@ -40,7 +40,7 @@ DEFAULT_SPACE: dict[str, Any] = {
 }
 
 TYPES = {option.name: value_type(option) for option in fields(Options)}
-WORDS = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
+WORDS = {int: "a whole number", float: "a number", str: "a string", bool: "true or false"}
 DIGITS = 3  # of drawn numbers: a command line that repeats a trial can be read
 MAX_CANDIDATES = 10_000
 
@@ -111,13 +111,7 @@ class Space:
 
     @classmethod
     def read(cls, path: Path) -> Space:
-        """Read a space from a TOML file.
-
-        Raises
-        ------
-        InputError
-            Where it cannot be read, and as above.
-        """
+        """Read a space from a TOML file; raise an `InputError` where it cannot be read, and as above."""
         with open_file(path) as file:
             try:
                 table = tomllib.load(file)
@@ -132,18 +126,12 @@ class Space:
         return several or self.dimensions
 
     def grid(self) -> list[Settings]:
-        """Return every combination of the values.
-
-        Raises
-        ------
-        InputError
-            Where an option has a distribution, and for more than 10,000 combinations.
-        """
+        """Return every combination of the values; raise an `InputError` for a distribution, or more than 10,000."""
         for dimension in self.dimensions:
             if dimension.scale != "choice":
                 key = dimension.name.replace("_", "-")
                 raise InputError(
-                    f"{self.source}: {key} has a distribution, which a grid cannot go through: give a list of its "
+                    f"{self.source}: {key} has a distribution, which a grid cannot enumerate: give a list of its "
                     "values, or draw with --random."
                 )
         combinations = self._combinations()
@@ -151,19 +139,10 @@ class Space:
         return self._settings(combinations)
 
     def draw(self, n: int, seed: int) -> list[Settings]:
-        """Draw candidates; where all options have lists, none is drawn twice.
+        """Draw `n` candidates by a seed; where all options have lists, none is drawn twice.
 
-        Parameters
-        ----------
-        n : int
-            How many; where distributions of whole numbers give the same one again, there are fewer.
-        seed : int
-            The same seed draws the same ones.
-
-        Raises
-        ------
-        InputError
-            For fewer combinations than are to be drawn, and a negative seed.
+        There are fewer where distributions of whole numbers give the same one again. An `InputError` is raised for
+        fewer combinations than are to be drawn, and a negative seed.
         """
         check_number("the number of trials to draw", n, at_least=1, at_most=MAX_CANDIDATES, integer=True)
         if all(dimension.scale == "choice" for dimension in self.dimensions) and len(self._combinations()) < n:
@@ -195,11 +174,9 @@ class Space:
                 raise InputError(f"{where} has no values: give one at least, or leave it out.")
             return Dimension(name, list(dict.fromkeys(_value(where, name, value) for value in values)), "choice")
         low, high = _bounds(where, name, kind, values)
-        if kind == "integers":
-            return Dimension(name, randint(low, high + 1), "linear")
-        if kind == "uniform":
-            return Dimension(name, uniform(low, high - low), "linear")
-        return Dimension(name, loguniform(low, high), "log")
+        if kind == "log-uniform":
+            return Dimension(name, loguniform(low, high), "log")
+        return Dimension(name, randint(low, high + 1) if kind == "integers" else uniform(low, high - low), "linear")
 
 
 def _distribution(where: str, given: Any) -> tuple[str, list[Any]]:

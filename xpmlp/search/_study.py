@@ -72,15 +72,7 @@ class Study:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Study:
-        """Build a study from what `to_json` returned.
-
-        Raises
-        ------
-        InputError
-            For options and spaces that cannot be used.
-        KeyError, TypeError, AttributeError
-            For values of another form.
-        """
+        """Build a study from what `to_json` returned; raise an `InputError` for options and spaces out of bounds."""
         space = Space(values["space"], values["source"])
         candidates = [with_tuples(settings) for settings in values["candidates"]]
         names = {dimension.name for dimension in space.dimensions}
@@ -131,9 +123,11 @@ def plan(
         Where the backend cannot be used.
     """
     if halving and any(dimension.name == "epochs" for dimension in space.dimensions):
-        raise InputError(f"halving shares out epochs: leave epochs out of {space.source}, and give --epochs.")
+        raise InputError(
+            f"halving sets the epochs of each trial: leave epochs out of {space.source}, and give --epochs."
+        )
     if halving and options.epochs is None:
-        raise InputError("halving shares out epochs: say with --epochs how many the last trials are trained for.")
+        raise InputError("halving sets the epochs of each trial: say with --epochs how many the last ones get.")
     if not options.validation:
         raise InputError("a search scores its trials on the validation part: give --validation a share above 0.")
     candidates = space.grid() if draws is None else space.draw(draws, options.seed)

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Point", "Trial", "load_trial", "prepare_trial", "run_trial", "save_trial"]
 
-TIES = 1e-9  # what the NLL decides, where accuracies are equal: less than one example in a billion
-
 
 class Point(NamedTuple):
     """How a network does on the validation part after an epoch."""
@@ -71,47 +69,20 @@ class Trial:
     kept: Point | None
     peak: Point | None
 
-    @property
-    def score(self) -> float:
-        """A number that is higher for a trial that `rank` puts first; below all others where it is not finished."""
-        if self.kept is None:
-            return -1.0
-        loss, nll = self.kept.order
-        return TIES / (1.0 + nll) - loss
-
 
 def prepare_trial(options: Options, data: str) -> Experiment:
-    """Prepare an experiment that does not look at its test part.
-
-    Raises
-    ------
-    InputError
-        For data of another fingerprint than the one that the search was begun with, and as `prepare`.
-    """
+    """Prepare an experiment without its test part; raise an `InputError` for data with another fingerprint."""
     experiment = prepare(options)
     if fingerprint(experiment.dataset) != data:
-        raise InputError(f"{options.dataset} is not what it was when the search was begun: restore it, or search anew.")
+        raise InputError(f"{options.dataset} has changed since the search began: restore it, or start another search.")
     return replace(experiment, sets={part: pair for part, pair in experiment.sets.items() if part != "test"})
 
 
 def run_trial(number: int, settings: dict[str, Any], options: Options, data: str) -> Trial:
     """Train a candidate, and score it on the validation part after each epoch.
 
-    Parameters
-    ----------
-    number : int
-        Of the candidate.
-    settings : dict
-        What of the options varies.
-    options : Options
-        All of them.
-    data : str
-        The fingerprint of the data that the search was begun with.
-
-    Raises
-    ------
-    InputError
-        For other data.
+    It has a number, settings, which are the options that vary, and all its options; `data` is the fingerprint of the
+    data that the search was begun with.
     """
     start = time.perf_counter()
     epochs, status, reason, kept, peak = options.epochs or 0, "finished", "", None, None

@@ -79,7 +79,7 @@ class JaxBackend(Backend):
         """Copy to the host and wait."""
         return np.array(x)
 
-    def split(self, order: np.ndarray, size: int) -> Sequence[Array]:
+    def minibatches(self, order: np.ndarray, size: int) -> Sequence[Array]:
         """Cut on the host and move all pieces in one call: slicing on the device dispatches a program a piece."""
         pieces = [order[start : start + size].astype(np.int32) for start in range(0, order.shape[0], size)]
         moved: Sequence[Array] = self._jax.device_put(pieces, self.device)
