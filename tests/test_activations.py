@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from references import DERIVATIVES, FUNCTIONS, KINKED, differences
+from conftest import open_backend
+from references import DERIVATIVES, FUNCTIONS, KINKED, differences, every_size
 
 from xpmlp.common.errors import InputError
 from xpmlp.nn.activations import ACTIVATIONS, get_activation, softplus
@@ -53,6 +54,21 @@ def test_values_and_derivatives_keep_float32_at_extremes_and_stay_finite(backend
     with np.errstate(over="ignore"):  # cosh overflows where tanh' is 0
         check(backend32, derivative, DERIVATIVES[activation.name](exact), rtol=1e-6, atol=1e-6)
     assert np.isfinite(backend32.to_numpy(a)).all()
+
+
+@each_activation
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_slopes_are_finite_at_every_size_of_the_dtype(backend_name, check, activation, dtype):
+    backend, z = open_backend(backend_name, dtype), every_size(dtype)
+    with backend.computing():
+        a, slope = both(backend, activation, backend.asarray(z))
+        a, slope = backend.to_numpy(a), backend.to_numpy(slope)
+    assert np.isfinite(a).all()
+    assert np.isfinite(slope).all()
+    with np.errstate(all="ignore"):
+        far = np.abs(z) > 50  # where every slope is that of a line, or 0
+        limits = DERIVATIVES[activation.name](np.where(z > 0, 50.0, -50.0))
+    np.testing.assert_allclose(slope[far], limits[far], rtol=1e-6, atol=1e-15)
 
 
 @each_activation

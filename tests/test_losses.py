@@ -1,11 +1,15 @@
 """Output functions and losses."""
 
+import pickle
+
 import numpy as np
 import pytest
-from references import OUTPUTS, differences, onehot, output_of, problem, targets, total_loss
+from conftest import open_backend
+from references import OUTPUTS, differences, every_size, onehot, output_of, problem, targets, total_loss
 from scipy import special
 
 from xpmlp.common.errors import InputError
+from xpmlp.nn.activations import ACTIVATIONS
 from xpmlp.nn.losses import LOSSES, get_loss, huber, log_softmax, quantile
 from xpmlp.nn.network import Network, bprop, fprop
 
@@ -70,6 +74,21 @@ def test_huge_logits_give_finite_losses_and_gradients_in_float32(backend32, chec
     )
     outputs = [OUTPUTS[name](row) for row in HUGE.astype(float)]
     check(backend32, loss.gradient(backend32.xp, output_of(loss, backend32.xp, z), T), outputs - CLASSES, rtol=1e-6)
+
+
+@each_loss
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_gradients_are_finite_at_every_size_of_the_dtype_where_the_loss_is(backend_name, rng, loss, dtype):
+    backend = open_backend(backend_name, dtype)
+    z, T = rng.choice(every_size(dtype), size=(3000, 3)), targets(loss.name, rng, 3000, 3)
+    with backend.computing():
+        u, t = loss.normalise(backend.xp, backend.asarray(z)), backend.asarray(T)
+        terms = backend.to_numpy(loss.terms(backend.xp, u, t, *loss.settings))
+        delta = backend.to_numpy(loss.gradient(backend.xp, loss.output(backend.xp, u), t))
+    assert np.isfinite(delta)[np.isfinite(terms)].all()
+    if loss.name not in {"squared", "poisson"}:  # their squares and exponentials are beyond the dtype
+        assert np.isfinite(terms).all()
+        assert np.abs(delta).max() <= 1
 
 
 def test_a_huge_squared_error_is_right_in_float32(backend32, check):
@@ -159,6 +178,26 @@ def test_thresholds_and_levels_decide_loss_and_gradient(backend, check, build, l
     check(backend, loss.value(backend.xp, z, backend.asarray(T)), reference.sum())
     slopes = np.clip(errors, -level, level) if loss.name == "huber" else np.where(errors > 0, 1 - level, -level)
     check(backend, loss.gradient(backend.xp, z, backend.asarray(T)), slopes)
+
+
+def test_losses_with_equal_settings_are_equal():
+    assert huber(1.0) == huber() == LOSSES["huber"]
+    assert quantile(0.5) == LOSSES["quantile"]
+    assert hash(huber(2.0)) == hash(huber(2))
+    assert len({huber(1.0), huber(2.0), quantile(0.5), LOSSES["huber"]}) == 3
+    assert pickle.loads(pickle.dumps(huber(2.0))) == huber(2.0)  # noqa: S301 - of this test's own
+
+
+@pytest.mark.parametrize(("build", "level"), [(huber, 0.0), (huber, -1.0), (quantile, 0.0), (quantile, 1.0)])
+def test_settings_out_of_bounds_are_refused(build, level):
+    with pytest.raises(InputError, match=f"is {level}, but must be a number above 0"):
+        build(level)
+
+
+def test_a_loss_and_an_activation_are_shown_in_a_line_without_addresses():
+    assert repr(LOSSES["softmax"]) == "Loss(name='softmax', settings=())"
+    assert repr(huber(2)) == "Loss(name='huber', settings=(2.0,))"
+    assert repr(ACTIVATIONS["relu"]) == "Activation(name='relu')"
 
 
 @each_loss

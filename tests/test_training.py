@@ -11,7 +11,9 @@ from references import mean_loss, summed_gradients
 
 from xpmlp import (
     ACTIVATIONS,
+    LOSSES,
     SGD,
+    Activation,
     Adam,
     AdamW,
     Constant,
@@ -29,6 +31,8 @@ from xpmlp import (
 )
 from xpmlp.backends.numpy.backend import NumpyBackend
 from xpmlp.data.examples import Examples
+from xpmlp.nn.activations import d_identity, identity
+from xpmlp.nn.optimizers import SGDState
 from xpmlp.training import Trainer, loop, steps_per_epoch
 
 N, D, M = 103, 6, 3
@@ -268,6 +272,91 @@ def test_a_validation_loss_that_is_never_finite_is_no_better_loss():
     assert records[-1].selected is records[-1]
 
 
+@pytest.mark.parametrize("changes", [{"state": None}, {"complete": False}])
+def test_a_run_resumes_from_the_record_of_a_whole_epoch_with_its_state_alone(backend, changes):
+    recipe = Recipe(Adam(), Constant(0.01), epochs=2)
+    first, second = run(backend, recipe)
+    (again,) = run(backend, recipe, resume=first)
+    assert (again.epoch, again.loss, again.learning_rate) == (2, second.loss, second.learning_rate)
+    with pytest.raises(InputError, match=r"epoch 1 cannot be resumed from: .* complete epoch, with its state"):
+        run(backend, recipe, resume=replace(first, **changes))
+
+
+class Walking:
+    """An update rule that takes the learning rate from every parameter, whatever the gradients are."""
+
+    def init(self, xp, params):  # noqa: ARG002 - as every optimiser
+        return SGDState([])
+
+    def update(self, xp, params, gradients, state, rate, t):  # noqa: ARG002 - as every optimiser
+        return [p - rate for p in params], state
+
+
+@pytest.mark.parametrize("graphs", [True, False])
+def test_the_learning_rate_of_a_record_is_the_one_that_was_used(backend, graphs):
+    """A schedule of one's own may change between epochs: it is told which rate was taken, in every mode."""
+
+    class Changing:
+        rate = 0.25
+
+        def __call__(self, xp, t):  # noqa: ARG002 - as every schedule
+            return self.rate
+
+    backend = type(backend)(dtype=backend.dtype, graphs=graphs)
+    schedule, net = Changing(), network()
+    X, T = (backend.asarray(values) for values in blobs())
+    layers, rates = initialize(net), []
+    start = float(layers[0].b[0])
+    for record in train(backend, net, layers, X, T, Recipe(Walking(), schedule, batch_size=10, epochs=3)):
+        end = float(backend.to_numpy(record.layers[0].b)[0])
+        assert start - end == pytest.approx(11 * record.learning_rate, rel=1e-12)
+        rates.append(record.learning_rate)
+        start, schedule.rate = end, schedule.rate / 2
+    assert rates[0] == 0.25
+
+
+def test_a_record_and_a_recipe_are_shown_in_a_line_without_arrays(backend):
+    recipe = Recipe(Adam(), Constant(0.01), epochs=2, patience=2)
+    record = run(backend, recipe, evaluate=[("validation", 1)])[-1]
+    shown = repr(replace(record, seconds=1.5, examples_per_second=206.0, learning_rate=0.01, loss=0.5, scores={}))
+    assert shown == (
+        "Record(epoch=2, seconds=1.5, examples=103, examples_per_second=206.0, learning_rate=0.01, loss=0.5, "
+        "scores={}, complete=True)"
+    )
+    assert len(repr(recipe)) < 400
+    assert repr(record.layers[0]) == "<layer: W (6, 8), b (8,)>"
+    for part in (record, record.scores["validation"], recipe, network(), record.layers):
+        assert "\n" not in repr(part)
+        assert " at 0x" not in repr(part)
+
+
+def numpys(_, array, *others):
+    """Say what a library says of one of its arrays in a function of NumPy."""
+    raise TypeError(f"can't convert {type(array).__name__} to numpy.\nUse Tensor.cpu() first.")
+
+
+OWN_PARTS = {
+    "activation": {"activation": Activation("own", numpys, d_identity)},
+    "derivative": {"activation": Activation("own", identity, numpys)},
+    "loss": {"loss": replace(LOSSES["squared"], name="own", terms=numpys)},
+    "delta": {"loss": replace(LOSSES["squared"], name="own", delta=numpys)},
+}
+
+
+@pytest.mark.parametrize("parts", OWN_PARTS.values(), ids=OWN_PARTS)
+def test_a_function_of_ones_own_that_calls_numpy_is_told_to_use_xp(backend, parts):
+    message = r"(activation|loss) own does not take arrays of \w+ \(can't convert \w+ to numpy\): .* xp\.tanh"
+    with pytest.raises(InputError, match=message):
+        run(backend, Recipe(epochs=1), net=network(**parts))
+
+
+def test_numpys_functions_are_refused_where_the_library_compiles():
+    pytest.importorskip("jax", reason="this is about jax")
+    own = Activation("own", lambda xp, z: np.tanh(z), lambda xp, z, a: 1 - a * a)  # noqa: ARG005 - not to use it
+    with pytest.raises(InputError, match=r"activation own does not take arrays of jax .*: call the functions of .* xp"):
+        run(open_backend("jax"), Recipe(epochs=1), net=network(activation=own))
+
+
 def test_patience_needs_a_validation_set(backend):
     with pytest.raises(InputError, match="patience waits for a better loss on the set 'validation': give that"):
         run(backend, replace(OVERFITTING, patience=3), evaluate=[("other", 1)])
@@ -327,6 +416,7 @@ def test_a_batch_size_above_n_is_taken_as_n_with_a_warning(backend):
         ({"epochs": 2.5}, "epochs is 2.5"),
         ({"seed": -1}, "seed is -1"),
         ({"mode": "tensor"}, "mode is 'tensor'"),
+        ({"optimizer": "adam"}, r"optimizer is 'adam', but must be an update rule, such as Adam\(\)"),
         ({"schedule": 3e-3}, r"schedule is 0.003, but must be a schedule, such as Constant\(3e-3\)"),
     ],
 )

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from xpmlp.backends.elementwise import positives
+from xpmlp.common.errors import InputError
 from xpmlp.common.validation import check_choice
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from xpmlp.common.types import Array, Namespace
 
-__all__ = ["ACTIVATIONS", "Activation", "get_activation", "logistic", "sign", "softplus"]
+__all__ = ["ACTIVATIONS", "Activation", "call_named", "get_activation", "logistic", "sign", "softplus"]
 
 LEAKY_SLOPE = 0.01
 GELU_SCALE = math.sqrt(2.0 / math.pi)
@@ -48,6 +49,32 @@ class Activation:
     function: Callable[[Namespace, Array], Array] = field(repr=False)
     derivative: Callable[[Namespace, Array, Array], Array] = field(repr=False)
     kink: bool = field(default=False, repr=False)
+
+    def value(self, xp: Namespace, z: Array) -> Array:
+        """Return f(z); raises an `InputError` for a function that does not take the arrays of `xp`."""
+        return call_named(f"activation {self.name}", self.function, xp, z)
+
+    def slope(self, xp: Namespace, z: Array, a: Array) -> Array:
+        """Return f'(z), given a = f(z); raises as `value`."""
+        return call_named(f"activation {self.name}", self.derivative, xp, z, a)
+
+
+def call_named(name: str, function: Callable[..., Array], xp: Namespace, x: Array, *others: Array | float) -> Array:
+    """Return ``function(xp, x, *others)``, or say which function of the user's own does not take such arrays.
+
+    Raises
+    ------
+    InputError
+        In place of a `TypeError`, which libraries raise for their arrays in functions of NumPy.
+    """
+    try:
+        return function(xp, x, *others)
+    except TypeError as error:
+        library, cause = type(x).__module__.partition(".")[0], str(error).partition("\n")[0].rstrip(".")
+        raise InputError(
+            f"{name} does not take arrays of {library} ({cause}): call the functions of its first argument, xp, "
+            "such as xp.tanh in place of np.tanh."
+        ) from error
 
 
 def identity(xp: Namespace, z: Array) -> Array:  # noqa: ARG001 - every activation takes the namespace

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from xpmlp.common.errors import InputError
 from xpmlp.common.rng import make_generator
+from xpmlp.common.wording import counted
 from xpmlp.nn.activations import sign
 from xpmlp.nn.network import copy_layers, fprop, gradient_function
 from xpmlp.nn.regularization import ElasticNet
@@ -33,7 +34,7 @@ __all__ = ["GradientCheck", "ParameterCheck", "check_gradients"]
 STEPS = (1e-3, 1e-4, 1e-5, 1e-6)
 REPORT_STEPS = (1e-5, 1e-3)
 SHRINK = (1.0, 0.1, 0.01, 0.001, 0.0001)
-LOWEST_RATIO, HIGHEST_RATIO = 0.99, 1.01
+MIN_RATIO, MAX_RATIO = 0.99, 1.01
 RESOLUTION = 1e-8  # what a central difference is asked to resolve of a gradient
 ZERO = 1e-7  # what a forward difference cannot tell from 0: its rounding at the smallest step
 
@@ -87,6 +88,15 @@ class GradientCheck:
     parameters: tuple[ParameterCheck, ...]
     tolerance: float
 
+    def __repr__(self) -> str:
+        found = [counted(len(self.parameters), "parameter")]
+        if self.judged:
+            found.append(f"worst relative error {self.worst.error:.1e} at {self.worst.name}")
+        if self.kinks:
+            found.append(f"{len(self.kinks):,} at kinks not judged")
+        outcome = "passed" if self.passed else "FAILED"
+        return f"<gradient check {outcome} at tolerance {self.tolerance:g}: {', '.join(found)}>"
+
     @property
     def judged(self) -> list[ParameterCheck]:
         """The parameters at which the loss is differentiable."""
@@ -122,7 +132,7 @@ class GradientCheck:
     @property
     def report_passed(self) -> bool:
         """Whether every ratio lies within 0.99 and 1.01, the report's own test."""
-        return bool(self.judged) and all(LOWEST_RATIO <= parameter.ratio <= HIGHEST_RATIO for parameter in self.judged)
+        return bool(self.judged) and all(MIN_RATIO <= parameter.ratio <= MAX_RATIO for parameter in self.judged)
 
 
 def check_gradients(
@@ -241,7 +251,7 @@ def _closest_forward(line: Line, bprop: float, random_step: float) -> tuple[floa
             continue
         forward = difference
         ratio = 1.0 if abs(forward - bprop) < ZERO else forward / bprop if bprop else math.inf
-        if LOWEST_RATIO <= ratio <= HIGHEST_RATIO:
+        if MIN_RATIO <= ratio <= MAX_RATIO:
             break
     return forward, ratio
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from xpmlp.backends.elementwise import elementwise, fuse, positives
 from xpmlp.common.errors import InputError
 from xpmlp.common.validation import check_choice, check_number
-from xpmlp.nn.activations import identity, logistic, sign, softplus
+from xpmlp.nn.activations import call_named, identity, logistic, sign, softplus
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,24 +62,22 @@ class Loss:
 
     def value(self, xp: Namespace, u: Array, T: Array, weights: Array | None = None) -> Array:
         """Return the loss summed over the rows, a 0-d array; each row times its weight, (K, 1), where given."""
-        terms = fuse(xp, _terms)(xp, u, T, *self.settings, function=self.terms)
+        terms = fuse(xp, _terms)(xp, u, T, *self.settings, loss=self)
         return xp.sum(terms if weights is None else weights * terms)
 
     def gradient(self, xp: Namespace, a: Array, T: Array, scale: Array | float = 1.0) -> Array:
         """Return dL/dz for each row, (K, m), from the output ``a``; each times its scale, (K, 1), or all times one."""
-        return fuse(xp, _scaled_delta)(xp, a, T, scale, *self.settings, function=self.delta)
+        return fuse(xp, _scaled_delta)(xp, a, T, scale, *self.settings, loss=self)
 
 
 @elementwise()
-def _terms(xp: Namespace, u: Array, T: Array, *settings: float, function: Callable[..., Array]) -> Array:
-    return function(xp, u, T, *settings)
+def _terms(xp: Namespace, u: Array, T: Array, *settings: float, loss: Loss) -> Array:
+    return call_named(f"loss {loss.name}", loss.terms, xp, u, T, *settings)
 
 
 @elementwise()
-def _scaled_delta(
-    xp: Namespace, a: Array, T: Array, scale: Array | float, *settings: float, function: Callable[..., Array]
-) -> Array:
-    return function(xp, a, T, *settings) * scale
+def _scaled_delta(xp: Namespace, a: Array, T: Array, scale: Array | float, *settings: float, loss: Loss) -> Array:
+    return call_named(f"loss {loss.name}", loss.delta, xp, a, T, *settings) * scale
 
 
 def canonical_delta(xp: Namespace, a: Array, T: Array) -> Array:  # noqa: ARG001 - every delta takes the namespace

@@ -185,7 +185,7 @@ def fprop(
         x.append(a[i] if masks[i] is None else a[i] * masks[i])  # (K, fan_in)
         h = xp.matmul(x[i], W)
         if i < len(network.activations):
-            h, f = fuse(xp, _activate)(xp, h, b, activation=network.activations[i].function)
+            h, f = fuse(xp, _activate)(xp, h, b, activation=network.activations[i])
             a.append(f)  # (K, d_h): hs (2.3)
         else:
             h += b
@@ -196,12 +196,10 @@ def fprop(
 
 
 @elementwise(inplace=1)
-def _activate(
-    xp: Namespace, h: Array, b: Array, *, activation: Callable[[Namespace, Array], Array]
-) -> tuple[Array, Array]:
+def _activate(xp: Namespace, h: Array, b: Array, *, activation: Activation) -> tuple[Array, Array]:
     """Return h + b, and the activation of it."""
     h += b
-    return h, activation(xp, h)
+    return h, activation.value(xp, h)
 
 
 def bprop(
@@ -258,18 +256,16 @@ def backward(
     deltas = [delta]
     for i in reversed(range(1, len(layers))):
         delta = _upstream(xp, delta, layers[i].W, trace.masks[i])  # (K, fan_in): dL/d(hs) = W2 delta (2.42-2.47)
-        derivative = network.activations[i - 1].derivative
-        delta = fuse(xp, _activation_backward)(xp, delta, z[i - 1], a[i], derivative=derivative)  # dL/d(ha) (2.48-2.51)
+        f = network.activations[i - 1]
+        delta = fuse(xp, _activation_backward)(xp, delta, z[i - 1], a[i], activation=f)  # dL/d(ha) (2.48-2.51)
         deltas.append(delta)
     return deltas[::-1]
 
 
 @elementwise(inplace=1)
-def _activation_backward(
-    xp: Namespace, delta: Array, z: Array, a: Array, *, derivative: Callable[[Namespace, Array, Array], Array]
-) -> Array:
+def _activation_backward(xp: Namespace, delta: Array, z: Array, a: Array, *, activation: Activation) -> Array:
     """Return dL/dz, given dL/da."""
-    delta *= derivative(xp, z, a)
+    delta *= activation.slope(xp, z, a)
     return delta
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from xpmlp.nn.gradcheck import HIGHEST_RATIO, ZERO
+from xpmlp.nn.gradcheck import MAX_RATIO, ZERO
 from xpmlp.plots._style import BLUE, GREY, MOST_LABELLED, VERMILION, legend_above, put_title
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def _draw_errors(axes: Axes, parameters: Sequence[ParameterCheck], tolerance: fl
     axes.axvline(tolerance, color=BLUE, linestyle="--", label=f"bar: {tolerance:g}")
     errors = np.minimum([parameter.ratio_error for parameter in parameters], HIGHEST)
     axes.scatter(errors, rows, label="forward differences: |ratio - 1|", **FORWARD)
-    bar = HIGHEST_RATIO - 1.0
+    bar = MAX_RATIO - 1.0
     axes.axvline(bar, color=VERMILION, linestyle="--", label=f"bar: {bar:g}")
     axes.set_xscale("symlog", linthresh=LOWEST, linscale=2.0)
     axes.set_xlim(-0.3 * LOWEST, 3.0 * HIGHEST)
