@@ -22,7 +22,7 @@ from safetensors.numpy import save
 from xpmlp import Layer, Model, Network, Scaling, load_model, save_model
 from xpmlp.common.errors import XpmlpError
 from xpmlp.data.datasets import load_dataset, read_features
-from xpmlp.data.datasets._idx import read_idx
+from xpmlp.data.datasets.fashion_mnist import read_idx
 from xpmlp.data.streams import load_stream
 from xpmlp.models.checkpoints import _digest, line_of, load_checkpoint, save_checkpoint
 from xpmlp.nn.optimizers import AdamState

@@ -143,10 +143,10 @@ def check_features(
         )
 
 
-def check_labels(y: np.ndarray, n: int, name: str = "y", *, least_classes: int = 2, first_row: int = 0) -> None:
+def check_labels(y: np.ndarray, n: int, name: str = "y", *, min_classes: int = 2, first_row: int = 0) -> None:
     """Raise unless `y` holds `n` labels of two classes or more: integers, booleans, strings or whole floats.
 
-    `least_classes` is 1 where nothing is to be learnt from them; `first_row` is as for `check_features`.
+    `min_classes` is 1 where nothing is to be learnt from them; `first_row` is as for `check_features`.
 
     Raises
     ------
@@ -173,7 +173,7 @@ def check_labels(y: np.ndarray, n: int, name: str = "y", *, least_classes: int =
                 f"{name} holds {y[row]} at row {first_row + row}, which is no class label: xpmlp classifies here, "
                 "so labels must be integers or strings. For real-valued targets there is `xpmlp.MLPRegressor`."
             )
-    if least_classes > 1 and np.unique(y).size < least_classes:
+    if min_classes > 1 and np.unique(y).size < min_classes:
         raise InputError(f"{name} holds one class alone ({y[0]}): at least two are needed to learn from.")
 
 

@@ -67,7 +67,7 @@ def load_stream(
     validation: float = 0.0,
     test: float = 0.0,
     seed: int = 0,
-    least_classes: int = 2,
+    min_classes: int = 2,
 ) -> tuple[StreamedData, Splits[tuple[Part, None]]]:
     """Open data that are read from disk by rows, part them, and read all labels once.
 
@@ -79,7 +79,7 @@ def load_stream(
         As for `load_dataset`, and refused: the labels are `y`.
     validation, test, seed
         As for `split_blocks`: shares of whole blocks. By default all is the training part.
-    least_classes : int
+    min_classes : int
         How many classes the training part must hold: two to learn from, one to evaluate.
 
     Returns
@@ -99,7 +99,7 @@ def load_stream(
     source = open_source(path)
     parts = split_blocks(source, validation=validation, test=test, seed=seed)
     classes, sha256 = _survey(source, parts)
-    if classes.shape[0] < least_classes:
+    if classes.shape[0] < min_classes:
         raise InputError(
             f"the training part of {source.name} holds one class alone ({classes[0]}): at least two are needed."
         )

@@ -12,7 +12,7 @@ import numpy as np
 
 from xpmlp.common.errors import InputError
 from xpmlp.common.files import open_file
-from xpmlp.data.npy import check_unicode, read_header
+from xpmlp.data.numpy_files import check_unicode, read_header
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -102,5 +102,5 @@ class Source:
             For values that are no labels.
         """
         y, name = self._y.read(start, stop), f"y of {self.name}"
-        check_labels(y, stop - start, name, least_classes=1, first_row=start)
+        check_labels(y, stop - start, name, min_classes=1, first_row=start)
         return whole_labels(y, name)

@@ -1,30 +1,89 @@
-"""Reading arrays from an .npz file that nobody vouches for."""
+"""Reading NumPy's formats, .npy and .npz, from files that nobody vouches for: nothing is ever unpickled."""
 
 from __future__ import annotations
 
+import math
 import os
+import sys
 import zipfile
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.lib import format as npy
 
 from xpmlp.common.errors import InputError
 from xpmlp.common.files import open_file
-from xpmlp.data.npy import check_unicode, read_header
+from xpmlp.common.wording import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-__all__ = ["read_npz"]
+__all__ = ["Header", "check_unicode", "read_header", "read_npz"]
 
+HEADER_READERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 # A few hundred bytes can unpack into gigabytes. Arrays that unpack into more than 64 MiB are therefore read
 # only when they take at least a hundredth of that on the disk, which real data that large do.
-_SAFE_BYTES = 2**26
-_SAFE_RATIO = 100
+SAFE_BYTES = 2**26
+MAX_RATIO = 100
+COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # zipfile unpacks the others without regard to memory
 
-_COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # zipfile unpacks the others without regard to memory
+
+class Header(NamedTuple):
+    """What stands before the values of an array."""
+
+    shape: tuple[int, ...]
+    fortran_order: bool
+    dtype: np.dtype
+    offset: int  # bytes from the beginning to the first value
+
+
+def read_header(file: IO[bytes], size: int, name: str, path: Path) -> Header:
+    """Read what stands before the values, and compare what it claims with the bytes that there are.
+
+    Parameters
+    ----------
+    file : binary file
+        At the beginning of the array.
+    size : int
+        The bytes of the array, its header included.
+    name, path : str, Path
+        What the array is called and where it is, for messages.
+
+    Raises
+    ------
+    InputError
+        For structured arrays, for Python objects, which are never unpickled, and for a shape that the bytes do not bear
+        out. NumPy's own errors, which are many, for bytes that are no header.
+    """
+    version = npy.read_magic(file)
+    if version not in HEADER_READERS:
+        raise InputError(f"{name} in {path} is a structured array: write plain arrays of numbers.")
+    shape, fortran_order, dtype = HEADER_READERS[version](file)
+    if dtype.hasobject:
+        raise InputError(
+            f"{name} in {path} holds pickled Python objects, which xpmlp never loads, since they can run code: "
+            f"write numbers, or strings as numpy.asarray({name}, dtype=str)."
+        )
+    header = Header(shape, fortran_order, dtype, file.tell())
+    if min(shape, default=0) < 0 or header.offset + math.prod(shape) * dtype.itemsize != size:
+        raise InputError(
+            f"{name} in {path} claims shape {shape} of {dtype}, but its {size} bytes are not as many as that "
+            "takes: the file is damaged, so write it again."
+        )
+    return header
+
+
+def check_unicode(array: np.ndarray, name: str, path: Path) -> None:
+    """Raise where an array holds text of characters that Unicode lacks.
+
+    NumPy keeps any 32 bits for a character, and fails where they are to become a Python string.
+    """
+    if array.dtype.kind != "U" or not array.dtype.itemsize:
+        return
+    codes = array.reshape(-1).view(np.uint32)
+    if not np.all((codes < 0xD800) | ((codes > 0xDFFF) & (codes <= sys.maxunicode))):
+        raise InputError(f"{name} in {path} holds text that is not Unicode: the file is damaged, so write it again.")
 
 
 def read_npz(path: Path, required: Sequence[str], optional: Sequence[str] = ()) -> dict[str, np.ndarray]:
@@ -71,18 +130,18 @@ def _read_arrays(
     missing = [name for name in required if name not in held]
     if missing:
         raise InputError(
-            f"{path} lacks {_listed(missing)}: it holds {_listed(sorted(held))}. "
+            f"{path} lacks {quoted(missing)}: it holds {quoted(sorted(held)) or 'no arrays'}. "
             f"Write it with numpy.savez(path, {', '.join(f'{name}={name}' for name in required)})."
         )
     wanted = {name: archive.getinfo(held[name]) for name in (*required, *optional) if name in held}
     unpacked = sum(info.file_size for info in wanted.values())
-    if unpacked > max(_SAFE_BYTES, _SAFE_RATIO * on_disk):
+    if unpacked > max(SAFE_BYTES, MAX_RATIO * on_disk):
         raise InputError(
-            f"{path} has {on_disk} bytes that would unpack into {unpacked}, more than {_SAFE_RATIO} times as many, "
+            f"{path} has {on_disk} bytes that would unpack into {unpacked}, more than {MAX_RATIO} times as many, "
             "which real data do not: write it with numpy.savez, uncompressed, if you trust it."
         )
     for name, info in wanted.items():
-        if info.compress_type not in _COMPRESSIONS:
+        if info.compress_type not in COMPRESSIONS:
             raise InputError(
                 f"{name} in {path} is compressed in a way that xpmlp does not read: write it with "
                 "numpy.savez_compressed."
@@ -98,8 +157,3 @@ def _read_array(path: Path, name: str, archive: zipfile.ZipFile, info: zipfile.Z
     array = np.asarray(array, dtype=array.dtype.newbyteorder("="), order="C")
     check_unicode(array, name, path)
     return array
-
-
-def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(repr(name) for name in names[:10])
-    return f"{shown} and {len(names) - 10} more" if len(names) > 10 else shown or "no arrays"

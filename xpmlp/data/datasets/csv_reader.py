@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Columns", "has_number", "read_csv"]
 
-_INTEGER = re.compile(r"[+-]?[0-9]{1,18}")  # 18 digits always fit into int64
+INTEGER = re.compile(r"[+-]?[0-9]{1,18}")  # 18 digits always fit into int64
 # NumPy gives every label the room of the longest, 4 bytes a character: one absurd label would take all memory. So no
 # label is longer than this, and labels take more than 64 MiB only where that is at most 64 bytes for each character.
-_LONGEST_LABEL = 256
-_SAFE_BYTES = 2**26
-_SAFE_RATIO = 64
+MAX_LABEL_LENGTH = 256
+SAFE_BYTES = 2**26
+MAX_RATIO = 64
 
 
 @dataclass(frozen=True)
@@ -177,9 +177,9 @@ def _features(where: str, cells: Sequence[str], columns: Columns) -> list[float]
 def _label(where: str, cell: str, column: str) -> str:
     if not cell:
         raise InputError(f"{where}, {column}: the label is missing. Remove the row or fill in a label.")
-    if len(cell) > _LONGEST_LABEL:
+    if len(cell) > MAX_LABEL_LENGTH:
         raise InputError(
-            f"{where}, {column}: the label has {len(cell)} characters, but at most {_LONGEST_LABEL} are read. "
+            f"{where}, {column}: the label has {len(cell)} characters, but at most {MAX_LABEL_LENGTH} are read. "
             "Give every class a short name."
         )
     return cell
@@ -188,7 +188,7 @@ def _label(where: str, cell: str, column: str) -> str:
 def _check_room(path: Path, labels: Sequence[str]) -> None:
     longest = max(map(len, labels), default=0)
     room = 4 * longest * len(labels)
-    if room > max(_SAFE_BYTES, _SAFE_RATIO * sum(map(len, labels))):
+    if room > max(SAFE_BYTES, MAX_RATIO * sum(map(len, labels))):
         raise InputError(
             f"{path}: its longest label has {longest} characters, many more than most, and {len(labels)} labels "
             f"of that length would take {room} bytes. Give every class a short name."
@@ -212,7 +212,7 @@ def _is_feature(cell: str) -> bool:
 
 
 def _labels(labels: Sequence[str]) -> np.ndarray:
-    if all(map(_INTEGER.fullmatch, labels)):
+    if all(map(INTEGER.fullmatch, labels)):
         return np.array([int(label) for label in labels], dtype=np.int64)
     if all(map(_is_feature, labels)) and not all(float(label).is_integer() for label in labels):
         return np.array(labels, dtype=np.float64)  # amounts, which are refused as labels

@@ -10,9 +10,9 @@ import numpy as np
 
 from xpmlp.common.errors import InputError
 from xpmlp.common.validation import check_features, check_labels, whole_labels
-from xpmlp.data.datasets._dataset import Dataset
-from xpmlp.data.datasets._fashion_mnist import load_fashion_mnist
-from xpmlp.data.datasets._files import SUFFIXES, Like, load_csv, load_npz
+from xpmlp.data.datasets.dataset import Dataset
+from xpmlp.data.datasets.fashion_mnist import load_fashion_mnist
+from xpmlp.data.datasets.files import SUFFIXES, ColumnSchema, load_csv, load_npz
 
 __all__ = ["NAMES", "load_dataset"]
 
@@ -24,8 +24,8 @@ def load_dataset(
     *,
     data_dir: str | Path | None = None,
     target: str | None = None,
-    like: Like | None = None,
-    least_classes: int = 2,
+    schema: ColumnSchema | None = None,
+    min_classes: int = 2,
     progress: bool = False,
 ) -> Dataset:
     """Load one of the known data sets, or the user's own.
@@ -48,10 +48,10 @@ def load_dataset(
         The other sources have no use for it.
     target : str, optional
         For a .csv file with a header: the name of the label's column.
-    like : Like, optional
-        The columns of earlier data: those of a .csv file with a header are then taken by these names, in this order,
-        and others are left alone; its label is in the earlier target's column, where there is such a one.
-    least_classes : int
+    schema : ColumnSchema, optional
+        The columns that a model was trained on: those of a .csv file with a header are taken by these names, in this
+        order, and others are left alone. The label is in the column of the schema's target, where there is one.
+    min_classes : int
         How many classes `y` must hold: two to learn from, one to evaluate.
     progress : bool
         Show the progress of a download on standard error.
@@ -59,18 +59,18 @@ def load_dataset(
     Returns
     -------
     Dataset
-        Features in the dtype in which they come (float64 from a .csv file) and labels that are integers or
-        strings: booleans and whole floats in an .npz file become int64.
+        Features in the dtype in which they come (float64 from a .csv file), and labels that are integers or strings:
+        booleans and whole floats in an .npz file become int64.
 
     Raises
     ------
     InputError
-        For an unknown source, a `target` for anything but a .csv file, data that cannot be had or read, and
+        For an unknown source, a `target` for anything but a .csv file, data that cannot be downloaded or read, and
         features or labels that nothing can be learnt from.
     """
-    dataset = _load(source, data_dir, target, like, progress=progress)
+    dataset = _load(source, data_dir, target, schema, progress=progress)
     check_features(dataset.X, f"X of {source}", dataset.feature_names)
-    check_labels(dataset.y, dataset.X.shape[0], f"y of {source}", least_classes=least_classes)
+    check_labels(dataset.y, dataset.X.shape[0], f"y of {source}", min_classes=min_classes)
     if dataset.test is not None:
         check_features(dataset.test[0], f"the test X of {source}", dataset.feature_names)
         check_labels(dataset.test[1], dataset.test[0].shape[0], f"the test y of {source}")
@@ -78,7 +78,7 @@ def load_dataset(
 
 
 def _load(
-    source: str | Path, data_dir: str | Path | None, target: str | None, like: Like | None, *, progress: bool
+    source: str | Path, data_dir: str | Path | None, target: str | None, schema: ColumnSchema | None, *, progress: bool
 ) -> Dataset:
     path = Path(source)
     is_csv = source not in NAMES and path.suffix.lower() == ".csv"
@@ -93,7 +93,7 @@ def _load(
     if source == "fashion-mnist":
         return load_fashion_mnist(data_dir, progress=progress)
     if is_csv:
-        return load_csv(path, target, like)
+        return load_csv(path, target, schema)
     if path.suffix.lower() == ".npz":
         return load_npz(path)
     if path.suffix.lower() == ".npy":

@@ -10,37 +10,38 @@ import numpy as np
 
 from xpmlp.common.errors import InputError
 from xpmlp.common.validation import check_features
-from xpmlp.common.wording import counted
-from xpmlp.data.datasets._csv import Columns, has_number, read_csv
-from xpmlp.data.datasets._dataset import Dataset
-from xpmlp.data.datasets._npz import read_npz
+from xpmlp.common.wording import counted, quoted
+from xpmlp.data.datasets.csv_reader import Columns, has_number, read_csv
+from xpmlp.data.datasets.dataset import Dataset
+from xpmlp.data.features import positions_of
+from xpmlp.data.numpy_files import read_npz
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["SUFFIXES", "Like", "load_csv", "load_npz", "read_features"]
+__all__ = ["SUFFIXES", "ColumnSchema", "load_csv", "load_npz", "read_features"]
 
 SUFFIXES = (".csv", ".npz")
 
 
-class Like(NamedTuple):
-    """The columns of the data that a model was trained on, which others are to be read like."""
+class ColumnSchema(NamedTuple):
+    """The columns of the data that a model was trained on, by which those of other data are found."""
 
     feature_names: tuple[str, ...]  # none where they had no header
     target: str | None
     n_features: int
 
 
-def load_csv(path: Path, target: str | None = None, like: Like | None = None) -> Dataset:
+def load_csv(path: Path, target: str | None = None, schema: ColumnSchema | None = None) -> Dataset:
     """Load a .csv file: numbers, and a label in the last column or in the one called `target`.
 
-    With `like`, a header is looked through for the columns of earlier data, and others are left alone.
+    With a `schema`, columns are found by the names that the header gives them, and others are left alone.
 
     Raises
     ------
     InputError
-        As `read_csv` does, and for a file without features, without a column called `target`, or without the columns
-        of the earlier data and one more.
+        As `read_csv`, and for a file without features, without a column called `target`, or without the columns of
+        the schema and one more.
     """
 
     def choose(cells: list[str]) -> Columns:
@@ -49,8 +50,8 @@ def load_csv(path: Path, target: str | None = None, like: Like | None = None) ->
                 f"{path} has one column, but needs features and a label: separate its columns by commas, not by "
                 "semicolons or tabs."
             )
-        wanted = like.feature_names if like else ()
-        named = like.target if like and target is None else target
+        wanted = schema.feature_names if schema else ()
+        named = schema.target if schema and target is None else target
         label = cells.index(named) if named in cells else len(cells) - 1
         features = [index for index in range(len(cells)) if index != label]
         is_known = bool(wanted) and set(wanted) <= set(cells)
@@ -61,20 +62,20 @@ def load_csv(path: Path, target: str | None = None, like: Like | None = None) ->
                 "(the last column is then the label)."
             )
         if names and wanted:
-            features = _by_name(path, cells, wanted)
-        elif like and len(features) != like.n_features:
+            features = positions_of(wanted, cells, str(path))
+        elif schema and len(features) != schema.n_features:
             raise InputError(
-                f"{path} has {counted(len(cells), 'column')}, but must have {like.n_features + 1}: the "
-                f"{counted(like.n_features, 'feature')} that the model was trained on, and the label."
+                f"{path} has {counted(len(cells), 'column')}, but must have {schema.n_features + 1}: the "
+                f"{counted(schema.n_features, 'feature')} that the model was trained on, and the label."
             )
         if names and named is not None and named not in cells:
-            otherwise = " Where there is none, `xpmlp predict` takes the file." if like else ""
+            otherwise = " For a file without labels, use `xpmlp predict`." if schema else ""
             raise InputError(
-                f"{path} has no column {named!r}: choose the target, the label's column, among {_listed(cells)}."
+                f"{path} has no column {named!r}: choose the target, the label's column, among {quoted(cells)}."
                 f"{otherwise}"
             )
         if label in features:
-            others = _listed([cell for cell in cells if cell not in wanted])
+            others = quoted([cell for cell in cells if cell not in wanted])
             what = f"choose the target among {others}" if others else "it has no others, so add one with the labels"
             raise InputError(f"the label's column in {path} would be {cells[label]!r}, a feature of the model: {what}.")
         return Columns(features, label, names)
@@ -91,14 +92,14 @@ def load_npz(path: Path) -> Dataset:
     Raises
     ------
     InputError
-        As `read_npz` does, and for `feature_names` that are not `d` strings.
+        As `read_npz`, and for `feature_names` that are not `d` strings.
     """
     arrays = read_npz(path, ("X", "y"), ("feature_names",))
     X = arrays["X"]
     is_pixels = X.dtype == np.uint8
     return Dataset(
         path.stem,
-        _flat(X),
+        _flattened(X),
         arrays["y"],
         feature_names=_names(path, arrays),
         image_shape=(X.shape[1], X.shape[2]) if X.ndim == 3 else None,
@@ -110,8 +111,8 @@ def load_npz(path: Path) -> Dataset:
 def read_features(path: str | Path, *, n_features: int, feature_names: Sequence[str] | None = None) -> np.ndarray:
     """Read examples to predict.
 
-    Where the file names its columns and `feature_names` are known, columns are taken by name, in that order,
-    and others, such as a label, are left alone. Otherwise the file must have exactly `n_features` columns.
+    Where the file names its columns and `feature_names` are known, columns are taken by name, in that order, and
+    others, such as a label, are left alone. Otherwise the file must have exactly `n_features` columns.
 
     Parameters
     ----------
@@ -139,9 +140,9 @@ def read_features(path: str | Path, *, n_features: int, feature_names: Sequence[
         X = read_csv(path, lambda cells: _choose_features(path, cells, n_features, wanted))[0]
     elif suffix == ".npz":
         arrays = read_npz(path, ("X",), ("feature_names",))
-        X, names = _flat(arrays["X"]), _names(path, arrays)
+        X, names = _flattened(arrays["X"]), _names(path, arrays)
         if names and wanted:
-            X = X[:, _by_name(path, names, wanted)]
+            X = X[:, positions_of(wanted, names, str(path))]
     else:
         kinds = " nor ".join(SUFFIXES)
         raise InputError(f"{path} is neither {kinds}, from which predictions are read: write X by numpy.savez.")
@@ -155,19 +156,9 @@ def _choose_features(path: Path, cells: list[str], n_features: int, wanted: Sequ
     has_header = not has_number(wanted if wanted and set(wanted) <= set(cells) else cells)
     names = tuple(cells) if has_header else None
     if names and wanted:
-        return Columns(_by_name(path, cells, wanted), names=names)
+        return Columns(positions_of(wanted, cells, str(path)), names=names)
     _check_count(path, len(cells), n_features)
     return Columns(range(n_features), names=names)
-
-
-def _by_name(path: Path, names: Sequence[str], wanted: Sequence[str]) -> list[int]:
-    positions = {name: index for index, name in enumerate(names)}
-    missing = [name for name in wanted if name not in positions]
-    if missing:
-        raise InputError(
-            f"{path} lacks the columns {_listed(missing)}, which the model was trained on: it has {_listed(names)}."
-        )
-    return [positions[name] for name in wanted]
 
 
 def _check_count(path: Path, found: int, expected: int) -> None:
@@ -177,7 +168,7 @@ def _check_count(path: Path, found: int, expected: int) -> None:
         raise InputError(f"{path} has {columns}, but the model was trained on {features}.{hint}")
 
 
-def _flat(X: np.ndarray) -> np.ndarray:
+def _flattened(X: np.ndarray) -> np.ndarray:
     # Not reshape(n, -1), which cannot tell what -1 stands for when n is 0.
     return X.reshape(X.shape[0], math.prod(X.shape[1:])) if X.ndim > 2 else X
 
@@ -192,8 +183,3 @@ def _names(path: Path, arrays: dict[str, np.ndarray]) -> tuple[str, ...] | None:
             f"of the {columns} columns of X, each different."
         )
     return tuple(names.tolist())
-
-
-def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(repr(name) for name in names[:10])
-    return f"{shown} and {len(names) - 10} more" if len(names) > 10 else shown
