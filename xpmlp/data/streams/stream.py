@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from contextlib import closing
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from xpmlp.common.validation import check_features, check_number
 from xpmlp.data.examples import QuantizedExamples, StreamedExamples
 from xpmlp.data.preprocessing import encode
-from xpmlp.data.streams._ahead import read_ahead
-from xpmlp.data.streams._blocks import Chunk, cut, shuffled
+from xpmlp.data.streams.prefetch import prefetch
+from xpmlp.data.streams.shuffle import Chunk, cut, shuffled
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
@@ -20,21 +20,16 @@ if TYPE_CHECKING:
     from xpmlp.backends.staging import Slot
     from xpmlp.common.types import Array
     from xpmlp.data.preprocessing import Scaling
-    from xpmlp.data.streams._parts import Part
+    from xpmlp.data.streams.source import Part
+
+    Buffers = tuple[Slot, Slot]  # where the examples of a chunk and their targets are laid out
 
 __all__ = ["CHUNK_BYTES", "Stream"]
 
 CHUNK_BYTES = 2**27  # of a chunk as it is laid out; two of them are in memory
 CHUNKS = 2  # one that is trained on, and one that is read
-MOST_SCORED = 8192  # examples of a chunk that is scored
+MAX_SCORED = 8192  # examples of a chunk that is scored
 SCORED_SHARE = 4  # of a chunk, that is scored at once at most: the two to train on are kept meanwhile
-
-
-class _Memory(NamedTuple):
-    """Where a chunk is laid out."""
-
-    X: Slot
-    T: Slot
 
 
 class Stream(StreamedExamples):
@@ -55,7 +50,7 @@ class Stream(StreamedExamples):
 
     Attributes
     ----------
-    backend : Backend
+    backend, part
         As above.
     shape : (int, int)
         Examples and features.
@@ -66,42 +61,43 @@ class Stream(StreamedExamples):
     def __init__(
         self, backend: Backend, part: Part, classes: np.ndarray, scaling: Scaling, *, chunk_bytes: int = CHUNK_BYTES
     ) -> None:
-        self.backend = backend
+        self.backend, self.part = backend, part
         self.shape = part.shape
         self.n_outputs = classes.shape[0]
-        self._part, self._classes, self._scaling = part, classes, scaling
+        self._classes, self._scaling = classes, scaling
         self._chunk_bytes: int = check_number("chunk bytes", chunk_bytes, at_least=1, integer=True)
-        stored = part.source.dtype
-        self._float = np.dtype(backend.dtype)
-        self._as_stored = stored.kind in "iu" and stored.itemsize == 1 and scaling.only_scales
-        self._dtype = stored if self._as_stored else self._float
-        self._in_place = self._as_stored or (stored == self._float and scaling.is_identity)
-        self._scale = backend.asarray(scaling.factors) if self._as_stored else None
-        self._kept: dict[int, list[_Memory]] = {}
+        stored, self._float = part.source.dtype, np.dtype(backend.dtype)
+        as_stored = stored.kind in "iu" and stored.itemsize == 1 and scaling.only_scales
+        self._dtype = stored if as_stored else self._float
+        self._in_place = as_stored or (stored == self._float and scaling.is_identity)
+        self._scale = backend.asarray(scaling.factors) if as_stored else None
+        self._free: dict[int, list[Buffers]] = {}  # of the last epoch, by the rows of its chunks
+
+    def __repr__(self) -> str:
+        return f"<Stream of {self.part!r} in {self.n_outputs} classes, on {self.backend!r}>"
 
     def shuffled(
         self, seed: int, epoch: int, batch_size: int
     ) -> Generator[tuple[Array | QuantizedExamples, Array, np.ndarray]]:
-        """Give the chunks of an epoch, as `StreamedExamples` has it; `_blocks.shuffled` says in what order.
+        """Give the chunks of an epoch, as `StreamedExamples` has it; `shuffle.shuffled` says in what order.
 
         Raises
         ------
         InputError
             For what cannot be read, NaN and infinite values, and labels that are not among the classes.
         """
-        rows = self._rows_of(self._chunk_bytes, self._dtype)
-        rows = max(1, rows // batch_size) * batch_size
-        memories = self._kept.pop(rows, None)
-        self._kept.clear()  # of other sizes
-        memories = memories or self._memories(rows)
-        yield from self._read(shuffled(self._part.blocks, rows, seed, epoch), rows, memories)
-        self._kept = {rows: memories}  # not where the epoch was left: work on it may still be under way
+        rows = max(1, self._rows_of(self._chunk_bytes, self._dtype) // batch_size) * batch_size
+        buffers = self._free.pop(rows, None)
+        self._free.clear()
+        buffers = buffers or self._allocate(rows)
+        yield from self._read(shuffled(self.part.blocks, rows, seed, epoch), rows, buffers)
+        self._free = {rows: buffers}  # not where the epoch was left: work on it may still be under way
 
     def in_order(self) -> Generator[tuple[Array | QuantizedExamples, Array]]:
         """Give chunks of few enough examples to be scored, as `StreamedExamples` has it; raises as `shuffled`."""
-        rows = min(self._rows_of(self._chunk_bytes // SCORED_SHARE, self._float), MOST_SCORED)
-        in_place = (Chunk(segments, np.empty(0)) for segments in cut(self._part.blocks, rows))
-        with closing(self._read(in_place, rows, self._memories(rows))) as chunks:
+        rows = min(self._rows_of(self._chunk_bytes // SCORED_SHARE, self._float), MAX_SCORED)
+        ordered = (Chunk(segments, np.empty(0)) for segments in cut(self.part.blocks, rows))
+        with closing(self._read(ordered, rows, self._allocate(rows))) as chunks:
             for X, T, _ in chunks:
                 yield X, T
 
@@ -110,45 +106,40 @@ class Stream(StreamedExamples):
         example = self.shape[1] * dtype.itemsize + self.n_outputs * self._float.itemsize + 16
         return max(1, size // example)
 
-    def _memories(self, rows: int) -> list[_Memory]:
+    def _allocate(self, rows: int) -> list[Buffers]:
         n, d = self.shape
-        shape = min(rows, n), d
-        with self.backend.within_memory(self._what(rows)):
+        size, slot = min(rows, n), self.backend.slot
+        with self.backend.within_memory(self._describe(rows)):
             return [
-                _Memory(
-                    self.backend.slot(shape, self._dtype), self.backend.slot((shape[0], self.n_outputs), self._float)
-                )
-                for _ in range(min(CHUNKS, -(-n // shape[0])))
+                (slot((size, d), self._dtype), slot((size, self.n_outputs), self._float))
+                for _ in range(min(CHUNKS, -(-n // size)))
             ]
 
-    def _what(self, rows: int) -> str:
+    def _describe(self, rows: int) -> str:
         return f"chunks of {min(rows, self.shape[0]):,} examples of {self.shape[1]:,} features"
 
     def _read(
-        self, chunks: Iterable[Chunk], rows: int, memories: list[_Memory]
+        self, chunks: Iterable[Chunk], rows: int, buffers: list[Buffers]
     ) -> Generator[tuple[Array | QuantizedExamples, Array, np.ndarray]]:
-        def lay_out(memory: _Memory, chunk: Chunk) -> tuple[Array | QuantizedExamples, Array, np.ndarray]:
-            with self.backend.within_memory(self._what(rows)):
-                return self._lay_out(memory, chunk)
+        def lay_out(buffer: Buffers, chunk: Chunk) -> tuple[Array | QuantizedExamples, Array, np.ndarray]:
+            with self.backend.within_memory(self._describe(rows)):
+                return *self._lay_out(buffer, chunk), chunk.order
 
-        return read_ahead(lay_out, chunks, memories)
+        return prefetch(lay_out, chunks, buffers)
 
-    def _lay_out(self, memory: _Memory, chunk: Chunk) -> tuple[Array | QuantizedExamples, Array, np.ndarray]:
+    def _lay_out(self, buffers: Buffers, chunk: Chunk) -> tuple[Array | QuantizedExamples, Array]:
         """Read the rows of a chunk into memory: what a thread of its own does."""
-        source, stop = self._part.source, 0
+        examples, targets = buffers
+        source, stop = self.part.source, 0
         for begin, end in chunk.segments:
             start, stop = stop, stop + end - begin
-            X = memory.X.host[start:stop]
+            X = examples.host[start:stop]
             if self._in_place:
                 source.examples(begin, end, X)
             else:
                 self._scaling.apply(source.examples(begin, end), out=X)
             check_features(X, f"X of {source.name}", first_row=begin)
             y = source.labels(begin, end)
-            memory.T.host[start:stop] = encode(y, self._classes, f"y of {source.name}", first_row=begin)
-        examples = memory.X.send(stop)
-        return (
-            examples if self._scale is None else QuantizedExamples(examples, self._scale),
-            memory.T.send(stop),
-            chunk.order,
-        )
+            targets.host[start:stop] = encode(y, self._classes, f"y of {source.name}", first_row=begin)
+        sent = examples.send(stop)
+        return sent if self._scale is None else QuantizedExamples(sent, self._scale), targets.send(stop)
