@@ -150,7 +150,7 @@ def test_the_ends_of_a_block_that_is_stored_as_one_are_read_at_once(tmp_path, mo
         ({"X": np.float64(3), "y": np.float64(3)}, "has no rows to read"),
         ({"X": np.eye(3), "y": np.eye(3)}, "must have one dimension"),
         ({"X": np.zeros((0, 2)), "y": labels(0)}, "at least one example"),
-        ({"X": np.zeros((3, 0)), "y": labels(3)}, "at least one example"),
+        ({"X": np.zeros((3, 0)), "y": labels(3)}, "at least one feature"),
         ({"X": np.eye(3).astype(str), "y": labels(3)}, "must hold real numbers"),
         ({"X": np.eye(3) * 1j, "y": labels(3)}, "must hold real numbers"),
         ({"X": np.asfortranarray(examples()), "y": labels()}, "stored column by column"),

@@ -6,7 +6,7 @@ import math
 import os
 import sys
 import zipfile
-from typing import IO, TYPE_CHECKING, NamedTuple
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 from numpy.lib import format as npy
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-__all__ = ["Header", "check_unicode", "read_header", "read_npz"]
+__all__ = ["check_unicode", "read_header", "read_npz"]
 
 HEADER_READERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 # A few hundred bytes can unpack into gigabytes. Arrays that unpack into more than 64 MiB are therefore read
@@ -29,26 +29,10 @@ MAX_RATIO = 100
 COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # zipfile unpacks the others without regard to memory
 
 
-class Header(NamedTuple):
-    """What stands before the values of an array."""
+def read_header(file: IO[bytes], size: int, name: str, path: Path) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Read what stands before the values: shape, whether columns come first, and dtype; the file is then at the values.
 
-    shape: tuple[int, ...]
-    fortran_order: bool
-    dtype: np.dtype
-    offset: int  # bytes from the beginning to the first value
-
-
-def read_header(file: IO[bytes], size: int, name: str, path: Path) -> Header:
-    """Read what stands before the values, and compare what it claims with the bytes that there are.
-
-    Parameters
-    ----------
-    file : binary file
-        At the beginning of the array.
-    size : int
-        The bytes of the array, its header included.
-    name, path : str, Path
-        What the array is called and where it is, for messages.
+    The claims are compared with `size`, the bytes of the array with its header; `name` and `path` are for messages.
 
     Raises
     ------
@@ -65,13 +49,12 @@ def read_header(file: IO[bytes], size: int, name: str, path: Path) -> Header:
             f"{name} in {path} holds pickled Python objects, which xpmlp never loads, since they can run code: "
             f"write numbers, or strings as numpy.asarray({name}, dtype=str)."
         )
-    header = Header(shape, fortran_order, dtype, file.tell())
-    if min(shape, default=0) < 0 or header.offset + math.prod(shape) * dtype.itemsize != size:
+    if min(shape, default=0) < 0 or file.tell() + math.prod(shape) * dtype.itemsize != size:
         raise InputError(
             f"{name} in {path} claims shape {shape} of {dtype}, but its {size} bytes are not as many as that "
             "takes: the file is damaged, so write it again."
         )
-    return header
+    return shape, fortran_order, dtype
 
 
 def check_unicode(array: np.ndarray, name: str, path: Path) -> None:
@@ -89,25 +72,15 @@ def check_unicode(array: np.ndarray, name: str, path: Path) -> None:
 def read_npz(path: Path, required: Sequence[str], optional: Sequence[str] = ()) -> dict[str, np.ndarray]:
     """Read the arrays of these names from an .npz file, without ever unpickling.
 
-    Parameters
-    ----------
-    path : Path
-        The file, as `numpy.savez` or `numpy.savez_compressed` writes it.
-    required, optional : sequence of str
-        Names of the arrays; others in the file are left alone.
-
-    Returns
-    -------
-    dict of str to ndarray
-        The arrays, C-contiguous and in native byte order; without the optional ones that are not there.
+    They are returned by their names, C-contiguous and in native byte order, without the optional ones that are not
+    there. Other arrays in the file are left alone.
 
     Raises
     ------
     InputError
-        For a file that cannot be opened, is no complete .npz file, lacks a required array, holds Python
-        objects or text that is not Unicode, claims sizes that its bytes do not bear out, is compressed
-        otherwise than by deflation, or would unpack into more than 64 MiB and more than a hundred times its
-        size.
+        For a file that cannot be opened, is no complete .npz file, lacks a required array, holds Python objects or text
+        that is not Unicode, claims sizes that its bytes do not bear out, is compressed otherwise than by deflation, or
+        would unpack into more than 64 MiB and more than a hundred times its size.
     """
     with open_file(path) as file:
         try:
@@ -118,9 +91,7 @@ def read_npz(path: Path, required: Sequence[str], optional: Sequence[str] = ()) 
         except MemoryError as error:
             raise InputError(f"{path} does not fit into this machine's memory: give fewer examples.") from error
         except Exception as error:  # damaged bytes fail in zipfile and NumPy in too many ways to list
-            raise InputError(
-                f"{path} is not a complete .npz file ({error}): write it again with numpy.savez."
-            ) from error
+            raise InputError(f"{path} is not a complete .npz file ({error}): write it with numpy.savez.") from error
 
 
 def _read_arrays(
@@ -143,8 +114,7 @@ def _read_arrays(
     for name, info in wanted.items():
         if info.compress_type not in COMPRESSIONS:
             raise InputError(
-                f"{name} in {path} is compressed in a way that xpmlp does not read: write it with "
-                "numpy.savez_compressed."
+                f"{name} in {path} is compressed in a way that xpmlp does not read: use numpy.savez_compressed."
             )
     return {name: _read_array(path, name, archive, info) for name, info in wanted.items()}
 

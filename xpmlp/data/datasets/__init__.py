@@ -11,7 +11,6 @@ Examples
 """
 
 from xpmlp.data.datasets.dataset import Dataset, Splits, split
-from xpmlp.data.datasets.files import ColumnSchema, read_features
-from xpmlp.data.datasets.load import NAMES, load_dataset
+from xpmlp.data.datasets.load import NAMES, ColumnSchema, load_dataset, read_features
 
 __all__ = ["NAMES", "ColumnSchema", "Dataset", "Splits", "load_dataset", "read_features", "split"]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     Pieces = queue.SimpleQueue[bytes | Exception | None]
 
-__all__ = ["Limits", "cache_folder", "fetch"]
+__all__ = ["Limits", "fetch"]
 
 PIECE_BYTES = 2**16
 
@@ -29,14 +29,6 @@ class Limits(NamedTuple):
 
 
 DEFAULT_LIMITS = Limits()
-
-
-def cache_folder() -> Path:
-    """Return the folder in which this user's downloads are kept."""
-    import pooch  # noqa: PLC0415 - slow to import, and needed for downloads alone
-
-    folder: Path = pooch.os_cache("xpmlp")
-    return folder
 
 
 def fetch(

@@ -16,7 +16,7 @@ import numpy as np
 from xpmlp.common.errors import InputError
 from xpmlp.common.files import open_file
 from xpmlp.data.datasets.dataset import Dataset
-from xpmlp.data.datasets.download import cache_folder, fetch
+from xpmlp.data.datasets.download import fetch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,17 +66,10 @@ def load_fashion_mnist(data_dir: str | Path | None = None, *, progress: bool = F
         folder = _named_folder(f"${VARIABLE}", [Path(variable) / FOLDER])
     else:
         folder = _cached_folder(progress=progress)
-    X, y, shape = _read_part(folder, "train")
-    X_test, y_test, _ = _read_part(folder, "t10k")
+    (X, y, shape), (X_test, y_test, _) = _read_part(folder, "train"), _read_part(folder, "t10k")
+    test = X_test, y_test
     return Dataset(
-        "fashion-mnist",
-        X,
-        y,
-        class_names=CLASS_NAMES,
-        image_shape=shape,
-        test=(X_test, y_test),
-        scaling="range",
-        pixel_max=255.0,
+        "fashion-mnist", X, y, class_names=CLASS_NAMES, image_shape=shape, test=test, scaling="range", pixel_max=255.0
     )
 
 
@@ -111,7 +104,9 @@ def _check_files(folder: Path) -> None:
 
 
 def _cached_folder(*, progress: bool) -> Path:
-    folder = cache_folder() / FOLDER
+    import pooch  # noqa: PLC0415 - slow to import, and needed for downloads alone
+
+    folder = pooch.os_cache("xpmlp") / FOLDER
     try:
         fetch(CHECKSUMS, ADDRESSES, folder, progress=progress)
     except ConnectionError as error:
@@ -126,7 +121,7 @@ def _cached_folder(*, progress: bool) -> Path:
             f"The cache, {folder}, cannot be used ({error}): check that it is writable and that the disk has room, or "
             f"give a folder with Fashion-MNIST's four files: data_dir (--data-dir), or ${VARIABLE}."
         ) from error
-    return folder
+    return Path(folder)
 
 
 def _read_part(folder: Path, part: str) -> tuple[np.ndarray, np.ndarray, tuple[int, int]]:

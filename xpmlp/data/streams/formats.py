@@ -127,10 +127,9 @@ def _hdf5(path: Path) -> Iterator[StoredRows]:
             raise InputError(f"{name} in {path} is not a dataset.")
         if dataset.external or dataset.is_virtual:
             raise InputError(f"{name} in {path} keeps its values in other files: copy them into the file.")
-        if h5py.check_string_dtype(dataset.dtype) is not None:
-            yield StoredRows(dataset.asstr(), dataset.chunks, TEXT, name, path)
-        else:
-            yield StoredRows(dataset, dataset.chunks, _plain(dataset.dtype, name, path), name, path)
+        is_text = h5py.check_string_dtype(dataset.dtype) is not None
+        array, dtype = (dataset.asstr(), TEXT) if is_text else (dataset, dataset.dtype)
+        yield StoredRows(array, dataset.chunks, dtype, name, path)
 
 
 def _zarr(path: Path) -> Iterator[StoredRows]:
@@ -148,8 +147,7 @@ def _zarr(path: Path) -> Iterator[StoredRows]:
         stages = [metadata.get("codecs"), metadata.get("filters"), metadata.get("compressor")]
         if unknown := sorted(set(_codecs(stages)) - CODECS):
             raise InputError(f"{name} in {path} is encoded by {', '.join(unknown)}, which xpmlp does not read.")
-        dtype = TEXT if array.dtype.kind == "T" else _plain(array.dtype, name, path)
-        yield StoredRows(array, array.chunks, dtype, name, path)
+        yield StoredRows(array, array.chunks, TEXT if array.dtype.kind == "T" else array.dtype, name, path)
 
 
 def _codecs(stages: Any) -> list[str]:
@@ -164,9 +162,3 @@ def _codecs(stages: Any) -> list[str]:
 def _check_member(group: Any, name: str, path: Path) -> None:
     if name not in group:
         raise InputError(f"{path} lacks {name!r}: it holds {quoted(sorted(group)) or 'nothing'}.")
-
-
-def _plain(dtype: np.dtype, name: str, path: Path) -> np.dtype:
-    if dtype.hasobject:
-        raise InputError(f"{name} in {path} holds Python objects, which xpmlp never loads: write numbers or strings.")
-    return dtype

@@ -48,23 +48,21 @@ class NpyRows:
         self._path, self._name = path, name
         with open_file(path) as file:
             try:
-                header = read_header(file, os.fstat(file.fileno()).st_size, name, path)
+                shape, fortran_order, dtype = read_header(file, os.fstat(file.fileno()).st_size, name, path)
+                self._offset = file.tell()
             except InputError:
                 raise
             except Exception as error:  # damaged bytes fail in NumPy in too many ways to list
                 raise InputError(f"{path} is not an .npy file ({error}): write it with numpy.save.") from error
-        if header.fortran_order and len(header.shape) > 1:
+        if fortran_order and len(shape) > 1:
             raise InputError(
                 f"{name} in {path} is stored column by column, so that its rows cannot be read: write "
                 f"numpy.ascontiguousarray({name})."
             )
-        if not header.shape or not header.dtype.itemsize:
-            raise InputError(
-                f"{name} in {path} has shape {header.shape} and dtype {header.dtype}: it has no rows to read."
-            )
-        self.shape, self.dtype = header.shape, header.dtype.newbyteorder("=")
-        self._stored, self._offset = header.dtype, header.offset
-        self._row_bytes = math.prod(header.shape[1:]) * header.dtype.itemsize
+        if not shape or not dtype.itemsize:
+            raise InputError(f"{name} in {path} has shape {shape} and dtype {dtype}: it has no rows to read.")
+        self.shape, self.dtype, self._stored = shape, dtype.newbyteorder("="), dtype
+        self._row_bytes = math.prod(shape[1:]) * dtype.itemsize
 
     def read(self, start: int, stop: int, out: np.ndarray | None = None) -> np.ndarray:
         size = (stop - start) * self._row_bytes
@@ -91,6 +89,10 @@ class StoredRows:
     """
 
     def __init__(self, array: Any, chunks: tuple[int, ...] | None, dtype: np.dtype, name: str, path: Path) -> None:
+        if dtype.hasobject:
+            raise InputError(
+                f"{name} in {path} holds Python objects, which xpmlp never loads: write numbers or strings."
+            )
         self._array, self._name, self._path = array, name, path
         self.shape, self.dtype = array.shape or (), dtype.newbyteorder("=")
         self.piece_rows = chunks[0] if chunks else 1

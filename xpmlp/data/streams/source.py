@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from xpmlp.common.errors import InputError
-from xpmlp.common.validation import check_features, check_labels, whole_labels
+from xpmlp.common.validation import check_features, check_label_column, check_labels, check_matrix, whole_labels
 from xpmlp.common.wording import counted
 
 if TYPE_CHECKING:
@@ -38,8 +38,6 @@ class Source:
 
     Attributes
     ----------
-    name : str
-        As above.
     shape : (int, int)
         Examples and features.
     dtype : dtype
@@ -55,21 +53,11 @@ class Source:
     """
 
     def __init__(self, name: str, X: Rows, y: Rows) -> None:
-        self.name = name
-        if len(X.shape) < 2:
-            raise InputError(f"X of {name} has shape {X.shape}, but must have two dimensions: (examples, features).")
-        if len(y.shape) != 1:
-            raise InputError(f"y of {name} has shape {y.shape}, but must have one dimension: one label per example.")
-        if X.shape[0] != y.shape[0]:
-            raise InputError(f"X of {name} has {X.shape[0]} rows, but y has {y.shape[0]} labels: they must be as many.")
-        self.shape = (X.shape[0], math.prod(X.shape[1:]))
-        self.dtype = X.dtype
-        if not all(self.shape):
-            raise InputError(f"X of {name} has shape {X.shape}: at least one example and one feature are needed.")
-        if X.dtype.kind not in "fiub":
-            raise InputError(f"X of {name} has dtype {X.dtype}, but must hold real numbers.")
-        if y.dtype.kind not in "fiubU":
-            raise InputError(f"y of {name} has dtype {y.dtype}, but labels must be integers, booleans or strings.")
+        n, *features = X.shape or (0,)
+        self.name, self.dtype = name, X.dtype
+        self.shape = (n, math.prod(features))
+        check_matrix(self.shape if len(features) > 1 else X.shape, X.dtype, f"X of {name}")
+        check_label_column(y.shape, y.dtype, n, f"y of {name}")
         self._X, self._y = X, y
         row_bytes = self.shape[1] * X.dtype.itemsize
         for rows, size, letter in ((X, row_bytes, "X"), (y, y.dtype.itemsize, "y")):
@@ -78,7 +66,6 @@ class Source:
                     f"{letter} of {name} is stored in pieces of {rows.piece_rows} rows, {rows.piece_rows * size} bytes "
                     f"each, which can only be read as one: write it in chunks of at most {MAX_PIECE_BYTES} bytes."
                 )
-        n = self.shape[0]
         rows_wanted = max(1, min(BLOCK_BYTES // row_bytes, n // MIN_BLOCKS))
         size = -(-rows_wanted // X.piece_rows) * X.piece_rows
         if -(-n // size) > MAX_BLOCKS:
@@ -109,17 +96,12 @@ class Source:
 class Part:
     """Some blocks of a source: a training, validation or test part.
 
-    Parameters
+    Attributes
     ----------
     source : Source
         Where the examples are.
     numbers : ndarray of int
         Of its blocks, in ascending order.
-
-    Attributes
-    ----------
-    source, numbers
-        As above.
     blocks : ndarray of int, (blocks, 2)
         Where they begin and end.
     shape : (int, int)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import closing
-from typing import TYPE_CHECKING
+from contextlib import AbstractContextManager, closing
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from xpmlp.data.streams.prefetch import prefetch
 from xpmlp.data.streams.shuffle import Chunk, cut, shuffled
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable
+    from collections.abc import Generator
 
     from xpmlp.backends import Backend
     from xpmlp.backends.staging import Slot
@@ -61,8 +61,8 @@ class Stream(StreamedExamples):
     def __init__(
         self, backend: Backend, part: Part, classes: np.ndarray, scaling: Scaling, *, chunk_bytes: int = CHUNK_BYTES
     ) -> None:
-        self.backend, self.part = backend, part
-        self.shape = part.shape
+        self.backend: Backend = backend
+        self.part, self.shape = part, part.shape
         self.n_outputs = classes.shape[0]
         self._classes, self._scaling = classes, scaling
         self._chunk_bytes: int = check_number("chunk bytes", chunk_bytes, at_least=1, integer=True)
@@ -90,14 +90,14 @@ class Stream(StreamedExamples):
         buffers = self._free.pop(rows, None)
         self._free.clear()
         buffers = buffers or self._allocate(rows)
-        yield from self._read(shuffled(self.part.blocks, rows, seed, epoch), rows, buffers)
+        yield from prefetch(self._lay_out, shuffled(self.part.blocks, rows, seed, epoch), buffers)
         self._free = {rows: buffers}  # not where the epoch was left: work on it may still be under way
 
     def in_order(self) -> Generator[tuple[Array | QuantizedExamples, Array]]:
         """Give chunks of few enough examples to be scored, as `StreamedExamples` has it; raises as `shuffled`."""
         rows = min(self._rows_of(self._chunk_bytes // SCORED_SHARE, self._float), MAX_SCORED)
         ordered = (Chunk(segments, np.empty(0)) for segments in cut(self.part.blocks, rows))
-        with closing(self._read(ordered, rows, self._allocate(rows))) as chunks:
+        with closing(prefetch(self._lay_out, ordered, self._allocate(rows))) as chunks:
             for X, T, _ in chunks:
                 yield X, T
 
@@ -109,37 +109,30 @@ class Stream(StreamedExamples):
     def _allocate(self, rows: int) -> list[Buffers]:
         n, d = self.shape
         size, slot = min(rows, n), self.backend.slot
-        with self.backend.within_memory(self._describe(rows)):
+        with self._within_memory(size):
             return [
                 (slot((size, d), self._dtype), slot((size, self.n_outputs), self._float))
                 for _ in range(min(CHUNKS, -(-n // size)))
             ]
 
-    def _describe(self, rows: int) -> str:
-        return f"chunks of {min(rows, self.shape[0]):,} examples of {self.shape[1]:,} features"
+    def _within_memory(self, rows: int) -> AbstractContextManager[Any]:
+        return self.backend.within_memory(f"chunks of {rows:,} examples of {self.shape[1]:,} features")
 
-    def _read(
-        self, chunks: Iterable[Chunk], rows: int, buffers: list[Buffers]
-    ) -> Generator[tuple[Array | QuantizedExamples, Array, np.ndarray]]:
-        def lay_out(buffer: Buffers, chunk: Chunk) -> tuple[Array | QuantizedExamples, Array, np.ndarray]:
-            with self.backend.within_memory(self._describe(rows)):
-                return *self._lay_out(buffer, chunk), chunk.order
-
-        return prefetch(lay_out, chunks, buffers)
-
-    def _lay_out(self, buffers: Buffers, chunk: Chunk) -> tuple[Array | QuantizedExamples, Array]:
+    def _lay_out(self, buffers: Buffers, chunk: Chunk) -> tuple[Array | QuantizedExamples, Array, np.ndarray]:
         """Read the rows of a chunk into memory: what a thread of its own does."""
         examples, targets = buffers
         source, stop = self.part.source, 0
-        for begin, end in chunk.segments:
-            start, stop = stop, stop + end - begin
-            X = examples.host[start:stop]
-            if self._in_place:
-                source.examples(begin, end, X)
-            else:
-                self._scaling.apply(source.examples(begin, end), out=X)
-            check_features(X, f"X of {source.name}", first_row=begin)
-            y = source.labels(begin, end)
-            targets.host[start:stop] = encode(y, self._classes, f"y of {source.name}", first_row=begin)
-        sent = examples.send(stop)
-        return sent if self._scale is None else QuantizedExamples(sent, self._scale), targets.send(stop)
+        with self._within_memory(examples.host.shape[0]):
+            for begin, end in chunk.segments:
+                start, stop = stop, stop + end - begin
+                X = examples.host[start:stop]
+                if self._in_place:
+                    source.examples(begin, end, X)
+                else:
+                    self._scaling.apply(source.examples(begin, end), out=X)
+                check_features(X, f"X of {source.name}", first_row=begin)
+                y = source.labels(begin, end)
+                targets.host[start:stop] = encode(y, self._classes, f"y of {source.name}", first_row=begin)
+            sent = examples.send(stop)
+            given = sent if self._scale is None else QuantizedExamples(sent, self._scale)
+            return given, targets.send(stop), chunk.order
