@@ -49,7 +49,8 @@ def features_to_numpy(X: Any, feature_names: Sequence[str] | None = None) -> np.
     except InputError:
         raise
     except (RuntimeError, TypeError, ValueError) as error:  # such as rows of several lengths, or a dtype NumPy lacks
-        raise InputError(f"X is {kind}, which does not become an array of NumPy: {error}.") from error
+        cause = str(error).rstrip(".")
+        raise InputError(f"X is {kind}, and cannot be converted to an array of NumPy: {cause}.") from error
     raise InputError(
         f"X is {kind}, but must be an array (n, d) of NumPy, CuPy, torch or JAX, a frame of pandas or Polars, or "
         "nested lists; a sparse matrix becomes an array with X.toarray()."

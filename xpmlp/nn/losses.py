@@ -45,6 +45,8 @@ class Loss:
         The errors, ``a - T``, at which the first or second derivative jumps, where finite differences mislead.
     normalise : callable
         ``normalise(xp, z)``: ``u``, (K, m), from the logits ``z``, (K, m).
+    settings : tuple of float
+        Numbers that the functions take, such as a threshold.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Loss:
     delta: Callable[[Namespace, Array, Array], Array]
     kinks: tuple[float, ...] = ()
     normalise: Callable[[Namespace, Array], Array] = identity
+    settings: tuple[float, ...] = ()
 
     def value(self, xp: Namespace, u: Array, T: Array, weights: Array | None = None) -> Array:
         """Return the loss summed over the rows, a 0-d array; each row times its weight, (K, 1), where given."""
@@ -142,7 +145,7 @@ def huber(threshold: float = 1.0) -> Loss:
         error = a - T
         return xp.where(xp.abs(error) > h, h * sign(xp, error), error)
 
-    return Loss("huber", identity, terms, None, delta, kinks=(-h, h))
+    return Loss("huber", identity, terms, None, delta, kinks=(-h, h), settings=(h,))
 
 
 @functools.cache
@@ -159,7 +162,7 @@ def quantile(level: float = 0.5) -> Loss:
         above, below = (xp.astype(side, error.dtype) for side in (error > 0, error < 0))
         return (1.0 - q) * above - q * below
 
-    return Loss("quantile", identity, terms, None, delta, kinks=(0.0,))
+    return Loss("quantile", identity, terms, None, delta, kinks=(0.0,), settings=(q,))
 
 
 def same_class(xp: Namespace, u: Array, T: Array) -> Array:
@@ -180,8 +183,8 @@ LOSSES: dict[str, Loss] = {
         Loss("squared", identity, squared_error, None, canonical_delta),
         Loss("poisson", exponential, poisson, None, canonical_delta),
         Loss("absolute", identity, absolute_error, None, d_absolute_error, kinks=(0.0,)),
-        huber(),
-        quantile(),
+        huber(1.0),
+        quantile(0.5),
     )
 }
 
