@@ -12,7 +12,7 @@ import pytest
 from xpmlp import InputError
 from xpmlp.experiments.experiment import prepare
 from xpmlp.experiments.options import Options
-from xpmlp.models.checkpoints import line_of, load_checkpoint, load_model, previous, save_checkpoint
+from xpmlp.models.checkpoints import load_checkpoint, load_model, previous, record_to_json, save_checkpoint
 
 CONFIGURATIONS = {
     "sgd": {"optimizer": "sgd"},
@@ -35,7 +35,7 @@ def weights(experiment, record):
 
 
 def save(experiment, records, path):
-    save_checkpoint(["a", "b"], records[-1], [line_of(r) for r in records], experiment.backend.to_numpy, path)
+    save_checkpoint(["a", "b"], records[-1], [record_to_json(r) for r in records], experiment.backend.to_numpy, path)
 
 
 @pytest.mark.parametrize("name", CONFIGURATIONS)
@@ -84,6 +84,10 @@ def test_the_last_two_are_kept(checkpoint):
     ]
 
 
+def test_a_checkpoint_shows_itself_in_one_line(checkpoint):
+    assert repr(load_checkpoint(checkpoint)) == "<Checkpoint after epoch 3>"
+
+
 def arrays_of(checkpoint):
     """All arrays that a run goes on with."""
     last = checkpoint.records[-1]
@@ -130,6 +134,6 @@ def test_a_state_that_another_version_wrote_is_refused(tmp_path):
         load_checkpoint(path)
 
 
-def test_a_record_from_a_file_is_nothing_to_go_on_from(checkpoint):
-    with pytest.raises(InputError, match="no state to go on with"):
+def test_a_record_from_a_file_is_nothing_to_resume_from(checkpoint):
+    with pytest.raises(InputError, match="no state to resume from"):
         save_checkpoint(["a", "b"], load_checkpoint(checkpoint).records[0], [], np.asarray, checkpoint)

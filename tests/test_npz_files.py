@@ -9,7 +9,7 @@ import pytest
 
 from xpmlp.common.errors import InputError
 from xpmlp.data.datasets import load_dataset
-from xpmlp.data.datasets._npz import read_npz
+from xpmlp.data.numpy_files import read_npz
 
 
 def test_an_npz_file_is_read_in_its_own_dtypes(savez):
@@ -118,7 +118,7 @@ def test_a_member_that_is_no_array_is_refused(content, tmp_path):
 
 
 def test_an_archive_that_would_unpack_into_far_more_than_it_holds_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("xpmlp.data.datasets._npz._SAFE_BYTES", 2**20)
+    monkeypatch.setattr("xpmlp.data.numpy_files.SAFE_BYTES", 2**20)
     np.savez_compressed(tmp_path / "bomb.npz", X=np.zeros((2**10, 2**8)))
     np.savez_compressed(tmp_path / "data.npz", X=np.random.default_rng(0).random((2**10, 2**8)))
     with pytest.raises(InputError, match="would unpack into 2097280, more than 100 times"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import threading
+import weakref
 from contextlib import closing
 from types import SimpleNamespace
 
@@ -31,8 +32,8 @@ from xpmlp.backends.staging import FreshSlot
 from xpmlp.common.rng import make_generator
 from xpmlp.data.examples import Examples, QuantizedExamples
 from xpmlp.data.streams import Part, Source, Stream, load_stream
-from xpmlp.data.streams._ahead import READER, read_ahead
-from xpmlp.data.streams._blocks import cut, shuffled
+from xpmlp.data.streams.prefetch import READER, prefetch
+from xpmlp.data.streams.shuffle import cut, shuffled
 from xpmlp.training import Trainer, steps_per_epoch
 from xpmlp.training.scoring import make_scorer, score_rows
 
@@ -45,9 +46,8 @@ PIXELS = "range", np.uint8
 class InMemory:
     """Rows that are in memory: what a source is made of."""
 
-    together = 1
-
-    def __init__(self, array):
+    def __init__(self, array, piece_rows=1):
+        self.piece_rows = piece_rows
         self.array, self.shape, self.dtype = array, array.shape, array.dtype
 
     def read(self, start, stop, out=None):
@@ -64,8 +64,22 @@ def made(dtype=np.float32, n=N):
     return (40 * rng.random((n, D)) + 100 * np.eye(M, D)[y]).astype(dtype), y
 
 
+class Watched(InMemory):
+    """Rows that call a function before each read."""
+
+    def __init__(self, array, call, piece_rows=1):
+        super().__init__(array, piece_rows)
+        self.call = call
+
+    def read(self, start, stop, out=None):
+        self.call()
+        return super().read(start, stop, out)
+
+
 def whole(X, y):
-    source = Source("made up", InMemory(X), InMemory(y))
+    """All of some examples and labels, each an array or rows, as one part."""
+    X, y = (InMemory(rows) if isinstance(rows, np.ndarray) else rows for rows in (X, y))
+    source = Source("made up", X, y)
     return Part(source, np.arange(len(source.blocks)))
 
 
@@ -187,7 +201,7 @@ def fills(count, fail_at=None, log=None):
 
 def test_memory_is_filled_again_only_once_the_next_result_is_asked_for():
     fill, tasks = fills(50)
-    for expected, memory in enumerate(read_ahead(fill, tasks, [[0], [0]])):
+    for expected, memory in enumerate(prefetch(fill, tasks, [[0], [0]])):
         assert memory[0] == expected
     assert not readers()
 
@@ -195,7 +209,7 @@ def test_memory_is_filled_again_only_once_the_next_result_is_asked_for():
 def test_one_task_is_done_ahead_and_no_more():
     log = []
     fill, tasks = fills(9, log=log)
-    with closing(read_ahead(fill, tasks, [[0], [0]])) as results:
+    with closing(prefetch(fill, tasks, [[0], [0]])) as results:
         next(results)
         for _ in range(200):
             if len(log) == 2:
@@ -208,7 +222,7 @@ def test_errors_of_the_thread_are_raised_where_its_result_is_asked_for_and_end_i
     fill, tasks = fills(9, fail_at=3)
     found = []
     with pytest.raises(InputError, match="task 3"):
-        found.extend(memory[0] for memory in read_ahead(fill, tasks, [[0], [0]]))
+        found.extend(memory[0] for memory in prefetch(fill, tasks, [[0], [0]]))
     assert found == [0, 1, 2]
     assert not readers()
 
@@ -218,7 +232,7 @@ def test_an_interruption_of_what_is_done_with_the_results_ends_the_thread(error)
     fill, tasks = fills(9)
 
     def interrupted():
-        with closing(read_ahead(fill, tasks, [[0], [0]])) as results:
+        with closing(prefetch(fill, tasks, [[0], [0]])) as results:
             next(results)
             assert readers()
             raise error
@@ -241,7 +255,7 @@ def test_chunks_hold_what_is_given_in_memory_to_the_last_bit(backend32, kind):
         chunks = stream.shuffled(4, epoch, 32)
         found = [(host_copy(backend, given.X), backend.to_numpy(given.T), order) for given, order in chunks]
         rows = found[0][2].shape[0]
-        for chunk, (x, t, order) in zip(shuffled(stream._part.blocks, rows, 4, epoch), found, strict=True):
+        for chunk, (x, t, order) in zip(shuffled(stream.part.blocks, rows, 4, epoch), found, strict=True):
             examples = laid_out(backend, *of_rows(chunk.segments, X, scaling, y))
             for part, expected in zip(x, host_copy(backend, examples.X), strict=True):
                 np.testing.assert_array_equal(part, expected, strict=True)
@@ -260,7 +274,7 @@ def test_one_chunk_is_trained_on_as_the_same_order_is_in_memory_to_the_last_bit(
     trainer = Trainer(backend, net, recipe)
     trainer.start(initialize(net))
     for epoch in range(1, recipe.epochs + 1):
-        (chunk,) = shuffled(stream._part.blocks, 256, 4, epoch)
+        (chunk,) = shuffled(stream.part.blocks, 256, 4, epoch)
         trainer.run_epoch(laid_out(backend, *of_rows(chunk.segments, X, scaling, y)), chunk.order)
     assert record.loss == trainer.read({}).loss / 200
     check_same_bits(record.layers, trainer.layers)
@@ -280,7 +294,7 @@ def test_many_chunks_are_trained_on_and_scored_as_their_order_is_in_memory(backe
     trainer = Trainer(backend, net, recipe)
     trainer.start(initialize(net))
     for record in records:
-        order = np.concatenate(order_of(stream._part.blocks, rows[0], 0, record.epoch))
+        order = np.concatenate(order_of(stream.part.blocks, rows[0], 0, record.epoch))
         assert trainer.run_epoch(examples, order) == record.examples == n
         reading = trainer.read({"all": examples, "pixels": laid_out(backend, *of_pixels)})
         assert record.complete
@@ -320,12 +334,13 @@ def test_the_work_on_a_chunk_is_waited_for_before_its_memory_is_filled_again(mon
     """By steps and by scores, and where an epoch is stopped: a library may compute later than it is called."""
     backend, waits, fills = open_backend("numpy"), [], []
     monkeypatch.setattr(backend, "synchronize", lambda results: waits.append(len(results)))
-    stream, *_ = stream_of(backend, chunk_bytes=20_000)
-    lay_out = stream._lay_out
-    monkeypatch.setattr(stream, "_lay_out", lambda *task: fills.append(len(waits)) or lay_out(*task))
-    net, recipe = Network.build(D, [4], M), Recipe(SGD(), batch_size=50, epochs=1)
+    X, y = made(n=960)
+    watched = Watched(X, lambda: fills.append(len(waits)), piece_rows=48)  # a chunk to train on, or four to score
+    scaling = Scaling.fit("standard", X)
+    stream = Stream(backend, whole(watched, y), np.arange(M), scaling, chunk_bytes=48 * 88)
+    net, recipe = Network.build(D, [4], M), Recipe(SGD(), batch_size=24, epochs=1)
     list(train(backend, net, initialize(net), stream, None, recipe, evaluate={"all": (stream, None)}))
-    assert len(fills) > 8
+    assert len(fills) == 20 + 80
     assert all(waited >= number - 1 for number, waited in enumerate(fills))
     assert all(waits), "for results that there are"
     waits.clear()
@@ -366,11 +381,11 @@ def test_the_next_epoch_is_read_into_the_memory_of_the_one_before_and_no_other_i
     with closing(stream.shuffled(0, 3, 32)) as chunks:
         assert {next(chunks)[0].X.ctypes.data} < first
         assert not places(stream.shuffled(0, 3, 32)) & first
-    kept = places(stream.shuffled(0, 4, 32))
-    assert not kept & first
+    assert not places(stream.shuffled(0, 4, 32)) & first
+    memory = weakref.ref([examples.base for examples, *_ in stream.shuffled(0, 4, 32)][-1])
     with closing(stream.shuffled(0, 5, 300)) as chunks:
         assert len(next(chunks)[1]) == 300
-        assert not stream._kept, "that of other sizes is given up before"
+        assert memory() is None, "that of other sizes is given up before"
 
 
 def test_what_is_scored_at_once_takes_a_quarter_of_a_chunk():
@@ -399,14 +414,14 @@ def test_what_cannot_be_learnt_from_is_named_with_its_row_and_leaves_no_thread(v
     assert not readers()
 
 
-def test_a_lack_of_memory_in_the_thread_is_ours_with_the_sizes_of_a_chunk(monkeypatch):
-    backend = open_backend("numpy", "float32")
-    stream, *_ = stream_of(backend)
+def test_a_lack_of_memory_in_the_thread_is_ours_with_the_sizes_of_a_chunk():
 
-    def fail(*_):
+    def fail():
         raise MemoryError
 
-    monkeypatch.setattr(stream._part.source, "labels", fail)
+    X, y = made()
+    part = whole(X, Watched(y, fail))
+    stream = Stream(open_backend("numpy", "float32"), part, np.arange(M), Scaling.fit("none", X))
     with pytest.raises(OutOfMemoryError, match=r"for chunks of 1,003 examples of 6 features"):
         next(stream.shuffled(0, 1, 32))
     assert not readers()

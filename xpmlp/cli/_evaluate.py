@@ -108,19 +108,19 @@ def _other_data(
     folder: RunFolder, model: Model, dataset: str, target: str | None, data_dir: str | None
 ) -> tuple[str, Any, Any]:
     """Find data that a user names: their test set where they bring one, else all of them."""
-    from xpmlp.data.datasets import Like, load_dataset
+    from xpmlp.data.datasets import ColumnSchema, load_dataset
     from xpmlp.data.streams import is_streamed, load_stream
     from xpmlp.experiments.experiment import features_of, fingerprint
 
     other: Dataset | StreamedData
     pair: tuple[Any, Any]
     if is_streamed(dataset):
-        other, parts = load_stream(dataset, target=target, least_classes=1)
+        other, parts = load_stream(dataset, target=target, min_classes=1)
         pair = parts.train
     else:
         known = folder.options().target if folder.config.exists() else None
-        like = Like(model.feature_names or (), known, n_features=model.network.sizes[0])
-        other = load_dataset(dataset, data_dir=data_dir, target=target, like=like, least_classes=1)
+        schema = ColumnSchema(model.feature_names or (), known, n_features=model.network.sizes[0])
+        other = load_dataset(dataset, data_dir=data_dir, target=target, schema=schema, min_classes=1)
         if other.note:
             say(other.note)
         if other.test:

@@ -36,7 +36,7 @@ def open_file(path: Path) -> io.BufferedReader:
     Raises
     ------
     InputError
-        When there is no such file, it is a folder, or it may not be read.
+        When there is no such file, it is a folder, or permission to read it is denied.
     """
     try:
         return path.open("rb")
@@ -47,7 +47,7 @@ def open_file(path: Path) -> io.BufferedReader:
     except IsADirectoryError:
         raise InputError(f"{path} is a folder, but a file is needed: give the path of a file in it.") from None
     except PermissionError:
-        raise InputError(f"{path} may not be read: ask for permission to read it, or copy it elsewhere.") from None
+        raise InputError(f"{path} cannot be read: permission denied.") from None
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be opened ({error}): give another file.") from error
 

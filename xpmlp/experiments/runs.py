@@ -18,10 +18,10 @@ from xpmlp.experiments.folders import Folder, now
 from xpmlp.experiments.options import EARLIER_NAMES, Options
 from xpmlp.models.checkpoints import (
     drop_checkpoints,
-    line_of,
     load_checkpoint,
     load_model,
     previous,
+    record_to_json,
     save_checkpoint,
     save_model,
 )
@@ -109,7 +109,7 @@ class RunFolder(Folder):
 
     def save_checkpoint(self, experiment: Experiment, records: Sequence[Record]) -> None:
         """Write ``checkpoint.safetensors``, with all `records` since the start; the one before is kept beside it."""
-        self._lines += map(line_of, records[len(self._lines) :])
+        self._lines += map(record_to_json, records[len(self._lines) :])
         save_checkpoint(_run_of(experiment), records[-1], self._lines, experiment.backend.to_numpy, self.checkpoint)
 
     def resume(self, experiment: Experiment) -> tuple[Checkpoint, str]:
@@ -125,7 +125,7 @@ class RunFolder(Folder):
                     f"the run in {self.path} cannot be resumed: its {what} changed since its checkpoint was written. "
                     "Restore what was changed, or train anew."
                 )
-        self._lines = [line_of(record) for record in checkpoint.records]
+        self._lines = [record_to_json(record) for record in checkpoint.records]
         self._write_metrics(checkpoint.records)
         self.model.unlink(missing_ok=True)  # of the interruption: the checkpoint is ahead of it from now on
         return checkpoint, passed_over

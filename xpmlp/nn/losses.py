@@ -209,8 +209,8 @@ LOSSES: dict[str, Loss] = {
         Loss("squared", identity, squared_error, None, canonical_delta),
         Loss("poisson", exponential, poisson, None, canonical_delta),
         Loss("absolute", identity, absolute_error, None, d_absolute_error, kinks=(0.0,)),
-        huber(),
-        quantile(),
+        huber(1.0),
+        quantile(0.5),
     )
 }
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.figure import Figure
 
-from xpmlp.plots._style import literal, put_title
+from xpmlp.plots._common import literal, put_title
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

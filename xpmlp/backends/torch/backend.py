@@ -91,7 +91,7 @@ class TorchBackend(Backend):
 
     def to_numpy(self, x: Array) -> np.ndarray:
         """Copy to the host and wait."""
-        return np.array(x.cpu().numpy())
+        return np.array(x.detach().cpu().numpy())
 
     def lending(self, function: Callable[[Any], None], *, to_cuda: bool = False) -> Callable[[Array], Array]:
         """Lend the tensors themselves; those of a GPU, where that is not taken, by a copy in pinned memory."""

@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from xpmlp.common.errors import InputError
-from xpmlp.data.datasets import NAMES
-from xpmlp.data.streams._open import HDF5, ZARR, open_source
-from xpmlp.data.streams._parts import split_blocks
+from xpmlp.common.rng import make_generator
+from xpmlp.common.validation import check_number
+from xpmlp.data.datasets import Splits
+from xpmlp.data.streams.formats import open_source
+from xpmlp.data.streams.source import Part
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from xpmlp.data.datasets import Splits
-    from xpmlp.data.streams._parts import Part
-    from xpmlp.data.streams._source import Source
+    from xpmlp.data.streams.source import Source
 
-__all__ = ["StreamedData", "is_streamed", "load_stream"]
+__all__ = ["StreamedData", "load_stream"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class StreamedData:
     """What is known of data that are read from disk by rows: as `Dataset`, without examples and labels.
 
@@ -52,12 +51,8 @@ class StreamedData:
     feature_names: None = None
     class_names: None = None
 
-
-def is_streamed(source: str) -> bool:
-    """Whether data are read from disk by rows: what a path is, or is called, decides."""
-    if source in NAMES:
-        return False
-    return os.path.splitext(source)[1].lower() in {*HDF5, ZARR} or os.path.isdir(source)  # noqa: PTH112, PTH122 - pathlib raises for names that are too long
+    def __repr__(self) -> str:
+        return f"<StreamedData {self.name}: {self.classes.size} classes, SHA-256 {self.sha256[:8]}...>"
 
 
 def load_stream(
@@ -67,9 +62,9 @@ def load_stream(
     validation: float = 0.0,
     test: float = 0.0,
     seed: int = 0,
-    least_classes: int = 2,
+    min_classes: int = 2,
 ) -> tuple[StreamedData, Splits[tuple[Part, None]]]:
-    """Open data that are read from disk by rows, part them, and read all labels once.
+    """Open data that are read from disk by rows, split them, and read all labels once.
 
     Parameters
     ----------
@@ -77,9 +72,13 @@ def load_stream(
         As for `open_source`.
     target : str, optional
         As for `load_dataset`, and refused: the labels are `y`.
-    validation, test, seed
-        As for `split_blocks`: shares of whole blocks. By default all is the training part.
-    least_classes : int
+    validation : float
+        The share, in [0, 1), of the blocks that the test part leaves; 0 for no validation part.
+    test : float
+        The share, in [0, 1), of all blocks; 0 for no test part.
+    seed : int
+        Draws the blocks. The test part depends on it and on `test` alone.
+    min_classes : int
         How many classes the training part must hold: two to learn from, one to evaluate.
 
     Returns
@@ -87,25 +86,46 @@ def load_stream(
     data : StreamedData
         What is known of them.
     parts : Splits
-        Pairs of a `Part` and None.
+        Pairs of a `Part` and None: whole blocks, at least one in each part that is asked for.
 
     Raises
     ------
     InputError, BackendError
-        As `open_source`; for labels that are none, too few classes, and classes that the training part lacks.
+        As `open_source`; for a share out of range, too few blocks or classes to learn from, labels that are none, and
+        classes that the training part lacks.
     """
     if target is not None:
         raise InputError(f"the target {target!r} names a column of a .csv file, but the data are {path}: leave it out.")
     source = open_source(path)
-    parts = split_blocks(source, validation=validation, test=test, seed=seed)
+    parts = _split_blocks(source, validation, test, seed)
     classes, sha256 = _survey(source, parts)
-    if classes.shape[0] < least_classes:
+    if classes.shape[0] < min_classes:
         raise InputError(
             f"the training part of {source.name} holds one class alone ({classes[0]}): at least two are needed."
         )
     is_pixels = source.dtype == np.uint8
     scaling, pixel_max = ("range", 255.0) if is_pixels else ("standard", None)
     return StreamedData(source.name, classes, scaling, pixel_max, sha256), parts
+
+
+def _split_blocks(source: Source, validation: float, test: float, seed: int) -> Splits[tuple[Part, None]]:
+    """Split a source into whole blocks for training, validation and test, drawn by the seed."""
+    check_number("validation", validation, at_least=0, below=1)
+    check_number("test", test, at_least=0, below=1)
+    order = make_generator(seed, "parts").permutation(len(source.blocks))
+    n_test = _share(test, len(order))
+    n_validation = _share(validation, len(order) - n_test)
+    if n_test + n_validation >= len(order):
+        raise InputError(
+            f"{source.name} has {len(order)} blocks, which are held out as a whole: test={test} and "
+            f"validation={validation} leave none to learn from. Choose smaller shares, or give more examples."
+        )
+    pairs = [(Part(source, np.sort(some)), None) for some in np.split(order, [n_test, n_test + n_validation])]
+    return Splits(pairs[2], pairs[1] if n_validation else None, pairs[0] if n_test else None)
+
+
+def _share(fraction: float, blocks: int) -> int:
+    return max(1, round(fraction * blocks)) if fraction > 0 else 0
 
 
 def _survey(source: Source, parts: Splits[tuple[Part, None]]) -> tuple[np.ndarray, str]:

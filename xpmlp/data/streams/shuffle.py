@@ -23,17 +23,22 @@ class Chunk(NamedTuple):
     order: np.ndarray  # in which the rows, numbered as they are read, are taken
 
 
+def shuffled(blocks: np.ndarray, rows: int, seed: int, epoch: int) -> Iterator[Chunk]:
+    """Give the chunks of an epoch, each of `rows` rows but the last.
+
+    The blocks come in a permutation that seed and epoch decide, and the rows of each chunk in another one: all
+    permutations are as likely as each other. So two examples of one block are at most in neighbouring chunks, and those
+    of two blocks in any two.
+    """
+    rng = make_generator(seed, "order", epoch)
+    for segments in cut(blocks[rng.permutation(len(blocks))], rows):
+        yield Chunk(segments, rng.permutation(sum(stop - start for start, stop in segments)))
+
+
 def cut(blocks: np.ndarray, rows: int) -> Iterator[Segments]:
-    """Cut the rows of some blocks, one block after the other, into lists of segments of `rows` rows together.
+    """Cut blocks, one after the other, into lists of segments of `rows` rows together; the last list may have fewer.
 
-    A block may end up in two lists or more. The last list may have fewer rows.
-
-    Parameters
-    ----------
-    blocks : ndarray of int, (blocks, 2)
-        Where each begins and ends.
-    rows : int
-        At least 1.
+    `blocks`, (blocks, 2), says where each begins and ends. One may be cut, and end up in two lists or more.
     """
     segments: Segments = []
     room = rows
@@ -49,15 +54,3 @@ def cut(blocks: np.ndarray, rows: int) -> Iterator[Segments]:
                 segments, room = [], rows
     if segments:
         yield segments
-
-
-def shuffled(blocks: np.ndarray, rows: int, seed: int, epoch: int) -> Iterator[Chunk]:
-    """Give the chunks of an epoch, each of `rows` rows but the last.
-
-    The blocks come in a permutation that seed and epoch decide, and the rows of each chunk in another one: all
-    permutations are as likely as each other. So two examples of one block are at most in neighbouring chunks, and those
-    of two blocks in any two.
-    """
-    rng = make_generator(seed, "order", epoch)
-    for segments in cut(blocks[rng.permutation(len(blocks))], rows):
-        yield Chunk(segments, rng.permutation(sum(stop - start for start, stop in segments)))

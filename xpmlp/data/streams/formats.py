@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import warnings
 from pathlib import Path
@@ -9,27 +10,35 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xpmlp.common.errors import InputError, XpmlpWarning
+from xpmlp.common.errors import InputError, XpmlpError, XpmlpWarning
 from xpmlp.common.files import open_file
 from xpmlp.common.packages import load_package
-from xpmlp.data.streams._rows import JoinedRows, NpyRows, StoredRows
-from xpmlp.data.streams._source import Source
+from xpmlp.common.wording import quoted
+from xpmlp.data.datasets import NAMES
+from xpmlp.data.streams.rows import JoinedRows, NpyRows, StoredRows
+from xpmlp.data.streams.source import Source
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
 
-__all__ = ["HDF5", "ZARR", "open_source"]
+__all__ = ["is_streamed", "open_source"]
 
 HDF5, ZARR = (".h5", ".hdf5"), ".zarr"
-
-_PAIR = re.compile(r"([Xy])(-.*)?\.npy")
-_TEXT = np.dtype("U")
+PAIR = re.compile(r"([Xy])(-.*)?\.npy")
+TEXT = np.dtype("U")
 
 # What Zarr's codecs are called that turn bytes into numbers, and nothing else: some that others bring unpickle.
-_CODECS = {
+CODECS = {
     *("bytes", "endian", "blosc", "gzip", "zlib", "zstd", "lz4", "bz2", "lzma", "crc32", "crc32c", "adler32"),
     *("shuffle", "delta", "bitround", "fixedscaleoffset", "transpose", "sharding_indexed", "vlen-utf8", "default"),
 }
+
+
+def is_streamed(source: str) -> bool:
+    """Whether data are read from disk by rows: what a path is, or is called, decides."""
+    if source in NAMES:
+        return False
+    return os.path.splitext(source)[1].lower() in {*HDF5, ZARR} or os.path.isdir(source)  # noqa: PTH112, PTH122 - pathlib raises for names that are too long
 
 
 def open_source(path: str | Path) -> Source:
@@ -40,11 +49,6 @@ def open_source(path: str | Path) -> Source:
     - An HDF5 file (`.h5`, `.hdf5`) with datasets `X` and `y`; needs h5py.
     - A Zarr group (`.zarr`) with arrays `X` and `y`; needs zarr.
 
-    Parameters
-    ----------
-    path : str or Path
-        The folder or the file.
-
     Raises
     ------
     InputError
@@ -54,13 +58,14 @@ def open_source(path: str | Path) -> Source:
     """
     path = Path(path)
     suffix = path.suffix.lower()
-    if suffix in HDF5:
-        X, y = _hdf5(path)
-    elif suffix == ZARR:
-        X, y = _zarr(path)
-    else:
+    if suffix not in {*HDF5, ZARR}:
         return _folder(path)
-    return Source(path.stem, X, y)
+    try:
+        return Source(path.stem, *(_hdf5(path) if suffix in HDF5 else _zarr(path)))
+    except XpmlpError:
+        raise
+    except Exception as error:  # damaged files fail in the libraries in too many ways to list
+        raise InputError(f"{path} cannot be read: {type(error).__name__}: {error}.") from error
 
 
 def _folder(path: Path) -> Source:
@@ -70,18 +75,16 @@ def _folder(path: Path) -> Source:
         raise InputError(f"there is no folder {path}: check its name.") from None
     except (OSError, ValueError) as error:
         raise InputError(f"the folder {path} cannot be read: {error}.") from error
-    files = {name: match.groups() for name in names if (match := _PAIR.fullmatch(name))}
-    shards = {letter: [shard for found, shard in files.values() if found == letter] for letter in "Xy"}
-    if not files:
+    found = [match.groups() for name in names if (match := PAIR.fullmatch(name))]
+    shards = {letter: [shard for which, shard in found if which == letter] for letter in "Xy"}
+    if not found:
         raise InputError(f"{path} holds neither X.npy and y.npy nor shards of them, X-0000.npy and y-0000.npy.")
     if None in shards["X"] and len(shards["X"]) > 1:
         shard = next(filter(None, shards["X"]))
         raise InputError(f"{path} holds both X.npy and shards of it, such as X{shard}.npy: keep one of them.")
     for letter, other in ("Xy", "yX"):
-        for shard in shards[letter]:
-            if shard not in shards[other]:
-                mark = shard or ""
-                raise InputError(f"{path} holds {letter}{mark}.npy, but no {other}{mark}.npy: each needs the other.")
+        if lone := [shard or "" for shard in shards[letter] if shard not in shards[other]]:
+            raise InputError(f"{path} holds {letter}{lone[0]}.npy, but no {other}{lone[0]}.npy: each needs the other.")
     _warn_of_gaps(path, [int(shard[1:]) for shard in shards["X"] if shard and shard[1:].isdecimal()])
     X, y = ([NpyRows(path / f"{letter}{shard or ''}.npy", letter) for shard in shards["X"]] for letter in "Xy")
     for shard, examples, labels in zip(shards["X"], X, y, strict=True):
@@ -110,62 +113,41 @@ def _check_shard(path: Path, X: NpyRows, y: NpyRows, first_X: NpyRows, first_y: 
         raise InputError(f"the y of {path} has dtype {y.dtype}, but that of the first shard has {first_y.dtype}.")
 
 
-def _hdf5(path: Path) -> list[StoredRows]:
+def _hdf5(path: Path) -> Iterator[StoredRows]:
+    """Give the examples and the labels of an HDF5 file."""
     h5py = load_package("h5py", "hdf5")
     open_file(path).close()  # where that fails, the message is ours
-    return _members(path, lambda: h5py.File(path, "r"), lambda file, name: _dataset(h5py, file, name, path))
+    file = h5py.File(path, "r")
+    for name in "Xy":
+        _check_member(file, name, path)
+        if not isinstance(file.get(name, getlink=True), h5py.HardLink):
+            raise InputError(f"{name} in {path} is a link: copy what it points to into the file.")
+        dataset = file[name]
+        if not isinstance(dataset, h5py.Dataset):
+            raise InputError(f"{name} in {path} is not a dataset.")
+        if dataset.external or dataset.is_virtual:
+            raise InputError(f"{name} in {path} keeps its values in other files: copy them into the file.")
+        is_text = h5py.check_string_dtype(dataset.dtype) is not None
+        array, dtype = (dataset.asstr(), TEXT) if is_text else (dataset, dataset.dtype)
+        yield StoredRows(array, dataset.chunks, dtype, name, path)
 
 
-def _zarr(path: Path) -> list[StoredRows]:
+def _zarr(path: Path) -> Iterator[StoredRows]:
+    """Give the examples and the labels of a Zarr group."""
     zarr = load_package("zarr")
     if not path.is_dir():
         raise InputError(f"there is no folder {path}: a Zarr group is one.")
-    return _members(path, lambda: zarr.open_group(path, mode="r"), lambda group, name: _array(zarr, group, name, path))
-
-
-def _members(path: Path, opened: Callable[[], Any], member: Callable[[Any, str], StoredRows]) -> list[StoredRows]:
-    try:
-        group = opened()
-        return [member(group, name) for name in "Xy"]
-    except InputError:
-        raise
-    except Exception as error:  # damaged files fail in the libraries in too many ways to list
-        raise InputError(f"{path} cannot be read: {type(error).__name__}: {error}.") from error
-
-
-def _check_member(group: Any, name: str, path: Path) -> None:
-    if name not in group:
-        raise InputError(f"{path} lacks {name!r}: it holds {', '.join(sorted(group)[:10]) or 'nothing'}.")
-
-
-def _dataset(h5py: Any, file: Any, name: str, path: Path) -> StoredRows:
-    _check_member(file, name, path)
-    link = file.get(name, getlink=True)
-    if not isinstance(link, h5py.HardLink):
-        raise InputError(f"{name} in {path} is a link: copy what it points to into the file.")
-    dataset = file[name]
-    if not isinstance(dataset, h5py.Dataset):
-        raise InputError(f"{name} in {path} is no dataset.")
-    if dataset.external or dataset.is_virtual:
-        raise InputError(f"{name} in {path} keeps its values in other files: copy them into the file.")
-    together = dataset.chunks[0] if dataset.chunks else 1
-    if h5py.check_string_dtype(dataset.dtype) is not None:
-        return StoredRows(dataset.asstr(), dataset.shape or (), _TEXT, together, name, path)
-    return StoredRows(dataset, dataset.shape or (), _plain(dataset.dtype, name, path), together, name, path)
-
-
-def _array(zarr: Any, group: Any, name: str, path: Path) -> StoredRows:
-    _check_member(group, name, path)
-    array = group[name]
-    if not isinstance(array, zarr.Array):
-        raise InputError(f"{name} in {path} is no array.")
-    metadata = array.metadata.to_dict()
-    stages = [metadata.get("codecs"), metadata.get("filters"), metadata.get("compressor")]
-    if unknown := sorted(set(_codecs(stages)) - _CODECS):
-        raise InputError(f"{name} in {path} is coded by {', '.join(unknown)}, which xpmlp does not read.")
-    together = array.chunks[0] if array.chunks else 1
-    dtype = _TEXT if array.dtype.kind == "T" else _plain(array.dtype, name, path)
-    return StoredRows(array, array.shape, dtype, together, name, path)
+    group = zarr.open_group(path, mode="r")
+    for name in "Xy":
+        _check_member(group, name, path)
+        array = group[name]
+        if not isinstance(array, zarr.Array):
+            raise InputError(f"{name} in {path} is not an array.")
+        metadata = array.metadata.to_dict()
+        stages = [metadata.get("codecs"), metadata.get("filters"), metadata.get("compressor")]
+        if unknown := sorted(set(_codecs(stages)) - CODECS):
+            raise InputError(f"{name} in {path} is encoded by {', '.join(unknown)}, which xpmlp does not read.")
+        yield StoredRows(array, array.chunks, TEXT if array.dtype.kind == "T" else array.dtype, name, path)
 
 
 def _codecs(stages: Any) -> list[str]:
@@ -177,7 +159,6 @@ def _codecs(stages: Any) -> list[str]:
     return [name for stage in stages or () for name in _codecs(stage)]
 
 
-def _plain(dtype: np.dtype, name: str, path: Path) -> np.dtype:
-    if dtype.hasobject:
-        raise InputError(f"{name} in {path} holds Python objects, which xpmlp never loads: write numbers or strings.")
-    return dtype
+def _check_member(group: Any, name: str, path: Path) -> None:
+    if name not in group:
+        raise InputError(f"{path} lacks {name!r}: it holds {quoted(sorted(group)) or 'nothing'}.")

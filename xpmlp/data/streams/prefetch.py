@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Sequence
 
-__all__ = ["READER", "read_ahead"]
+__all__ = ["READER", "prefetch"]
 
 READER = "xpmlp-reader"  # what the thread's name begins with
 
@@ -19,25 +19,21 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 
-def read_ahead(
-    fill: Callable[[Memory, Task], Result],
-    tasks: Iterable[Task],
-    memories: Sequence[Memory],
+def prefetch(
+    fill: Callable[[Memory, Task], Result], tasks: Iterable[Task], memories: Sequence[Memory]
 ) -> Generator[Result]:
     """Give the results of tasks in their order, each computed by a thread while the ones before are worked on.
+
+    The thread ends with the generator, however that ends; it finishes the task at hand first.
 
     Parameters
     ----------
     fill : callable
         ``fill(memory, task)``: does a task in the thread. What it raises is raised here, in place of its result.
     tasks : iterable
-        What to do. They are asked for by the caller's thread.
+        What to do. The caller's thread asks for them.
     memories : sequence
         What tasks are done in, in turn: that of a result is filled again once the next one is asked for.
-
-    Notes
-    -----
-    The thread ends with the generator, however that ends: it finishes the task at hand first.
     """
     left = iter(tasks)
     with ThreadPoolExecutor(1, READER) as reader:

@@ -9,8 +9,7 @@ import itertools
 import math
 import re
 from array import array
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -23,31 +22,20 @@ if TYPE_CHECKING:
 
 __all__ = ["Columns", "has_number", "read_csv"]
 
-_INTEGER = re.compile(r"[+-]?[0-9]{1,18}")  # 18 digits always fit into int64
+INTEGER = re.compile(r"[+-]?[0-9]{1,18}")  # 18 digits always fit into int64
 # NumPy gives every label the room of the longest, 4 bytes a character: one absurd label would take all memory. So no
 # label is longer than this, and labels take more than 64 MiB only where that is at most 64 bytes for each character.
-_LONGEST_LABEL = 256
-_SAFE_BYTES = 2**26
-_SAFE_RATIO = 64
+MAX_LABEL_LENGTH = 256
+SAFE_BYTES = 2**26
+MAX_RATIO = 64
 
 
-@dataclass(frozen=True)
-class Columns:
-    """What the cells of a row mean.
+class Columns(NamedTuple):
+    """What the cells of a row mean."""
 
-    Attributes
-    ----------
-    features : sequence of int
-        Positions of the features, in the order in which they are wanted.
-    label : int, optional
-        Position of the label, where it is wanted.
-    names : tuple of str, optional
-        What the header calls the columns, where the file has a header.
-    """
-
-    features: Sequence[int]
-    label: int | None = None
-    names: tuple[str, ...] | None = None
+    features: Sequence[int]  # their positions, in the order in which they are wanted
+    label: int | None = None  # its position, where it is wanted
+    names: tuple[str, ...] | None = None  # what the header calls the columns, where there is one
 
     def describe(self, index: int) -> str:
         """Say which column this is, as a message names it."""
@@ -78,9 +66,9 @@ def read_csv(path: Path, choose: Callable[[list[str]], Columns]) -> tuple[np.nda
     Raises
     ------
     InputError
-        For a file that cannot be opened, is empty, is not UTF-8, holds NUL bytes or is not well-formed; with
-        the line and the column, for rows of different lengths, missing values and cells that are not finite
-        numbers; and for labels so different in length that they would take far more memory than the file.
+        For a file that cannot be opened, is empty, is not UTF-8, holds NUL bytes or is not well-formed; with the line
+        and the column, for rows of different lengths, missing values and cells that are not finite numbers; and for
+        labels so different in length that they would take far more memory than the file.
     """
     numbers: array[float] = array("d")
     labels: list[str] = []
@@ -108,15 +96,11 @@ def read_csv(path: Path, choose: Callable[[list[str]], Columns]) -> tuple[np.nda
 
 def has_number(cells: Sequence[str]) -> bool:
     """Say whether any of these cells is a number: no header is then assumed."""
-    return any(map(_is_number, cells))
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
+    for cell in cells:
+        with contextlib.suppress(ValueError):
+            float(cell)
+            return True
+    return False
 
 
 def _rows(path: Path) -> Generator[tuple[int, list[str]]]:
@@ -159,27 +143,27 @@ def _check_header(where: str, names: Sequence[str]) -> None:
 
 
 def _features(where: str, cells: Sequence[str], columns: Columns) -> list[float]:
-    try:
-        return [_number(cells[index]) for index in columns.features]
-    except ValueError:
-        bad = next(index for index in columns.features if not _is_feature(cells[index]))
+    values = [_number(cells[index]) for index in columns.features]
+    if all(map(math.isfinite, values)):
+        return values
+    bad = next(index for index, value in zip(columns.features, values, strict=True) if math.isnan(value))
     where, cell = f"{where}, {columns.describe(bad)}", cells[bad]
     if not cell:
         raise InputError(f"{where}: the value is missing. Remove the row or fill in a number.")
     shown = cell if len(cell) <= 40 else f"{cell[:40]}..."
     hint = "" if columns.names else " The first line is taken as an example, and not as a header, as it has a number."
     raise InputError(
-        f"{where}: {shown!r} is not a finite number such as -1.5e3, as features must be. Remove the row, or "
-        f"the column, or put numbers in place of its texts.{hint}"
+        f"{where}: {shown!r} is not a finite number such as -1.5e3, as features must be. Remove the row, or the "
+        f"column, or replace its strings by numbers.{hint}"
     )
 
 
 def _label(where: str, cell: str, column: str) -> str:
     if not cell:
         raise InputError(f"{where}, {column}: the label is missing. Remove the row or fill in a label.")
-    if len(cell) > _LONGEST_LABEL:
+    if len(cell) > MAX_LABEL_LENGTH:
         raise InputError(
-            f"{where}, {column}: the label has {len(cell)} characters, but at most {_LONGEST_LABEL} are read. "
+            f"{where}, {column}: the label has {len(cell)} characters, but at most {MAX_LABEL_LENGTH} are read. "
             "Give every class a short name."
         )
     return cell
@@ -188,7 +172,7 @@ def _label(where: str, cell: str, column: str) -> str:
 def _check_room(path: Path, labels: Sequence[str]) -> None:
     longest = max(map(len, labels), default=0)
     room = 4 * longest * len(labels)
-    if room > max(_SAFE_BYTES, _SAFE_RATIO * sum(map(len, labels))):
+    if room > max(SAFE_BYTES, MAX_RATIO * sum(map(len, labels))):
         raise InputError(
             f"{path}: its longest label has {longest} characters, many more than most, and {len(labels)} labels "
             f"of that length would take {room} bytes. Give every class a short name."
@@ -196,24 +180,19 @@ def _check_room(path: Path, labels: Sequence[str]) -> None:
 
 
 def _number(cell: str) -> float:
-    value = float(cell)
-    # Python reads 1_000 as a number, but in a data file it is more likely a name.
-    if not math.isfinite(value) or "_" in cell:
-        raise ValueError
-    return value
-
-
-def _is_feature(cell: str) -> bool:
+    """Return the finite number that a cell holds, or NaN."""
     try:
-        _number(cell)
+        value = float(cell)
     except ValueError:
-        return False
-    return True
+        return math.nan
+    # Python reads 1_000 as a number, but in a data file it is more likely a name.
+    return value if "_" not in cell and math.isfinite(value) else math.nan
 
 
 def _labels(labels: Sequence[str]) -> np.ndarray:
-    if all(map(_INTEGER.fullmatch, labels)):
+    if all(map(INTEGER.fullmatch, labels)):
         return np.array([int(label) for label in labels], dtype=np.int64)
-    if all(map(_is_feature, labels)) and not all(float(label).is_integer() for label in labels):
-        return np.array(labels, dtype=np.float64)  # amounts, which are refused as labels
+    numbers = np.fromiter(map(_number, labels), np.float64, len(labels))
+    if np.isfinite(numbers).all() and (numbers != np.floor(numbers)).any():
+        return numbers  # amounts, which are refused as labels
     return np.array(labels)

@@ -12,7 +12,7 @@ import numpy as np
 
 from xpmlp.common.errors import InputError
 from xpmlp.common.files import open_file
-from xpmlp.data.npy import check_unicode, read_header
+from xpmlp.data.numpy_files import check_unicode, read_header
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,27 +22,14 @@ __all__ = ["JoinedRows", "NpyRows", "Rows", "StoredRows"]
 
 
 class Rows(Protocol):
-    """An array on disk.
+    """An array on disk."""
 
-    Attributes
-    ----------
-    shape : tuple of int
-        Rows first.
-    dtype : dtype
-        In native byte order; "U" without a length where that differs.
-    together : int
-        Rows that are stored as one: a read of fewer takes as long.
-    """
-
-    shape: tuple[int, ...]
-    dtype: np.dtype
-    together: int
+    shape: tuple[int, ...]  # rows first
+    dtype: np.dtype  # in native byte order; "U" without a length for strings that are not stored at one
+    piece_rows: int  # that are stored as one: reading fewer takes as long
 
     def read(self, start: int, stop: int, out: np.ndarray | None = None) -> np.ndarray:
-        """Read the rows from `start` up to `stop`, which there are.
-
-        They are read into `out` where it is given: a contiguous array of their dtype and of as many values.
-        """
+        """Read the rows from `start` up to `stop`, which there are; into `out`, contiguous and of their dtype."""
 
 
 class NpyRows:
@@ -52,36 +39,32 @@ class NpyRows:
     ------
     InputError
         For a file that cannot be opened, is no .npy file, is shorter or longer than its header says, holds Python
-        objects, or stores columns before rows.
+        objects, or stores columns before rows; when it is read, for one that has become shorter.
     """
 
-    together = 1
+    piece_rows = 1
 
     def __init__(self, path: Path, name: str) -> None:
         self._path, self._name = path, name
         with open_file(path) as file:
             try:
-                header = read_header(file, os.fstat(file.fileno()).st_size, name, path)
+                shape, fortran_order, dtype = read_header(file, os.fstat(file.fileno()).st_size, name, path)
+                self._offset = file.tell()
             except InputError:
                 raise
             except Exception as error:  # damaged bytes fail in NumPy in too many ways to list
                 raise InputError(f"{path} is not an .npy file ({error}): write it with numpy.save.") from error
-        if header.fortran_order and len(header.shape) > 1:
+        if fortran_order and len(shape) > 1:
             raise InputError(
                 f"{name} in {path} is stored column by column, so that its rows cannot be read: write "
                 f"numpy.ascontiguousarray({name})."
             )
-        if not header.shape or not header.dtype.itemsize:
-            raise InputError(
-                f"{name} in {path} has shape {header.shape} and dtype {header.dtype}: it has no rows to read."
-            )
-        self.shape = header.shape
-        self.dtype = header.dtype.newbyteorder("=")
-        self._stored, self._offset = header.dtype, header.offset
-        self._row_bytes = math.prod(header.shape[1:]) * header.dtype.itemsize
+        if not shape or not dtype.itemsize:
+            raise InputError(f"{name} in {path} has shape {shape} and dtype {dtype}: it has no rows to read.")
+        self.shape, self.dtype, self._stored = shape, dtype.newbyteorder("="), dtype
+        self._row_bytes = math.prod(shape[1:]) * dtype.itemsize
 
     def read(self, start: int, stop: int, out: np.ndarray | None = None) -> np.ndarray:
-        """Read rows; an `InputError` says where the file has become shorter or cannot be read."""
         size = (stop - start) * self._row_bytes
         content = np.empty(size, np.uint8) if out is None else out.reshape(-1).view(np.uint8)
         with open_file(self._path) as file:
@@ -91,7 +74,7 @@ class NpyRows:
             except OSError as error:
                 raise InputError(f"{self._name} in {self._path} cannot be read: {error}.") from error
         if found != size:
-            raise InputError(f"{self._path} has become shorter since it was opened: leave it alone while it is read.")
+            raise InputError(f"{self._path} has become shorter since it was opened: do not change it during the run.")
         rows = content.view(self._stored).reshape(stop - start, *self.shape[1:])
         if not rows.dtype.isnative:
             rows = rows.byteswap(inplace=True).view(self.dtype)
@@ -100,26 +83,21 @@ class NpyRows:
 
 
 class StoredRows:
-    """An array of a library, sliced where it is stored.
+    """An array of a library, sliced where it is stored: ``array[start:stop]`` reads rows.
 
-    Parameters
-    ----------
-    array : object
-        ``array[start:stop]`` reads rows.
-    shape, dtype, together
-        As in `Rows`; with dtype "U", what is read becomes text.
-    name, path : str, Path
-        For messages.
+    `chunks` is the shape of the pieces that it is stored in, if any. With dtype "U", what is read becomes strings.
     """
 
-    def __init__(
-        self, array: Any, shape: tuple[int, ...], dtype: np.dtype, together: int, name: str, path: Path
-    ) -> None:
+    def __init__(self, array: Any, chunks: tuple[int, ...] | None, dtype: np.dtype, name: str, path: Path) -> None:
+        if dtype.hasobject:
+            raise InputError(
+                f"{name} in {path} holds Python objects, which xpmlp never loads: write numbers or strings."
+            )
         self._array, self._name, self._path = array, name, path
-        self.shape, self.dtype, self.together = shape, dtype.newbyteorder("="), together
+        self.shape, self.dtype = array.shape or (), dtype.newbyteorder("=")
+        self.piece_rows = chunks[0] if chunks else 1
 
     def read(self, start: int, stop: int, out: np.ndarray | None = None) -> np.ndarray:
-        """Read rows; an `InputError` says what the library could not."""
         try:
             rows = np.asarray(self._array[start:stop])
             is_text = self.dtype.kind == "U"
@@ -134,9 +112,9 @@ class StoredRows:
 
 
 class JoinedRows:
-    """Several arrays, one after the other; of one shape but for their rows, and of one dtype but for texts' lengths."""
+    """Files, one after the other: alike in shape but for their rows, and in dtype but for strings' lengths."""
 
-    together = 1
+    piece_rows = 1
 
     def __init__(self, parts: Sequence[NpyRows]) -> None:
         self._parts = parts
@@ -145,7 +123,6 @@ class JoinedRows:
         self.dtype = max((part.dtype for part in parts), key=lambda dtype: dtype.itemsize)
 
     def read(self, start: int, stop: int, out: np.ndarray | None = None) -> np.ndarray:
-        """Read rows, of one array or across several."""
         pieces = []
         for number in range(bisect_right(self._starts, start) - 1, bisect_left(self._starts, stop)):
             begin, end = self._starts[number : number + 2]
