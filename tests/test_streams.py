@@ -382,7 +382,7 @@ def test_the_next_epoch_is_read_into_the_memory_of_the_one_before_and_no_other_i
         assert {next(chunks)[0].X.ctypes.data} < first
         assert not places(stream.shuffled(0, 3, 32)) & first
     assert not places(stream.shuffled(0, 4, 32)) & first
-    memory = weakref.ref([examples.base for examples, *_ in stream.shuffled(0, 4, 32)][-1])
+    memory = weakref.ref([examples.X.base for examples, _ in stream.shuffled(0, 4, 32)][-1])
     with closing(stream.shuffled(0, 5, 300)) as chunks:
         assert len(next(chunks)[1]) == 300
         assert memory() is None, "that of other sizes is given up before"
