@@ -50,6 +50,7 @@ from xpmlp import (
 )
 from xpmlp.backends import Status, statuses
 from xpmlp.common.files import write_whole
+from xpmlp.data.examples import Examples
 from xpmlp.nn.network import MODES
 from xpmlp.plots import save_figure
 from xpmlp.training import Trainer
@@ -124,7 +125,7 @@ def steps_call(backend: Backend, network: Network, recipe: Recipe, X: Any, T: An
     order = np.random.default_rng(0).permutation(X.shape[0])[: case.timed_rows]
 
     def call() -> Any:
-        trainer.run_epoch(X, T, order)
+        trainer.run_epoch(Examples(X, T), order)
         return trainer.layers, trainer.state
 
     return call
