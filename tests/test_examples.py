@@ -37,6 +37,7 @@ def test_pixels_stay_8_bit_where_scaling_them_only_multiplies(backend):
     assert isinstance(kept, QuantizedExamples)
     assert str(kept.values.dtype).endswith("uint8")
     assert kept.shape == plain.shape == (64, 4)
+    assert repr(kept) == f"<QuantizedExamples (64, 4) of {kept.values.dtype}>"
     (shifted, _), _ = both(backend, "standard")
     assert shifted.dtype == backend.float_dtype
 

@@ -49,6 +49,7 @@ def cache(files, tmp_path, monkeypatch):
 
 @pytest.fixture
 def no_network(monkeypatch):
+    """Leave addresses alone that nobody answers at; they are constants, for there are no others."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setattr(fashion_mnist, "ADDRESSES", ("http://127.0.0.1:1/one/", "http://127.0.0.1:1/two/"))
 

@@ -16,7 +16,7 @@ from pages import DOCS, shown
 from streaming.made_up import write
 from xpmlp import InputError, XpmlpError
 from xpmlp.cli import main
-from xpmlp.data.streams.prefetch import READER
+from xpmlp.data.streams.stream import READER
 from xpmlp.experiments.experiment import prepare
 from xpmlp.experiments.options import Options
 from xpmlp.experiments.runs import RunFolder

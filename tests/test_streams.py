@@ -32,8 +32,8 @@ from xpmlp.backends.staging import FreshSlot
 from xpmlp.common.rng import make_generator
 from xpmlp.data.examples import Examples, QuantizedExamples
 from xpmlp.data.streams import Part, Source, Stream, load_stream
-from xpmlp.data.streams.prefetch import READER, prefetch
 from xpmlp.data.streams.shuffle import cut, shuffled
+from xpmlp.data.streams.stream import READER, prefetch
 from xpmlp.training import Trainer, steps_per_epoch
 from xpmlp.training.scoring import make_scorer, score_rows
 
@@ -440,6 +440,16 @@ def test_streams_that_do_not_fit_the_training_are_refused():
             train(place, net, initialize(net), stream, T, recipe)
     with pytest.raises(InputError, match="chunk bytes is 0"):
         stream_of(backend, chunk_bytes=0)
+
+
+def test_a_stream_and_what_it_reads_show_themselves_in_one_line(tmp_path):
+    stream, *_ = stream_of(open_backend("numpy", "float32"))
+    assert repr(stream.part.source) == "<Source made up: 1,003 examples of 6 features in float32, 144 blocks>"
+    assert repr(stream.part) == "<Part of made up: 1,003 examples of 6 features, 144 blocks>"
+    assert repr(stream) == f"<Stream of {stream.part} in 3 classes, on {stream.backend}>"
+    data, parts = load_stream(save(tmp_path / "data", *made()), test=0.5)
+    assert repr(data) == f"<StreamedData data: 3 classes, SHA-256 {data.sha256[:8]}...>"
+    assert repr(parts) == "<Splits: train 504, test 499 examples>"
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])

@@ -32,6 +32,9 @@ class QuantizedExamples(NamedTuple):
     values: Array  # (n, d), integers
     scale: Array  # (d,), or (1,) for all features, in the dtype that the network computes in
 
+    def __repr__(self) -> str:
+        return f"<QuantizedExamples {self.shape} of {self.values.dtype}>"
+
     @property
     def shape(self) -> tuple[int, int]:
         """Examples and features."""

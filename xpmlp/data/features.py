@@ -79,8 +79,7 @@ def positions_of(wanted: Sequence[str], names: Sequence[str], what: str) -> list
         For columns that are not there; `what` has none of them.
     """
     positions = {name: position for position, name in enumerate(names)}
-    missing = [name for name in wanted if name not in positions]
-    if missing:
+    if missing := [name for name in wanted if name not in positions]:
         raise InputError(
             f"{what} lacks the columns {quoted(missing)}, which the model was trained on: it has {quoted(names)}."
         )

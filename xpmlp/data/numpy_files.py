@@ -98,8 +98,7 @@ def _read_arrays(
     path: Path, archive: zipfile.ZipFile, on_disk: int, required: Sequence[str], optional: Sequence[str]
 ) -> dict[str, np.ndarray]:
     held = {name.removesuffix(".npy"): name for name in archive.namelist() if name.endswith(".npy")}
-    missing = [name for name in required if name not in held]
-    if missing:
+    if missing := [name for name in required if name not in held]:
         raise InputError(
             f"{path} lacks {quoted(missing)}: it holds {quoted(sorted(held)) or 'no arrays'}. "
             f"Write it with numpy.savez(path, {', '.join(f'{name}={name}' for name in required)})."

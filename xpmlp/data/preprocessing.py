@@ -125,10 +125,8 @@ def encode(y: np.ndarray, classes: np.ndarray, name: str = "y", *, first_row: in
         Labels.
     classes : ndarray of shape (m,)
         The known labels, sorted.
-    name : str
-        What to call the labels in the message.
-    first_row : int
-        The number of the first row, for the message, where `y` is a part of more.
+    name, first_row : str, int
+        What to call the labels in messages, and the number of the first one, where `y` is a part of more.
 
     Returns
     -------

@@ -18,6 +18,7 @@ from xpmlp.common.validation import check_choice, check_number
 from xpmlp.common.wording import counted
 from xpmlp.data.datasets import load_dataset, split
 from xpmlp.data.examples import Examples, QuantizedExamples
+from xpmlp.data.features import positions_of
 from xpmlp.data.preprocessing import SCALINGS, Scaling, encode
 from xpmlp.data.streams import Part, Stream, StreamedData, is_streamed, load_stream
 from xpmlp.experiments.options import CIRCLES, Options
@@ -261,13 +262,7 @@ def features_of(model: Model, dataset: Dataset) -> np.ndarray:
     """
     if model.feature_names is None or dataset.feature_names is None:
         return dataset.X
-    missing = [name for name in model.feature_names if name not in dataset.feature_names]
-    if missing:
-        raise InputError(
-            f"{dataset.name} lacks the columns {', '.join(map(repr, missing[:10]))}, which the model was trained on: "
-            f"its features are {', '.join(map(repr, dataset.feature_names[:10]))}."
-        )
-    return dataset.X[:, [dataset.feature_names.index(name) for name in model.feature_names]]
+    return dataset.X[:, positions_of(model.feature_names, dataset.feature_names, dataset.name)]
 
 
 def score_model(model: Model, backend: Backend, X: np.ndarray | Part, y: Any) -> Score:

@@ -56,11 +56,11 @@ def read_csv(path: Path, choose: Callable[[list[str]], Columns]) -> tuple[np.nda
 
     Returns
     -------
-    X : ndarray of float64 of shape (n, d)
+    ndarray of float64 of shape (n, d)
         The features; n may be 0.
-    y : ndarray of int64 or str of shape (n,), or None
+    ndarray of int64 or str of shape (n,), or None
         The labels, where `choose` named their column: numbers if all of them are integers.
-    columns : Columns
+    Columns
         What `choose` said.
 
     Raises
@@ -89,9 +89,8 @@ def read_csv(path: Path, choose: Callable[[list[str]], Columns]) -> tuple[np.nda
             numbers.extend(_features(where, cells, columns))
             if columns.label is not None:
                 labels.append(_label(where, cells[columns.label], columns.describe(columns.label)))
-    _check_room(path, labels)
     X = np.array(numbers, dtype=np.float64).reshape(-1, len(columns.features))
-    return X, None if columns.label is None else _labels(labels), columns
+    return X, None if columns.label is None else _labels(path, labels), columns
 
 
 def has_number(cells: Sequence[str]) -> bool:
@@ -169,16 +168,6 @@ def _label(where: str, cell: str, column: str) -> str:
     return cell
 
 
-def _check_room(path: Path, labels: Sequence[str]) -> None:
-    longest = max(map(len, labels), default=0)
-    room = 4 * longest * len(labels)
-    if room > max(SAFE_BYTES, MAX_RATIO * sum(map(len, labels))):
-        raise InputError(
-            f"{path}: its longest label has {longest} characters, many more than most, and {len(labels)} labels "
-            f"of that length would take {room} bytes. Give every class a short name."
-        )
-
-
 def _number(cell: str) -> float:
     """Return the finite number that a cell holds, or NaN."""
     try:
@@ -189,7 +178,14 @@ def _number(cell: str) -> float:
     return value if "_" not in cell and math.isfinite(value) else math.nan
 
 
-def _labels(labels: Sequence[str]) -> np.ndarray:
+def _labels(path: Path, labels: Sequence[str]) -> np.ndarray:
+    longest = max(map(len, labels), default=0)
+    room = 4 * longest * len(labels)
+    if room > max(SAFE_BYTES, MAX_RATIO * sum(map(len, labels))):
+        raise InputError(
+            f"{path}: its longest label has {longest} characters, many more than most, and {len(labels)} labels of "
+            f"that length would take {room} bytes. Give every class a short name."
+        )
     if all(map(INTEGER.fullmatch, labels)):
         return np.array([int(label) for label in labels], dtype=np.int64)
     numbers = np.fromiter(map(_number, labels), np.float64, len(labels))

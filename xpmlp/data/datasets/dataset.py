@@ -147,8 +147,7 @@ def _split_off(part: str, fraction: float, whole: Arrays, seed: int) -> tuple[Ar
                 f"classes that it must hold. Choose a {other} fraction, add examples, or hold out none (--{part} 0)."
             )
     left, taken = train_test_split(np.arange(y.size), test_size=rows, random_state=seed, stratify=y)
-    lost = np.setdiff1d(classes, y[left])
-    if lost.size:
+    if (lost := np.setdiff1d(classes, y[left])).size:
         raise InputError(
             f"{part}={fraction} of {y.size} rows takes every example of class '{lost[0]}', so that none is left to "
             f"learn from. Choose a smaller fraction, or add examples of that class."

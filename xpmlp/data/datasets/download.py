@@ -39,23 +39,11 @@ def fetch(
     progress: bool,
     limits: Limits = DEFAULT_LIMITS,
 ) -> None:
-    """Download into `folder` those of the files that are not there, or not as they should be.
+    """Download into `folder`, which is made where it is not there, the files that it lacks or has otherwise.
 
-    A file is written under another name first, and gets its own once its checksum is right. So the folder never holds
-    a part of a file under that file's name, and several processes may download at once.
-
-    Parameters
-    ----------
-    files : mapping of str to str
-        The SHA-256 checksum of each file, by its name.
-    addresses : sequence of str
-        Where they lie, each without the file's name: the next is tried when one fails.
-    folder : Path
-        Where they go; made when it is not there.
-    progress : bool
-        Show the progress on standard error.
-    limits : Limits
-        When a server is given up.
+    `files` are the SHA-256 checksums by the files' names. `addresses` say where they lie, each without the name: the
+    next is tried when one fails. A file is written under another name first, and gets its own once its checksum is
+    right. So the folder never holds a part of a file under its name, and several processes may download at once.
 
     Raises
     ------
@@ -114,7 +102,10 @@ def _pieces(url: str, limits: Limits, bars: Progress) -> Generator[bytes]:
             if piece is None:
                 return
             if isinstance(piece, Exception):
-                raise ConnectionError(str(_root(piece))) from piece
+                cause: BaseException = piece  # requests wraps the one that says what went wrong into several others
+                while cause.__context__ is not None:
+                    cause = cause.__context__
+                raise ConnectionError(str(cause)) from piece
             received, recent = received + len(piece), recent + len(piece)
             if received > limits.max_bytes:
                 raise ConnectionError(f"more than {limits.max_bytes} bytes came, and no file is that large")
@@ -144,10 +135,3 @@ def _receive(url: str, limits: Limits, bars: Progress, pieces: Pieces, given_up:
         pieces.put(None)
     except Exception as error:  # noqa: BLE001 - it is raised where the pieces are waited for
         pieces.put(error)
-
-
-def _root(error: BaseException) -> BaseException:
-    # requests wraps the one line that says what went wrong into several layers of its own.
-    while error.__context__ is not None:
-        error = error.__context__
-    return error

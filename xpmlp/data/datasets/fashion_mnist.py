@@ -44,14 +44,9 @@ PIECE_BYTES = 2**20
 def load_fashion_mnist(data_dir: str | Path | None = None, *, progress: bool = False) -> Dataset:
     """Load Fashion-MNIST: X (60000, 784) uint8, y (60000,) int64, and a test set of 10,000.
 
-    Parameters
-    ----------
-    data_dir : str or Path, optional
-        A folder with the four files, or with a folder `fashion-mnist` that has them. Without it, the files are looked
-        for in `$XPMLP_DATA/fashion-mnist` if that variable is set, else in the user's cache, into which they are
-        downloaded if need be.
-    progress : bool
-        Show the progress of a download on standard error.
+    `data_dir` is a folder with the four files, or with a folder `fashion-mnist` that has them. Without it, the files
+    are looked for in `$XPMLP_DATA/fashion-mnist` if that variable is set, else in the user's cache, into which they are
+    downloaded if need be, showing the `progress` on standard error.
 
     Raises
     ------

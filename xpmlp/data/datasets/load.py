@@ -191,15 +191,15 @@ def _header(cells: list[str], numbers: Sequence[str], wanted: Sequence[str]) -> 
 
 
 def _load_npz(path: Path) -> Dataset:
-    arrays = read_npz(path, ("X", "y"), ("feature_names",))
-    X = arrays["X"]
+    X, names, arrays = _read_npz(path, "X", "y")
+    _, *shape = arrays["X"].shape or (0,)
     is_pixels = X.dtype == np.uint8
     return Dataset(
         path.stem,
-        _flattened(X),
+        X,
         arrays["y"],
-        feature_names=_names(path, arrays),
-        image_shape=(X.shape[1], X.shape[2]) if X.ndim == 3 else None,
+        names,
+        image_shape=(shape[0], shape[1]) if len(shape) == 2 else None,
         scaling="range" if is_pixels else "standard",
         pixel_max=255.0 if is_pixels else None,
     )
@@ -236,8 +236,7 @@ def read_features(path: str | Path, *, n_features: int, feature_names: Sequence[
     if suffix == ".csv":
         X = read_csv(path, lambda cells: _choose_features(path, cells, n_features, wanted))[0]
     elif suffix == ".npz":
-        arrays = read_npz(path, ("X",), ("feature_names",))
-        X, names = _flattened(arrays["X"]), _names(path, arrays)
+        X, names, _ = _read_npz(path, "X")
         if names and wanted:
             X = X[:, positions_of(wanted, names, str(path))]
     else:
@@ -263,18 +262,18 @@ def _check_count(path: Path, found: int, expected: int) -> None:
         raise InputError(f"{path} has {columns}, but the model was trained on {features}.{hint}")
 
 
-def _flattened(X: np.ndarray) -> np.ndarray:
-    # Not reshape(n, -1), which cannot tell what -1 stands for when n is 0.
-    return X.reshape(X.shape[0], math.prod(X.shape[1:])) if X.ndim > 2 else X
-
-
-def _names(path: Path, arrays: dict[str, np.ndarray]) -> tuple[str, ...] | None:
-    names, columns = arrays.get("feature_names"), math.prod(arrays["X"].shape[1:])
+def _read_npz(path: Path, *required: str) -> tuple[np.ndarray, tuple[str, ...] | None, dict[str, np.ndarray]]:
+    """Return examples, flattened, the names of their features where the file has them, and its arrays."""
+    arrays = read_npz(path, required, ("feature_names",))
+    X, names = arrays["X"], arrays.get("feature_names")
+    columns = math.prod(X.shape[1:])
+    if X.ndim > 2:
+        X = X.reshape(X.shape[0], columns)  # not -1, which stands for anything when there are no rows
     if names is None:
-        return None
+        return X, None, arrays
     if names.dtype.kind != "U" or names.shape != (columns,) or np.unique(names).size != columns:
         raise InputError(
             f"feature_names in {path} has shape {names.shape} and dtype {names.dtype}, but must hold a string for each "
             f"of the {columns} columns of X, each different."
         )
-    return tuple(names.tolist())
+    return X, tuple(names.tolist()), arrays

@@ -72,12 +72,8 @@ def load_stream(
         As for `open_source`.
     target : str, optional
         As for `load_dataset`, and refused: the labels are `y`.
-    validation : float
-        The share, in [0, 1), of the blocks that the test part leaves; 0 for no validation part.
-    test : float
-        The share, in [0, 1), of all blocks; 0 for no test part.
-    seed : int
-        Draws the blocks. The test part depends on it and on `test` alone.
+    validation, test, seed
+        As for `split`, but of whole blocks; by default all is the training part.
     min_classes : int
         How many classes the training part must hold: two to learn from, one to evaluate.
 
@@ -113,8 +109,8 @@ def _split_blocks(source: Source, validation: float, test: float, seed: int) -> 
     check_number("validation", validation, at_least=0, below=1)
     check_number("test", test, at_least=0, below=1)
     order = make_generator(seed, "parts").permutation(len(source.blocks))
-    n_test = _share(test, len(order))
-    n_validation = _share(validation, len(order) - n_test)
+    n_test = max(1, round(test * len(order))) if test else 0
+    n_validation = max(1, round(validation * (len(order) - n_test))) if validation else 0
     if n_test + n_validation >= len(order):
         raise InputError(
             f"{source.name} has {len(order)} blocks, which are held out as a whole: test={test} and "
@@ -124,12 +120,8 @@ def _split_blocks(source: Source, validation: float, test: float, seed: int) -> 
     return Splits(pairs[2], pairs[1] if n_validation else None, pairs[0] if n_test else None)
 
 
-def _share(fraction: float, blocks: int) -> int:
-    return max(1, round(fraction * blocks)) if fraction > 0 else 0
-
-
 def _survey(source: Source, parts: Splits[tuple[Part, None]]) -> tuple[np.ndarray, str]:
-    """Read every label, and the ends of each block: the classes of the training part, and the fingerprint."""
+    """Read every label, and the ends of each block: return the classes of the training part, and the fingerprint."""
     is_training = np.zeros(len(source.blocks), dtype=bool)
     is_training[parts.train[0].numbers] = True
     digest = hashlib.sha256(f"{source.dtype.str}{source.shape}".encode())

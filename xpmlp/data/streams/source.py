@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -14,14 +14,23 @@ from xpmlp.common.wording import counted
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from xpmlp.data.streams.rows import Rows
-
-__all__ = ["BLOCK_BYTES", "MAX_PIECE_BYTES", "MIN_BLOCKS", "Part", "Source"]
+__all__ = ["BLOCK_BYTES", "MAX_PIECE_BYTES", "MIN_BLOCKS", "Part", "Rows", "Source"]
 
 BLOCK_BYTES = 2**20  # of the rows of a block: long enough to be read at the disk's speed, short enough to be mixed well
 MIN_BLOCKS = 128  # of fewer rows each, where there are few
 MAX_BLOCKS = 2**22  # 4 TiB and more; an HDF5 file or a Zarr group may claim any number of rows
 MAX_PIECE_BYTES = 2**24  # of rows that a file stores as one, and that have to be read as one
+
+
+class Rows(Protocol):
+    """An array on disk."""
+
+    shape: tuple[int, ...]  # rows first
+    dtype: np.dtype  # in native byte order; "U" without a length for strings that are not stored at one
+    piece_rows: int  # that are stored as one: reading fewer takes as long
+
+    def read(self, start: int, stop: int, out: np.ndarray | None = None) -> np.ndarray:
+        """Read the rows from `start` up to `stop`, which there are; into `out`, contiguous and of their dtype."""
 
 
 class Source:

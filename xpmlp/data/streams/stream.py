@@ -1,20 +1,22 @@
-"""Examples from disk as a training loop takes them: in chunks, laid out on a backend."""
+"""Examples from disk as a training loop takes them: in chunks, laid out on a backend ahead of time by a thread."""
 
 from __future__ import annotations
 
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing
-from typing import TYPE_CHECKING, Any
+from itertools import islice
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from xpmlp.common.validation import check_features, check_number
 from xpmlp.data.examples import Examples, QuantizedExamples, StreamedExamples
 from xpmlp.data.preprocessing import encode
-from xpmlp.data.streams.prefetch import prefetch
 from xpmlp.data.streams.shuffle import Chunk, cut, shuffled
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator, Iterable, Sequence
 
     from xpmlp.backends import Backend
     from xpmlp.backends.staging import Slot
@@ -23,10 +25,15 @@ if TYPE_CHECKING:
 
     Buffers = tuple[Slot, Slot]  # where the examples of a chunk and their targets are laid out
 
-__all__ = ["CHUNK_BYTES", "Stream"]
+__all__ = ["CHUNK_BYTES", "READER", "Stream", "prefetch"]
+
+Memory = TypeVar("Memory")
+Task = TypeVar("Task")
+Result = TypeVar("Result")
 
 CHUNK_BYTES = 2**27  # of a chunk as it is laid out; two of them are in memory
 CHUNKS = 2  # one that is trained on, and one that is read
+READER = "xpmlp-reader"  # what the name of the thread begins with
 MAX_SCORED = 8192  # examples of a chunk that is scored
 SCORED_SHARE = 4  # of a chunk, that is scored at once at most: the two to train on are kept meanwhile
 
@@ -132,3 +139,32 @@ class Stream(StreamedExamples):
                 targets.host[start:stop] = encode(y, self._classes, f"y of {source.name}", first_row=begin)
             X, T = examples.send(stop), targets.send(stop)
             return Examples(X if self._scale is None else QuantizedExamples(X, self._scale), T), chunk.order
+
+
+def prefetch(
+    fill: Callable[[Memory, Task], Result], tasks: Iterable[Task], memories: Sequence[Memory]
+) -> Generator[Result]:
+    """Give the results of tasks in their order, each computed by a thread while the ones before are worked on.
+
+    The thread ends with the generator, however that ends; it finishes the task at hand first.
+
+    Parameters
+    ----------
+    fill : callable
+        ``fill(memory, task)``: does a task in the thread. What it raises is raised here, in place of its result.
+    tasks : iterable
+        What to do. The caller's thread asks for them.
+    memories : sequence
+        What tasks are done in, in turn: that of a result is filled again once the next one is asked for.
+    """
+    left = iter(tasks)
+    with ThreadPoolExecutor(1, READER) as reader:
+        try:
+            pending = deque((memory, reader.submit(fill, memory, task)) for memory, task in zip(memories, left))  # noqa: B905 - as many as there are of both
+            while pending:
+                memory, future = pending.popleft()
+                yield future.result()
+                for task in islice(left, 1):
+                    pending.append((memory, reader.submit(fill, memory, task)))
+        finally:
+            reader.shutdown(wait=False, cancel_futures=True)
