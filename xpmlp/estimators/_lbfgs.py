@@ -1,39 +1,29 @@
-"""Fitting by L-BFGS: loss and gradients on the device, the flat vector and the line search on the host."""
+"""Training by L-BFGS: loss and gradients on the device, the flat vector and the line search on the host."""
 
 from __future__ import annotations
 
+import math
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import optimize
-from sklearn.utils.optimize import _check_optimize_result
 
+from xpmlp.estimators._compat import check_optimize_result
 from xpmlp.nn.network import Layer, gradient_function, total_weight
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
-    from xpmlp.backends import Backend
     from xpmlp.common.types import Array
-    from xpmlp.nn.network import Network
+    from xpmlp.estimators._compat import Around
+    from xpmlp.estimators._minibatches import Problem
+    from xpmlp.estimators._parameters import Parameters
     from xpmlp.nn.regularization import ElasticNet
-
-__all__ = ["minimise"]
 
 
 def minimise(
-    backend: Backend,
-    network: Network,
-    layers: Sequence[Layer],
-    X: Array,
-    T: Array,
-    weights: Array | None,
-    penalty: ElasticNet,
-    *,
-    max_iter: int,
-    max_fun: int,
-    tol: float,
-    on_iteration: Callable[[list[Layer]], bool],
+    problem: Problem, penalty: ElasticNet, rules: Parameters, around: Around
 ) -> tuple[list[Layer], float, int]:
     """Minimise the penalised mean loss over all examples by SciPy's L-BFGS-B.
 
@@ -44,11 +34,22 @@ def minimise(
     loss : float
         Their loss.
     n_iter : int
-        Iterations taken. Where they ended before the tolerance was met, scikit-learn's warning is given, unless
-        `on_iteration` asked for the end.
+        Iterations taken. Where they ended before the tolerance was met, and no callback asked for the end,
+        scikit-learn's warning is raised.
     """
-    xp = backend.xp
+    placement, network, layers, (examples, _), _ = problem
+    backend, xp = placement.backend, placement.backend.xp
     gradients_of = gradient_function(xp, network)
+    shapes = [*network.shapes, *((fan_out,) for _, fan_out in network.shapes)]  # scikit-learn's order: weights first
+    ends = np.cumsum([math.prod(shape) for shape in shapes])[:-1]
+
+    def pack(layers: Sequence[Layer]) -> np.ndarray:
+        return np.concatenate([backend.to_numpy(p).ravel() for p in chain(*zip(*layers, strict=True))])
+
+    def unpack(flat: np.ndarray) -> list[Layer]:
+        parts = zip(np.split(flat, ends), shapes, strict=True)
+        arrays = [backend.asarray(part.reshape(shape)) for part, shape in parts]
+        return list(map(Layer, arrays[: len(layers)], arrays[len(layers) :]))
 
     def objective(layers: list[Layer], X: Array, T: Array, weights: Array | None) -> tuple[Array, list[Layer]]:
         size = total_weight(xp, weights, X.shape[0])
@@ -59,42 +60,26 @@ def minimise(
     compiled = backend.compile(objective)
 
     def evaluate(flat: np.ndarray) -> tuple[float, np.ndarray]:
-        what = f"{network}, with all {X.shape[0]:,} examples at once"
+        what = f"{network}, with all {examples.X.shape[0]:,} examples at once"
         with backend.computing(what, "fewer hidden units, fewer examples, a solver with minibatches"):
-            loss, gradients = compiled(_unpacked(backend, network, flat), X, T, weights)
-            return float(backend.to_numpy(loss)), _packed(backend, gradients)
+            loss, gradients = compiled(unpack(flat), *examples)
+            return float(backend.to_numpy(loss)), pack(gradients)
 
     stopped = False
 
-    def told(flat: np.ndarray) -> None:
+    def callback(flat: np.ndarray) -> None:
         nonlocal stopped
-        stopped = on_iteration(_unpacked(backend, network, flat))
+        stopped = around(lambda: None, lambda: placement.fitted(unpack(flat)))
         if stopped:
             raise StopIteration
 
     found = optimize.minimize(
         evaluate,
-        _packed(backend, layers),
+        pack(layers),
         method="L-BFGS-B",
         jac=True,
-        callback=told,
-        options={"maxfun": max_fun, "maxiter": max_iter, "gtol": tol},
+        callback=callback,
+        options={"maxfun": rules.max_fun, "maxiter": rules.max_iter, "gtol": rules.tol},
     )
-    n_iter = int(found.nit) if stopped else _check_optimize_result("lbfgs", found, max_iter)
-    return _unpacked(backend, network, found.x), float(found.fun), n_iter
-
-
-def _packed(backend: Backend, layers: Sequence[Layer]) -> np.ndarray:
-    """Put all weights, then all biases, into one vector on the host: scikit-learn's order."""
-    arrays = [layer.W for layer in layers] + [layer.b for layer in layers]
-    return np.concatenate([backend.to_numpy(array).ravel() for array in arrays])
-
-
-def _unpacked(backend: Backend, network: Network, flat: np.ndarray) -> list[Layer]:
-    sizes = [fan_in * fan_out for fan_in, fan_out in network.shapes] + [fan_out for _, fan_out in network.shapes]
-    parts = np.split(flat, np.cumsum(sizes)[:-1])
-    n = len(network.shapes)
-    return [
-        Layer(backend.asarray(W.reshape(shape)), backend.asarray(b))
-        for W, b, shape in zip(parts[:n], parts[n:], network.shapes, strict=True)
-    ]
+    n_iter = int(found.nit) if stopped else check_optimize_result("lbfgs", found, rules.max_iter)
+    return unpack(found.x), float(found.fun), n_iter

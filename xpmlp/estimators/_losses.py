@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from xpmlp.common.types import Array, Namespace
     from xpmlp.nn.losses import Loss
 
-__all__ = ["bounded_logistic", "bounded_softmax", "mean_squared"]
-
 
 def _between(xp: Namespace, x: Array, least: float, most: float) -> Array:
     return xp.maximum(xp.minimum(x, xp.full_like(x, most)), xp.full_like(x, least))

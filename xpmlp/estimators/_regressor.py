@@ -2,62 +2,60 @@
 
 from __future__ import annotations
 
-import inspect
 import warnings
+from dataclasses import KW_ONLY, dataclass
 from numbers import Real
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from sklearn.base import RegressorMixin
+from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.metrics import r2_score
-from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import column_or_1d
 
-from xpmlp.common.errors import XpmlpWarning
-from xpmlp.estimators._base import BaseMLP
-from xpmlp.estimators._inspection import InspectionMixin
+from xpmlp.common.errors import InputError, XpmlpWarning
+from xpmlp.estimators._base import BaseMLP, documented
+from xpmlp.estimators._compat import Interval, StrOptions, fit_method
 from xpmlp.estimators._losses import mean_squared
-from xpmlp.estimators._parameters import CONSTRAINTS, keep_parameters, positive
-from xpmlp.estimators._places import to_host
-from xpmlp.nn.losses import LOSSES, huber, quantile
-from xpmlp.nn.network import fprop
+from xpmlp.estimators._parameters import CONSTRAINTS
+from xpmlp.estimators._placement import Examples, to_host
+from xpmlp.nn.activations import identity
+from xpmlp.nn.losses import LOSSES, Loss, exponential, huber, quantile
 
 if TYPE_CHECKING:
-    from xpmlp.nn.losses import Loss
+    from collections.abc import Sequence
 
-__all__ = ["MLPRegressor"]
+    from xpmlp.nn.activations import Activation
 
 LOSS_NAMES = ("squared_error", "poisson", "huber", "absolute_error", "quantile")
 
 
-class MLPRegressor(InspectionMixin, RegressorMixin, BaseMLP):
-    """scikit-learn's `MLPRegressor`, for arrays of any library, on any of their devices.
+@documented
+@dataclass(eq=False, repr=False)
+class MLPRegressor(BaseMLP, RegressorMixin, BaseEstimator):
+    """A multilayer perceptron that predicts real numbers, for arrays of any library, on any of their devices.
 
-    The parameters, methods and attributes of `sklearn.neural_network.MLPRegressor` (1.9) mean the same here, and with
-    NumPy's arrays and the same ``random_state`` the fitted model is the same. What follows is what there is beside
-    them; docs/estimators.md has the whole list.
+    It is scikit-learn's `sklearn.neural_network.MLPRegressor` (1.9) with more choices: with NumPy arrays and the same
+    ``random_state``, the parameters that both have lead to the same model.
 
     Parameters
     ----------
-    loss : {"squared_error", "poisson", "huber", "absolute_error", "quantile"}
-        The last three are not in scikit-learn: Huber's loss with ``huber_threshold``, the absolute error, whose minimum
-        is a median, and the pinball loss of ``quantile``.
-    hidden_layer_sizes, activation, solver, alpha, batch_size, learning_rate, learning_rate_init, power_t, max_iter, \
-    shuffle, random_state, tol, verbose, warm_start, momentum, nesterovs_momentum, early_stopping, \
-    validation_fraction, beta_1, beta_2, epsilon, n_iter_no_change, max_fun
-        As in scikit-learn.
-    huber_threshold : float
-        The error from which on Huber's loss grows linearly.
-    quantile : float
-        The share of the targets that lie below the prediction of loss "quantile".
-    l1, l2, dropout, input_dropout, weight_decay, schedule, init, scoring, stratify_validation, dtype, device
-        As in `MLPClassifier`; ``scoring`` is the coefficient of determination by default.
+    loss : {"squared_error", "poisson", "huber", "absolute_error", "quantile"} or Loss, default="squared_error"
+        What is minimised: half the squared error; half the Poisson deviance of counts, whose output is an exponential;
+        Huber's loss with `huber_threshold`; the absolute error, whose minimum is the median; the pinball loss, whose
+        minimum is the `quantile`; or an `xpmlp.Loss` of your own for real targets.
+    {shared parameters}
+    huber_threshold : float, default=1.0
+        The error from which on the loss "huber" grows linearly.
+    quantile : float, default=0.5
+        The share of the targets, in (0, 1), that lie below the predictions of the loss "quantile".
 
     Attributes
     ----------
-    coefs_, intercepts_, loss_, best_loss_, loss_curve_, validation_loss_curve_, validation_scores_, \
-    best_validation_score_, n_iter_, t_, n_layers_, n_outputs_, out_activation_, n_features_in_, feature_names_in_
-        As in `MLPClassifier`.
+    {shared attributes}
+
+    See Also
+    --------
+    MLPClassifier : The same for classes.
 
     Examples
     --------
@@ -69,73 +67,47 @@ class MLPRegressor(InspectionMixin, RegressorMixin, BaseMLP):
     1.0
     """
 
-    _parameter_constraints: dict[str, list[Any]] = CONSTRAINTS | {
-        "loss": [StrOptions(set(LOSS_NAMES))],
-        "huber_threshold": [positive],
+    loss: str | Loss = "squared_error"
+    hidden_layer_sizes: int | Sequence[int] = (100,)
+    activation: str | Activation | Sequence[str | Activation] = "relu"
+    _: KW_ONLY
+    huber_threshold: float = 1.0
+    quantile: float = 0.5
+
+    _parameter_constraints = CONSTRAINTS | {
+        "loss": [StrOptions(set(LOSS_NAMES)), Loss],
+        "huber_threshold": [Interval(Real, 0, None, closed="neither")],
         "quantile": [Interval(Real, 0, 1, closed="neither")],
     }
+    _measure = staticmethod(r2_score)
 
-    def __init__(
-        self,
-        loss: str = "squared_error",
-        hidden_layer_sizes: Any = (100,),
-        activation: Any = "relu",
-        *,
-        solver: str = "adam",
-        alpha: float = 0.0001,
-        batch_size: int | str = "auto",
-        learning_rate: str = "constant",
-        learning_rate_init: float = 0.001,
-        power_t: float = 0.5,
-        max_iter: int = 200,
-        shuffle: bool = True,
-        random_state: Any = None,
-        tol: float = 1e-4,
-        verbose: bool = False,
-        warm_start: bool = False,
-        momentum: float = 0.9,
-        nesterovs_momentum: bool = True,
-        early_stopping: bool = False,
-        validation_fraction: float = 0.1,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-8,
-        n_iter_no_change: float = 10,
-        max_fun: int = 15000,
-        huber_threshold: float = 1.0,
-        quantile: float = 0.5,
-        l1: Any = 0.0,
-        l2: Any = 0.0,
-        dropout: Any = 0.0,
-        input_dropout: float = 0.0,
-        weight_decay: float = 0.01,
-        schedule: str | None = None,
-        init: str = "auto",
-        scoring: Any = None,
-        stratify_validation: bool = False,
-        dtype: str | None = None,
-        device: str | None = None,
-    ) -> None:
-        keep_parameters(self, locals())
+    @fit_method
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Take the steps of one epoch over some examples, from where the last call left off; arguments as for `fit`."""
+        return self._fit(Examples(X, y, sample_weight), one_epoch=True)
 
-    def _validate(self, X: Any, y: Any, *, reset: bool, incremental: bool) -> tuple[Any, np.ndarray]:  # noqa: ARG002
+    def _targets_to_fit(self, y: Any, *, one_epoch: bool) -> np.ndarray:  # noqa: ARG002 - the classifier's learns classes
         for name, loss in (("quantile", "quantile"), ("huber_threshold", "huber")):
-            default = inspect.signature(type(self).__init__).parameters[name].default
-            if getattr(self, name) != default and self.loss != loss:
-                message = (
-                    f"{name} is {getattr(self, name)}, which is of loss {loss!r} alone; the loss is {self.loss!r}."
-                )
-                warnings.warn(message, XpmlpWarning, stacklevel=7)
-        X, y = self._checked(X, y, reset=reset, y_numeric=True)
-        return X, self._targets(X, y)
+            if getattr(self, name) != getattr(MLPRegressor, name) and self.loss != loss:
+                message = f"{name} is {getattr(self, name)}, but only loss {loss!r} uses it; the loss is {self.loss!r}."
+                warnings.warn(message, XpmlpWarning, stacklevel=6)
+        if isinstance(self.loss, Loss) and self.loss.correct is not None:
+            raise InputError(f"loss {self.loss.name!r} is for classes: take one for real targets, or MLPClassifier.")
+        return self._targets(y)
 
-    def _targets(self, X: Any, y: Any) -> np.ndarray:  # noqa: ARG002 - the classifier's has to look at classes
+    def _targets(self, y: Any) -> np.ndarray:
         y = np.asarray(to_host(y), dtype=float)
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         return y[:, None] if y.ndim == 1 else y
 
-    def _loss_of(self, n_outputs: int) -> tuple[Loss, str]:
+    def _labels(self, T: np.ndarray) -> np.ndarray:
+        return T[:, 0] if T.shape[1] == 1 else T
+
+    def _output_loss(self) -> tuple[Loss, str]:
+        if isinstance(self.loss, Loss):
+            names = {identity: "identity", exponential: "exp"}
+            return self.loss, names.get(self.loss.output, self.loss.name)
         if self.loss == "poisson":
             return LOSSES["poisson"], "exp"
         if self.loss == "huber":
@@ -144,14 +116,7 @@ class MLPRegressor(InspectionMixin, RegressorMixin, BaseMLP):
             return quantile(self.quantile), "identity"
         if self.loss == "absolute_error":
             return LOSSES["absolute"], "identity"
-        return mean_squared(n_outputs), "identity"
-
-    def _labels(self, T: np.ndarray) -> np.ndarray:
-        return T[:, 0] if T.shape[1] == 1 else T
-
-    @staticmethod
-    def _measure(y: Any, predicted: Any, *, sample_weight: Any) -> float:
-        return r2_score(y, predicted, sample_weight=sample_weight)
+        return mean_squared(self.n_outputs_), "identity"
 
     def predict(self, X: Any) -> Any:
         """Predict real numbers.
@@ -166,6 +131,5 @@ class MLPRegressor(InspectionMixin, RegressorMixin, BaseMLP):
         array of shape (n,), or (n, m) for several outputs
             Of X's library, on its device.
         """
-        place, a = self._forward(X, "predict", lambda xp, network, layers, X: fprop(xp, network, layers, X).a[-1])
-        a = place.give(a)
-        return a[:, 0] if a.shape[1] == 1 else a
+        _, a = self._forward(X, "predict")
+        return self._labels(a)

@@ -1,0 +1,325 @@
+"""Training in minibatches with scikit-learn's rules: its orders, its learning rates, its reasons to stop."""
+
+from __future__ import annotations
+
+import warnings
+from abc import ABC
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple, Self, cast
+
+import numpy as np
+from sklearn.base import is_classifier
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import check_scoring
+from sklearn.model_selection import train_test_split
+
+from xpmlp.estimators._fitted import FittedMLP, on_host
+from xpmlp.estimators._placement import to_host
+from xpmlp.nn.network import fprop
+from xpmlp.nn.optimizers import SGD, Adam, AdamW
+from xpmlp.nn.regularization import ElasticNet
+from xpmlp.nn.schedules import Constant, build_schedule
+from xpmlp.training import Recipe, Trainer, steps_per_epoch
+from xpmlp.training.scoring import outputs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from xpmlp.backends import Backend
+    from xpmlp.estimators._compat import Around
+    from xpmlp.estimators._placement import PlacedExamples, Placement
+    from xpmlp.nn.network import Layer, Network
+    from xpmlp.nn.optimizers import Optimizer
+    from xpmlp.training import State
+
+
+MAX_SEED = 2**31 - 1
+MIN_RATE = 1e-6  # "adaptive" stops at a lower one
+
+
+@dataclass
+class Rates:
+    """The learning rate, and how scikit-learn changes it between epochs."""
+
+    kind: str  # "constant", "invscaling" or "adaptive"
+    initial: float
+    power_t: float
+    now: float = field(init=False)  # of the next epoch
+
+    def __post_init__(self) -> None:
+        self.now = float(self.initial)
+
+    def after_epoch(self, seen: int) -> None:
+        """Scale the rate by the examples `seen` so far."""
+        if self.kind == "invscaling":
+            self.now = float(self.initial) / (seen + 1) ** self.power_t
+
+    def without_progress(self) -> str:
+        """Divide the rate, or give up: return what to print, which ends in "Stopping." where training ends."""
+        if self.kind != "adaptive":
+            return "Stopping."
+        if self.now <= MIN_RATE:
+            return "Learning rate too small. Stopping."
+        self.now /= 5.0
+        return f"Setting learning rate to {self.now:f}"
+
+
+class Optimization(NamedTuple):
+    """What `partial_fit` continues; parameters that are set in between do not change it, as in scikit-learn."""
+
+    optimizer: Optimizer
+    state: State | None  # None before the first step
+    rates: Rates
+    seed: int  # of dropout's masks
+
+
+@dataclass
+class Progress:
+    """What is known of a fit from epoch to epoch, over several calls of `partial_fit` too."""
+
+    watched: str  # what has to improve: "training loss", "validation loss" or "validation score"
+    curves: dict[str, list[float]] = field(
+        default_factory=lambda: {"training loss": [], "validation loss": [], "validation score": []}
+    )
+    best: dict[str, float] = field(  # of the epochs in which it was watched
+        default_factory=lambda: {"training loss": np.inf, "validation loss": np.inf, "validation score": -np.inf}
+    )
+    without_improvement: int = 0  # epochs in a row
+    seen: int = 0  # examples
+    n_iter: int = 0  # epochs of the last call
+    best_layers: list[Layer] | None = None  # of the best epoch, where a validation set is watched
+
+    def add(self, values: dict[str, float], n: int) -> None:
+        """Note an epoch over `n` examples, and what was measured after it."""
+        for name, value in values.items():
+            self.curves[name].append(value)
+        self.n_iter += 1
+        self.seen += n
+
+    def judge(self, tol: float) -> bool:
+        """Count the epochs without an improvement of `tol`; return whether the last one is the best."""
+        sign = 1.0 if self.watched == "validation score" else -1.0
+        now, best = self.curves[self.watched][-1], self.best[self.watched]
+        self.without_improvement = self.without_improvement + 1 if sign * now < sign * best + tol else 0
+        is_best = sign * now > sign * best
+        if is_best:
+            self.best[self.watched] = now
+        return is_best
+
+
+class Problem(NamedTuple):
+    """What is to be trained, and where."""
+
+    placement: Placement
+    network: Network
+    layers: list[Layer]  # the weights to start from
+    training: PlacedExamples
+    validation: PlacedExamples | None
+
+
+class MinibatchMLP(FittedMLP, ABC):
+    """How both kinds of estimator train with the solvers "sgd", "adam" and "adamw"."""
+
+    _random_state: np.random.RandomState
+    _optimization: Optimization | None = None
+    _progress: Progress | None = None
+    _trainer: Trainer | None = None  # of the last fit: what it has compiled is used again
+
+    @property
+    def _watched(self) -> str:
+        if not self.early_stopping:
+            return "training loss"
+        return "validation loss" if self.scoring == "loss" else "validation score"
+
+    def _train_in_minibatches(self, problem: Problem, around: Around, *, one_epoch: bool) -> list[Layer]:
+        """Return the weights that scikit-learn's rules end with."""
+        placement, network, layers, training, validation = problem
+        rows = np.arange(training.T.shape[0])
+        if self.early_stopping and validation is None:
+            rows, held_out = self._split(training.T)
+            validation = training.take(placement.backend, held_out)
+        optimization = (self._optimization if one_epoch else None) or self._new_optimization(network)
+        trainer = self._trainer_for(placement.backend, network, self._recipe(rows.shape[0], optimization))
+        trainer.start(layers, _near(placement.backend, optimization.state))
+        measure = validation and self._measure_function(placement, network, validation)
+        best = trainer.copy_layers() if self.early_stopping else None
+        progress = self._progress = self._progress or Progress(self._watched, best_layers=best)
+        if progress.watched != self._watched:
+            progress.watched, progress.without_improvement = self._watched, 0
+
+        def epoch() -> None:
+            nonlocal rows
+            if self.shuffle:
+                rows = rows[self._random_state.permutation(rows.shape[0])]  # as scikit-learn's `shuffle` draws it
+            X, T, weights = training.examples
+            trainer.run_epoch(X, T, rows, weights=weights, rate=optimization.rates.now)
+            values = {"training loss": trainer.read({}).loss / rows.shape[0]} | (measure(trainer) if measure else {})
+            progress.add(values, rows.shape[0])
+            self._say(f"Iteration {progress.n_iter}, loss = {values['training loss']:.8f}")
+            if "validation score" in values:
+                self._say(f"Validation score: {values['validation score']:f}")
+            if progress.judge(self.tol) and progress.watched != "training loss":
+                progress.best_layers = trainer.copy_layers()
+
+        def epoch_with_callbacks() -> bool:
+            return around(epoch, lambda: placement.fitted(trainer.copy_layers()))
+
+        try:
+            self._run(epoch_with_callbacks, optimization.rates, progress, one_epoch=one_epoch)
+        finally:
+            # None are kept from fit to fit: in a warm start, scikit-learn's best weights are the last, until beaten.
+            best, progress.best_layers = progress.best_layers, None
+            self._note(progress)
+        self._optimization = optimization._replace(state=trainer.state)
+        return best if self.early_stopping and best is not None else trainer.copy_layers()
+
+    def _split(self, T: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the rows to train on, and those held out for `early_stopping`, as scikit-learn draws them."""
+        stratify = T if is_classifier(self) and T.shape[1] == 1 else None
+        if self.stratify_validation and is_classifier(self) and self.out_activation_ == "softmax":
+            stratify = T.argmax(axis=1)
+        rows, held_out = train_test_split(
+            np.arange(T.shape[0]),
+            random_state=self._random_state,
+            test_size=self.validation_fraction,
+            stratify=stratify,
+        )
+        if held_out.shape[0] < 2:
+            raise ValueError(
+                "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."
+            )
+        return rows, held_out
+
+    def _new_optimization(self, network: Network) -> Optimization:
+        optimizer: Optimizer
+        if self.solver == "sgd":
+            optimizer = SGD(self.momentum, nesterov=self.nesterovs_momentum and self.momentum > 0)
+        elif self.solver == "adam":
+            optimizer = Adam(self.beta_1, self.beta_2, self.epsilon)
+        else:
+            optimizer = AdamW(self.beta_1, self.beta_2, self.epsilon, self.weight_decay)
+        kind = self.learning_rate if self.solver == "sgd" else "constant"
+        # Drawn where there is dropout alone, so that without it the draws are scikit-learn's.
+        seed = self._random_state.randint(MAX_SEED) if any(network.dropout) else 0
+        return Optimization(optimizer, None, Rates(kind, self.learning_rate_init, self.power_t), seed)
+
+    def _penalty(self) -> ElasticNet:
+        return ElasticNet.build(self.n_layers_ - 1, self.l1, self.l2, self.alpha)
+
+    def _recipe(self, n: int, optimization: Optimization) -> Recipe:
+        batch_size = min(200, n) if self.batch_size == "auto" else int(self.batch_size)
+        if batch_size > n:
+            warnings.warn(
+                "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped", stacklevel=6
+            )
+            batch_size = n
+        steps = steps_per_epoch(n, batch_size) * self.max_iter
+        return Recipe(
+            optimizer=optimization.optimizer,
+            schedule=build_schedule(self.schedule, 1.0, steps) if self.schedule else Constant(1.0),
+            penalty=self._penalty(),
+            batch_size=batch_size,
+            epochs=self.max_iter,
+            seed=optimization.seed,
+            penalised=True,
+        )
+
+    def _trainer_for(self, backend: Backend, network: Network, recipe: Recipe) -> Trainer:
+        last = self._trainer
+        if last is None or (last.backend, last.network, last.recipe) != (backend, network, recipe):
+            last = self._trainer = Trainer(backend, network, recipe)
+        return last
+
+    def _measure_function(
+        self, placement: Placement, network: Network, validation: PlacedExamples
+    ) -> Callable[[Trainer], dict[str, float]]:
+        """Return ``measure(trainer)``: the mean loss of the validation set, and its score where that is watched."""
+        backend, xp = placement.backend, placement.backend.xp
+        (X, T, weights), labels = validation.examples, self._labels(validation.T)
+        given = {} if weights is None else {"sample_weight": to_host(weights)[:, 0]}
+        size = float(given["sample_weight"].sum() if given else X.shape[0])
+        forward = backend.compile(lambda layers, X: fprop(xp, network, layers, X).u)
+
+        def measure(trainer: Trainer) -> dict[str, float]:
+            with backend.computing():
+                u = outputs(backend, forward, trainer.layers, X)
+                values = {"validation loss": float(backend.to_numpy(network.loss.value(xp, u, T, weights))) / size}
+                if self._watched != "validation score":
+                    return values
+                a = backend.to_numpy(network.loss.output(xp, u)) if self.scoring is None else None
+            if a is None:
+                now = self._on_numpy(placement, trainer.copy_layers())
+                score = float(check_scoring(now, self.scoring)(now, to_host(X), labels, **given))
+            else:
+                score = float(self._measure(labels, self._labels(a), **given)) if np.isfinite(a).all() else np.nan
+            return values | {"validation score": score}
+
+        return measure
+
+    def _on_numpy(self, placement: Placement, layers: Sequence[Layer]) -> Self:
+        """Return an estimator with these weights that computes where this one does, but takes and gives NumPy's arrays.
+
+        Few of scikit-learn's scorers take arrays of another library.
+        """
+        now = object.__new__(type(self))
+        weights = {name: on_host(arrays) for name, arrays in placement.fitted(layers).items()}
+        now.__dict__.update(self.__dict__, **weights)
+        if placement.caller.name != "numpy":
+            now.device = f"{placement.caller.name}:{placement.caller.device_name}"
+        if is_classifier(self):
+            now.classes_ = to_host(now.classes_)
+        return now
+
+    def _run(self, epoch: Callable[[], bool], rates: Rates, progress: Progress, *, one_epoch: bool) -> None:
+        """Call ``epoch()``, which returns whether a callback asks for an end, until a rule says stop."""
+        progress.n_iter = 0
+        try:
+            for _ in range(self.max_iter):
+                stop = epoch()
+                rates.after_epoch(progress.seen)
+                if self._gives_up(rates, progress) or stop or one_epoch:
+                    return
+            warnings.warn(
+                f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) "
+                "reached and the optimization hasn't converged yet.",
+                ConvergenceWarning,
+                stacklevel=6,
+            )
+        except KeyboardInterrupt:
+            warnings.warn("Training interrupted by user.", stacklevel=6)
+
+    def _gives_up(self, rates: Rates, progress: Progress) -> bool:
+        """Whether there was no improvement for too long, and no lower rate is left to try."""
+        if progress.without_improvement <= self.n_iter_no_change:
+            return False
+        outcome = rates.without_progress()
+        self._say(
+            f"{progress.watched.capitalize()} did not improve more than tol={self.tol:f} for "
+            f"{self.n_iter_no_change:d} consecutive epochs. {outcome}"
+        )
+        progress.without_improvement *= outcome.endswith("Stopping.")
+        return progress.without_improvement > 0
+
+    def _say(self, line: str) -> None:
+        if self.verbose:
+            print(line)  # noqa: T201 - what `verbose` asks for, as scikit-learn does
+
+    def _note(self, progress: Progress) -> None:
+        """Write down what scikit-learn's attributes say of the fit so far."""
+        self.loss_curve_, self.n_iter_, self.t_ = progress.curves["training loss"], progress.n_iter, progress.seen
+        if self.loss_curve_:
+            self.loss_ = self.loss_curve_[-1]
+        scored = progress.watched == "validation score"
+        self.best_loss_ = None if self.early_stopping else progress.best["training loss"]
+        self.validation_scores_ = progress.curves["validation score"] if scored else None
+        self.best_validation_score_ = progress.best["validation score"] if scored else None
+        if progress.curves["validation loss"]:
+            self.validation_loss_curve_ = progress.curves["validation loss"]
+        else:
+            self.__dict__.pop("validation_loss_curve_", None)
+
+
+def _near(backend: Backend, state: State | None) -> State | None:
+    """Return the state of an optimiser on the backend, or else on the host."""
+    here = state is None or (backend.holds(state.t) and backend.on_device(state.t))
+    return state if here else cast("State", on_host(state))
