@@ -319,7 +319,7 @@ def test_another_device_of_the_same_library_is_another_place(dispatch, check):
     strict = {name: get_backend("array_api_strict", name, "float64") for name in ("CPU_DEVICE", "device1", "device2")}
     X, y = make("multiclass")
     model = new("multiclass").fit(strict["device1"].asarray(X), y)
-    with pytest.raises(ValueError, match="these are of array_api_strict on device2"):
+    with pytest.raises(ValueError, match="these are on array_api_strict:device2"):
         model.predict(strict["device2"].asarray(X))
     for name, backend in strict.items():
         model.to(f"array_api_strict:{name}")
@@ -431,11 +431,11 @@ def test_an_unknown_device_is_refused(device):
 
 def test_a_device_is_for_dense_arrays_of_numpy(backend, given, dispatch):
     X, y = make("binary")
-    with pytest.raises(InputError, match="sparse examples are computed on by NumPy, but device is 'torch:cpu'"):
+    with pytest.raises(InputError, match="sparse examples are computed on the CPU only, but device is 'torch:cpu'"):
         new("binary", device="torch:cpu").fit(sparse.csr_array(X), y)
     new("binary", device="cpu").fit(sparse.csr_array(X), y)
     if backend.name != "numpy":
-        message = f"device 'cpu' is for arrays of NumPy, but X is of {backend.name} on {backend.device_name}"
+        message = f"device 'cpu' is for NumPy arrays, but X is an array of {backend.name} on {backend.device_name}"
         with pytest.raises(InputError, match=message):
             new("binary", device="cpu").fit(*given("binary"))
 

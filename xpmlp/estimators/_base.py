@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import numpy as np
 from scipy import sparse
 from sklearn.base import is_regressor
 from sklearn.metrics import check_scoring
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import validate_data
 
 from xpmlp.common.errors import InputError
+from xpmlp.common.validation import as_tuple
 from xpmlp.common.wording import counted
+from xpmlp.estimators import _sklearn
 from xpmlp.estimators._compat import CallbackSupportMixin, check_sample_weight, fit_method, fit_task
 from xpmlp.estimators._fitted import FittedMLP
 from xpmlp.estimators._lbfgs import minimise
 from xpmlp.estimators._minibatches import MAX_SEED, MinibatchMLP, Problem
 from xpmlp.estimators._parameters import CONSTRAINTS, Parameters
 from xpmlp.estimators._placement import Examples, float_dtype, float_dtypes, place, to_host
-from xpmlp.estimators._sklearn import from_sklearn, to_sklearn
 from xpmlp.nn.initializers import initialize
 from xpmlp.nn.network import Layer, Network
 
@@ -187,8 +188,7 @@ class BaseMLP(MinibatchMLP, CallbackSupportMixin, ABC):
 
     def _hidden_sizes(self, *, continues: bool) -> list[int]:
         """Return the sizes of the hidden layers: where weights are there already, theirs."""
-        sizes = self.hidden_layer_sizes
-        sizes = list(sizes) if hasattr(sizes, "__iter__") else [sizes]
+        sizes = list(as_tuple(self.hidden_layer_sizes))
         if np.any(np.array(sizes) <= 0):
             raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
         kept = [W.shape[1] for W in self.coefs_[:-1]] if continues else sizes
@@ -235,21 +235,7 @@ class BaseMLP(MinibatchMLP, CallbackSupportMixin, ABC):
                 "be preprocessed."
             )
 
-    # To and from scikit-learn.
-
-    def to_sklearn(self) -> BaseEstimator:
-        """Return the fitted model as scikit-learn's own estimator, with equal predictions.
-
-        What scikit-learn lacks (dropout, penalties, schedules, ...) is left behind: it decided the weights, and is not
-        needed to predict.
-
-        Raises
-        ------
-        InputError
-            For activations and output functions that scikit-learn does not have.
-        """
-        check_is_fitted(self)
-        return to_sklearn(self, {activation.name for activation in self._fitted_network().activations})
+    to_sklearn = _sklearn.to_sklearn
 
     @classmethod
     def from_sklearn(cls, estimator: BaseEstimator) -> Self:
@@ -260,7 +246,7 @@ class BaseMLP(MinibatchMLP, CallbackSupportMixin, ABC):
         InputError
             For another kind of estimator.
         """
-        return cast("Self", from_sklearn(cls, estimator))
+        return _sklearn.from_sklearn(cls, estimator)
 
 
 def _glorot(draw: np.random.RandomState, fan_in: int, fan_out: int, *, logistic: bool) -> Layer:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import warnings
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -15,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from xpmlp.backends import backend_of, get_backend
 from xpmlp.common.errors import BackendError, XpmlpWarning
-from xpmlp.common.validation import as_tuple
+from xpmlp.common.validation import one_for_each
 from xpmlp.estimators._parameters import Parameters
 from xpmlp.estimators._placement import (
     dispatching,
@@ -27,6 +26,7 @@ from xpmlp.estimators._placement import (
     place,
     to_host,
 )
+from xpmlp.nn.activations import get_activation
 from xpmlp.nn.network import Network, backward, fprop
 from xpmlp.training.scoring import outputs
 
@@ -156,11 +156,11 @@ class FittedMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Parameters, A
 
     def _fitted_network(self) -> Network:
         sizes = (self.coefs_[0].shape[0], *(W.shape[1] for W in self.coefs_))
-        names: tuple[str | Activation, ...] = as_tuple(self.activation)
+        names: tuple[str | Activation, ...] = one_for_each(
+            "activation", self.activation, len(sizes) - 2, "hidden layer"
+        )
         loss, _ = self._output_loss()
-        if all(isinstance(name, str) for name in names):
-            return _network(sizes, names, loss)
-        return _network.__wrapped__(sizes, names, loss)  # functions of one's own: they may have no hash
+        return Network(sizes, tuple(map(get_activation, names)), loss, dropout=(0.0,) * len(self.coefs_))
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the accuracy of a classifier, or the coefficient of determination of a regressor.
@@ -330,12 +330,6 @@ def on_host(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return type(value)(map(on_host, value))
     return to_host(value)
-
-
-@functools.lru_cache(maxsize=32)
-def _network(sizes: tuple[int, ...], names: tuple[Any, ...], loss: Loss) -> Network:
-    activation = names[0] if len(names) == 1 else names
-    return Network.build(sizes[0], sizes[1:-1], sizes[-1], activation=activation, loss=loss)
 
 
 def _needs_no_check(X: Any, n_features: int) -> bool:

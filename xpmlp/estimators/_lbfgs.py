@@ -25,17 +25,9 @@ if TYPE_CHECKING:
 def minimise(
     problem: Problem, penalty: ElasticNet, rules: Parameters, around: Around
 ) -> tuple[list[Layer], float, int]:
-    """Minimise the penalised mean loss over all examples by SciPy's L-BFGS-B.
+    """Minimise the penalised mean loss over all examples: return weights, their loss, and the iterations it took.
 
-    Returns
-    -------
-    layers : list of Layer
-        The weights found, on the backend.
-    loss : float
-        Their loss.
-    n_iter : int
-        Iterations taken. Where they ended before the tolerance was met, and no callback asked for the end,
-        scikit-learn's warning is raised.
+    Where these ended before the tolerance was met, and no callback asked for the end, there is scikit-learn's warning.
     """
     placement, network, layers, (examples, _), _ = problem
     backend, xp = placement.backend, placement.backend.xp

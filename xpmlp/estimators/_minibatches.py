@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from abc import ABC
+from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Self, cast
 
@@ -18,7 +19,7 @@ from xpmlp.estimators._placement import to_host
 from xpmlp.nn.network import fprop
 from xpmlp.nn.optimizers import SGD, Adam, AdamW
 from xpmlp.nn.regularization import ElasticNet
-from xpmlp.nn.schedules import Constant, build_schedule
+from xpmlp.nn.schedules import build_schedule
 from xpmlp.training import Recipe, Trainer, steps_per_epoch
 from xpmlp.training.scoring import outputs
 
@@ -78,12 +79,8 @@ class Progress:
     """What is known of a fit from epoch to epoch, over several calls of `partial_fit` too."""
 
     watched: str  # what has to improve: "training loss", "validation loss" or "validation score"
-    curves: dict[str, list[float]] = field(
-        default_factory=lambda: {"training loss": [], "validation loss": [], "validation score": []}
-    )
-    best: dict[str, float] = field(  # of the epochs in which it was watched
-        default_factory=lambda: {"training loss": np.inf, "validation loss": np.inf, "validation score": -np.inf}
-    )
+    curves: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))  # of each of the three
+    best: dict[str, float] = field(default_factory=dict)  # of the epochs in which it was watched
     without_improvement: int = 0  # epochs in a row
     seen: int = 0  # examples
     n_iter: int = 0  # epochs of the last call
@@ -99,7 +96,7 @@ class Progress:
     def judge(self, tol: float) -> bool:
         """Count the epochs without an improvement of `tol`; return whether the last one is the best."""
         sign = 1.0 if self.watched == "validation score" else -1.0
-        now, best = self.curves[self.watched][-1], self.best[self.watched]
+        now, best = self.curves[self.watched][-1], self.best.get(self.watched, -sign * np.inf)
         self.without_improvement = self.without_improvement + 1 if sign * now < sign * best + tol else 0
         is_best = sign * now > sign * best
         if is_best:
@@ -123,7 +120,7 @@ class MinibatchMLP(FittedMLP, ABC):
     _random_state: np.random.RandomState
     _optimization: Optimization | None = None
     _progress: Progress | None = None
-    _trainer: Trainer | None = None  # of the last fit: what it has compiled is used again
+    _trainer: Trainer | None = None  # of the last fit
 
     @property
     def _watched(self) -> str:
@@ -139,7 +136,7 @@ class MinibatchMLP(FittedMLP, ABC):
             rows, held_out = self._split(training.T)
             validation = training.take(placement.backend, held_out)
         optimization = (self._optimization if one_epoch else None) or self._new_optimization(network)
-        trainer = self._trainer_for(placement.backend, network, self._recipe(rows.shape[0], optimization))
+        trainer = self._trainer_for(placement.backend, network, rows.shape[0], optimization)
         trainer.start(layers, _near(placement.backend, optimization.state))
         measure = validation and self._measure_function(placement, network, validation)
         best = trainer.copy_layers() if self.early_stopping else None
@@ -206,25 +203,23 @@ class MinibatchMLP(FittedMLP, ABC):
     def _penalty(self) -> ElasticNet:
         return ElasticNet.build(self.n_layers_ - 1, self.l1, self.l2, self.alpha)
 
-    def _recipe(self, n: int, optimization: Optimization) -> Recipe:
+    def _trainer_for(self, backend: Backend, network: Network, n: int, optimization: Optimization) -> Trainer:
+        """Return a trainer for `n` examples: the last one where it would be the same, with what it has compiled."""
         batch_size = min(200, n) if self.batch_size == "auto" else int(self.batch_size)
         if batch_size > n:
-            warnings.warn(
-                "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped", stacklevel=6
-            )
+            message = "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped"
+            warnings.warn(message, stacklevel=6)
             batch_size = n
         steps = steps_per_epoch(n, batch_size) * self.max_iter
-        return Recipe(
+        recipe = Recipe(
             optimizer=optimization.optimizer,
-            schedule=build_schedule(self.schedule, 1.0, steps) if self.schedule else Constant(1.0),
+            schedule=build_schedule(self.schedule or "constant", 1.0, steps),
             penalty=self._penalty(),
             batch_size=batch_size,
             epochs=self.max_iter,
             seed=optimization.seed,
             penalised=True,
         )
-
-    def _trainer_for(self, backend: Backend, network: Network, recipe: Recipe) -> Trainer:
         last = self._trainer
         if last is None or (last.backend, last.network, last.recipe) != (backend, network, recipe):
             last = self._trainer = Trainer(backend, network, recipe)
@@ -262,13 +257,10 @@ class MinibatchMLP(FittedMLP, ABC):
         Few of scikit-learn's scorers take arrays of another library.
         """
         now = object.__new__(type(self))
-        weights = {name: on_host(arrays) for name, arrays in placement.fitted(layers).items()}
-        now.__dict__.update(self.__dict__, **weights)
+        now.__dict__.update(self.__dict__, **placement.fitted(layers))
         if placement.caller.name != "numpy":
             now.device = f"{placement.caller.name}:{placement.caller.device_name}"
-        if is_classifier(self):
-            now.classes_ = to_host(now.classes_)
-        return now
+        return now.to("cpu")
 
     def _run(self, epoch: Callable[[], bool], rates: Rates, progress: Progress, *, one_epoch: bool) -> None:
         """Call ``epoch()``, which returns whether a callback asks for an end, until a rule says stop."""
@@ -277,7 +269,16 @@ class MinibatchMLP(FittedMLP, ABC):
             for _ in range(self.max_iter):
                 stop = epoch()
                 rates.after_epoch(progress.seen)
-                if self._gives_up(rates, progress) or stop or one_epoch:
+                if progress.without_improvement > self.n_iter_no_change:
+                    outcome = rates.without_progress()
+                    self._say(
+                        f"{progress.watched.capitalize()} did not improve more than tol={self.tol:f} for "
+                        f"{self.n_iter_no_change:d} consecutive epochs. {outcome}"
+                    )
+                    if outcome.endswith("Stopping."):
+                        return
+                    progress.without_improvement = 0
+                if stop or one_epoch:
                     return
             warnings.warn(
                 f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) "
@@ -287,18 +288,6 @@ class MinibatchMLP(FittedMLP, ABC):
             )
         except KeyboardInterrupt:
             warnings.warn("Training interrupted by user.", stacklevel=6)
-
-    def _gives_up(self, rates: Rates, progress: Progress) -> bool:
-        """Whether there was no improvement for too long, and no lower rate is left to try."""
-        if progress.without_improvement <= self.n_iter_no_change:
-            return False
-        outcome = rates.without_progress()
-        self._say(
-            f"{progress.watched.capitalize()} did not improve more than tol={self.tol:f} for "
-            f"{self.n_iter_no_change:d} consecutive epochs. {outcome}"
-        )
-        progress.without_improvement *= outcome.endswith("Stopping.")
-        return progress.without_improvement > 0
 
     def _say(self, line: str) -> None:
         if self.verbose:
@@ -310,9 +299,9 @@ class MinibatchMLP(FittedMLP, ABC):
         if self.loss_curve_:
             self.loss_ = self.loss_curve_[-1]
         scored = progress.watched == "validation score"
-        self.best_loss_ = None if self.early_stopping else progress.best["training loss"]
+        self.best_loss_ = None if self.early_stopping else progress.best.get("training loss", np.inf)
         self.validation_scores_ = progress.curves["validation score"] if scored else None
-        self.best_validation_score_ = progress.best["validation score"] if scored else None
+        self.best_validation_score_ = progress.best.get("validation score", -np.inf) if scored else None
         if progress.curves["validation loss"]:
             self.validation_loss_curve_ = progress.curves["validation loss"]
         else:

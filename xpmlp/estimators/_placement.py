@@ -160,8 +160,9 @@ def library_of(values: Any) -> Backend | None:
 
 def labels_in(backend: Backend | None, labels: np.ndarray) -> Any:
     """Return labels as an array of a backend; those that are not numbers stay NumPy's, as all do without a backend."""
-    stay = backend is None or backend.name == "numpy" or labels.dtype.kind not in "iuf"
-    return labels if stay else backend.asarray(labels, dtype=None)
+    if backend is None or backend.name == "numpy" or labels.dtype.kind not in "iuf":
+        return labels
+    return backend.asarray(labels, dtype=None)
 
 
 def dispatching() -> bool:

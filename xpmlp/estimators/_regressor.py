@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
     from xpmlp.nn.activations import Activation
 
-LOSS_NAMES = ("squared_error", "poisson", "huber", "absolute_error", "quantile")
+LOSS_NAMES = {"squared_error", "poisson", "huber", "absolute_error", "quantile"}
+OUTPUTS: dict[Any, str] = {identity: "identity", exponential: "exp"}  # scikit-learn's names
 
 
 @documented
@@ -75,7 +76,7 @@ class MLPRegressor(BaseMLP, RegressorMixin, BaseEstimator):
     quantile: float = 0.5
 
     _parameter_constraints = CONSTRAINTS | {
-        "loss": [StrOptions(set(LOSS_NAMES)), Loss],
+        "loss": [StrOptions(LOSS_NAMES), Loss],
         "huber_threshold": [Interval(Real, 0, None, closed="neither")],
         "quantile": [Interval(Real, 0, 1, closed="neither")],
     }
@@ -105,18 +106,15 @@ class MLPRegressor(BaseMLP, RegressorMixin, BaseEstimator):
         return T[:, 0] if T.shape[1] == 1 else T
 
     def _output_loss(self) -> tuple[Loss, str]:
-        if isinstance(self.loss, Loss):
-            names = {identity: "identity", exponential: "exp"}
-            return self.loss, names.get(self.loss.output, self.loss.name)
-        if self.loss == "poisson":
-            return LOSSES["poisson"], "exp"
-        if self.loss == "huber":
-            return huber(self.huber_threshold), "identity"
-        if self.loss == "quantile":
-            return quantile(self.quantile), "identity"
-        if self.loss == "absolute_error":
-            return LOSSES["absolute"], "identity"
-        return mean_squared(self.n_outputs_), "identity"
+        losses = {
+            "squared_error": mean_squared(self.n_outputs_),
+            "poisson": LOSSES["poisson"],
+            "huber": huber(self.huber_threshold),
+            "absolute_error": LOSSES["absolute"],
+            "quantile": quantile(self.quantile),
+        }
+        loss = self.loss if isinstance(self.loss, Loss) else losses[self.loss]
+        return loss, OUTPUTS.get(loss.output, loss.name)
 
     def predict(self, X: Any) -> Any:
         """Predict real numbers.

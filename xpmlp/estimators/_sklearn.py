@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from sklearn import neural_network
@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from xpmlp.common.errors import InputError
 from xpmlp.estimators._compat import AdamOptimizer, SGDOptimizer
-from xpmlp.estimators._minibatches import Optimization, Progress, Rates
+from xpmlp.estimators._minibatches import MinibatchMLP, Optimization, Progress, Rates
 from xpmlp.estimators._placement import to_host
 from xpmlp.nn.optimizers import SGD, Adam, AdamState, SGDState
 from xpmlp.training import State
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sklearn.base import BaseEstimator
+
+Estimator = TypeVar("Estimator", bound=MinibatchMLP)
 
 # What fitted estimators of both have beside their weights. Of private attributes, this one has the same name in both.
 SHARED_ATTRIBUTES = (
@@ -31,29 +33,34 @@ ACTIVATIONS = {"identity", "logistic", "tanh", "relu"}
 LOSSES_BY_OUTPUT = {"identity": "squared_error", "exp": "poisson"}
 
 
-def to_sklearn(model: Any, activations: set[str]) -> BaseEstimator:
-    """Return a fitted estimator of ours as scikit-learn's, given the names of its activations.
+def to_sklearn(self: MinibatchMLP) -> BaseEstimator:
+    """Return the fitted model as scikit-learn's own estimator, with equal predictions.
+
+    What scikit-learn lacks (dropout, penalties, schedules, ...) is left behind: it decided the weights, and is not
+    needed to predict.
 
     Raises
     ------
     InputError
         For activations and output functions that scikit-learn does not have.
     """
-    theirs, fitted = _kind(model)(), vars(model)
-    shared = {name: getattr(model, name) for name in theirs.get_params(deep=False)}
+    check_is_fitted(self)
+    theirs, fitted = _kind(self)(), vars(self)
+    shared = {name: getattr(self, name) for name in theirs.get_params(deep=False)}
+    activations = {activation.name for activation in self._fitted_network().activations}
     if len(activations) > 1 or not activations <= ACTIVATIONS:
         raise InputError(
             f"scikit-learn has one activation for all layers, of {', '.join(sorted(ACTIVATIONS))}; "
             f"this model has {', '.join(sorted(activations))}."
         )
     shared["activation"] = next(iter(activations), "relu")
-    shared["solver"] = "adam" if model.solver == "adamw" else model.solver
+    shared["solver"] = "adam" if self.solver == "adamw" else self.solver
     if "loss" in shared and shared["loss"] not in LOSSES_BY_OUTPUT.values():
-        if model.out_activation_ not in LOSSES_BY_OUTPUT:
-            raise InputError(f"scikit-learn has no output function like that of loss {model.loss.name!r}.")
-        shared["loss"] = LOSSES_BY_OUTPUT[model.out_activation_]
+        if self.out_activation_ not in LOSSES_BY_OUTPUT:
+            raise InputError(f"scikit-learn has no output function like that of loss {self.loss.name!r}.")
+        shared["loss"] = LOSSES_BY_OUTPUT[self.out_activation_]
     theirs.set_params(**shared)
-    coefs, intercepts = ([np.array(to_host(p)) for p in arrays] for arrays in (model.coefs_, model.intercepts_))
+    coefs, intercepts = ([np.array(to_host(p)) for p in arrays] for arrays in (self.coefs_, self.intercepts_))
     state = _shared_attributes(fitted) | {"coefs_": coefs, "intercepts_": intercepts}
     # Private attributes of scikit-learn's, with which it goes on training.
     state |= {"_best_coefs": coefs, "_best_intercepts": intercepts}
@@ -61,21 +68,15 @@ def to_sklearn(model: Any, activations: set[str]) -> BaseEstimator:
         state["classes_"] = state["_label_binarizer"].classes_
     if fitted.get("_progress"):
         state["_no_improvement_count"] = fitted["_progress"].without_improvement
-    same = all(getattr(model, name) == shared[name] for name in {"solver", "loss"} & set(shared))
+    same = all(getattr(self, name) == shared[name] for name in {"solver", "loss"} & set(shared))
     if fitted.get("_optimization") and same:
         state["_optimizer"] = _their_optimizer(fitted["_optimization"], coefs + intercepts)
-    vars(theirs).update(state)
+    theirs.__dict__.update(state)
     return theirs
 
 
-def from_sklearn(cls: type, estimator: BaseEstimator) -> Any:
-    """Return a fitted estimator of scikit-learn's as one of a class of ours.
-
-    Raises
-    ------
-    InputError
-        For another kind of estimator.
-    """
+def from_sklearn(cls: type[Estimator], estimator: BaseEstimator) -> Estimator:
+    """Return a fitted estimator of scikit-learn's as one of a class of ours."""
     ours = cls()
     if not isinstance(estimator, _kind(ours)):
         raise InputError(
@@ -91,7 +92,7 @@ def from_sklearn(cls: type, estimator: BaseEstimator) -> Any:
         state["_progress"] = _our_progress(estimator)
     if "_optimizer" in fitted:
         state["_optimization"] = _our_optimization(fitted["_optimizer"])
-    vars(ours).update(state)
+    ours.__dict__.update(state)
     return ours
 
 
