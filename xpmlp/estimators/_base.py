@@ -19,10 +19,9 @@ from xpmlp.common.wording import counted
 from xpmlp.estimators import _sklearn
 from xpmlp.estimators._compat import CallbackSupportMixin, check_sample_weight, fit_method, fit_task
 from xpmlp.estimators._fitted import FittedMLP
-from xpmlp.estimators._lbfgs import minimise
-from xpmlp.estimators._minibatches import MAX_SEED, MinibatchMLP, Problem
 from xpmlp.estimators._parameters import CONSTRAINTS, Parameters
-from xpmlp.estimators._placement import Examples, float_dtype, float_dtypes, place, to_host
+from xpmlp.estimators._placement import Examples, dispatching, float_dtype, library_of, place, to_host
+from xpmlp.estimators._training import MAX_SEED, Problem, TrainedMLP
 from xpmlp.nn.initializers import initialize
 from xpmlp.nn.network import Layer, Network
 
@@ -31,13 +30,14 @@ if TYPE_CHECKING:
 
     from sklearn.base import BaseEstimator
 
-    from xpmlp.estimators._compat import Around
     from xpmlp.estimators._placement import PlacedExamples, Placement
+
+FLOATS = [np.float64, np.float32, np.float16]  # what X may be; NumPy turns anything else into the first
 
 Class = TypeVar("Class", bound=type)
 
 
-class BaseMLP(MinibatchMLP, CallbackSupportMixin, ABC):
+class BaseMLP(TrainedMLP, CallbackSupportMixin, ABC):
     """Base of `MLPClassifier` and `MLPRegressor`: use these."""
 
     _parameter_constraints: dict[str, list[Any]] = CONSTRAINTS
@@ -125,7 +125,7 @@ class BaseMLP(MinibatchMLP, CallbackSupportMixin, ABC):
             accept_sparse=["csr", "csc"],
             multi_output=True,
             y_numeric=is_regressor(self),
-            dtype=float_dtypes(given.X),
+            dtype="numeric" if dispatching() and library_of(given.X) else FLOATS,
             reset=not continues,
         )
         T = self._targets_to_fit(y, one_epoch=one_epoch)
@@ -215,15 +215,6 @@ class BaseMLP(MinibatchMLP, CallbackSupportMixin, ABC):
         self.n_iter_ = 0
         self.t_ = 0
         self._progress = self._optimization = None
-
-    # Trained.
-
-    def _train(self, problem: Problem, around: Around, *, one_epoch: bool) -> list[Layer]:
-        """Return the weights that the solver ends with."""
-        if self.solver != "lbfgs":
-            return self._train_in_minibatches(problem, around, one_epoch=one_epoch)
-        layers, self.loss_, self.n_iter_ = minimise(problem, self._penalty(), self, around)
-        return layers
 
     # Kept.
 

@@ -107,10 +107,6 @@ class FittedMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Parameters, A
     def _output_loss(self) -> tuple[Loss, str]:
         """Return the loss with its output function, and scikit-learn's name of the latter."""
 
-    @abstractmethod
-    def predict(self, X: Any) -> Any:
-        """Predict the targets of examples."""
-
     # Predicting.
 
     def __sklearn_is_fitted__(self) -> bool:

@@ -50,11 +50,9 @@ class Parameters:
         The function of the hidden units: "identity", "relu", "leaky_relu", "elu", "tanh", "logistic", "softplus",
         "silu" or "gelu", an `xpmlp.Activation` of your own, or a sequence with one for each hidden layer.
     solver : {"lbfgs", "sgd", "adam", "adamw"}, default="adam"
-        How weights are found: L-BFGS on all examples at once; gradient descent, Adam, or Adam with decoupled weight
-        decay on minibatches.
+        L-BFGS on all examples at once; or gradient descent, Adam, or Adam with decoupled weight decay on minibatches.
     alpha : float, default=0.0001
-        L2 penalty: ``alpha / 2 |W|^2``, divided by the number of examples in the minibatch, is added to the mean loss.
-        Biases are not penalised.
+        L2 penalty: ``alpha / 2 |W|^2``, divided by the examples of the minibatch, is added to the mean loss.
     batch_size : int or "auto", default="auto"
         Examples in a minibatch; "auto" is 200, or all of them where they are fewer. "lbfgs" does not use it.
     learning_rate : {"constant", "invscaling", "adaptive"}, default="constant"
@@ -73,8 +71,7 @@ class Parameters:
         Seed or generator of the initial weights, the orders, the dropout masks and the validation split. An integer
         makes every fit the same; None uses NumPy's global generator.
     tol : float, default=0.0001
-        An epoch improves the loss or score if it does so by this much. "lbfgs" stops where no component of the gradient
-        is larger.
+        The least improvement of the loss or score that counts; for "lbfgs", the largest slope to stop at.
     verbose : bool or int, default=False
         Whether to print the loss after every epoch.
     warm_start : bool, default=False
@@ -103,8 +100,7 @@ class Parameters:
     l2 : float or sequence of float, default=0.0
         L2 penalty: ``l2 |W|^2`` is added to the mean loss, whatever the size of the minibatch. As `l1`.
     dropout : float or sequence of float, default=0.0
-        The share of the hidden units, in [0, 1), that is dropped in each step of the training. One share, or one for
-        each hidden layer.
+        The share of the hidden units, in [0, 1), that each training step drops: one, or one for each hidden layer.
     input_dropout : float, default=0.0
         The same for the features.
     weight_decay : float, default=0.01
@@ -116,9 +112,8 @@ class Parameters:
         How initial weights are drawn: "auto" is scikit-learn's way (uniform, after Glorot and Bengio); else "report",
         "glorot_uniform", "glorot_normal", "he_uniform" or "he_normal".
     scoring : str, callable or None, default=None
-        What `early_stopping` watches on the validation set. None: accuracy for a classifier, the coefficient of
-        determination for a regressor. "loss": the mean loss. Else a scorer, as `sklearn.metrics.check_scoring` takes
-        it.
+        What `early_stopping` watches on the validation set: a scorer, as `sklearn.metrics.check_scoring` takes it, or
+        "loss", the mean loss. None: the accuracy of a classifier, or a regressor's coefficient of determination.
     stratify_validation : bool, default=False
         Whether the examples that `early_stopping` holds out have the classes in the proportions of y. If False, they do
         where there are two classes, but not where there are more, as in scikit-learn. A regressor does not use it.

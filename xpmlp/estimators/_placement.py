@@ -170,15 +170,6 @@ def dispatching() -> bool:
     return bool(get_config()["array_api_dispatch"])
 
 
-def float_dtypes(X: Any) -> list[Any]:
-    """Return the floating dtypes that X may keep, the widest first: those of its library, on its device."""
-    library = library_of(X) if dispatching() else None
-    xp, device = (np, "cpu") if library is None else (library.xp, library.device)
-    found = xp.__array_namespace_info__().dtypes(kind="real floating", device=device)
-    names = [*(name for name in ("float64", "float32") if name in found), "float16"]  # not all libraries have the last
-    return [getattr(xp, name) for name in names if hasattr(xp, name)]
-
-
 def float_dtype(X: Any) -> str:
     """Name the floating dtype to compute with: float32 for an array of float32, else float64."""
     dtype = X.dtype  # naming one of NumPy's takes longer than passing a row through a small network

@@ -12,8 +12,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from xpmlp.common.errors import InputError
 from xpmlp.estimators._compat import AdamOptimizer, SGDOptimizer
-from xpmlp.estimators._minibatches import MinibatchMLP, Optimization, Progress, Rates
 from xpmlp.estimators._placement import to_host
+from xpmlp.estimators._training import Optimization, Progress, Rates, TrainedMLP
 from xpmlp.nn.optimizers import SGD, Adam, AdamState, SGDState
 from xpmlp.training import State
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from sklearn.base import BaseEstimator
 
-Estimator = TypeVar("Estimator", bound=MinibatchMLP)
+Estimator = TypeVar("Estimator", bound=TrainedMLP)
 
 # What fitted estimators of both have beside their weights. Of private attributes, this one has the same name in both.
 SHARED_ATTRIBUTES = (
@@ -33,7 +33,7 @@ ACTIVATIONS = {"identity", "logistic", "tanh", "relu"}
 LOSSES_BY_OUTPUT = {"identity": "squared_error", "exp": "poisson"}
 
 
-def to_sklearn(self: MinibatchMLP) -> BaseEstimator:
+def to_sklearn(self: TrainedMLP) -> BaseEstimator:
     """Return the fitted model as scikit-learn's own estimator, with equal predictions.
 
     What scikit-learn lacks (dropout, penalties, schedules, ...) is left behind: it decided the weights, and is not

@@ -1,22 +1,26 @@
-"""Training in minibatches with scikit-learn's rules: its orders, its learning rates, its reasons to stop."""
+"""Training: by L-BFGS, or in minibatches with scikit-learn's orders, learning rates and reasons to stop."""
 
 from __future__ import annotations
 
+import math
 import warnings
 from abc import ABC
 from collections import defaultdict
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple, Self, cast
 
 import numpy as np
+from scipy import optimize
 from sklearn.base import is_classifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import train_test_split
 
+from xpmlp.estimators._compat import check_optimize_result
 from xpmlp.estimators._fitted import FittedMLP, on_host
 from xpmlp.estimators._placement import to_host
-from xpmlp.nn.network import fprop
+from xpmlp.nn.network import Layer, fprop, gradient_function, total_weight
 from xpmlp.nn.optimizers import SGD, Adam, AdamW
 from xpmlp.nn.regularization import ElasticNet
 from xpmlp.nn.schedules import build_schedule
@@ -27,9 +31,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from xpmlp.backends import Backend
+    from xpmlp.common.types import Array
     from xpmlp.estimators._compat import Around
+    from xpmlp.estimators._parameters import Parameters
     from xpmlp.estimators._placement import PlacedExamples, Placement
-    from xpmlp.nn.network import Layer, Network
+    from xpmlp.nn.network import Network
     from xpmlp.nn.optimizers import Optimizer
     from xpmlp.training import State
 
@@ -114,8 +120,8 @@ class Problem(NamedTuple):
     validation: PlacedExamples | None
 
 
-class MinibatchMLP(FittedMLP, ABC):
-    """How both kinds of estimator train with the solvers "sgd", "adam" and "adamw"."""
+class TrainedMLP(FittedMLP, ABC):
+    """How both kinds of estimator train."""
 
     _random_state: np.random.RandomState
     _optimization: Optimization | None = None
@@ -127,6 +133,13 @@ class MinibatchMLP(FittedMLP, ABC):
         if not self.early_stopping:
             return "training loss"
         return "validation loss" if self.scoring == "loss" else "validation score"
+
+    def _train(self, problem: Problem, around: Around, *, one_epoch: bool) -> list[Layer]:
+        """Return the weights that the solver ends with."""
+        if self.solver != "lbfgs":
+            return self._train_in_minibatches(problem, around, one_epoch=one_epoch)
+        layers, self.loss_, self.n_iter_ = minimise(problem, self._penalty(), self, around)
+        return layers
 
     def _train_in_minibatches(self, problem: Problem, around: Around, *, one_epoch: bool) -> list[Layer]:
         """Return the weights that scikit-learn's rules end with."""
@@ -312,3 +325,58 @@ def _near(backend: Backend, state: State | None) -> State | None:
     """Return the state of an optimiser on the backend, or else on the host."""
     here = state is None or (backend.holds(state.t) and backend.on_device(state.t))
     return state if here else cast("State", on_host(state))
+
+
+def minimise(
+    problem: Problem, penalty: ElasticNet, rules: Parameters, around: Around
+) -> tuple[list[Layer], float, int]:
+    """Minimise the penalised mean loss over all examples: return weights, their loss, and the iterations it took.
+
+    Where these ended before the tolerance was met, and no callback asked for the end, there is scikit-learn's warning.
+    """
+    placement, network, layers, (examples, _), _ = problem
+    backend, xp = placement.backend, placement.backend.xp
+    gradients_of = gradient_function(xp, network)
+    shapes = [*network.shapes, *((fan_out,) for _, fan_out in network.shapes)]  # scikit-learn's order: weights first
+    ends = np.cumsum([math.prod(shape) for shape in shapes])[:-1]
+
+    def pack(layers: Sequence[Layer]) -> np.ndarray:
+        return np.concatenate([backend.to_numpy(p).ravel() for p in chain(*zip(*layers, strict=True))])
+
+    def unpack(flat: np.ndarray) -> list[Layer]:
+        parts = zip(np.split(flat, ends), shapes, strict=True)
+        arrays = [backend.asarray(part.reshape(shape)) for part, shape in parts]
+        return list(map(Layer, arrays[: len(layers)], arrays[len(layers) :]))
+
+    def objective(layers: list[Layer], X: Array, T: Array, weights: Array | None) -> tuple[Array, list[Layer]]:
+        size = total_weight(xp, weights, X.shape[0])
+        loss, gradients = gradients_of(layers, X, T, (), weights)
+        loss = loss / size + penalty.value(xp, layers, size)
+        return loss, penalty.add_gradient(xp, layers, gradients, size)
+
+    compiled = backend.compile(objective)
+
+    def evaluate(flat: np.ndarray) -> tuple[float, np.ndarray]:
+        what = f"{network}, with all {examples.X.shape[0]:,} examples at once"
+        with backend.computing(what, "fewer hidden units, fewer examples, a solver with minibatches"):
+            loss, gradients = compiled(unpack(flat), *examples)
+            return float(backend.to_numpy(loss)), pack(gradients)
+
+    stopped = False
+
+    def callback(flat: np.ndarray) -> None:
+        nonlocal stopped
+        stopped = around(lambda: None, lambda: placement.fitted(unpack(flat)))
+        if stopped:
+            raise StopIteration
+
+    found = optimize.minimize(
+        evaluate,
+        pack(layers),
+        method="L-BFGS-B",
+        jac=True,
+        callback=callback,
+        options={"maxfun": rules.max_fun, "maxiter": rules.max_iter, "gtol": rules.tol},
+    )
+    n_iter = int(found.nit) if stopped else check_optimize_result("lbfgs", found, rules.max_iter)
+    return unpack(found.x), float(found.fun), n_iter
