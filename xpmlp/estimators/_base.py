@@ -42,17 +42,9 @@ class BaseMLP(TrainedMLP, CallbackSupportMixin, ABC):
 
     _parameter_constraints: dict[str, list[Any]] = CONSTRAINTS
 
-    # What each kind of estimator decides.
-
     @abstractmethod
     def _targets_to_fit(self, y: Any, *, one_epoch: bool) -> np.ndarray:
         """Turn checked targets into what the network is to learn, (n, m), on the host, and learn the classes."""
-
-    def _weights_of(self, y: Any, weights: np.ndarray | None) -> np.ndarray | None:  # noqa: ARG002 - for classes
-        """Return what each example counts, (n,), on the host."""
-        return weights
-
-    # Fitting.
 
     @fit_method
     def fit(
@@ -130,7 +122,7 @@ class BaseMLP(TrainedMLP, CallbackSupportMixin, ABC):
         )
         T = self._targets_to_fit(y, one_epoch=one_epoch)
         self.n_outputs_ = T.shape[1]
-        checked = Examples(X, T, self._checked_weights(given, X.shape[0]))
+        checked = Examples(X, T, self._weights(given, X.shape[0]))
         if self.solver != "lbfgs":
             if self._watched == "validation score" and self.scoring is not None:
                 check_scoring(self, self.scoring)  # an unknown one is said before the first epoch
@@ -142,14 +134,14 @@ class BaseMLP(TrainedMLP, CallbackSupportMixin, ABC):
         if sparse.issparse(X_val) and not sparse.issparse(X):
             raise InputError("X_val is sparse, but X is not: give both in the same form.")
         T_val = self._checked_targets(X_val, given_val.T)
-        return checked, Examples(X_val, T_val, self._checked_weights(given_val, X_val.shape[0]))
+        return checked, Examples(X_val, T_val, self._weights(given_val, X_val.shape[0]))
 
-    def _checked_weights(self, given: Examples, n: int) -> np.ndarray | None:
-        weights = given.weights
-        if weights is not None:
-            weights = check_sample_weight(to_host(weights), np.broadcast_to(0.0, (n, 1)))
-        weights = self._weights_of(given.T, weights)
-        return None if weights is None else weights[:, None]
+    def _weights(self, given: Examples, n: int) -> np.ndarray | None:
+        """Return what each example counts, (n, 1), on the host."""
+        if given.weights is None:
+            return None
+        checked: np.ndarray = check_sample_weight(to_host(given.weights), np.broadcast_to(0.0, (n, 1)))
+        return checked[:, None]
 
     # Placed.
 

@@ -71,10 +71,7 @@ except (ImportError, AttributeError) as error:
 
 
 def fit_method(method: Method) -> Method:
-    """Check the estimator's parameters before a method that fits, and end its callbacks afterwards.
-
-    A first `partial_fit` checks them too, a later one does not.
-    """
+    """Check the estimator's parameters before a method that fits, and end its callbacks afterwards."""
     return cast("Method", _fit_context(prefer_skip_nested_validation=True)(method))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -232,8 +233,7 @@ class FittedMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Parameters, A
         X = self._checked_examples(X)
         placement, network = self._placed(X, "sample_gradient_norms"), self._fitted_network()
         backend, xp = placement.backend, placement.backend.xp
-        what = f"{network}, with all {X.shape[0]:,} examples at once"
-        with backend.computing(what, "fewer examples at a time"):
+        with backend.computing(f"{network}, with all {X.shape[0]:,} examples at once", "fewer examples at a time"):
             layers = placement.layers(self.coefs_, self.intercepts_)
             trace = fprop(xp, network, layers, placement.to_compute(X))
             deltas = backward(xp, network, layers, trace, backend.asarray(self._checked_targets(X, y)))
@@ -300,8 +300,9 @@ class FittedMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Parameters, A
             backend = backend_of(state["coefs_"][0], float_dtype(state["coefs_"][0]))
             classes_too = library_of(state.get("classes_")) is not None
             state["_was_on"] = (backend.name, backend.device_name, backend.dtype, classes_too)
-        kept = ("coefs_", "intercepts_", "classes_", "_optimization")
-        return state | {name: on_host(state[name]) for name in kept if name in state}
+        if state.get("_optimization"):
+            state["_optimization"] = replace(state["_optimization"], state=on_host(state["_optimization"].state))
+        return state | {name: on_host(state[name]) for name in ("coefs_", "intercepts_", "classes_") if name in state}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         library, device, dtype, classes_too = state.pop("_was_on", ("numpy", "cpu", "float64", False))

@@ -82,8 +82,6 @@ class MLPClassifier(BaseMLP, ClassifierMixin, BaseEstimator):
     _parameter_constraints = CONSTRAINTS | {"class_weight": [dict, StrOptions({"balanced"}), None]}
     _measure = staticmethod(accuracy_score)
 
-    # Fitting.
-
     def _check_solver(self) -> bool:
         if self.solver not in MINIBATCH_SOLVERS:
             raise AttributeError(
@@ -129,23 +127,20 @@ class MLPClassifier(BaseMLP, ClassifierMixin, BaseEstimator):
             self._learn_classes(labels, like=y)
         else:
             self._check_classes(unique_labels(labels))
-        return self._binarized(labels)
+        return self._targets(labels)
 
     def _targets(self, y: Any) -> np.ndarray:
         labels = self._flat(y)
         unknown = np.setdiff1d(unique_labels(labels), to_host(self.classes_))
         if unknown.size:
             raise ValueError(f"There are classes that `y` in fit did not have: {unknown.tolist()}.")
-        return self._binarized(labels)
+        T = self._label_binarizer.transform(labels)
+        return (T.toarray() if sparse.issparse(T) else T).astype(bool)
 
     @staticmethod
     def _flat(y: Any) -> Any:
         y = to_host(y)
         return column_or_1d(y, warn=True) if getattr(y, "ndim", 1) == 2 and y.shape[1] == 1 else y
-
-    def _binarized(self, labels: Any) -> np.ndarray:
-        T = self._label_binarizer.transform(labels)
-        return (T.toarray() if sparse.issparse(T) else T).astype(bool)
 
     def _learn_classes(self, labels: Any, *, like: Any) -> None:
         """Learn the classes; they are an array of the library of `like`, as in scikit-learn, and strings NumPy's."""
@@ -163,10 +158,11 @@ class MLPClassifier(BaseMLP, ClassifierMixin, BaseEstimator):
         elif len(np.setdiff1d(classes, known, assume_unique=True)):
             raise ValueError(f"`y` has classes not in `self.classes_`. `self.classes_` has {known}. 'y' has {classes}.")
 
-    def _weights_of(self, y: Any, weights: np.ndarray | None) -> np.ndarray | None:
+    def _weights(self, given: Examples, n: int) -> np.ndarray | None:
+        weights = super()._weights(given, n)
         if self.class_weight is None:
             return weights
-        of_classes: np.ndarray = compute_sample_weight(self.class_weight, self._flat(y))
+        of_classes: np.ndarray = compute_sample_weight(self.class_weight, self._flat(given.T))[:, None]
         return of_classes if weights is None else weights * of_classes
 
     def _output_loss(self) -> tuple[Loss, str]:
@@ -175,8 +171,6 @@ class MLPClassifier(BaseMLP, ClassifierMixin, BaseEstimator):
 
     def _labels(self, T: np.ndarray) -> Any:
         return self._label_binarizer.inverse_transform(T[:, 0] if self.n_outputs_ == 1 else T)
-
-    # Predicting.
 
     def predict(self, X: Any) -> Any:
         """Predict classes.
@@ -204,8 +198,7 @@ class MLPClassifier(BaseMLP, ClassifierMixin, BaseEstimator):
 
     def predict_proba(self, X: Any) -> Any:
         """Predict the probability of each class, (n, n_classes), or of each label; parameters as for `predict`."""
-        _, p = self._probabilities(X, "predict_proba")
-        return p
+        return self._probabilities(X, "predict_proba")[1]
 
     def predict_log_proba(self, X: Any) -> Any:
         """Predict the logarithms of the probabilities, -inf where these round to 0; parameters as for `predict`."""
@@ -327,8 +320,8 @@ class MLPRegressor(BaseMLP, RegressorMixin, BaseEstimator):
         return self._labels(a)
 
 
-# The losses as scikit-learn computes them: of clipped probabilities, with the gradients of the exact ones. L-BFGS's line
-# search visits points where that decides the path, and the rules to stop compare such losses.
+# The losses as scikit-learn computes them: of clipped probabilities, with the gradients of the exact ones. L-BFGS comes
+# to points where that decides its path, and the rules to stop compare such losses.
 
 
 def _between(xp: Namespace, x: Array, least: float, most: float) -> Array:
@@ -356,8 +349,6 @@ bounded_logistic = replace(LOSSES["logistic"], terms=_logistic_terms)
 def mean_squared(n_outputs: int) -> Loss:
     """Half the squared error, its mean over the outputs; its gradient is that of their sum."""
     squared = LOSSES["squared"]
-
-    def terms(xp: Namespace, z: Array, T: Array) -> Array:
-        return squared.terms(xp, z, T) / n_outputs
-
-    return squared if n_outputs == 1 else replace(squared, terms=terms)
+    if n_outputs == 1:
+        return squared
+    return replace(squared, terms=lambda xp, z, T: squared.terms(xp, z, T) / n_outputs)

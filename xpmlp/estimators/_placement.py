@@ -111,15 +111,7 @@ def place(X: Any, device: str | None, dtype: str) -> Placement:
 
 
 def open_device(name: str, dtype: str) -> Backend:
-    """Open the backend that the name of a device means, as the estimators' ``device`` takes it.
-
-    Raises
-    ------
-    InputError
-        For a name that means none.
-    BackendError
-        Where it cannot be used. Another device is never taken instead.
-    """
+    """Open the backend that the name of a device means; raise an error, and take no other, where it cannot be used."""
     library, _, device = name.partition(":")
     if library in BACKENDS:
         return get_backend(library, device or None, dtype)

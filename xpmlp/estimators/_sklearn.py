@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from xpmlp.common.errors import InputError
 from xpmlp.estimators._compat import AdamOptimizer, SGDOptimizer
 from xpmlp.estimators._placement import to_host
-from xpmlp.estimators._training import Optimization, Progress, Rates, TrainedMLP
+from xpmlp.estimators._training import Optimization, Progress, TrainedMLP
 from xpmlp.nn.optimizers import SGD, Adam, AdamState, SGDState
 from xpmlp.training import State
 
@@ -134,35 +134,32 @@ def _scaled(arrays: list[Any], factor: float) -> list[Any]:
 
 
 def _our_optimization(theirs: Any) -> Optimization:
-    optimizer: SGD | Adam
-    state: SGDState | AdamState
     if isinstance(theirs, SGDOptimizer):
-        optimizer = SGD(theirs.momentum, nesterov=theirs.nesterov and theirs.momentum > 0)
-        state = SGDState(_by_layer(theirs.velocities) if theirs.momentum else [])
-        rates = Rates(theirs.lr_schedule, theirs.learning_rate_init, theirs.power_t)
-        rates.now = theirs.learning_rate
+        rule = SGD(theirs.momentum, nesterov=theirs.nesterov and theirs.momentum > 0)
+        ours = Optimization(rule, 0, theirs.lr_schedule, theirs.learning_rate_init, theirs.power_t)
+        ours.rate = theirs.learning_rate
+        state: Any = SGDState(_by_layer(theirs.velocities) if theirs.momentum else [])
         steps = 0  # scikit-learn does not count them, and gradient descent does not need to
     else:
-        optimizer = Adam(theirs.beta_1, theirs.beta_2, theirs.epsilon)
+        ours = Optimization(
+            Adam(theirs.beta_1, theirs.beta_2, theirs.epsilon), 0, "constant", theirs.learning_rate_init
+        )
         m, v = _scaled(theirs.ms, 1.0 / (1.0 - theirs.beta_1)), _scaled(theirs.vs, 1.0 / (1.0 - theirs.beta_2))
-        state = AdamState(_by_layer(m), _by_layer(v))
-        rates = Rates("constant", theirs.learning_rate_init, 0.5)
-        steps = theirs.t
-    return Optimization(optimizer, State(state, np.array(steps), np.array(0.0), np.array(1.0)), rates, 0)
+        state, steps = AdamState(_by_layer(m), _by_layer(v)), theirs.t
+    ours.state = State(state, np.array(steps), np.array(0.0), np.array(1.0))
+    return ours
 
 
 def _their_optimizer(ours: Optimization, params: list[np.ndarray]) -> SGDOptimizer | AdamOptimizer:
-    rule, state, rates, _ = ours
-    assert state is not None  # noqa: S101 - a fit has taken steps
+    rule: Any = ours.optimizer
+    state: Any = ours.state
     if isinstance(rule, SGD):
-        theirs = SGDOptimizer(params, rates.initial, rates.kind, rule.momentum, rule.nesterov, rates.power_t)
-        theirs.learning_rate = rates.now
+        theirs = SGDOptimizer(params, ours.first_rate, ours.kind, rule.momentum, rule.nesterov, ours.power_t)
+        theirs.learning_rate = ours.rate
         if rule.momentum:
             theirs.velocities = _by_kind(state.optimizer.velocity)
         return theirs
-    assert isinstance(rule, Adam)  # noqa: S101 - or AdamW, which is one
-    theirs = AdamOptimizer(params, rates.initial, rule.beta_1, rule.beta_2, rule.epsilon)
+    theirs = AdamOptimizer(params, ours.first_rate, rule.beta_1, rule.beta_2, rule.epsilon)
     m, v = _scaled(state.optimizer.sums, 1.0 - rule.beta_1), _scaled(state.optimizer.squares, 1.0 - rule.beta_2)
-    theirs.ms, theirs.vs = _by_kind(m), _by_kind(v)
-    theirs.t = int(to_host(state.t))
+    theirs.ms, theirs.vs, theirs.t = _by_kind(m), _by_kind(v), int(to_host(state.t))
     return theirs

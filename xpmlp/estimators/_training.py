@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from xpmlp.backends import Backend
     from xpmlp.common.types import Array
     from xpmlp.estimators._compat import Around
-    from xpmlp.estimators._parameters import Parameters
     from xpmlp.estimators._placement import PlacedExamples, Placement
     from xpmlp.nn.network import Network
     from xpmlp.nn.optimizers import Optimizer
@@ -45,39 +44,32 @@ MIN_RATE = 1e-6  # "adaptive" stops at a lower one
 
 
 @dataclass
-class Rates:
-    """The learning rate, and how scikit-learn changes it between epochs."""
+class Optimization:
+    """What `partial_fit` continues; parameters that are set in between do not change it, as in scikit-learn."""
 
-    kind: str  # "constant", "invscaling" or "adaptive"
-    initial: float
-    power_t: float
-    now: float = field(init=False)  # of the next epoch
+    optimizer: Optimizer
+    seed: int  # of dropout's masks
+    kind: str  # how the learning rate changes between epochs: "constant", "invscaling" or "adaptive"
+    rate: float  # of the next epoch
+    power_t: float = 0.5
+    state: State | None = None  # None before the first step
 
     def __post_init__(self) -> None:
-        self.now = float(self.initial)
+        self.first_rate = self.rate
 
     def after_epoch(self, seen: int) -> None:
         """Scale the rate by the examples `seen` so far."""
         if self.kind == "invscaling":
-            self.now = float(self.initial) / (seen + 1) ** self.power_t
+            self.rate = self.first_rate / (seen + 1) ** self.power_t
 
     def without_progress(self) -> str:
         """Divide the rate, or give up: return what to print, which ends in "Stopping." where training ends."""
         if self.kind != "adaptive":
             return "Stopping."
-        if self.now <= MIN_RATE:
+        if self.rate <= MIN_RATE:
             return "Learning rate too small. Stopping."
-        self.now /= 5.0
-        return f"Setting learning rate to {self.now:f}"
-
-
-class Optimization(NamedTuple):
-    """What `partial_fit` continues; parameters that are set in between do not change it, as in scikit-learn."""
-
-    optimizer: Optimizer
-    state: State | None  # None before the first step
-    rates: Rates
-    seed: int  # of dropout's masks
+        self.rate /= 5.0
+        return f"Setting learning rate to {self.rate:f}"
 
 
 @dataclass
@@ -91,13 +83,6 @@ class Progress:
     seen: int = 0  # examples
     n_iter: int = 0  # epochs of the last call
     best_layers: list[Layer] | None = None  # of the best epoch, where a validation set is watched
-
-    def add(self, values: dict[str, float], n: int) -> None:
-        """Note an epoch over `n` examples, and what was measured after it."""
-        for name, value in values.items():
-            self.curves[name].append(value)
-        self.n_iter += 1
-        self.seen += n
 
     def judge(self, tol: float) -> bool:
         """Count the epochs without an improvement of `tol`; return whether the last one is the best."""
@@ -136,10 +121,9 @@ class TrainedMLP(FittedMLP, ABC):
 
     def _train(self, problem: Problem, around: Around, *, one_epoch: bool) -> list[Layer]:
         """Return the weights that the solver ends with."""
-        if self.solver != "lbfgs":
-            return self._train_in_minibatches(problem, around, one_epoch=one_epoch)
-        layers, self.loss_, self.n_iter_ = minimise(problem, self._penalty(), self, around)
-        return layers
+        if self.solver == "lbfgs":
+            return self._train_by_lbfgs(problem, around)
+        return self._train_in_minibatches(problem, around, one_epoch=one_epoch)
 
     def _train_in_minibatches(self, problem: Problem, around: Around, *, one_epoch: bool) -> list[Layer]:
         """Return the weights that scikit-learn's rules end with."""
@@ -162,9 +146,12 @@ class TrainedMLP(FittedMLP, ABC):
             if self.shuffle:
                 rows = rows[self._random_state.permutation(rows.shape[0])]  # as scikit-learn's `shuffle` draws it
             X, T, weights = training.examples
-            trainer.run_epoch(X, T, rows, weights=weights, rate=optimization.rates.now)
+            trainer.run_epoch(X, T, rows, weights=weights, rate=optimization.rate)
             values = {"training loss": trainer.read({}).loss / rows.shape[0]} | (measure(trainer) if measure else {})
-            progress.add(values, rows.shape[0])
+            for name, value in values.items():
+                progress.curves[name].append(value)
+            progress.n_iter += 1
+            progress.seen += rows.shape[0]
             self._say(f"Iteration {progress.n_iter}, loss = {values['training loss']:.8f}")
             if "validation score" in values:
                 self._say(f"Validation score: {values['validation score']:f}")
@@ -175,12 +162,12 @@ class TrainedMLP(FittedMLP, ABC):
             return around(epoch, lambda: placement.fitted(trainer.copy_layers()))
 
         try:
-            self._run(epoch_with_callbacks, optimization.rates, progress, one_epoch=one_epoch)
+            self._run(epoch_with_callbacks, optimization, progress, one_epoch=one_epoch)
         finally:
             # None are kept from fit to fit: in a warm start, scikit-learn's best weights are the last, until beaten.
             best, progress.best_layers = progress.best_layers, None
             self._note(progress)
-        self._optimization = optimization._replace(state=trainer.state)
+        optimization.state, self._optimization = trainer.state, optimization
         return best if self.early_stopping and best is not None else trainer.copy_layers()
 
     def _split(self, T: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -188,12 +175,8 @@ class TrainedMLP(FittedMLP, ABC):
         stratify = T if is_classifier(self) and T.shape[1] == 1 else None
         if self.stratify_validation and is_classifier(self) and self.out_activation_ == "softmax":
             stratify = T.argmax(axis=1)
-        rows, held_out = train_test_split(
-            np.arange(T.shape[0]),
-            random_state=self._random_state,
-            test_size=self.validation_fraction,
-            stratify=stratify,
-        )
+        share, draw = self.validation_fraction, self._random_state
+        rows, held_out = train_test_split(np.arange(T.shape[0]), test_size=share, random_state=draw, stratify=stratify)
         if held_out.shape[0] < 2:
             raise ValueError(
                 "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."
@@ -211,7 +194,7 @@ class TrainedMLP(FittedMLP, ABC):
         kind = self.learning_rate if self.solver == "sgd" else "constant"
         # Drawn where there is dropout alone, so that without it the draws are scikit-learn's.
         seed = self._random_state.randint(MAX_SEED) if any(network.dropout) else 0
-        return Optimization(optimizer, None, Rates(kind, self.learning_rate_init, self.power_t), seed)
+        return Optimization(optimizer, seed, kind, float(self.learning_rate_init), self.power_t)
 
     def _penalty(self) -> ElasticNet:
         return ElasticNet.build(self.n_layers_ - 1, self.l1, self.l2, self.alpha)
@@ -221,7 +204,7 @@ class TrainedMLP(FittedMLP, ABC):
         batch_size = min(200, n) if self.batch_size == "auto" else int(self.batch_size)
         if batch_size > n:
             message = "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped"
-            warnings.warn(message, stacklevel=6)
+            warnings.warn(message, stacklevel=7)
             batch_size = n
         steps = steps_per_epoch(n, batch_size) * self.max_iter
         recipe = Recipe(
@@ -275,7 +258,7 @@ class TrainedMLP(FittedMLP, ABC):
             now.device = f"{placement.caller.name}:{placement.caller.device_name}"
         return now.to("cpu")
 
-    def _run(self, epoch: Callable[[], bool], rates: Rates, progress: Progress, *, one_epoch: bool) -> None:
+    def _run(self, epoch: Callable[[], bool], rates: Optimization, progress: Progress, *, one_epoch: bool) -> None:
         """Call ``epoch()``, which returns whether a callback asks for an end, until a rule says stop."""
         progress.n_iter = 0
         try:
@@ -297,10 +280,10 @@ class TrainedMLP(FittedMLP, ABC):
                 f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) "
                 "reached and the optimization hasn't converged yet.",
                 ConvergenceWarning,
-                stacklevel=6,
+                stacklevel=7,
             )
         except KeyboardInterrupt:
-            warnings.warn("Training interrupted by user.", stacklevel=6)
+            warnings.warn("Training interrupted by user.", stacklevel=7)
 
     def _say(self, line: str) -> None:
         if self.verbose:
@@ -320,63 +303,59 @@ class TrainedMLP(FittedMLP, ABC):
         else:
             self.__dict__.pop("validation_loss_curve_", None)
 
+    def _train_by_lbfgs(self, problem: Problem, around: Around) -> list[Layer]:
+        """Return the weights where SciPy's L-BFGS-B ends: loss and gradients on the device, the search on the host."""
+        placement, network, layers, (examples, _), _ = problem
+        backend, xp = placement.backend, placement.backend.xp
+        gradients_of, penalty = gradient_function(xp, network), self._penalty()
+        shapes = [*network.shapes, *((fan_out,) for _, fan_out in network.shapes)]  # all weights, then all biases
+        ends = np.cumsum([math.prod(shape) for shape in shapes])[:-1]
+
+        def pack(layers: Sequence[Layer]) -> np.ndarray:
+            return np.concatenate([backend.to_numpy(p).ravel() for p in chain(*zip(*layers, strict=True))])
+
+        def unpack(flat: np.ndarray) -> list[Layer]:
+            parts = zip(np.split(flat, ends), shapes, strict=True)
+            arrays = [backend.asarray(part.reshape(shape)) for part, shape in parts]
+            return list(map(Layer, arrays[: len(layers)], arrays[len(layers) :]))
+
+        def objective(layers: list[Layer], X: Array, T: Array, weights: Array | None) -> tuple[Array, list[Layer]]:
+            size = total_weight(xp, weights, X.shape[0])
+            loss, gradients = gradients_of(layers, X, T, (), weights)
+            loss = loss / size + penalty.value(xp, layers, size)
+            return loss, penalty.add_gradient(xp, layers, gradients, size)
+
+        compiled = backend.compile(objective)
+
+        def evaluate(flat: np.ndarray) -> tuple[float, np.ndarray]:
+            what = f"{network}, with all {examples.X.shape[0]:,} examples at once"
+            with backend.computing(what, "fewer hidden units, fewer examples, a solver with minibatches"):
+                loss, gradients = compiled(unpack(flat), *examples)
+                return float(backend.to_numpy(loss)), pack(gradients)
+
+        stopped = False
+
+        def callback(flat: np.ndarray) -> None:
+            nonlocal stopped
+            stopped = around(lambda: None, lambda: placement.fitted(unpack(flat)))
+            if stopped:
+                raise StopIteration
+
+        found = optimize.minimize(
+            evaluate,
+            pack(layers),
+            method="L-BFGS-B",
+            jac=True,
+            callback=callback,
+            options={"maxfun": self.max_fun, "maxiter": self.max_iter, "gtol": self.tol},
+        )
+        self.loss_, self.n_iter_ = float(found.fun), int(found.nit)
+        if not stopped:
+            self.n_iter_ = check_optimize_result("lbfgs", found, self.max_iter)
+        return unpack(found.x)
+
 
 def _near(backend: Backend, state: State | None) -> State | None:
     """Return the state of an optimiser on the backend, or else on the host."""
     here = state is None or (backend.holds(state.t) and backend.on_device(state.t))
     return state if here else cast("State", on_host(state))
-
-
-def minimise(
-    problem: Problem, penalty: ElasticNet, rules: Parameters, around: Around
-) -> tuple[list[Layer], float, int]:
-    """Minimise the penalised mean loss over all examples: return weights, their loss, and the iterations it took.
-
-    Where these ended before the tolerance was met, and no callback asked for the end, there is scikit-learn's warning.
-    """
-    placement, network, layers, (examples, _), _ = problem
-    backend, xp = placement.backend, placement.backend.xp
-    gradients_of = gradient_function(xp, network)
-    shapes = [*network.shapes, *((fan_out,) for _, fan_out in network.shapes)]  # scikit-learn's order: weights first
-    ends = np.cumsum([math.prod(shape) for shape in shapes])[:-1]
-
-    def pack(layers: Sequence[Layer]) -> np.ndarray:
-        return np.concatenate([backend.to_numpy(p).ravel() for p in chain(*zip(*layers, strict=True))])
-
-    def unpack(flat: np.ndarray) -> list[Layer]:
-        parts = zip(np.split(flat, ends), shapes, strict=True)
-        arrays = [backend.asarray(part.reshape(shape)) for part, shape in parts]
-        return list(map(Layer, arrays[: len(layers)], arrays[len(layers) :]))
-
-    def objective(layers: list[Layer], X: Array, T: Array, weights: Array | None) -> tuple[Array, list[Layer]]:
-        size = total_weight(xp, weights, X.shape[0])
-        loss, gradients = gradients_of(layers, X, T, (), weights)
-        loss = loss / size + penalty.value(xp, layers, size)
-        return loss, penalty.add_gradient(xp, layers, gradients, size)
-
-    compiled = backend.compile(objective)
-
-    def evaluate(flat: np.ndarray) -> tuple[float, np.ndarray]:
-        what = f"{network}, with all {examples.X.shape[0]:,} examples at once"
-        with backend.computing(what, "fewer hidden units, fewer examples, a solver with minibatches"):
-            loss, gradients = compiled(unpack(flat), *examples)
-            return float(backend.to_numpy(loss)), pack(gradients)
-
-    stopped = False
-
-    def callback(flat: np.ndarray) -> None:
-        nonlocal stopped
-        stopped = around(lambda: None, lambda: placement.fitted(unpack(flat)))
-        if stopped:
-            raise StopIteration
-
-    found = optimize.minimize(
-        evaluate,
-        pack(layers),
-        method="L-BFGS-B",
-        jac=True,
-        callback=callback,
-        options={"maxfun": rules.max_fun, "maxiter": rules.max_iter, "gtol": rules.tol},
-    )
-    n_iter = int(found.nit) if stopped else check_optimize_result("lbfgs", found, rules.max_iter)
-    return unpack(found.x), float(found.fun), n_iter
