@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from xpmlp.experiments.runs import PARTS, RunFolder, model_at
-from xpmlp.nn.losses import get_loss, output_name
+from xpmlp.nn.losses import LOSSES, output_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -88,7 +88,7 @@ def _of_configuration(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _network(sizes: Sequence[int], activations: Sequence[str], loss: str, dropout: Sequence[float]) -> dict[str, Any]:
-    functions = [*activations, output_name(get_loss(loss))]
+    functions = [*activations, output_name(LOSSES[loss])]
     layers = [
         {"inputs": n, "dropout": rate, "units": m, "activation": function, "parameters": (n + 1) * m}
         for n, m, rate, function in zip(sizes[:-1], sizes[1:], dropout, functions, strict=True)
