@@ -71,10 +71,10 @@ def make_scorer(backend: Backend, network: Network) -> Scorer:
 
 def outputs(backend: Backend, function: Callable[..., Array], layers: Sequence[Layer], X: Array) -> Array:
     """Return ``function(layers, X)``, an array with a row for each of X, `Backend.rows_at_a_time` of them at a time."""
-    rows = backend.rows_at_a_time
-    if X.shape[0] <= rows:
+    rows, n = backend.rows_at_a_time, X.shape[0]
+    if n <= rows:
         return function(layers, X)
-    return backend.xp.concat([function(layers, X[start : start + rows, :]) for start in range(0, X.shape[0], rows)])
+    return backend.xp.concat([function(layers, X[start : min(start + rows, n), :]) for start in range(0, n, rows)])
 
 
 def score_rows(
