@@ -6,7 +6,9 @@ from conftest import open_backend
 from references import DERIVATIVES, FUNCTIONS, KINKED, differences, every_size
 
 from xpmlp.common.errors import InputError
-from xpmlp.nn.activations import ACTIVATIONS, get_activation, softplus
+from xpmlp.nn.activations import ACTIVATIONS, softplus
+from xpmlp.nn.losses import LOSSES
+from xpmlp.nn.network import Network
 
 POINTS = np.array([[-30.0, -4.0, -1.5, -0.3, -1e-3], [1e-3, 0.2, 0.9, 3.7, 30.0]])
 EXTREMES = np.array([-1e4, -100.0, -1.0, 0.0, 1.0, 100.0, 1e4], dtype=np.float32)
@@ -101,10 +103,12 @@ def test_the_logistic_and_its_logarithm_keep_their_digits_in_both_tails(backend,
 
 
 @each_activation
-def test_get_activation_finds_each_by_name(activation):
-    assert get_activation(activation.name) is activation
+def test_a_network_takes_an_activation_by_its_name_or_itself(activation):
+    for given in (activation.name, activation):
+        assert Network.build(2, [2], 2, activation=given).activations == (activation,)
 
 
-def test_an_unknown_name_lists_the_known_ones():
-    with pytest.raises(InputError, match=r"activation is 'rectifier', but must be one of: identity, relu, leaky_relu"):
-        get_activation("rectifier")
+@pytest.mark.parametrize("given", ["rectifier", np.tanh, LOSSES["squared"]])
+def test_what_is_no_activation_lists_the_names_of_all(given):
+    with pytest.raises(InputError, match=r"activation is .*, but must be one of: identity, relu, leaky_relu"):
+        Network.build(2, [2], 2, activation=given)

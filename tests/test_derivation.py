@@ -104,7 +104,7 @@ TEST = "[`test_eq_2_4_to_2_5_the_output_layer`](../tests/test_equations.py)"
         (broken, CODE.replace("network.py", "networks.py"), ["network.bprop"]),
         (broken, CODE.replace("network.py", "losses.py"), ["network.bprop"]),
         (broken, "[`network`](../xpmlp/nn/network.py)", ["network"]),
-        (broken, "[`network.get_loss`](../xpmlp/nn/network.py)", ["network.get_loss"]),  # only imported there
+        (broken, "[`network.check_choice`](../xpmlp/nn/network.py)", ["network.check_choice"]),  # only imported there
         (broken, "[`losses.Loss.deltas`](../xpmlp/nn/losses.py)", ["losses.Loss.deltas"]),
         (broken, TEST.replace("2_5", "2_6"), ["test_eq_2_4_to_2_6_the_output_layer"]),
         (broken, TEST.replace("test_equations", "test_network"), ["test_eq_2_4_to_2_5_the_output_layer"]),

@@ -208,7 +208,7 @@ def test_an_epoch_and_an_evaluation_are_captured_once_and_replayed_from_then_on(
 @pytest.mark.parametrize(("pieces", "graphs"), [(256, 1), (4, 2)])
 def test_a_set_is_scored_by_few_graphs_however_few_rows_are_computed_at_a_time(monkeypatch, pieces, graphs):
     monkeypatch.setattr(GraphNumpy, "rows_at_a_time", 4)
-    monkeypatch.setattr(scoring, "MOST_PIECES", pieces)
+    monkeypatch.setattr(scoring, "MAX_PIECES", pieces)
     backend = GraphNumpy()
     found, _ = trained(backend, *CASES["adam"], scaled=True, epochs=6)
     assert backend._capturer.captures == 1 + graphs  # the epoch's, and those of the set

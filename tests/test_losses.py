@@ -10,7 +10,7 @@ from scipy import special
 
 from xpmlp.common.errors import InputError
 from xpmlp.nn.activations import ACTIVATIONS
-from xpmlp.nn.losses import LOSSES, get_loss, huber, log_softmax, quantile
+from xpmlp.nn.losses import LOSSES, huber, log_softmax, quantile
 from xpmlp.nn.network import Network, bprop, fprop
 
 LOGITS = np.array([[0.3, -1.2, 2.0], [-4.0, 0.0, 5.5], [7.0, 7.0, 7.0], [-0.1, 0.4, -30.0]])
@@ -157,13 +157,15 @@ def test_inputs_stay_as_they_are(backend, rng, loss):
 
 
 @each_loss
-def test_get_loss_finds_each_by_name(loss):
-    assert get_loss(loss.name) is loss
+def test_a_network_takes_a_loss_by_its_name_or_itself(loss):
+    for given in (loss.name, loss):
+        assert Network.build(2, [2], 2, loss=given).loss is loss
 
 
-def test_an_unknown_name_lists_the_known_ones():
-    with pytest.raises(InputError, match=r"loss is 'hinge', but must be one of: softmax, logistic, squared"):
-        get_loss("hinge")
+@pytest.mark.parametrize("given", ["hinge", None, ACTIVATIONS["relu"]])
+def test_what_is_no_loss_lists_the_names_of_all(given):
+    with pytest.raises(InputError, match=r"loss is .*, but must be one of: softmax, logistic, squared"):
+        Network.build(2, [2], 2, loss=given)
 
 
 @pytest.mark.parametrize(("build", "level"), [(huber, 0.3), (huber, 2.0), (quantile, 0.1), (quantile, 0.8)])

@@ -34,6 +34,7 @@ from xpmlp.data.examples import Examples
 from xpmlp.nn.activations import d_identity, identity
 from xpmlp.nn.optimizers import SGDState
 from xpmlp.training import Trainer, loop, steps_per_epoch
+from xpmlp.training.scoring import make_scorer, outputs, score_rows
 
 N, D, M = 103, 6, 3
 
@@ -345,7 +346,9 @@ OWN_PARTS = {
 
 @pytest.mark.parametrize("parts", OWN_PARTS.values(), ids=OWN_PARTS)
 def test_a_function_of_ones_own_that_calls_numpy_is_told_to_use_xp(backend, parts):
-    message = r"(activation|loss) own does not take arrays of \w+ \(can't convert \w+ to numpy\): .* xp\.tanh"
+    message = (
+        r"a step failed \(can't convert \w+ to numpy\)\. .* your own .* \((activation|loss) own\): .* such as xp\.tanh"
+    )
     with pytest.raises(InputError, match=message):
         run(backend, Recipe(epochs=1), net=network(**parts))
 
@@ -353,7 +356,7 @@ def test_a_function_of_ones_own_that_calls_numpy_is_told_to_use_xp(backend, part
 def test_numpys_functions_are_refused_where_the_library_compiles():
     pytest.importorskip("jax", reason="this is about jax")
     own = Activation("own", lambda xp, z: np.tanh(z), lambda xp, z, a: 1 - a * a)  # noqa: ARG005 - not to use it
-    with pytest.raises(InputError, match=r"activation own does not take arrays of jax .*: call the functions of .* xp"):
+    with pytest.raises(InputError, match=r"a step failed \(.*numpy.*\)\. .* \(activation own\)"):
         run(open_backend("jax"), Recipe(epochs=1), net=network(activation=own))
 
 
@@ -450,6 +453,46 @@ def test_arrays_of_another_library_dtype_or_with_nan_are_refused_before_training
     holed[[5, 7], 2] = np.nan
     with pytest.raises(InputError, match=r"training examples holds 2 values .* \(nan\) at row 5, column 2"):
         train(backend, net, initialize(net), backend.asarray(holed), T, recipe)
+
+
+@pytest.mark.parametrize("n", [1, 7, 8, 9, 24, 25])
+def test_outputs_are_computed_for_few_rows_at_a_time_and_come_in_their_order(backend, monkeypatch, n):
+    monkeypatch.setattr(backend, "rows_at_a_time", 8)
+    sizes, X = [], np.arange(2.0 * n).reshape(n, 2)
+
+    def function(layers, x):
+        sizes.append(x.shape[0])
+        return layers * x
+
+    check_equal(backend, outputs(backend, function, 3.0, backend.asarray(X)), 3.0 * X)
+    assert sizes == [8] * (n // 8) + ([n % 8] if n % 8 else [])
+
+
+@pytest.mark.parametrize("n", [1, 7, 8, 9, 24, 25])
+def test_scores_are_those_of_all_rows_and_computed_for_few_at_a_time(backend, monkeypatch, n):
+    net = network()
+    X, T = blobs(n)
+    layers = [Layer(*map(backend.asarray, layer)) for layer in initialize(net, seed=3)]
+    examples = Examples(backend.asarray(X), backend.asarray(T))
+    whole = [float(backend.to_numpy(part)) for part in score_rows(backend, make_scorer(backend, net), layers, examples)]
+    monkeypatch.setattr(backend, "rows_at_a_time", 8)
+    sizes, correct = [], net.loss.correct
+
+    def counting(xp, u, targets):
+        sizes.append(u.shape[0])
+        return correct(xp, u, targets)
+
+    counted = replace(net, loss=replace(net.loss, correct=counting))
+    parts = score_rows(backend, make_scorer(backend, counted), layers, examples)
+    assert [float(backend.to_numpy(part)) for part in parts] == pytest.approx(whole, rel=1e-12)
+    assert whole[0] == pytest.approx(n * mean_loss(initialize(net, seed=3), ["tanh"], "softmax", X, T), rel=1e-12)
+    assert set(sizes) == ({8, n % 8} if n >= 8 else {n}) - {0}  # a size is compiled once on some backends
+    if backend.name == "numpy":
+        assert sizes == [8] * (n // 8) + ([n % 8] if n % 8 else [])
+
+
+def check_equal(backend, found, expected):
+    np.testing.assert_array_equal(backend.to_numpy(found), expected)
 
 
 class WithoutScalarCopies:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Sized
+from operator import ge, gt, le, lt
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
@@ -49,24 +50,18 @@ def check_number(
     InputError
         Naming the option, the value and what was expected.
     """
-    wanted = "an integer" if integer else "a number"
-    bounds = [
-        f"{word} {bound}"
-        for word, bound in (("above", above), ("at least", at_least), ("below", below), ("at most", at_most))
-        if bound is not None
-    ]
-    expected = f"{wanted} {' and '.join(bounds)}".strip()
+    bounds = (("above", above, gt), ("at least", at_least, ge), ("below", below, lt), ("at most", at_most, le))
+    limits = [(word, bound, holds) for word, bound, holds in bounds if bound is not None]
     is_number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
     good = (
         is_number
         and (abs(value) <= sys.float_info.max if isinstance(value, int) else math.isfinite(value))
         and (not integer or value == int(value))
-        and (above is None or value > above)
-        and (at_least is None or value >= at_least)
-        and (below is None or value < below)
-        and (at_most is None or value <= at_most)
+        and all(holds(value, bound) for _, bound, holds in limits)
     )
     if not good:
+        within = " and ".join(f"{word} {bound}" for word, bound, _ in limits)
+        expected = f"{'an integer' if integer else 'a number'} {within}".strip()
         raise InputError(f"{name} is {value!r}, but must be {expected}.")
     return int(value) if integer else float(value)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from xpmlp.experiments.runs import PARTS, RunFolder, model_at, network_values
-from xpmlp.nn.losses import get_loss, output_name
+from xpmlp.nn.losses import LOSSES, output_name
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -85,7 +85,7 @@ def _of_configuration(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _network(values: dict[str, Any]) -> dict[str, Any]:
-    sizes, functions = values["sizes"], [*values["activations"], output_name(get_loss(values["loss"]))]
+    sizes, functions = values["sizes"], [*values["activations"], output_name(LOSSES[values["loss"]])]
     layers = [
         {"inputs": n, "dropout": rate, "units": m, "activation": function, "parameters": (n + 1) * m}
         for n, m, rate, function in zip(sizes[:-1], sizes[1:], values["dropout"], functions, strict=True)

@@ -14,15 +14,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from xpmlp.backends.elementwise import positives
-from xpmlp.common.errors import InputError
-from xpmlp.common.validation import check_choice
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from xpmlp.common.types import Array, Namespace
 
-__all__ = ["ACTIVATIONS", "Activation", "call_named", "get_activation", "logistic", "sign", "softplus"]
+__all__ = ["ACTIVATIONS", "Activation", "logistic", "sign", "softplus"]
 
 LEAKY_SLOPE = 0.01
 GELU_SCALE = math.sqrt(2.0 / math.pi)
@@ -50,39 +48,13 @@ class Activation:
     derivative: Callable[[Namespace, Array, Array], Array] = field(repr=False)
     kink: bool = field(default=False, repr=False)
 
-    def value(self, xp: Namespace, z: Array) -> Array:
-        """Return f(z); raises an `InputError` for a function that does not take the arrays of `xp`."""
-        return call_named(f"activation {self.name}", self.function, xp, z)
 
-    def slope(self, xp: Namespace, z: Array, a: Array) -> Array:
-        """Return f'(z), given a = f(z); raises as `value`."""
-        return call_named(f"activation {self.name}", self.derivative, xp, z, a)
-
-
-def call_named(name: str, function: Callable[..., Array], xp: Namespace, x: Array, *others: Array | float) -> Array:
-    """Return ``function(xp, x, *others)``, or say which function of the user's own does not take such arrays.
-
-    Raises
-    ------
-    InputError
-        In place of a `TypeError`, which libraries raise for their arrays in functions of NumPy.
-    """
-    try:
-        return function(xp, x, *others)
-    except TypeError as error:
-        library, cause = type(x).__module__.partition(".")[0], str(error).partition("\n")[0].rstrip(".")
-        raise InputError(
-            f"{name} does not take arrays of {library} ({cause}): call the functions of its first argument, xp, "
-            "such as xp.tanh in place of np.tanh."
-        ) from error
-
-
-def identity(xp: Namespace, z: Array) -> Array:  # noqa: ARG001 - every activation takes the namespace
+def identity(xp: Namespace, z: Array) -> Array:
     """f(z) = z."""
     return z
 
 
-def d_identity(xp: Namespace, z: Array, a: Array) -> Array:  # noqa: ARG001 - as above
+def d_identity(xp: Namespace, z: Array, a: Array) -> Array:
     """f'(z) = 1."""
     return xp.ones_like(a)
 
@@ -92,7 +64,7 @@ def relu(xp: Namespace, z: Array) -> Array:
     return xp.maximum(z, xp.zeros_like(z))
 
 
-def d_relu(xp: Namespace, z: Array, a: Array) -> Array:  # noqa: ARG001 - as above
+def d_relu(xp: Namespace, z: Array, a: Array) -> Array:
     """rect'(z) = 1{z > 0}, so 0 at z = 0 (1.33)."""
     return positives(xp, a)
 
@@ -102,7 +74,7 @@ def leaky_relu(xp: Namespace, z: Array) -> Array:
     return xp.maximum(z, LEAKY_SLOPE * z)
 
 
-def d_leaky_relu(xp: Namespace, z: Array, a: Array) -> Array:  # noqa: ARG001 - as above
+def d_leaky_relu(xp: Namespace, z: Array, a: Array) -> Array:
     """f'(z) = 1 where z > 0, and 0.01 elsewhere."""
     return (1.0 - LEAKY_SLOPE) * positives(xp, a) + LEAKY_SLOPE
 
@@ -112,7 +84,7 @@ def elu(xp: Namespace, z: Array) -> Array:
     return xp.where(z > 0, z, xp.expm1(xp.minimum(z, xp.zeros_like(z))))
 
 
-def d_elu(xp: Namespace, z: Array, a: Array) -> Array:  # noqa: ARG001 - as above
+def d_elu(xp: Namespace, z: Array, a: Array) -> Array:
     """f'(z) = 1 where z > 0, and f(z) + 1 elsewhere."""
     return xp.minimum(a, xp.zeros_like(a)) + 1.0
 
@@ -122,7 +94,7 @@ def tanh(xp: Namespace, z: Array) -> Array:
     return xp.tanh(z)
 
 
-def d_tanh(xp: Namespace, z: Array, a: Array) -> Array:  # noqa: ARG001 - as above
+def d_tanh(xp: Namespace, z: Array, a: Array) -> Array:
     """tanh'(z) = 1 - tanh(z)^2 (1.25-1.29)."""
     return 1.0 - a * a
 
@@ -133,7 +105,7 @@ def logistic(xp: Namespace, z: Array) -> Array:
     return xp.where(z > 0, xp.ones_like(z), tail) / (1.0 + tail)
 
 
-def d_logistic(xp: Namespace, z: Array, a: Array) -> Array:  # noqa: ARG001 - as above
+def d_logistic(xp: Namespace, z: Array, a: Array) -> Array:
     """sigmoid'(z) = sigmoid(z) (1 - sigmoid(z)) (1.13-1.24)."""
     return a * (1.0 - a)
 
@@ -143,7 +115,7 @@ def softplus(xp: Namespace, z: Array) -> Array:
     return xp.logaddexp(z, xp.zeros_like(z))
 
 
-def d_softplus(xp: Namespace, z: Array, a: Array) -> Array:  # noqa: ARG001 - as above
+def d_softplus(xp: Namespace, z: Array, a: Array) -> Array:
     """softplus'(z) = sigmoid(z) = 1 - exp(-softplus(z))."""
     return -xp.expm1(-a)
 
@@ -164,7 +136,7 @@ def gelu(xp: Namespace, z: Array) -> Array:
     return 0.5 * z * (1.0 + xp.tanh(GELU_SCALE * z * (1.0 + GELU_CUBIC * z * z)))
 
 
-def d_gelu(xp: Namespace, z: Array, a: Array) -> Array:  # noqa: ARG001 - as above
+def d_gelu(xp: Namespace, z: Array, a: Array) -> Array:
     """f'(z) = (1 + u)/2 + z/2 (1 - u^2) c (1 + 3 * 0.044715 z^2), u the hyperbolic tangent in f(z)."""
     u = xp.tanh(GELU_SCALE * z * (1.0 + GELU_CUBIC * z * z))
     bump = z * (1.0 - u * u)  # first, so that what it is times may be large: it is 0 there
@@ -190,17 +162,3 @@ ACTIVATIONS: dict[str, Activation] = {
         Activation("gelu", gelu, d_gelu),
     )
 }
-
-
-def get_activation(name: str | Activation) -> Activation:
-    """Return the activation called `name`, or itself where it is one.
-
-    Raises
-    ------
-    InputError
-        For an unknown name, with the known ones.
-    """
-    if isinstance(name, Activation):
-        return name
-    check_choice("activation", name, ACTIVATIONS)
-    return ACTIVATIONS[name]

@@ -52,16 +52,10 @@ def mask_function(backend: Backend, network: Network, seed: int) -> DrawMasks:
     if not any(network.dropout):
         return lambda t, rows: [None] * len(network.dropout)  # noqa: ARG005 - nothing to draw
     keys = make_generator(seed, "dropout").integers(-(2**31), 2**31, size=len(network.dropout)).tolist()
-
-    def prepared(rate: float, key: int, fan_in: int) -> tuple[Any, ...] | None:
-        """Return what `_mask` takes of a layer; None where nothing is dropped."""
+    layers: list[tuple[Any, ...] | None] = []  # what `_mask` takes of each; None where nothing is dropped
+    for rate, key, (fan_in, _) in zip(network.dropout, keys, network.shapes, strict=True):
         units = _hash(xp, xp.astype(backend.asindex(range(fan_in)), xp.int32))[None, :]
-        return (units, key, round(rate * (2**32 - 1)) - 2**31, 1.0 / (1.0 - rate)) if rate else None
-
-    layers = [
-        prepared(rate, key, fan_in)
-        for rate, key, (fan_in, _) in zip(network.dropout, keys, network.shapes, strict=True)
-    ]
+        layers.append((units, key, round(rate * (2**32 - 1)) - 2**31, 1.0 / (1.0 - rate)) if rate else None)
 
     def masks(t: Array, rows: Array) -> list[Array | None]:
         step = xp.reshape(xp.astype(t, xp.int32), (1, 1))

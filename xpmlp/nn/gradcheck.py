@@ -110,19 +110,17 @@ class GradientCheck:
     @property
     def worst(self) -> ParameterCheck:
         """The judged parameter with the largest relative error."""
-        return max(self._some_judged(), key=lambda parameter: parameter.error)
+        return self._worst(lambda parameter: parameter.error)
 
     @property
     def worst_ratio(self) -> ParameterCheck:
         """The judged parameter whose ratio is furthest from 1."""
-        return max(self._some_judged(), key=lambda parameter: parameter.ratio_error)
+        return self._worst(lambda parameter: parameter.ratio_error)
 
-    def _some_judged(self) -> list[ParameterCheck]:
+    def _worst(self, distance: Callable[[ParameterCheck], float]) -> ParameterCheck:
         if not self.judged:
-            raise InputError(
-                "no gradient can be judged here: every parameter sits on a kink. Try other weights or data."
-            )
-        return self.judged
+            raise InputError("no gradient can be judged: every parameter sits on a kink. Try other weights or data.")
+        return max(self.judged, key=distance)
 
     @property
     def passed(self) -> bool:
@@ -199,7 +197,7 @@ def check_gradients(
     layers = copy_layers(backend, layers)
     _, gradients = gradient_function(xp, network, mode, backend.compile)(layers, X, T, masks)
     gradients = penalty.add_gradient(xp, layers, gradients)
-    objective = _Objective(backend, network, layers, (X, T, masks), penalty)
+    along = _objective(backend, network, layers, (X, T, masks), penalty)
     rng = make_generator(seed, "steps")
     low, high = map(math.log, REPORT_STEPS)
     checks = []
@@ -207,7 +205,7 @@ def check_gradients(
         for letter, array, derivatives in zip("Wb", layer, gradient, strict=True):
             bprop = backend.to_numpy(derivatives)
             for index in itertools.product(*map(range, array.shape)):
-                line = objective.along(number - 1, letter, index)
+                line = along(number - 1, letter, index)
                 name = f"{letter}{number}[{', '.join(map(str, index))}]"
                 step = math.exp(rng.uniform(low, high))
                 checks.append(_check(name, line, float(bprop[index]), step, tolerance))
@@ -272,40 +270,38 @@ def _central(line: Line, step: float) -> float | None:
     return (8.0 * (ahead - behind) - (far_ahead - far_behind)) / (12.0 * step)
 
 
-class _Objective:
-    """The penalised mean loss, as a function of one parameter at a time."""
+def _objective(
+    backend: Backend, network: Network, layers: list[Layer], minibatch: tuple[Any, ...], penalty: ElasticNet
+) -> Callable[[int, str, tuple[int, ...]], Line]:
+    """Return ``along(number, letter, index)``: the penalised mean loss as a function of an offset from one parameter.
 
-    def __init__(
-        self, backend: Backend, network: Network, layers: list[Layer], minibatch: tuple[Any, ...], penalty: ElasticNet
-    ) -> None:
-        self.backend, self.layers, self.minibatch, self.penalty = backend, layers, minibatch, penalty
-        xp = backend.xp
+    Beside the loss, that function gives the side of every kink.
+    """
+    xp = backend.xp
 
-        def evaluate(
-            layers: list[Layer], X: Array, T: Array, masks: Sequence[Array | None]
-        ) -> tuple[Array, list[Array]]:
-            trace = fprop(xp, network, layers, X, masks)
-            sides = [sign(xp, z_l) for z_l, f in zip(trace.z, network.activations, strict=False) if f.kink]
-            sides += [sign(xp, trace.a[-1] - T - kink) for kink in network.loss.kinks]
-            return network.loss.value(xp, trace.u, T) / X.shape[0] + penalty.value(xp, layers), sides
+    def evaluate(layers: list[Layer], X: Array, T: Array, masks: Sequence[Array | None]) -> tuple[Array, list[Array]]:
+        trace = fprop(xp, network, layers, X, masks)
+        sides = [sign(xp, z_l) for z_l, f in zip(trace.z, network.activations, strict=False) if f.kink]
+        sides += [sign(xp, trace.a[-1] - T - kink) for kink in network.loss.kinks]
+        return network.loss.value(xp, trace.u, T) / X.shape[0] + penalty.value(xp, layers), sides
 
-        self.evaluate = backend.compile(evaluate)
+    evaluate = backend.compile(evaluate)
 
-    def along(self, number: int, letter: str, index: tuple[int, ...]) -> Line:
-        """Return the function of an offset from one parameter: the objective there, and the sides of all kinks."""
-        host = self.backend.to_numpy(getattr(self.layers[number], letter))
+    def along(number: int, letter: str, index: tuple[int, ...]) -> Line:
+        host = backend.to_numpy(getattr(layers[number], letter))
         here = float(host[index])
-        penalised = letter == "W" and bool(self.penalty.l1) and self.penalty.l1[number] > 0
+        penalised = letter == "W" and bool(penalty.l1) and penalty.l1[number] > 0
 
         @functools.cache
         def line(offset: float) -> tuple[float, tuple[Any, ...]]:
             moved = host.copy()
             moved[index] = here + offset
-            layers = list(self.layers)
-            layers[number] = layers[number]._replace(**{letter: self.backend.asarray(moved)})
-            value, sides = self.evaluate(layers, *self.minibatch)
+            near = list(layers)
+            near[number] = near[number]._replace(**{letter: backend.asarray(moved)})
+            value, sides = evaluate(near, *minibatch)
             weight_side = (here + offset > 0.0) - (here + offset < 0.0) if penalised else 0
-            host_sides = [self.backend.to_numpy(side).tobytes() for side in sides]
-            return float(self.backend.to_numpy(value)), (weight_side, *host_sides)
+            return float(backend.to_numpy(value)), (weight_side, *(backend.to_numpy(side).tobytes() for side in sides))
 
         return line
+
+    return along

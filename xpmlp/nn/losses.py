@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING
 
 from xpmlp.backends.elementwise import elementwise, fuse, positives
 from xpmlp.common.errors import InputError
-from xpmlp.common.validation import check_choice, check_number
-from xpmlp.nn.activations import call_named, identity, logistic, sign, softplus
+from xpmlp.common.validation import check_number
+from xpmlp.nn.activations import identity, logistic, sign, softplus
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from xpmlp.common.types import Array, Namespace
 
-__all__ = ["LOSSES", "Loss", "get_loss", "huber", "log_softmax", "output_name", "quantile"]
+__all__ = ["LOSSES", "Loss", "huber", "log_softmax", "output_name", "quantile"]
 
 
 @dataclass(frozen=True)
@@ -62,25 +62,27 @@ class Loss:
 
     def value(self, xp: Namespace, u: Array, T: Array, weights: Array | None = None) -> Array:
         """Return the loss summed over the rows, a 0-d array; each row times its weight, (K, 1), where given."""
-        terms = fuse(xp, _terms)(xp, u, T, *self.settings, loss=self)
+        terms = fuse(xp, _terms)(xp, u, T, *self.settings, terms=self.terms)
         return xp.sum(terms if weights is None else weights * terms)
 
     def gradient(self, xp: Namespace, a: Array, T: Array, scale: Array | float = 1.0) -> Array:
         """Return dL/dz for each row, (K, m), from the output ``a``; each times its scale, (K, 1), or all times one."""
-        return fuse(xp, _scaled_delta)(xp, a, T, scale, *self.settings, loss=self)
+        return fuse(xp, _scaled_delta)(xp, a, T, scale, *self.settings, delta=self.delta)
 
 
 @elementwise()
-def _terms(xp: Namespace, u: Array, T: Array, *settings: float, loss: Loss) -> Array:
-    return call_named(f"loss {loss.name}", loss.terms, xp, u, T, *settings)
+def _terms(xp: Namespace, u: Array, T: Array, *settings: float, terms: Callable[..., Array]) -> Array:
+    return terms(xp, u, T, *settings)
 
 
 @elementwise()
-def _scaled_delta(xp: Namespace, a: Array, T: Array, scale: Array | float, *settings: float, loss: Loss) -> Array:
-    return call_named(f"loss {loss.name}", loss.delta, xp, a, T, *settings) * scale
+def _scaled_delta(
+    xp: Namespace, a: Array, T: Array, scale: Array | float, *settings: float, delta: Callable[..., Array]
+) -> Array:
+    return delta(xp, a, T, *settings) * scale
 
 
-def canonical_delta(xp: Namespace, a: Array, T: Array) -> Array:  # noqa: ARG001 - every delta takes the namespace
+def canonical_delta(xp: Namespace, a: Array, T: Array) -> Array:
     """Return dL/dz: the output minus the target.
 
     For softmax cross-entropy this is os - onehot(y) (2.16-2.28). The logistic cross-entropy, half the squared error and
@@ -107,7 +109,7 @@ def _normalised(xp: Namespace, u: Array, total: Array) -> Array:
     return u
 
 
-def softmax_cross_entropy(xp: Namespace, u: Array, T: Array) -> Array:  # noqa: ARG001 - every loss takes the namespace
+def softmax_cross_entropy(xp: Namespace, u: Array, T: Array) -> Array:
     """L = -sum_j T_j u_j, with u = ln softmax(z) (2.10)."""
     return -T * u
 
@@ -117,7 +119,7 @@ def logistic_cross_entropy(xp: Namespace, z: Array, T: Array) -> Array:
     return T * softplus(xp, -z) + (1.0 - T) * softplus(xp, z)
 
 
-def squared_error(xp: Namespace, z: Array, T: Array) -> Array:  # noqa: ARG001 - every loss takes the namespace
+def squared_error(xp: Namespace, z: Array, T: Array) -> Array:
     """L = |z - T|^2 / 2."""
     return 0.5 * (z - T) * (z - T)
 
@@ -156,13 +158,7 @@ def d_huber_error(xp: Namespace, a: Array, T: Array, threshold: float) -> Array:
 
 
 def huber(threshold: float = 1.0) -> Loss:
-    """Return Huber's loss, which is squared for errors up to the threshold and linear beyond.
-
-    Raises
-    ------
-    InputError
-        For a threshold that is not above 0.
-    """
+    """Return Huber's loss, which is squared for errors up to a threshold above 0, and linear beyond."""
     h = check_number("threshold", threshold, above=0)
     return Loss("huber", identity, huber_error, None, d_huber_error, kinks=(-h, h), settings=(h,))
 
@@ -180,13 +176,7 @@ def d_pinball_error(xp: Namespace, a: Array, T: Array, level: float) -> Array:
 
 
 def quantile(level: float = 0.5) -> Loss:
-    """Return the pinball loss, whose minimum is the quantile of a level between 0 and 1.
-
-    Raises
-    ------
-    InputError
-        For a level that is not between 0 and 1.
-    """
+    """Return the pinball loss, which is least at the quantile of a level between 0 and 1."""
     q = check_number("quantile", level, above=0, below=1)
     return Loss("quantile", identity, pinball_error, None, d_pinball_error, kinks=(0.0,), settings=(q,))
 
@@ -235,17 +225,3 @@ def output_name(loss: Loss) -> str:
     if functions not in OUTPUT_NAMES:
         raise InputError(f"loss {loss.name!r} has an output function of its own, which has no name in a file.")
     return OUTPUT_NAMES[functions]
-
-
-def get_loss(name: str | Loss) -> Loss:
-    """Return the output layer and loss called `name`, or itself where it is one.
-
-    Raises
-    ------
-    InputError
-        For an unknown name, with the known ones.
-    """
-    if isinstance(name, Loss):
-        return name
-    check_choice("loss", name, LOSSES)
-    return LOSSES[name]

@@ -13,24 +13,25 @@ Glossary, from the report's symbols to the code's (rows are examples; K rows, d 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from xpmlp.backends.elementwise import elementwise, fuse
 from xpmlp.common.errors import InputError
 from xpmlp.common.validation import as_tuple, check_choice, check_number, one_for_each
-from xpmlp.nn.activations import get_activation
-from xpmlp.nn.losses import get_loss
+from xpmlp.nn.activations import ACTIVATIONS, Activation
+from xpmlp.nn.losses import LOSSES, Loss
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from xpmlp.backends import Backend
     from xpmlp.common.types import Array, Namespace
-    from xpmlp.nn.activations import Activation
-    from xpmlp.nn.losses import Loss
 
-    Sum = Callable[..., tuple[Array, list["Layer"]]]
+    Layers = Sequence["Layer"]
+    Masks = Sequence[Array | None]
     GradientFunction = Callable[..., tuple[Array, list["Layer"]]]
+
+Part = TypeVar("Part", Activation, Loss)
 
 __all__ = ["MODES", "Layer", "Network", "Trace", "backward", "bprop", "copy_layers", "fprop", "gradient_function"]
 
@@ -49,7 +50,7 @@ class Layer(NamedTuple):
         return f"<layer: {shapes}>"
 
 
-def copy_layers(backend: Backend, layers: Sequence[Layer]) -> list[Layer]:
+def copy_layers(backend: Backend, layers: Layers) -> list[Layer]:
     """Copy layers, from the host or the backend, to arrays of the backend that may be written to."""
     return [Layer(backend.copy_to_device(W), backend.copy_to_device(b)) for W, b in layers]
 
@@ -61,7 +62,7 @@ class Trace(NamedTuple):
     a: list[Array]  # a[0]: the input; a[l + 1]: activation of layer l
     u: Array  # what output and loss have in common: ln softmax(z[-1]), or z[-1]
     x: list[Array]  # x[l]: what layer l is given: a[l], or what dropout leaves of it
-    masks: Sequence[Array | None]  # what x[l] is a[l] times; None for 1
+    masks: Masks  # what x[l] is a[l] times; None for 1
 
 
 @dataclass(frozen=True)
@@ -133,8 +134,8 @@ class Network:
             raise InputError("a softmax over one output is always 1: give at least two outputs, or loss 'logistic'.")
         return cls(
             sizes=(int(n_inputs), *(int(size) for size in units), int(n_outputs)),
-            activations=tuple(get_activation(name) for name in names),
-            loss=get_loss(loss),
+            activations=tuple(_find(Activation, name, ACTIVATIONS) for name in names),
+            loss=_find(Loss, loss, LOSSES),
             dropout=tuple(
                 check_number("dropout" if number else "input dropout", rate, at_least=0, below=1)
                 for number, rate in enumerate(rates)
@@ -155,9 +156,15 @@ class Network:
         return list(zip(self.sizes[:-1], self.sizes[1:], strict=True))
 
 
-def fprop(
-    xp: Namespace, network: Network, layers: Sequence[Layer], X: Array, masks: Sequence[Array | None] = ()
-) -> Trace:
+def _find(kind: type[Part], given: str | Part, known: dict[str, Part]) -> Part:
+    """Return the activation or the loss that has a name, or the one that is given itself."""
+    if isinstance(given, kind):
+        return given
+    check_choice(kind.__name__.lower(), given, known)
+    return known[str(given)]
+
+
+def fprop(xp: Namespace, network: Network, layers: Layers, X: Array, masks: Masks = ()) -> Trace:
     """Forward pass.
 
     Parameters
@@ -185,7 +192,7 @@ def fprop(
         x.append(a[i] if masks[i] is None else a[i] * masks[i])  # (K, fan_in)
         h = xp.matmul(x[i], W)
         if i < len(network.activations):
-            h, f = fuse(xp, _activate)(xp, h, b, activation=network.activations[i])
+            h, f = fuse(xp, _activate)(xp, h, b, activation=network.activations[i].function)
             a.append(f)  # (K, d_h): hs (2.3)
         else:
             h += b
@@ -196,16 +203,16 @@ def fprop(
 
 
 @elementwise(inplace=1)
-def _activate(xp: Namespace, h: Array, b: Array, *, activation: Activation) -> tuple[Array, Array]:
+def _activate(xp: Namespace, h: Array, b: Array, *, activation: Callable[..., Array]) -> tuple[Array, Array]:
     """Return h + b, and the activation of it."""
     h += b
-    return h, activation.value(xp, h)
+    return h, activation(xp, h)
 
 
 def bprop(
     xp: Namespace,
     network: Network,
-    layers: Sequence[Layer],
+    layers: Layers,
     trace: Trace,
     T: Array,
     *,
@@ -248,7 +255,7 @@ def bprop(
 
 
 def backward(
-    xp: Namespace, network: Network, layers: Sequence[Layer], trace: Trace, T: Array, scale: Array | float = 1.0
+    xp: Namespace, network: Network, layers: Layers, trace: Trace, T: Array, scale: Array | float = 1.0
 ) -> list[Array]:
     """Return delta, dL/dz, of every layer, (K, fan_out), by the chain rule from the last back; as for `bprop`."""
     z, a = trace.z, trace.a
@@ -256,16 +263,16 @@ def backward(
     deltas = [delta]
     for i in reversed(range(1, len(layers))):
         delta = _upstream(xp, delta, layers[i].W, trace.masks[i])  # (K, fan_in): dL/d(hs) = W2 delta (2.42-2.47)
-        f = network.activations[i - 1]
-        delta = fuse(xp, _activation_backward)(xp, delta, z[i - 1], a[i], activation=f)  # dL/d(ha) (2.48-2.51)
+        derivative = network.activations[i - 1].derivative
+        delta = fuse(xp, _activation_backward)(xp, delta, z[i - 1], a[i], derivative=derivative)  # dL/d(ha) (2.48-2.51)
         deltas.append(delta)
     return deltas[::-1]
 
 
 @elementwise(inplace=1)
-def _activation_backward(xp: Namespace, delta: Array, z: Array, a: Array, *, activation: Activation) -> Array:
+def _activation_backward(xp: Namespace, delta: Array, z: Array, a: Array, *, derivative: Callable[..., Array]) -> Array:
     """Return dL/dz, given dL/da."""
-    delta *= activation.slope(xp, z, a)
+    delta *= derivative(xp, z, a)
     return delta
 
 
@@ -281,12 +288,7 @@ def matrix_gradients(xp: Namespace, network: Network) -> GradientFunction:
     """Return the variant that takes all rows at once (3.1.5), as `gradient_function` does."""
 
     def gradients(
-        layers: Sequence[Layer],
-        X: Array,
-        T: Array,
-        masks: Sequence[Array | None] = (),
-        weights: Array | None = None,
-        size: Array | int | None = None,
+        layers: Layers, X: Array, T: Array, masks: Masks = (), weights: Array | None = None, size: Any = None
     ) -> tuple[Array, list[Layer]]:
         trace = fprop(xp, network, layers, X, masks)
         size = total_weight(xp, weights, X.shape[0]) if size is None else size
@@ -297,25 +299,16 @@ def matrix_gradients(xp: Namespace, network: Network) -> GradientFunction:
     return gradients
 
 
-def loop_gradients(xp: Namespace, row_gradients: GradientFunction, add: Sum) -> GradientFunction:
+def loop_gradients(xp: Namespace, row_gradients: GradientFunction, add: GradientFunction) -> GradientFunction:
     """Return the variant that goes row by row and averages (3.1.4): the specification of `matrix_gradients`."""
 
     def gradients(
-        layers: Sequence[Layer],
-        X: Array,
-        T: Array,
-        masks: Sequence[Array | None] = (),
-        weights: Array | None = None,
-        size: Array | int | None = None,
+        layers: Layers, X: Array, T: Array, masks: Masks = (), weights: Array | None = None, size: Any = None
     ) -> tuple[Array, list[Layer]]:
         def of_row(i: int) -> tuple[Array, list[Layer]]:
             row = slice(i, i + 1)
-            row_masks = [None if mask is None else mask[row, :] for mask in masks]
-            loss, gradients = row_gradients(layers, X[row, :], T[row, :], row_masks)
-            if weights is None:
-                return loss, gradients
-            weight = weights[i, 0]
-            return weight * loss, [Layer(weight * dW, weight * db) for dW, db in gradients]
+            own = [None if array is None else array[row, :] for array in (weights, *masks)]
+            return row_gradients(layers, X[row, :], T[row, :], own[1:], own[0], 1)
 
         total = of_row(0)
         for i in range(1, X.shape[0]):
@@ -343,10 +336,7 @@ def add_gradients(one: tuple[Array, list[Layer]], other: tuple[Array, list[Layer
 
 
 def gradient_function(
-    xp: Namespace,
-    network: Network,
-    mode: str = "matrix",
-    compiler: Callable[[Any], Any] | None = None,
+    xp: Namespace, network: Network, mode: str = "matrix", compiler: Callable[[Any], Any] | None = None
 ) -> GradientFunction:
     """Return the function ``(layers, X, T, masks=(), weights=None, size=None) -> (loss, gradients)`` of either variant.
 

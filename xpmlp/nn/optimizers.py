@@ -19,23 +19,19 @@ if TYPE_CHECKING:
 
     from xpmlp.common.types import Array, Namespace
 
+    Arrays = Sequence[Array]
+
 __all__ = ["OPTIMIZERS", "SGD", "Adam", "AdamState", "AdamW", "Optimizer", "SGDState", "build_optimizer"]
 
 
 class Optimizer(Protocol):
     """What a training step asks of an update rule."""
 
-    def init(self, xp: Namespace, params: Sequence[Array]) -> Any:
+    def init(self, xp: Namespace, params: Arrays) -> Any:
         """Return the state before the first step: a NamedTuple of lists of arrays like `params`."""
 
     def update(
-        self,
-        xp: Namespace,
-        params: Sequence[Array],
-        gradients: Sequence[Array],
-        state: Any,
-        rate: Array | float,
-        t: Array,
+        self, xp: Namespace, params: Arrays, gradients: Arrays, state: Any, rate: Array | float, t: Array
     ) -> tuple[list[Array], Any]:
         """Take step number `t` (1 for the first; a 0-d floating array) at a learning rate."""
 
@@ -66,18 +62,12 @@ class SGD:
         if self.nesterov and not self.momentum:
             raise InputError("Nesterov's variant changes nothing at momentum 0: give a momentum, such as 0.9.")
 
-    def init(self, xp: Namespace, params: Sequence[Array]) -> SGDState:
+    def init(self, xp: Namespace, params: Arrays) -> SGDState:
         """Return velocities of 0."""
         return SGDState([xp.zeros_like(p) for p in params] if self.momentum else [])
 
     def update(
-        self,
-        xp: Namespace,
-        params: Sequence[Array],
-        gradients: Sequence[Array],
-        state: SGDState,
-        rate: Array | float,
-        t: Array,  # noqa: ARG002 - every optimiser takes the step number
+        self, xp: Namespace, params: Arrays, gradients: Arrays, state: SGDState, rate: Array | float, t: Array
     ) -> tuple[list[Array], SGDState]:
         """Step: p <- p - rate g; with momentum v <- momentum v - rate g, and p <- p + v or p + momentum v - rate g."""
         if not self.momentum:
@@ -96,15 +86,9 @@ def _descend(xp: Namespace, p: Array, g: Array, rate: Array | float) -> Array:
 
 @elementwise(inplace=2)
 def _momentum_update(
-    xp: Namespace,  # noqa: ARG001 - as above
-    p: Array,
-    v: Array,
-    g: Array,
-    rate: Array | float,
-    momentum: float,
-    *,
-    nesterov: bool,
+    xp: Namespace, p: Array, v: Array, g: Array, *numbers: Array | float, nesterov: bool
 ) -> tuple[Array, Array]:
+    rate, momentum = numbers
     g *= rate
     v *= momentum
     v -= g
@@ -140,18 +124,12 @@ class Adam:
         object.__setattr__(self, "beta_2", check_number("beta_2", self.beta_2, at_least=0, below=1))
         object.__setattr__(self, "epsilon", check_number("epsilon", self.epsilon, above=0))
 
-    def init(self, xp: Namespace, params: Sequence[Array]) -> AdamState:
+    def init(self, xp: Namespace, params: Arrays) -> AdamState:
         """Return means of 0."""
         return AdamState([xp.zeros_like(p) for p in params], [xp.zeros_like(p) for p in params])
 
     def update(
-        self,
-        xp: Namespace,
-        params: Sequence[Array],
-        gradients: Sequence[Array],
-        state: AdamState,
-        rate: Array | float,
-        t: Array,
+        self, xp: Namespace, params: Arrays, gradients: Arrays, state: AdamState, rate: Array | float, t: Array
     ) -> tuple[list[Array], AdamState]:
         """Step: p <- p - rate sqrt(1 - beta_2^t) / (1 - beta_1^t) * m / (sqrt(v) + epsilon)."""
         rate = fuse(xp, _corrected_rate)(xp, rate, t, _log(self.beta_1), _log(self.beta_2))
@@ -177,13 +155,7 @@ class AdamW(Adam):
         object.__setattr__(self, "weight_decay", check_number("weight decay", self.weight_decay, at_least=0))
 
     def update(
-        self,
-        xp: Namespace,
-        params: Sequence[Array],
-        gradients: Sequence[Array],
-        state: AdamState,
-        rate: Array | float,
-        t: Array,
+        self, xp: Namespace, params: Arrays, gradients: Arrays, state: AdamState, rate: Array | float, t: Array
     ) -> tuple[list[Array], AdamState]:
         """Step: p <- p - rate weight_decay p for weights, then Adam's step."""
         decay = fuse(xp, _decay)
@@ -218,7 +190,7 @@ def _adam_update(
 
 
 @elementwise(inplace=1)
-def _decay(xp: Namespace, p: Array, rate: Array | float, weight_decay: float) -> Array:  # noqa: ARG001 - as above
+def _decay(xp: Namespace, p: Array, rate: Array | float, weight_decay: float) -> Array:
     p -= rate * weight_decay * p
     return p
 

@@ -37,11 +37,7 @@ class ElasticNet:
 
     @classmethod
     def build(
-        cls,
-        n_layers: int,
-        l1: float | Sequence[float] = 0.0,
-        l2: float | Sequence[float] = 0.0,
-        alpha: float = 0.0,
+        cls, n_layers: int, l1: float | Sequence[float] = 0.0, l2: float | Sequence[float] = 0.0, alpha: float = 0.0
     ) -> ElasticNet:
         """Give every layer the same strength, or each its own.
 

@@ -35,7 +35,7 @@ class Constant:
     def __post_init__(self) -> None:
         object.__setattr__(self, "rate", check_number("learning rate", self.rate, above=0))
 
-    def __call__(self, xp: Namespace, t: Array) -> float:  # noqa: ARG002 - every schedule takes them
+    def __call__(self, xp: Namespace, t: Array) -> float:
         """Return the rate."""
         return self.rate
 

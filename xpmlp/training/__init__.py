@@ -10,13 +10,4 @@ from xpmlp.training.recipe import Recipe, steps_per_epoch
 from xpmlp.training.step import State, make_step
 from xpmlp.training.trainer import Reading, Trainer
 
-__all__ = [
-    "Reading",
-    "Recipe",
-    "Record",
-    "State",
-    "Trainer",
-    "make_step",
-    "steps_per_epoch",
-    "train",
-]
+__all__ = ["Reading", "Recipe", "Record", "State", "Trainer", "make_step", "steps_per_epoch", "train"]

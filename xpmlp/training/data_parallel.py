@@ -39,14 +39,10 @@ def shared_step(
 
     Parameters
     ----------
-    backend : Backend
-        Where to compute.
-    communicator : Communicator
-        The ranks.
-    gradients_of : callable
-        What `gradient_function` gives.
-    draw_masks : callable
-        What `mask_function` gives.
+    backend, communicator
+        Where to compute, and the ranks.
+    gradients_of, draw_masks : callable
+        What `gradient_function` and `mask_function` return.
     update : callable
         ``update(layers, state, loss, gradients, weights, n)`` gives the new ``(layers, state)`` after a minibatch of
         `n` examples, and uses up all but the weights.
@@ -68,8 +64,7 @@ def shared_step(
         """Return what this rank's rows add to the gradients of the minibatch's mean, then to its loss, (P + 1,)."""
         own = communicator.share(rows.shape[0])
         if own:
-            size = total_weight(xp, weigh(examples, rows), rows.shape[0])
-            rows = rows[own.start : own.stop]
+            size, rows = total_weight(xp, weigh(examples, rows), rows.shape[0]), rows[own.start : own.stop]
             x, t, weights = take_rows(xp, examples, rows)
             loss, gradients = gradients_of(layers, x, t, draw_masks(state.t, rows), weights, size)
         else:

@@ -164,11 +164,10 @@ def train(
         message = f"batch size {recipe.batch_size} is above the {n} training examples: taken as {n}."
         warnings.warn(message, XpmlpWarning, stacklevel=2)
         recipe = replace(recipe, batch_size=n)
-    if communicator is not None:
-        should_stop = _agreed(communicator, should_stop)
     trainer = Trainer(backend, network, recipe, communicator)
     trainer.start(*((layers, None) if resume is None else (resume.layers, resume.state)))
-    return _records(trainer, examples, sets, should_stop, on_step, resume)
+    stops = should_stop if communicator is None else lambda: communicator.any_rank(wish=should_stop())
+    return _records(trainer, examples, sets, stops, on_step, resume)
 
 
 def _records(
@@ -212,16 +211,12 @@ def _records(
             complete=seen == n,
         )
         if recipe.patience is not None and record.complete:
-            least = _validation_loss(best) - recipe.min_delta if best else math.inf
-            best = replace(record, state=None) if _validation_loss(record) < least else best
+            bar = best.scores["validation"].loss - recipe.min_delta if best else math.inf
+            best = replace(record, state=None) if record.scores["validation"].loss < bar else best
         record = replace(record, best=best)
         yield record
         if should_stop():
             return
-
-
-def _validation_loss(record: Record) -> float:
-    return record.scores["validation"].loss
 
 
 def _epochs(
@@ -258,10 +253,6 @@ def _run_chunks(
             if taken < order.shape[0]:
                 break
     return seen
-
-
-def _agreed(communicator: Communicator, should_stop: Callable[[], bool]) -> Callable[[], bool]:
-    return lambda: communicator.any_rank(wish=should_stop())
 
 
 def _diverged(epoch: int, rate: float, record: Record | None, kept_epoch: int) -> DivergenceError:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Score", "make_scorer", "outputs", "score_rows", "to_score"]
 
-MOST_PIECES = 256  # of rows at a time, in one graph: as `MOST_STEPS` of an epoch
+MAX_PIECES = 256  # of rows at a time, in one graph, as steps of an epoch are
 
 
 @dataclass(frozen=True)
@@ -71,18 +71,14 @@ def make_scorer(backend: Backend, network: Network) -> Scorer:
 
 def outputs(backend: Backend, function: Callable[..., Array], layers: Sequence[Layer], X: Array) -> Array:
     """Return ``function(layers, X)``, an array with a row for each of X, `Backend.rows_at_a_time` of them at a time."""
-    rows = backend.rows_at_a_time
-    if X.shape[0] <= rows:
+    rows, n = backend.rows_at_a_time, X.shape[0]
+    if n <= rows:
         return function(layers, X)
-    return backend.xp.concat([function(layers, X[start : start + rows, :]) for start in range(0, X.shape[0], rows)])
+    return backend.xp.concat([function(layers, X[start : min(start + rows, n), :]) for start in range(0, n, rows)])
 
 
 def score_rows(
-    backend: Backend,
-    score: Scorer,
-    layers: Sequence[Layer],
-    examples: Examples,
-    ranks: Communicator | None = None,
+    backend: Backend, score: Scorer, layers: Sequence[Layer], examples: Examples, ranks: Communicator | None = None
 ) -> Sums:
     """Sum what `score` gives over all rows, chunk by chunk; the host reads nothing.
 
@@ -90,21 +86,20 @@ def score_rows(
     `CollectiveError` is raised on all.
     """
     share, refilled = range if ranks is None else ranks.share, isinstance(examples.X, StreamedExamples)
-    most = MOST_PIECES * backend.rows_at_a_time
+    piece = MAX_PIECES * backend.rows_at_a_time
 
     def add_up() -> Sums:
         sums = None
         with closing(chunks_of(examples)) as chunks:
             for chunk in chunks:
                 own = share(chunk.X.shape[0])
-                for start in range(own.start, own.stop, most):
-                    sums = score(layers, slice_rows(chunk, start, min(start + most, own.stop)), sums)
+                for start in range(own.start, own.stop, piece):
+                    sums = score(layers, slice_rows(chunk, start, min(start + piece, own.stop)), sums)
                 if refilled and sums is not None:
                     backend.synchronize(sums)
         loss, correct = sums or (0.0, 0.0)
-        return backend.copy_to_device(loss), backend.copy_to_device(
-            correct
-        )  # copies: the next set may be scored into the same memory
+        # Copies, as the next set may be scored into the same memory.
+        return backend.copy_to_device(loss), backend.copy_to_device(correct)
 
     return add_up() if ranks is None or not refilled else ranks.run_on_all(add_up)
 

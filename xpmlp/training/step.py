@@ -64,7 +64,8 @@ def make_step(backend: Backend, network: Network, recipe: Recipe, communicator: 
         if recipe.penalised:
             epoch_loss += n * recipe.penalty.value(xp, layers, size)
         params, optimizer = recipe.optimizer.update(xp, flat(layers), flat(gradients), state.optimizer, rate, t)
-        return _layered(params), State(optimizer, steps, epoch_loss, state.scale, rate)
+        layers = [Layer(W, b) for W, b in zip(params[::2], params[1::2], strict=True)]
+        return layers, State(optimizer, steps, epoch_loss, state.scale, rate)
 
     draw_masks = mask_function(backend, network, recipe.seed)
     if in_loop:
@@ -96,8 +97,5 @@ def _count(
 
 
 def flat(layers: Sequence[Layer]) -> list[Array]:
+    """Return the arrays of all layers: W1, b1, W2, b2, ..."""
     return [p for layer in layers for p in layer]
-
-
-def _layered(params: list[Array]) -> list[Layer]:
-    return [Layer(W, b) for W, b in zip(params[::2], params[1::2], strict=True)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from xpmlp.nn.network import copy_layers
+from xpmlp.training.checks import naming_own_functions
 from xpmlp.training.scoring import Score, make_scorer, score_rows, to_score
 from xpmlp.training.step import State, flat, make_step
 
@@ -61,15 +62,10 @@ class Trainer:
     def __init__(
         self, backend: Backend, network: Network, recipe: Recipe, communicator: Communicator | None = None
     ) -> None:
-        self.backend = backend
-        self.network = network
-        self.recipe = recipe
-        self.communicator = communicator
+        self.backend, self.network, self.recipe, self.communicator = backend, network, recipe, communicator
         self._what = f"{network}, in minibatches of {recipe.batch_size:,} examples"
-        compile_whole = recipe.mode != "loop" and communicator is None
-        self.steps = backend.epoch_runner(
-            make_step(backend, network, recipe, communicator), compile_whole=compile_whole
-        )
+        step, in_parts = make_step(backend, network, recipe, communicator), recipe.mode == "loop" or communicator
+        self.steps = backend.epoch_runner(step, compile_whole=not in_parts)
         self.score = make_scorer(backend, network)
         self.summarise = backend.compile(self._summary)
 
@@ -130,6 +126,7 @@ class Trainer:
                 loss, scale = backend.refill(self.state.loss, 0.0), backend.refill(self.state.scale, rate)
                 self.state = self.state._replace(loss=loss, scale=scale)
             steps = self.steps(self.layers, self.state, examples, order, self.recipe.batch_size)
+            steps = naming_own_functions(self.network, steps)
             for self.layers, self.state, rows in steps:
                 seen += rows
                 on_step(rows)
