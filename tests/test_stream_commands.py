@@ -150,7 +150,7 @@ def test_a_run_knows_its_data_from_any_folder_and_refuses_changed_ones(cli, data
         (("evaluate", "run", "other"), "X has 2 features, but the model was trained on 8"),
         (("train", "empty"), "holds neither X.npy and y.npy nor shards"),
         (("train", "nothing.h5"), "There is no file"),
-        (("train", "nothing.zarr"), "a Zarr group is one"),
+        (("train", "nothing.zarr"), "a Zarr group is a folder"),
     ],
 )
 def test_what_cannot_be_used_is_one_message_with_exit_code_2(cli, data, tmp_path, arguments, message):

@@ -172,8 +172,8 @@ def test_a_folder_that_cannot_be_used_is_refused(folder, arrays, message):
 @pytest.mark.parametrize(
     ("numbers", "lost"),
     [
-        (["0000", "0001", "0003", "0004", "0007"], "leave out 3, first 2"),
-        (["3", "4", "6"], "leave out 1, first 5"),
+        (["0000", "0001", "0003", "0004", "0007"], "lack 3 shards, the first with number 2"),
+        (["3", "4", "6"], "lack 1 shard, the first with number 5"),
         (["20260131", "20260201", "20260301"], None),  # days
         (["a", "1", "3b"], None),
         (["1", "2"], None),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xpmlp.backends import BACKENDS, backend_of
-from xpmlp.common.errors import InputError
+from xpmlp.common.errors import InputError, XpmlpError
 from xpmlp.common.wording import quoted
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def features_to_numpy(X: Any, feature_names: Sequence[str] | None = None) -> np.
             return _frame_to_numpy(frame, feature_names)
         if isinstance(X, list | tuple) or hasattr(X, "__array__"):
             return np.asarray(X)
-    except InputError:
+    except XpmlpError:
         raise
     except (RuntimeError, TypeError, ValueError) as error:  # such as rows of several lengths, or a dtype NumPy lacks
         cause = str(error).rstrip(".")

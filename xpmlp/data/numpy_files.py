@@ -1,4 +1,4 @@
-"""Reading NumPy's formats, .npy and .npz, from files that nobody vouches for: nothing is ever unpickled."""
+"""Reading NumPy's formats, .npy and .npz, from files that are not trusted: nothing is ever unpickled."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def read_header(file: IO[bytes], size: int, name: str, path: Path) -> tuple[tupl
     Raises
     ------
     InputError
-        For structured arrays, for Python objects, which are never unpickled, and for a shape that the bytes do not bear
-        out. NumPy's own errors, which are many, for bytes that are no header.
+        For structured arrays, for Python objects, which are never unpickled, and for a shape that does not match the
+        bytes. NumPy's own errors, which are many, for bytes that are no header.
     """
     version = npy.read_magic(file)
     if version not in HEADER_READERS:
@@ -51,14 +51,14 @@ def read_header(file: IO[bytes], size: int, name: str, path: Path) -> tuple[tupl
         )
     if min(shape, default=0) < 0 or file.tell() + math.prod(shape) * dtype.itemsize != size:
         raise InputError(
-            f"{name} in {path} claims shape {shape} of {dtype}, but its {size} bytes are not as many as that "
-            "takes: the file is damaged, so write it again."
+            f"{name} in {path} claims shape {shape} of {dtype}, which does not match its {size} bytes: the file is "
+            "damaged, so write it again."
         )
     return shape, fortran_order, dtype
 
 
 def check_unicode(array: np.ndarray, name: str, path: Path) -> None:
-    """Raise where an array holds text of characters that Unicode lacks.
+    """Raise an `InputError` where an array holds strings with characters that are not in Unicode.
 
     NumPy keeps any 32 bits for a character, and fails where they are to become a Python string.
     """
@@ -79,7 +79,7 @@ def read_npz(path: Path, required: Sequence[str], optional: Sequence[str] = ()) 
     ------
     InputError
         For a file that cannot be opened, is no complete .npz file, lacks a required array, holds Python objects or text
-        that is not Unicode, claims sizes that its bytes do not bear out, is compressed otherwise than by deflation, or
+        that is not Unicode, claims sizes that do not match its bytes, is compressed otherwise than by deflation, or
         would unpack into more than 64 MiB and more than a hundred times its size.
     """
     with open_file(path) as file:
@@ -112,9 +112,7 @@ def _read_arrays(
         )
     for name, info in wanted.items():
         if info.compress_type not in COMPRESSIONS:
-            raise InputError(
-                f"{name} in {path} is compressed in a way that xpmlp does not read: use numpy.savez_compressed."
-            )
+            raise InputError(f"{name} in {path} is compressed in a way that is not read: use numpy.savez_compressed.")
     return {name: _read_array(path, name, archive, info) for name, info in wanted.items()}
 
 

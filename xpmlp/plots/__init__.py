@@ -1,7 +1,7 @@
 """Figures, drawn from numbers: curves, confusion matrices, gradients, regions, images, parallel coordinates.
 
-Nothing here computes what it shows, and nothing opens a window: each function gives a figure, which `save_figure`
-writes. It imports `common` alone, and `nn` and `training` for their types.
+Nothing here computes what it shows, and nothing opens a window: each function returns a figure, which `save_figure`
+writes. It imports `common` and `nn`, and `training` for its types.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ PIECE_BYTES = 2**16
 
 
 class Limits(NamedTuple):
-    """When a server is given up: by default after 256 times 30 seconds whatever it does, and mostly far sooner."""
+    """When a download is abandoned: by default after 256 times 30 seconds at the latest, and mostly far sooner."""
 
     seconds: float = 30.0  # in which `min_bytes` must come, or all the rest: 70 kbit/s
     min_bytes: int = 2**18
@@ -32,12 +32,7 @@ DEFAULT_LIMITS = Limits()
 
 
 def fetch(
-    files: Mapping[str, str],
-    addresses: Sequence[str],
-    folder: Path,
-    *,
-    progress: bool,
-    limits: Limits = DEFAULT_LIMITS,
+    files: Mapping[str, str], addresses: Sequence[str], folder: Path, *, progress: bool, limits: Limits = DEFAULT_LIMITS
 ) -> None:
     """Download into `folder`, which is made where it is not there, the files that it lacks or has otherwise.
 
@@ -96,9 +91,8 @@ def _pieces(url: str, limits: Limits, bars: Progress) -> Generator[bytes]:
             try:
                 piece = pieces.get(timeout=max(0.0, deadline - time.monotonic()))
             except queue.Empty:
-                raise ConnectionError(
-                    f"fewer than {limits.min_bytes} bytes came in {limits.seconds:g} seconds"
-                ) from None
+                few = f"fewer than {limits.min_bytes} bytes came in {limits.seconds:g} seconds"
+                raise ConnectionError(few) from None
             if piece is None:
                 return
             if isinstance(piece, Exception):

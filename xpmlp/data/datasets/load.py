@@ -240,8 +240,7 @@ def read_features(path: str | Path, *, n_features: int, feature_names: Sequence[
         if names and wanted:
             X = X[:, positions_of(wanted, names, str(path))]
     else:
-        kinds = " nor ".join(SUFFIXES)
-        raise InputError(f"{path} is neither {kinds}, from which predictions are read: write X by numpy.savez.")
+        raise InputError(f"{path} is neither {' nor '.join(SUFFIXES)}, which can be predicted: write X by numpy.savez.")
     check_features(X, f"X of {path}", wanted or None)
     _check_count(path, X.shape[1], n_features)
     return X

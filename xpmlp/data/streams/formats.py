@@ -19,7 +19,7 @@ import numpy as np
 from xpmlp.common.errors import InputError, XpmlpError, XpmlpWarning
 from xpmlp.common.files import open_file
 from xpmlp.common.packages import load_package
-from xpmlp.common.wording import quoted
+from xpmlp.common.wording import counted, quoted
 from xpmlp.data.datasets import NAMES
 from xpmlp.data.numpy_files import check_unicode, read_header
 from xpmlp.data.streams.source import Source
@@ -113,11 +113,11 @@ def _shards(path: Path) -> list[str]:
 
 
 def _warn_of_gaps(path: Path, numbers: list[int]) -> None:
-    """Warn where numbers of shards are left out, but not where most are: they count something else then."""
+    """Warn where numbers of shards are missing, but not where most are: they count something else then."""
     lost = max(numbers, default=-1) - min(numbers, default=0) + 1 - len(set(numbers))
     if 0 < lost < len(numbers):
         first = next(number for number in range(min(numbers), max(numbers)) if number not in numbers)
-        message = f"the numbers of the shards in {path} leave out {lost}, first {first}: the others are taken."
+        message = f"{path} seems to lack {counted(lost, 'shard')}, the first with number {first}: the others are used."
         warnings.warn(message, XpmlpWarning, stacklevel=2)
 
 
@@ -144,7 +144,7 @@ def _zarr(path: Path) -> Iterator[StoredRows]:
     """Give the examples and the labels of a Zarr group."""
     zarr = load_package("zarr")
     if not path.is_dir():
-        raise InputError(f"there is no folder {path}: a Zarr group is one.")
+        raise InputError(f"there is no folder {path}, and a Zarr group is a folder.")
     group = zarr.open_group(path, mode="r")
     for name in "Xy":
         _check_member(group, name, path)
@@ -231,7 +231,7 @@ class StoredRows:
     def __init__(self, array: Any, chunks: tuple[int, ...] | None, dtype: np.dtype, name: str, path: Path) -> None:
         if dtype.hasobject:
             raise InputError(
-                f"{name} in {path} holds Python objects, which xpmlp never loads: write numbers or strings."
+                f"{name} in {path} holds Python objects, which are never loaded: write numbers or strings."
             )
         self._array, self._name, self._path = array, name, path
         self.shape, self.dtype = array.shape or (), dtype.newbyteorder("=")

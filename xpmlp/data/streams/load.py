@@ -87,8 +87,8 @@ def load_stream(
     Raises
     ------
     InputError, BackendError
-        As `open_source`; for a share out of range, too few blocks or classes to learn from, labels that are none, and
-        classes that the training part lacks.
+        As `open_source`; for a share out of range, too few blocks or classes to learn from, values that are no labels,
+        and classes that the training part lacks.
     """
     if target is not None:
         raise InputError(f"the target {target!r} names a column of a .csv file, but the data are {path}: leave it out.")

@@ -43,7 +43,7 @@ class Graph:
         return name
 
     def constant(self, name: str, values: np.ndarray) -> str:
-        """Add a constant, numbers or texts, and return its name."""
+        """Add a constant, numbers or strings, and return its name."""
         self.constants[name] = self._from_array(values.astype(object) if values.dtype.kind == "U" else values, name)
         return name
 
@@ -104,7 +104,7 @@ def onnx_of(model: Model) -> bytes:
 
 
 def _notes(model: Model) -> dict[str, str]:
-    """Describe the model in texts, as ONNX has them; lists are JSON."""
+    """Describe the model in strings, as ONNX has them; lists are JSON."""
     lists = {
         "classes": model.classes.tolist(),
         "class_names": model.class_names,
