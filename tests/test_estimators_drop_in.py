@@ -247,6 +247,19 @@ def test_parameters_are_checked_by_fit_and_partial_fit_not_by_the_constructor():
     assert not hasattr(model, "coefs_")
 
 
+@pytest.mark.parametrize("cls", [MLPClassifier, MLPRegressor])
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_warnings_name_the_line_of_the_user(cls, method):
+    X, y = make("binary")
+    given = {"classes": [0, 1]} if (cls, method) == (MLPClassifier, "partial_fit") else {}
+    own = {"quantile": 0.9} if cls is MLPRegressor else {}
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        getattr(cls(hidden_layer_sizes=(3,), max_iter=1, batch_size=1000, **own), method)(X, y, **given)
+    assert len(caught) == 1 + len(own) + (method == "fit")
+    assert {warning.filename for warning in caught} == {__file__}
+
+
 @pytest.mark.parametrize("method", ["predict", "predict_proba", "predict_log_proba"])
 def test_predicting_before_fitting_is_refused(method):
     X, _ = make("binary")

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import tomllib
 from pathlib import Path
 
-import pytest
 import typer
-from sklearn.neural_network import MLPClassifier, MLPRegressor
 
-import xpmlp
 from xpmlp.cli import app
 
 ROOT = Path(__file__).parent.parent
@@ -20,7 +16,6 @@ OPTIONS = {
     name: {option for parameter in command.params for option in parameter.opts}
     for name, command in typer.main.get_command(app).commands.items()
 }
-ESTIMATORS = (ROOT / "docs" / "estimators.md").read_text(encoding="utf-8")
 
 
 def snippets_of(page):
@@ -49,28 +44,6 @@ def test_the_snippet_on_streams_runs_as_it_is_printed(tmp_path, monkeypatch):
     names = {}
     run(snippet, "streams.md", names)
     assert names["record"].scores["validation"].accuracy > 0.9
-
-
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # few epochs, to be read in a moment
-def test_the_snippets_on_estimators_run_as_they_are_printed_one_after_the_other(monkeypatch):
-    monkeypatch.setenv("SCIPY_ARRAY_API", "1")
-    missing = {"cuda:0"} | ({"torch"} if importlib.util.find_spec("torch") is None else set())
-    names, left_out = {}, 0
-    for snippet in snippets_of(ESTIMATORS):
-        if any(f'"{word}"' in snippet or f"import {word}" in snippet for word in missing):
-            left_out += 1
-        else:
-            run(snippet, "estimators.md", names)
-    assert left_out <= 3
-    assert names["model"].fit(names["X_train"], names["y_train"]).score(names["X_test"], names["y_test"]) > 0.9
-
-
-def test_the_page_on_estimators_names_every_parameter_that_scikit_learn_lacks():
-    for ours, theirs in ((xpmlp.MLPClassifier(), MLPClassifier()), (xpmlp.MLPRegressor(), MLPRegressor())):
-        extra = set(ours.get_params()) - set(theirs.get_params())
-        assert extra
-        for name in extra:
-            assert f"`{name}" in ESTIMATORS or f"{name}=" in ESTIMATORS, name
 
 
 def test_the_quick_start_lines_are_the_ones_that_ci_runs():

@@ -244,5 +244,5 @@ def documented(cls: Class) -> Class:
     for shared, place_for in ((Parameters, "{shared parameters}"), (FittedMLP, "{shared attributes}")):
         if cls.__doc__ and shared.__doc__:  # Python has none with -OO
             text = inspect.cleandoc(shared.__doc__).rpartition("---\n")[2]
-            cls.__doc__ = inspect.cleandoc(cls.__doc__).replace(place_for, text)
+            cls.__doc__ = f"{inspect.cleandoc(cls.__doc__).replace(place_for, text)}\n"
     return cls

@@ -57,7 +57,7 @@ class FittedMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Parameters, A
     loss_ : float
         The loss of the last epoch, penalties included; for "lbfgs", the last loss.
     best_loss_ : float or None
-        The lowest loss of an epoch; None with `early_stopping`. Not there for "lbfgs", as all that follows up to `t_`.
+        The lowest loss of an epoch; None with `early_stopping`. "lbfgs" leaves neither this nor the next four.
     loss_curve_ : list of float
         The loss of every epoch.
     validation_loss_curve_ : list of float

@@ -71,7 +71,7 @@ class Parameters:
         Seed or generator of the initial weights, the orders, the dropout masks and the validation split. An integer
         makes every fit the same; None uses NumPy's global generator.
     tol : float, default=0.0001
-        The least improvement of the loss or score that counts; for "lbfgs", the largest slope to stop at.
+        The least improvement of the loss or score that counts; for "lbfgs", the largest gradient to stop at.
     verbose : bool or int, default=False
         Whether to print the loss after every epoch.
     warm_start : bool, default=False
@@ -102,7 +102,7 @@ class Parameters:
     dropout : float or sequence of float, default=0.0
         The share of the hidden units, in [0, 1), that each training step drops: one, or one for each hidden layer.
     input_dropout : float, default=0.0
-        The same for the features.
+        The share of the features, in [0, 1), that each training step drops.
     weight_decay : float, default=0.01
         "adamw" takes the rate times this share of every weight away at each step.
     schedule : {"constant", "step", "cosine"} or None, default=None
