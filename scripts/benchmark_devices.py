@@ -124,7 +124,7 @@ def step_call(backend: Backend, network: Network, recipe: Recipe, X: Any, T: Any
 
     def call() -> Any:
         nonlocal carried, turn
-        *carried, _ = next(trainer.steps(*carried, X, T, minibatches[turn], rows, None))
+        *carried, _ = next(trainer.steps(*carried, (X, T, None), minibatches[turn], rows))
         turn = (turn + 1) % len(minibatches)
         return carried
 

@@ -388,7 +388,7 @@ def test_a_step_copies_no_number_to_the_device_and_waits_for_nothing(activation,
     recipe = Recipe(AdamW(), schedule, ElasticNet.build(2, 0.1, 0.1), batch_size=20, epochs=1)
     trainer = Trainer(backend, net, recipe)
     trainer.start(initialize(net))
-    new, state, _ = next(trainer.steps(trainer.layers, trainer.state, *blobs(), np.arange(20), 20, None))
+    new, state, _ = next(trainer.steps(trainer.layers, trainer.state, (*blobs(), None), np.arange(20), 20))
     assert all(np.isfinite(p).all() for layer in new for p in layer)
     assert state.t == 1
 

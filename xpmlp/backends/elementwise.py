@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from xpmlp.common.types import Array, Namespace
 
-__all__ = ["add_scaled", "decayed_sum", "elementwise", "fuse", "positives", "quotient", "subtract_scaled"]
+__all__ = ["add_scaled", "elementwise", "fuse", "positives", "subtract_scaled"]
 
 Body = TypeVar("Body", bound="Callable[..., Any]")
 
@@ -64,20 +64,6 @@ def subtract_scaled(xp: Namespace, x: Array, factor: Array | float, y: Array) ->
     y *= factor
     x -= y
     return x
-
-
-def decayed_sum(xp: Namespace, total: Array, kept: float, x: Array) -> Array:
-    """Return ``kept * total + x``: in place where the library can."""
-    if "decayed_sum" in xp.__dict__:
-        return cast("Array", xp.decayed_sum(total, kept, x))
-    total *= kept
-    total += x
-    return total
-
-
-def quotient(xp: Namespace, x: Array, y: Array) -> Array:
-    """Return ``x / y``, and use up `y`."""
-    return cast("Array", xp.quotient(x, y) if "quotient" in xp.__dict__ else x / y)
 
 
 def positives(xp: Namespace, x: Array) -> Array:

@@ -34,7 +34,6 @@ from xpmlp.cli._options import (
 )
 from xpmlp.cli._run import Checkpoints, accompany, begin, run, telling_how_to_go_on
 from xpmlp.cli._terminal import introduce, listed, say
-from xpmlp.common.errors import InputError
 from xpmlp.experiments.options import DEFAULT_RATES, DEFAULT_SCHEDULES, Options
 
 if TYPE_CHECKING:
@@ -53,7 +52,6 @@ FREE = (
     "checkpoint_every",
     "checkpoint_seconds",
     "distributed",
-    "communicator",
 )  # options that may be given with --resume
 
 
@@ -183,9 +181,6 @@ def train(
             rich_help_panel=PLACE,
         ),
     ] = False,
-    communicator: Annotated[
-        str, typer.Option(help="What sums their gradients: mpi, or nccl between CuPy's GPUs.", rich_help_panel=PLACE)
-    ] = "mpi",
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors and warnings alone.")] = False,
 ) -> None:
     """Train a network, score it, and leave it in a folder with its curves.
@@ -235,9 +230,7 @@ def train(
         )
         return given, resume
 
-    if not distributed and communicator != "mpi":
-        raise InputError(f"--communicator {communicator} is of several processes: give --distributed too, or neither.")
-    with Job(open_communicator(communicator) if distributed else None) as job:
+    with Job(open_communicator() if distributed else None) as job:
         options, _ = job.alike("options", read)
         if resume is not None:
             folder = RunFolder(resume)
@@ -274,4 +267,4 @@ def _introduce(job: Job, experiment: Experiment, *, is_new: bool, quiet: bool) -
     if not quiet and ranks.size == 1:
         say("A job of one rank: for more, start it with mpiexec -n N xpmlp train ... --distributed")
     elif not quiet:
-        say("; ".join(filter(None, [f"{ranks.size} ranks, by {ranks.library}", ranks.route(experiment.backend)])))
+        say(f"{ranks.size} ranks, by {ranks.library}")

@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from xpmlp.backends.elementwise import decayed_sum, elementwise, fuse, quotient, subtract_scaled
+from xpmlp.backends.elementwise import elementwise, fuse, subtract_scaled
 from xpmlp.common.errors import InputError
 from xpmlp.common.validation import check_choice, check_number
 
@@ -208,12 +208,14 @@ def _corrected(xp: Namespace, rate: Array | float, t: Array, *, rule: Adam) -> A
 def _adam_update(
     xp: Namespace, p: Array, s: Array, q: Array, g: Array, rate: Array, *, rule: Adam
 ) -> tuple[Array, Array, Array]:
-    s = decayed_sum(xp, s, rule.beta_1, g)
+    s *= rule.beta_1
+    s += g
     g *= g
-    q = decayed_sum(xp, q, rule.beta_2, g)
+    q *= rule.beta_2
+    q += g
     root = xp.sqrt(q)
     root += rule.epsilon / math.sqrt(1.0 - rule.beta_2)
-    return subtract_scaled(xp, p, rate, quotient(xp, s, root)), s, q
+    return subtract_scaled(xp, p, rate, s / root), s, q
 
 
 @elementwise(inplace=1)

@@ -56,7 +56,7 @@ def shared_step(
     Returns
     -------
     callable
-        ``step(layers, state, X, T, rows, weights)``, as that of `make_step`: the arrays and the ``rows`` are those of
+        ``step(layers, state, (X, T, weights), rows)``, as that of `make_step`: the arrays and the ``rows`` are those of
         the whole minibatch, on every rank.
     """
     xp, add = backend.xp, communicator.allreduce(backend)
@@ -94,9 +94,8 @@ def shared_step(
     contribute = backend.compile(contribute) if compile_whole else contribute
     finish = backend.compile(finish, donate=(0, 1))
 
-    def step(
-        layers: list[Layer], state: Any, X: Array | QuantizedExamples, T: Array, rows: Array, weights: Array | None
-    ) -> tuple[list[Layer], Any]:
+    def step(layers: list[Layer], state: Any, examples: Any, rows: Array) -> tuple[list[Layer], Any]:
+        X, T, weights = examples
         return finish(layers, state, add(contribute(layers, state, X, T, rows, weights)), rows, weights)
 
     return step

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from xpmlp.backends.elementwise import elementwise, fuse
-from xpmlp.data.examples import QuantizedExamples, take_rows
+from xpmlp.data.examples import take_rows
 from xpmlp.nn.dropout import mask_function
 from xpmlp.nn.network import Layer, gradient_function, total_weight
 from xpmlp.training.data_parallel import shared_step
@@ -44,7 +44,7 @@ def make_step(backend: Backend, network: Network, recipe: Recipe, communicator: 
     Returns
     -------
     callable
-        ``step(layers, state, X, T, rows, weights)`` gives the new ``(layers, state)``, where ``X`` (n, d) and
+        ``step(layers, state, (X, T, weights), rows)`` gives the new ``(layers, state)``, where ``X`` (n, d) and
         ``T`` (n, m) hold all examples, ``weights`` (n, 1) what each counts, and ``rows`` (K,) picks the minibatch. It
         uses up ``layers`` and ``state``.
     """
@@ -72,9 +72,8 @@ def make_step(backend: Backend, network: Network, recipe: Recipe, communicator: 
     if communicator is not None:
         return shared_step(backend, communicator, gradients_of, draw_masks, update, compile_whole=not in_loop)
 
-    def step(
-        layers: list[Layer], state: State, X: Array | QuantizedExamples, T: Array, rows: Array, weights: Array | None
-    ) -> tuple[list[Layer], State]:
+    def step(layers: list[Layer], state: State, examples: Any, rows: Array) -> tuple[list[Layer], State]:
+        X, T, weights = examples
         masks = draw_masks(state.t, rows)
         weights = None if weights is None else xp.take(weights, rows, axis=0)
         loss, gradients = gradients_of(layers, take_rows(xp, X, rows), xp.take(T, rows, axis=0), masks, weights)

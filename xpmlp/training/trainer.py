@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from xpmlp.backends.purity import is_pure
 from xpmlp.nn.network import copy_layers
 from xpmlp.training.scoring import Score, make_scorer, score_rows, to_score
 from xpmlp.training.step import State, flat, make_step
@@ -66,10 +67,14 @@ class Trainer:
         self.recipe = recipe
         self.communicator = communicator
         self._what = f"{network}, in minibatches of {recipe.batch_size:,} examples"
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """Make the steps and the scores fast: what a backend keeps of them lasts as long as the functions made here."""
+        backend, network, recipe, communicator = self.backend, self.network, self.recipe, self.communicator
         compile_whole = recipe.mode != "loop" and communicator is None
-        self.steps = backend.epoch_runner(
-            make_step(backend, network, recipe, communicator), compile_whole=compile_whole
-        )
+        step = make_step(backend, network, recipe, communicator)
+        self.steps = backend.epoch_runner(step, compile_whole=compile_whole)
         self.score = make_scorer(backend, network)
         self.summarise = backend.compile(self._summary)
 
@@ -135,9 +140,11 @@ class Trainer:
         backend, seen = self.backend, 0
         with backend.computing(self._what):
             if not go_on:
+                if not is_pure((self.network, self.recipe)):
+                    self._prepare()  # a function of the user's own may give something else in this epoch
                 loss, factor = backend.refill(self.state.loss, 0.0), backend.refill(self.state.rate, rate)
                 self.state = self.state._replace(loss=loss, rate=factor)
-            steps = self.steps(self.layers, self.state, X, T, order, self.recipe.batch_size, weights)
+            steps = self.steps(self.layers, self.state, (X, T, weights), order, self.recipe.batch_size)
             for self.layers, self.state, rows in steps:
                 seen += rows
                 on_step(rows)

@@ -10,19 +10,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from array_api_compat import is_cupy_array
 
-from xpmlp.backends.base import Backend, Status, device_memory, not_installed, unknown_device
+from xpmlp.backends.base import Backend, Status, device_memory, load_library
 from xpmlp.backends.cupy.cublas import Cublas, load_cublas
 from xpmlp.backends.cupy.fusion import Fused
 from xpmlp.backends.cupy.graphs import CupyStream, stream_of
 from xpmlp.backends.namespaces import replacing
-from xpmlp.backends.staging import CupySlot
 from xpmlp.common.errors import BackendError, XpmlpWarning
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from types import ModuleType
 
-    from xpmlp.backends.staging import Slot
+    from xpmlp.backends.staging import StagingBuffer
     from xpmlp.common.types import Array, Namespace
 
 __all__ = ["CupyBackend"]
@@ -35,24 +34,18 @@ class CupyBackend(Backend):
 
     name = "cupy"
     memory_errors = ("cudaErrorMemoryAllocation", "ALLOC_FAILED")  # CuPy's own is a MemoryError
-    prefers_cards = True
-    lends_cuda = True
-    _capturer: CupyStream | None
+    capturer: CupyStream | None
 
-    def _open(self, device: str | None) -> None:
+    def _open(self) -> None:
         cupy = _library()
-        devices = _devices(cupy)
-        self.device_name = "cuda:0" if device in (None, "cuda") else str(device)
-        if self.device_name not in devices:
-            raise unknown_device(self.name, self.device_name, devices)
-        self.device = cupy.cuda.Device(devices.index(self.device_name))
+        self.device = cupy.cuda.Device(int(self.device_name.removeprefix("cuda:")))
         _check_computing(cupy, self.device)
         self.device.use()
 
         import array_api_compat.cupy  # noqa: PLC0415 - optional; imports CuPy
 
         self._cupy = cupy
-        self._capturer = None
+        self.capturer = None
         try:
             products, exact = (_products(cupy, self.device.id, each) for each in (self.precision, "highest"))
         except BackendError as error:
@@ -65,13 +58,30 @@ class CupyBackend(Backend):
             return
         self.xp = _with_products(cupy, _with_fusion(cupy, array_api_compat.cupy), products, exact)
         if self.graphs:
-            self._capturer = stream_of(cupy, self.device.id)
+            self.capturer = stream_of(cupy, self.device.id)
+
+    @classmethod
+    def devices(cls) -> Sequence[str]:
+        """Name the cards that CuPy sees."""
+        cupy = _library()
+        runtime = cupy.cuda.runtime
+        try:
+            count = runtime.getDeviceCount()
+        except runtime.CUDARuntimeError as error:
+            driver = runtime.driverGetVersion()
+            if driver and "InsufficientDriver" in str(error):
+                built_for = _version(runtime.runtimeGetVersion())
+                raise _libraries_unfit(f"the driver is for CUDA {_version(driver)}, CuPy for {built_for}") from error
+            raise _no_gpu(error) from error
+        if not count:
+            raise _no_gpu("the driver lists no device")
+        return tuple(f"cuda:{number}" for number in range(count))
 
     @classmethod
     def status(cls) -> Status:
         """Name CuPy's version, the cards, and the CUDA versions of library and driver."""
         cupy = _library()
-        devices = _devices(cupy)
+        devices = tuple(cls.devices())
         _check_computing(cupy, cupy.cuda.Device(0))
         cards = []
         for number in range(len(devices)):
@@ -82,75 +92,25 @@ class CupyBackend(Backend):
         return Status(cls.name, cupy.__version__, devices, "; ".join([*cards, versions]))
 
     @classmethod
-    def cards(cls) -> Sequence[str]:
-        """Name the cards that CuPy sees."""
-        return _devices(_library())
-
-    @classmethod
     def device_of(cls, values: Any) -> str | None:
         """Return "cuda:0" or the like for an array of CuPy."""
         return f"cuda:{values.device.id}" if is_cupy_array(values) else None
 
-    def slot(self, shape: tuple[int, ...], dtype: Any) -> Slot:
+    def staging_buffer(self, shape: tuple[int, ...], dtype: Any) -> StagingBuffer:
         """Copy from pinned memory on a stream of its own."""
         from cupyx import empty_pinned  # noqa: PLC0415 - optional, as CuPy is
 
-        return CupySlot(self._cupy, empty_pinned, self.device.id, shape, dtype)
+        return CupyStagingBuffer(self._cupy, empty_pinned, self.device.id, shape, dtype)
 
     def to_numpy(self, x: Array) -> np.ndarray:
         """Copy to the host, on the current stream, and wait."""
         copied: np.ndarray = self._cupy.asnumpy(x)
         return copied
 
-    def lending(self, function: Callable[[Any], None], *, to_cuda: bool = False) -> Callable[[Array], Array]:
-        """Lend the arrays themselves, or a copy in pinned memory where a GPU's is not taken."""
-        pinned: dict[int, np.ndarray] = {}
-
-        def lent(x: Array) -> Array:
-            if to_cuda:
-                self.synchronize(x)  # MPI does not know of streams
-                function(x)
-                return x
-            if x.size not in pinned:
-                memory = self._cupy.cuda.alloc_pinned_memory(x.nbytes)
-                pinned[x.size] = np.frombuffer(memory, dtype=x.dtype, count=x.size)
-            host = pinned[x.size]
-            x.get(out=host)
-            function(host)
-            x.set(host)
-            return x
-
-        return lent
-
-    def nccl_adder(self, rank: int, size: int) -> Callable[[Array], Array]:
-        """Open NCCL on the backend's device; the ranks are those of MPI's world.
-
-        Raises
-        ------
-        BackendError
-            Where NCCL is missing, or refuses: each rank must have a GPU of its own.
-        """
-        try:
-            from cupyx.distributed import init_process_group  # noqa: PLC0415 - optional
-
-            with self._cupy.cuda.Device(self.device.id):
-                group = init_process_group(size, rank, use_mpi=True)
-        except Exception as error:
-            raise BackendError(
-                f"NCCL cannot be used here: {type(error).__name__}: {error}. It needs its library, and a GPU for each "
-                "rank; MPI does without."
-            ) from error
-
-        def add(x: Array) -> Array:
-            group.all_reduce(x, x)
-            return x
-
-        return add
-
     @contextmanager
     def _context(self) -> Iterator[None]:
         """Make the backend's device the current one of this thread, and the stream that is captured its stream."""
-        stream = nullcontext() if self._capturer is None else self._capturer.current()
+        stream = nullcontext() if self.capturer is None else self.capturer.current()
         with self._cupy.cuda.Device(self.device.id), stream:
             yield
 
@@ -163,32 +123,41 @@ class CupyBackend(Backend):
         self._cupy.cuda.get_current_stream().synchronize()
 
 
+class CupyStagingBuffer:
+    """Pinned memory, from which a stream of its own copies beside the work of other streams.
+
+    Parameters
+    ----------
+    cupy : module
+        The library.
+    empty_pinned : callable
+        `cupyx.empty_pinned`.
+    device : int
+        The number of the card.
+    shape, dtype : tuple of int, dtype
+        Of the array.
+    """
+
+    def __init__(
+        self, cupy: ModuleType, empty_pinned: Callable[..., np.ndarray], device: int, shape: Any, dtype: Any
+    ) -> None:
+        self._device = cupy.cuda.Device(device)
+        with self._device:
+            self.host = empty_pinned(shape, dtype)
+            self._stream = cupy.cuda.Stream(non_blocking=True)
+            with self._stream:
+                self._array = cupy.empty(shape, dtype)
+
+    def send(self, n: int) -> Array:
+        """Copy the first `n` rows, and wait for the copy."""
+        with self._device, self._stream:
+            self._array[:n].set(self.host[:n], stream=self._stream)
+            self._stream.synchronize()
+        return self._array[:n]
+
+
 def _library() -> ModuleType:
-    try:
-        import cupy  # noqa: PLC0415 - optional
-    except ModuleNotFoundError as error:
-        if error.name == "cupy":
-            raise not_installed("CuPy", EXTRAS) from error
-        raise _libraries_unfit(error) from error
-    except (ImportError, OSError) as error:
-        raise _libraries_unfit(error) from error
-    library: ModuleType = cupy
-    return library
-
-
-def _devices(cupy: ModuleType) -> tuple[str, ...]:
-    runtime = cupy.cuda.runtime
-    try:
-        count = runtime.getDeviceCount()
-    except runtime.CUDARuntimeError as error:
-        driver = runtime.driverGetVersion()
-        if driver and "InsufficientDriver" in str(error):
-            built_for = _version(runtime.runtimeGetVersion())
-            raise _libraries_unfit(f"the driver is for CUDA {_version(driver)}, CuPy for {built_for}") from error
-        raise _no_gpu(error) from error
-    if not count:
-        raise _no_gpu("the driver lists no device")
-    return tuple(f"cuda:{number}" for number in range(count))
+    return load_library("cupy", "CuPy", EXTRAS, _libraries_unfit)
 
 
 def _check_computing(cupy: ModuleType, device: Any) -> None:
@@ -228,7 +197,7 @@ def _products(cupy: ModuleType, device: int, precision: str) -> Cublas:
 @functools.cache
 def _with_fusion(cupy: ModuleType, standard: ModuleType) -> Namespace:
     """Return the standard's functions, with elementwise work in one kernel, which is compiled once for the process."""
-    return replacing(standard, fused=Fused(cupy, standard))
+    return replacing(standard, fused=Fused(cupy, standard, CupyBackend.is_memory_error))
 
 
 def _with_products(cupy: ModuleType, standard: ModuleType, products: Cublas, exact: Cublas) -> Namespace:

@@ -22,7 +22,7 @@ __all__ = ["Cublas", "Operand", "load_cublas", "operand"]
 WORKSPACE = 32 * 2**20  # bytes; what cuBLAS allocates by itself, it may allocate while work is captured
 MATH_MODES = {"highest": 0, "tf32": 3}  # CUBLAS_DEFAULT_MATH, CUBLAS_TF32_TENSOR_OP_MATH
 ALLOC_FAILED = 3  # CUBLAS_STATUS_ALLOC_FAILED
-MOST = 2**31 - 1  # sizes are C's int
+MAX_INT = 2**31 - 1  # sizes are C's int
 
 POINTER, INT = ctypes.c_void_p, ctypes.c_int
 GEMM = [POINTER, INT, INT, INT, INT, INT, POINTER, POINTER, INT, POINTER, INT, POINTER, POINTER, INT]
@@ -127,7 +127,7 @@ class Cublas:
         if not (a.ndim == b.ndim == 2 and a.dtype == b.dtype and a.shape[1] == b.shape[0] and a.size and b.size):
             return self._cupy.matmul(a, b)
         (m, k), n = a.shape, b.shape[1]
-        if a.dtype.name not in GEMMS or max(m, n, k, *a.strides, *b.strides) > MOST:
+        if a.dtype.name not in GEMMS or max(m, n, k, *a.strides, *b.strides) > MAX_INT:
             return self._cupy.matmul(a, b)
         (a, read_a), (b, read_b) = self._readable(a), self._readable(b)
         c = self._cupy.empty((m, n), dtype=a.dtype)

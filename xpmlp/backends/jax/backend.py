@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
+import mmap
+import warnings
 from contextlib import nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from array_api_compat import is_jax_array
 
-from xpmlp.backends.base import Backend, Function, Status, device_memory, not_installed, unknown_device
-from xpmlp.backends.graphs import MOST_STEPS
-from xpmlp.backends.staging import FreshSlot
-from xpmlp.common.errors import BackendError
+from xpmlp.backends.base import Backend, Function, Status, device_memory, load_library
+from xpmlp.backends.graphs import MAX_STEPS
+from xpmlp.backends.rehearsal import mapped, rehearse
+from xpmlp.common.errors import BackendError, XpmlpWarning
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -19,12 +23,13 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from xpmlp.backends.base import Steps
-    from xpmlp.backends.staging import Slot
+    from xpmlp.backends.staging import StagingBuffer
     from xpmlp.common.types import Array
 
-__all__ = ["JaxBackend"]
+__all__ = ["FreshStagingBuffer", "JaxBackend"]
 
 PRECISIONS = {"highest": "highest", "tf32": "tensorfloat32"}
+ROUNDINGS = 10_000  # by which two steps of a scan may differ from two steps: XLA may sum in another order inside it
 
 
 class JaxBackend(Backend):
@@ -32,20 +37,18 @@ class JaxBackend(Backend):
 
     name = "jax"
     memory_errors = ("RESOURCE_EXHAUSTED", "Out of memory")
-    prefers_cards = True
 
-    def _open(self, device: str | None) -> None:
+    def _open(self) -> None:
         self._jax = _library()
-        devices = _devices(self._jax)
-        self.device_name = next(iter(devices)) if device is None else device
-        if self.device_name == "cuda":
-            self.device_name = "cuda:0"
-        if self.device_name not in devices:
-            raise unknown_device(self.name, self.device_name, list(devices))
-        self.device = devices[self.device_name]
+        self.device = _devices(self._jax)[self.device_name]
         if self.dtype == "float64":
             self._jax.config.update("jax_enable_x64", True)
         self.xp = self._jax.numpy
+
+    @classmethod
+    def devices(cls) -> Sequence[str]:
+        """Name the devices that JAX sees, all of which it opens."""
+        return list(_devices(_library()))
 
     @classmethod
     def status(cls) -> Status:
@@ -54,11 +57,6 @@ class JaxBackend(Backend):
         devices = _devices(jax)
         kinds = dict.fromkeys(device.device_kind for device in devices.values())
         return Status(cls.name, jax.__version__, tuple(devices), "; ".join(kinds))
-
-    @classmethod
-    def cards(cls) -> Sequence[str]:
-        """Name the cards that JAX sees, all of which it opens."""
-        return [device for device in _devices(_library()) if device.startswith("cuda")]
 
     @classmethod
     def device_of(cls, values: Any) -> str | None:
@@ -71,9 +69,11 @@ class JaxBackend(Backend):
         # On the CPU, JAX shares aligned NumPy memory even where it is told not to: copy it here.
         return self._jax.device_put(values.copy() if copy else values, self.device)
 
-    def slot(self, shape: tuple[int, ...], dtype: Any) -> Slot:
+    def staging_buffer(self, shape: tuple[int, ...], dtype: Any) -> StagingBuffer:
         """Give new memory each time: on the CPU, JAX keeps that of the host where it begins as a page does."""
-        return FreshSlot(shape, dtype, lambda rows: self._jax.block_until_ready(self._from_host(rows, copy=None)))
+        return FreshStagingBuffer(
+            shape, dtype, lambda rows: self._jax.block_until_ready(self._from_host(rows, copy=None))
+        )
 
     def to_numpy(self, x: Array) -> np.ndarray:
         """Copy to the host and wait."""
@@ -91,31 +91,57 @@ class JaxBackend(Backend):
         return compiled
 
     def epoch_runner(self, step: Callable[..., Any], *, compile_whole: bool = True) -> Steps:
-        """On CUDA, scan over up to `MOST_STEPS` minibatches in one call; what is left over is a step as elsewhere."""
+        """On CUDA, scan over up to `MAX_STEPS` minibatches in one call; what is left over is a step as elsewhere.
+
+        Two steps are rehearsed before the first scan. Where they differ by more than rounding, none is made.
+        """
         single = super().epoch_runner(step, compile_whole=compile_whole)
         return self._scanning(step, single) if compile_whole and self.graphs and self._on_cuda else single
 
     def _scanning(self, step: Callable[..., Any], single: Steps) -> Steps:
-        def several(layers: Any, state: Any, X: Any, T: Array, rows: Array, weights: Array | None) -> Any:
+        def several(layers: Any, state: Any, examples: Any, rows: Array) -> Any:
             def one(carried: Any, rows: Array) -> tuple[Any, None]:
-                return step(*carried, X, T, rows, weights), None
+                return step(*carried, examples, rows), None
 
             return self._jax.lax.scan(one, (layers, state), rows)[0]
 
-        scanned = self.compile(several, donate=(0, 1))
+        compiled = self.compile(several, donate=(0, 1))
+        rehearsed: list[bool] = []  # whether the rehearsal went well, once there was one
+
+        def scan(layers: Any, state: Any, examples: Any, order: np.ndarray, size: int) -> Any:
+            return compiled(layers, state, examples, self.asindex(order.reshape(-1, size)))
 
         def steps(
-            layers: Any, state: Any, X: Any, T: Array, order: np.ndarray, size: int, weights: Array | None
+            layers: Any, state: Any, examples: Any, order: np.ndarray, size: int
         ) -> Iterator[tuple[Any, Any, int]]:
             full = order.shape[0] // size * size
-            for start in range(0, full, MOST_STEPS * size):
-                rows = order[start : min(start + MOST_STEPS * size, full)]
-                layers, state = scanned(layers, state, X, T, self.asindex(rows.reshape(-1, size)), weights)
+            if full and not rehearsed:
+                first = order[: min(2 * size, full)]
+                rehearsed.append(self._is_right(scan, single, (layers, state, examples, first, size)))
+            scanned = full if rehearsed == [True] else 0
+            for start in range(0, scanned, MAX_STEPS * size):
+                rows = order[start : min(start + MAX_STEPS * size, scanned)]
+                layers, state = scan(layers, state, examples, rows, size)
                 yield layers, state, rows.shape[0]
-            if full < order.shape[0]:
-                yield from single(layers, state, X, T, order[full:], size, weights)
+            if scanned < order.shape[0]:
+                yield from single(layers, state, examples, order[scanned:], size)
 
         return steps
+
+    def _is_right(self, scan: Callable[..., Any], single: Steps, arguments: tuple[Any, ...]) -> bool:
+        """Whether a scan leaves what steps do, on copies of layers and state; where it does not, a warning says so."""
+        copy = partial(self.xp.asarray, copy=True)
+        copies = *mapped(copy, arguments[:2]), *arguments[2:]
+
+        def one_by_one(*arguments: Any) -> Any:
+            *_, (layers, state, _) = single(*arguments)
+            return layers, state
+
+        _, same = rehearse(scan, one_by_one, copies, 2, copy=copy, to_numpy=self.to_numpy, roundings=ROUNDINGS)
+        if not same:
+            message = "steps give other results in a scan, and are taken one by one, which takes longer."
+            warnings.warn(message, XpmlpWarning, stacklevel=3)
+        return same
 
     def refill(self, x: Array, value: float) -> Array:
         """Return a new array: JAX's cannot be written to."""
@@ -139,16 +165,33 @@ class JaxBackend(Backend):
         self._jax.block_until_ready(results)
 
 
+class FreshStagingBuffer:
+    """Memory that is given away as it is sent, with new memory in its place: JAX keeps what it reads on the CPU.
+
+    It is mapped, so that it begins where a page does, takes no room before it is filled, and is given back to the
+    system once the library has let go of it. Parameters are those of `HostStagingBuffer`.
+    """
+
+    def __init__(self, shape: tuple[int, ...], dtype: Any, move: Callable[[np.ndarray], Array]) -> None:
+        self._shape, self._dtype, self._move = shape, np.dtype(dtype), move
+        self.host = self._fresh()
+
+    def _fresh(self) -> np.ndarray:
+        try:
+            memory = mmap.mmap(-1, math.prod(self._shape) * self._dtype.itemsize)
+        except OSError as error:
+            raise MemoryError(str(error)) from error
+        return np.frombuffer(memory, self._dtype).reshape(self._shape)
+
+    def send(self, n: int) -> Array:
+        """Give the first `n` rows away."""
+        rows, self.host = self.host[:n], self._fresh()
+        return self._move(rows)
+
+
 def _library() -> ModuleType:
-    try:
-        import jax  # noqa: PLC0415 - optional
-        import jax.numpy  # noqa: PLC0415 - as above
-    except ModuleNotFoundError as error:
-        raise not_installed("JAX", "pip install 'xpmlp[jax]'") from error
-    except (ImportError, OSError, RuntimeError) as error:
-        raise BackendError(f"JAX is installed, but its libraries are missing or do not match: {error}.") from error
-    library: ModuleType = jax
-    return library
+    load_library("jax.numpy", "JAX", "pip install 'xpmlp[jax]'")
+    return load_library("jax", "JAX", "pip install 'xpmlp[jax]'")
 
 
 def _devices(jax: ModuleType) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import numpy as np
 
 __all__ = ["keep_freed_memory"]
 
-LARGEST = 2**25 - 2**16  # bytes; glibc adapts to blocks of up to 32 MiB
+MAX_BLOCK = 2**25 - 2**16  # bytes; glibc adapts to blocks of up to 32 MiB
 
 
 @functools.cache
@@ -18,4 +18,4 @@ def keep_freed_memory() -> None:
     when a block that it had mapped is freed (mallopt(3), M_MMAP_THRESHOLD): so one is. Nothing is written to it, and
     with other C libraries nothing happens.
     """
-    np.empty(LARGEST, dtype=np.uint8)
+    np.empty(MAX_BLOCK, dtype=np.uint8)

@@ -14,14 +14,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+from xpmlp.backends.rehearsal import leaves, mapped
 
-__all__ = ["Tape", "UnrecordableError", "layout", "leaves", "mapped"]
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+__all__ = ["Tape", "UnrecordableError", "layout"]
 
 VIEWS = {np.broadcast_to, np.expand_dims, np.moveaxis, np.reshape, np.squeeze, np.swapaxes, np.transpose}
 BY_KEYWORD = {np.maximum, np.minimum}  # where NumPy will not take `out` by its place, which is faster
-LARGE = 2**16  # bytes of a product from which on NumPy's `dot`, which clears them first, is the slower one
+MIN_CLEARED = 2**16  # bytes of a product from which on NumPy's `dot`, which clears them first, is the slower one
 NO_ROWS = np.empty(0, dtype=np.int64)
 
 
@@ -182,7 +184,7 @@ class Recorded(NDArrayOperatorsMixin):
         if function is np.dot and not options:
             result = self._made(values)
             x, y = inputs
-            clears = values.nbytes > LARGE and x.ndim == y.ndim == 2 and x.shape[1] > 1
+            clears = values.nbytes > MIN_CLEARED and x.ndim == y.ndim == 2 and x.shape[1] > 1
             self._tape.add(result, arrays, np.matmul if clears else np.dot, x, y, result.values)
             return result
         for x in arrays:
@@ -238,23 +240,6 @@ class Recorded(NDArrayOperatorsMixin):
 
 def _plain(x: Any) -> Any:
     return x.values if isinstance(x, Recorded) else x
-
-
-def mapped(function: Callable[[Any], Any], nest: Any) -> Any:
-    """Return lists and named tuples of what a function makes of what is in them; None stays."""
-    if isinstance(nest, tuple | list):
-        parts = [mapped(function, part) for part in nest]
-        return type(nest)(*parts) if hasattr(nest, "_fields") else type(nest)(parts)
-    return None if nest is None else function(nest)
-
-
-def leaves(nest: Any) -> Iterator[Any]:
-    """Give what is in lists and named tuples, except None."""
-    if isinstance(nest, tuple | list):
-        for part in nest:
-            yield from leaves(part)
-    elif nest is not None:
-        yield nest
 
 
 def layout(x: np.ndarray) -> Any:

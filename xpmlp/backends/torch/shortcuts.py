@@ -57,12 +57,6 @@ def with_cpu_shortcuts(torch: ModuleType, standard: Namespace) -> Namespace:
     def subtract_scaled(x: Array, factor: Array | float, y: Array) -> Array:
         return x.addcmul_(y, factor, value=-1) if isinstance(factor, torch.Tensor) else x.sub_(y, alpha=factor)
 
-    def decayed_sum(total: Array, kept: float, x: Array) -> Array:
-        return torch.add(x, total, alpha=kept, out=total)
-
-    def quotient(x: Array, y: Array) -> Array:
-        return torch.div(x, y, out=y)
-
     def positives(x: Array) -> Array:
         return torch.gt(x, 0, out=torch.empty_like(x))  # truth values would be compared one by one
 
@@ -70,9 +64,7 @@ def with_cpu_shortcuts(torch: ModuleType, standard: Namespace) -> Namespace:
         standard,
         add_scaled=add_scaled,
         astype=astype,
-        decayed_sum=decayed_sum,
         positives=positives,
-        quotient=quotient,
         subtract_scaled=subtract_scaled,
         zeros_like=lambda x: zero(x.dtype).expand(x.shape),
     )

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
 
     from xpmlp.backends import Backend
-    from xpmlp.backends.staging import Slot
+    from xpmlp.backends.staging import StagingBuffer
     from xpmlp.common.types import Array
     from xpmlp.data.preprocessing import Scaling
     from xpmlp.data.streams._parts import Part
@@ -33,8 +33,8 @@ SCORED_SHARE = 4  # of a chunk, that is scored at once at most: the two to train
 class _Memory(NamedTuple):
     """Where a chunk is laid out."""
 
-    X: Slot
-    T: Slot
+    X: StagingBuffer
+    T: StagingBuffer
 
 
 class Stream(StreamedExamples):
@@ -116,7 +116,8 @@ class Stream(StreamedExamples):
         with self.backend.within_memory(self._what(rows)):
             return [
                 _Memory(
-                    self.backend.slot(shape, self._dtype), self.backend.slot((shape[0], self.n_outputs), self._float)
+                    self.backend.staging_buffer(shape, self._dtype),
+                    self.backend.staging_buffer((shape[0], self.n_outputs), self._float),
                 )
                 for _ in range(min(CHUNKS, -(-n // shape[0])))
             ]
