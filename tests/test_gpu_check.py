@@ -183,7 +183,7 @@ class Capturer:
 def test_graphs_must_have_been_captured_and_once(monkeypatch, known, captured, passed):
     def prepare_with_graphs(options):
         experiment = prepare(options)
-        experiment.backend._capturer = Capturer(known=known) if options.graph else None
+        experiment.backend.capturer = Capturer(known=known) if options.graph else None
         return experiment
 
     monkeypatch.setattr(worker, "prepare", prepare_with_graphs)

@@ -27,7 +27,9 @@ from xpmlp import (
     initialize,
     train,
 )
-from xpmlp.backends.staging import FreshSlot
+from xpmlp.backends.cupy.backend import CupyStagingBuffer
+from xpmlp.backends.jax.backend import FreshStagingBuffer
+from xpmlp.backends.torch.backend import TorchStagingBuffer
 from xpmlp.common.rng import make_generator
 from xpmlp.data.examples import QuantizedExamples
 from xpmlp.data.streams import Part, Source, Stream, load_stream
@@ -544,22 +546,22 @@ def on_card(log, side, shape, dtype):
     return array
 
 
-def check_slot(slot, log):
-    slot.host[...] = np.arange(8).reshape(4, 2)
-    first = slot.send(3)
+def check_staging_buffer(buffer, log):
+    buffer.host[...] = np.arange(8).reshape(4, 2)
+    first = buffer.send(3)
     assert log == ["copy", "wait"]
     np.testing.assert_array_equal(first, np.arange(6).reshape(3, 2))
-    slot.host[...] = -1
+    buffer.host[...] = -1
     np.testing.assert_array_equal(first, np.arange(6).reshape(3, 2))
-    assert slot.send(4).base is first.base, "a graph knows the memory again"
+    assert buffer.send(4).base is first.base, "a graph knows the memory again"
     assert log == ["copy", "wait"] * 2
 
 
 def test_memory_that_a_library_keeps_is_given_to_it_and_replaced(monkeypatch):
-    slot = FreshSlot((4, 2), np.uint16, lambda rows: rows)
-    slot.host[...] = np.arange(8).reshape(4, 2)
-    sent = slot.send(3)
-    slot.host[...] = 9
+    buffer = FreshStagingBuffer((4, 2), np.uint16, lambda rows: rows)
+    buffer.host[...] = np.arange(8).reshape(4, 2)
+    sent = buffer.send(3)
+    buffer.host[...] = 9
     np.testing.assert_array_equal(sent, np.arange(6, dtype=np.uint16).reshape(3, 2), strict=True)
     assert sent.ctypes.data % mmap.PAGESIZE == 0, "JAX would copy it"
 
@@ -568,12 +570,10 @@ def test_memory_that_a_library_keeps_is_given_to_it_and_replaced(monkeypatch):
 
     monkeypatch.setattr(mmap, "mmap", fail)
     with pytest.raises(MemoryError, match="Cannot allocate"):
-        slot.send(1)
+        buffer.send(1)
 
 
 def test_cupy_copies_from_pinned_memory_on_a_stream_of_its_own():
-    from xpmlp.backends.staging import CupySlot
-
     log, side = [], None
     cupy = SimpleNamespace(cuda=SimpleNamespace(), empty=lambda shape, dtype: on_card(log, side, shape, dtype))
     side = Side(log)
@@ -583,12 +583,10 @@ def test_cupy_copies_from_pinned_memory_on_a_stream_of_its_own():
         return side
 
     cupy.cuda.Stream, cupy.cuda.Device = stream, lambda _: Side(log)
-    check_slot(CupySlot(cupy, np.empty, 0, (4, 2), np.dtype(np.float32)), log)
+    check_staging_buffer(CupyStagingBuffer(cupy, np.empty, 0, (4, 2), np.dtype(np.float32)), log)
 
 
 def test_torch_copies_from_pinned_memory_on_a_stream_of_its_own():
-    from xpmlp.backends.staging import TorchSlot
-
     class Pinned(np.ndarray):
         def numpy(self):
             return self.view(np.ndarray)
@@ -601,4 +599,5 @@ def test_torch_copies_from_pinned_memory_on_a_stream_of_its_own():
         return np.empty(shape, dtype).view(Pinned) if pin_memory else on_card(log, side, shape, dtype)
 
     cuda = SimpleNamespace(Stream=lambda _: side, stream=lambda stream: stream)
-    check_slot(TorchSlot(SimpleNamespace(empty=empty, cuda=cuda, float32=np.float32), "cuda:0", (4, 2), "float32"), log)
+    torch = SimpleNamespace(empty=empty, cuda=cuda, float32=np.float32)
+    check_staging_buffer(TorchStagingBuffer(torch, "cuda:0", (4, 2), "float32"), log)

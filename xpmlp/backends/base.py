@@ -7,12 +7,14 @@ import os
 from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 import numpy as np
 from array_api_compat import device as device_of
 
 from xpmlp.backends.graphs import Captured, epoch_runner_in_graphs
+from xpmlp.backends.rehearsal import rehearse
 from xpmlp.backends.staging import HostStagingBuffer
 from xpmlp.common.errors import BackendError, InputError, OutOfMemoryError, XpmlpError
 from xpmlp.common.validation import check_choice
@@ -21,13 +23,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from types import ModuleType, TracebackType
 
-    from xpmlp.backends.graphs import Capturer
+    from xpmlp.backends.graphs import Capturer, Steps
     from xpmlp.backends.staging import StagingBuffer
     from xpmlp.common.types import Array, Namespace
 
-    Steps = Callable[[Any, Any, Any, np.ndarray, int], Iterator[tuple[Any, Any, int]]]
-
-__all__ = ["Backend", "Function", "Status", "Steps", "device_memory", "load_library"]
+__all__ = ["Backend", "Function", "Status", "device_memory", "load_library"]
 
 DTYPES = ("float32", "float64")
 PRECISIONS = ("highest", "tf32")
@@ -246,7 +246,7 @@ class Backend(ABC):
         It is one that is called again and again on the same buffers, and writes to none of them. Its results may be
         overwritten by the next call of a captured function.
         """
-        return function if self.capturer is None else cast("Function", Captured(function, self))
+        return function if self.capturer is None else cast("Function", Captured(function, self.capturer, self.rehearse))
 
     def epoch_runner(self, step: Callable[..., Any], *, compile_whole: bool = True) -> Steps:
         """Make the steps of an epoch fast.
@@ -270,7 +270,7 @@ class Backend(ABC):
             many.
         """
         if compile_whole and self.capturer is not None:
-            return epoch_runner_in_graphs(step, self)
+            return epoch_runner_in_graphs(step, self.capturer, self.rehearse, self.asindex)
         step = self.compile(step, donate=(0, 1)) if compile_whole else step
 
         def steps(
@@ -281,6 +281,18 @@ class Backend(ABC):
                 yield layers, state, rows.shape[0]
 
         return steps
+
+    def rehearse(
+        self,
+        fast: Callable[..., Any],
+        plain: Callable[..., Any],
+        arguments: tuple[Any, ...],
+        written: int,
+        roundings: int = 0,
+    ) -> tuple[Any, bool]:
+        """Do the same on this backend's arrays in a fast way and in the plain way; as for `rehearsal.rehearse`."""
+        copy = partial(self.xp.asarray, copy=True)
+        return rehearse(fast, plain, arguments, written, copy=copy, to_numpy=self.to_numpy, roundings=roundings)
 
     def with_host_buffer(self, function: Callable[[np.ndarray], None]) -> Callable[[Array], Array]:
         """Let a function of another library, such as MPI's sum, work on arrays by way of the host's memory.

@@ -16,19 +16,20 @@ from abc import ABC, abstractmethod
 from collections import OrderedDict
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from xpmlp.backends.rehearsal import rehearse
 from xpmlp.common.errors import XpmlpWarning
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator
     from contextlib import AbstractContextManager
 
-    from xpmlp.backends.base import Backend, Steps
     from xpmlp.common.types import Array
+
+    Rehearse = Callable[[Callable[..., Any], Callable[..., Any], tuple[Any, ...], int], tuple[Any, bool]]
+    Steps = Callable[[Any, Any, Any, np.ndarray, int], Iterator[tuple[Any, Any, int]]]
 
 __all__ = ["MAX_STEPS", "Captured", "Capturer", "epoch_runner_in_graphs"]
 
@@ -107,8 +108,10 @@ class Captured:
     ----------
     function : callable
         Takes and gives arrays, and lists and named tuples of them. It asks nothing of an array's values.
-    backend : Backend
-        Of the arrays; it has a capturer.
+    capturer : Capturer
+        Of the library that holds the arrays.
+    rehearse : callable
+        `Backend.rehearse`.
     written : int
         How many of its arguments, the first ones, it may write to.
 
@@ -119,10 +122,11 @@ class Captured:
     of once, and called as it is from then on.
     """
 
-    def __init__(self, function: Callable[..., Any], backend: Backend, *, written: int = 0) -> None:
+    def __init__(
+        self, function: Callable[..., Any], capturer: Capturer, rehearse: Rehearse, *, written: int = 0
+    ) -> None:
         self.function = function
-        self._backend, self._capturer = backend, cast("Capturer", backend.capturer)
-        self._written = written
+        self._capturer, self._rehearse, self._written = capturer, rehearse, written
         self._seen: OrderedDict[Hashable, int] = OrderedDict()
         self._graphs: OrderedDict[Hashable, _Graph] = OrderedDict()
         self._rehearsals = REHEARSALS
@@ -150,13 +154,12 @@ class Captured:
         return results
 
     def _launched(self, key: Hashable, arguments: tuple[Any, ...]) -> tuple[Any, bool]:
-        """Return the results of a graph, and whether they are right: where a rehearsal differs, those of the function."""
-        launch, backend = partial(self._launch, key), self._backend
+        """Return the results of a graph and True; those of the function and False where a rehearsal differs."""
+        launch = partial(self._launch, key)
         if not self._rehearsals:
             return launch(*arguments), True
         self._rehearsals -= 1
-        copy = partial(backend.xp.asarray, copy=True)
-        return rehearse(launch, self.function, arguments, self._written, copy=copy, to_numpy=backend.to_numpy)
+        return self._rehearse(launch, self.function, arguments, self._written)
 
     def _launch(self, key: Hashable, *arguments: Any) -> Any:
         """Replay the graph of these buffers, which is captured where there is none."""
@@ -205,9 +208,20 @@ def _first(error: BaseException, handled: BaseException | None) -> BaseException
     return error
 
 
-def epoch_runner_in_graphs(step: Callable[..., Any], backend: Backend) -> Steps:
-    """As `Backend.epoch_runner`: up to `MAX_STEPS` steps in one graph, on rows that lie where the last ones lay."""
-    capturer = cast("Capturer", backend.capturer)
+def epoch_runner_in_graphs(
+    step: Callable[..., Any], capturer: Capturer, rehearse: Rehearse, asindex: Callable[[np.ndarray], Array]
+) -> Steps:
+    """As `Backend.epoch_runner`: up to `MAX_STEPS` steps in one graph, on rows that lie where the last ones lay.
+
+    Parameters
+    ----------
+    step : callable
+        As there.
+    capturer, rehearse
+        As for `Captured`.
+    asindex : callable
+        `Backend.asindex`, which moves rows to a new buffer.
+    """
     buffers: dict[int, Array] = {}  # by the number of rows in them
 
     @functools.cache
@@ -218,7 +232,7 @@ def epoch_runner_in_graphs(step: Callable[..., Any], backend: Backend) -> Steps:
                 layers, state = step(layers, state, examples, rows[start : min(start + size, n)])
             return layers, state
 
-        return Captured(several, backend, written=2)
+        return Captured(several, capturer, rehearse, written=2)
 
     def steps(layers: Any, state: Any, examples: Any, order: np.ndarray, size: int) -> Iterator[tuple[Any, Any, int]]:
         for start in range(0, order.shape[0], MAX_STEPS * size):
@@ -227,7 +241,7 @@ def epoch_runner_in_graphs(step: Callable[..., Any], backend: Backend) -> Steps:
             if n in buffers:
                 capturer.fill(buffers[n], np.ascontiguousarray(rows, dtype=np.int64))
             else:
-                buffers[n] = backend.asindex(rows)
+                buffers[n] = asindex(rows)
                 if len(buffers) > MAX_GRAPHS:
                     buffers.pop(next(iter(buffers)))
             layers, state = captured(size)(layers, state, examples, buffers[n])

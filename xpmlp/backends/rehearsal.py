@@ -31,7 +31,7 @@ def rehearse(
     fast, plain : callable
         Both take the arguments, and give arrays, or lists and named tuples of them.
     arguments : tuple
-        Of both. The plain way, which is the first, gets copies of what it may write to.
+        Of both. The plain way, which is the second, gets copies of what they may write to.
     written : int
         How many arguments, the first ones, may be written to.
     copy, to_numpy : callable
@@ -46,8 +46,9 @@ def rehearse(
     same : bool
         Whether they are.
     """
-    expected = plain(*mapped(copy, arguments[:written]), *arguments[written:])
+    copies = mapped(copy, arguments[:written])
     found = fast(*arguments)
+    expected = plain(*copies, *arguments[written:])
     pairs = zip(leaves(found), leaves(expected), strict=True)
     same = all(is_same(to_numpy(one), to_numpy(other), roundings) for one, other in pairs)
     return (found if same else expected), same

@@ -13,15 +13,15 @@ from xpmlp.backends.rehearsal import rehearse
 from xpmlp.common.errors import XpmlpWarning
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable, Hashable, Sequence
     from types import ModuleType
 
     from xpmlp.common.types import Namespace
 
-__all__ = ["Fused", "fused_kernel"]
+__all__ = ["Fused", "fused_kernel", "numbers_in_dtype"]
 
 MAX_KERNELS = 256  # that are kept; the one that was not used for longest makes room
-ROUNDINGS = 100  # by which a kernel may differ: it need not round a product before it adds to it
+ROUNDINGS = 1000  # by which a kernel may differ: it rounds numbers to the arrays' dtype, and some products not at all
 
 
 class Fused:
@@ -45,7 +45,12 @@ class Fused:
     """
 
     def __init__(self, cupy: ModuleType, standard: Namespace, is_memory_error: Callable[[Exception], bool]) -> None:
-        self._copy, self._to_numpy = cupy.copy, cupy.asnumpy
+        self._rehearse = partial(
+            rehearse,
+            copy=lambda x: cupy.copy(x) if hasattr(x, "ndim") else x,
+            to_numpy=cupy.asnumpy,
+            roundings=ROUNDINGS,
+        )
         self._is_memory_error = is_memory_error
         make = partial(_Kernel, cupy, standard)
         self._kernels = functools.lru_cache(MAX_KERNELS)(make)
@@ -65,9 +70,7 @@ class Fused:
         try:
             if kind in kernel.rehearsed:
                 return kernel(*arguments)
-            results, same = rehearse(
-                kernel, plain, arguments, kernel.inplace, copy=self._copy, to_numpy=self._to_numpy, roundings=ROUNDINGS
-            )
+            results, same = self._rehearse(kernel, plain, arguments, len(arguments))  # it may use up any of these
         except Exception as error:
             if self._is_memory_error(error):
                 raise
@@ -91,10 +94,7 @@ class _Kernel:
         self.failed = False
 
     def __call__(self, *arguments: Any) -> Any:
-        """Compute; numbers have the dtype of the arrays, as CuPy computes Python's with each other in 16 bits."""
-        floating = [x.dtype.type for x in arguments if hasattr(x, "dtype") and x.dtype.kind == "f"]
-        given = [floating[0](x) if isinstance(x, float) and floating else x for x in arguments]
-        results = (*arguments[: self.inplace], *_listed(self._fused(*given)))
+        results = (*arguments[: self.inplace], *_listed(self._fused(*numbers_in_dtype(arguments))))
         return results[0] if len(results) == 1 else results
 
     def give_up(self, problem: str, cause: str = "") -> None:
@@ -121,6 +121,12 @@ def fused_kernel(
 
     kernel: Callable[..., Any] = cupy.fuse(kernel_name=body.__name__)(traced)
     return kernel
+
+
+def numbers_in_dtype(arguments: Sequence[Any]) -> list[Any]:
+    """Return arguments of a kernel with Python's floats in the dtype of the arrays: CuPy computes them in 16 bits."""
+    dtypes = [x.dtype for x in arguments if hasattr(x, "dtype") and x.dtype.kind == "f"]
+    return [dtypes[0].type(x) if dtypes and isinstance(x, float) else x for x in arguments]
 
 
 def _listed(results: Any) -> tuple[Any, ...]:

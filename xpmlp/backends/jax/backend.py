@@ -14,7 +14,7 @@ from array_api_compat import is_jax_array
 
 from xpmlp.backends.base import Backend, Function, Status, device_memory, load_library
 from xpmlp.backends.graphs import MAX_STEPS
-from xpmlp.backends.rehearsal import mapped, rehearse
+from xpmlp.backends.rehearsal import mapped
 from xpmlp.common.errors import BackendError, XpmlpWarning
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from types import ModuleType
 
-    from xpmlp.backends.base import Steps
+    from xpmlp.backends.graphs import Steps
     from xpmlp.backends.staging import StagingBuffer
     from xpmlp.common.types import Array
 
@@ -130,14 +130,13 @@ class JaxBackend(Backend):
 
     def _is_right(self, scan: Callable[..., Any], single: Steps, arguments: tuple[Any, ...]) -> bool:
         """Whether a scan leaves what steps do, on copies of layers and state; where it does not, a warning says so."""
-        copy = partial(self.xp.asarray, copy=True)
-        copies = *mapped(copy, arguments[:2]), *arguments[2:]
+        copies = *mapped(partial(self.xp.asarray, copy=True), arguments[:2]), *arguments[2:]
 
         def one_by_one(*arguments: Any) -> Any:
             *_, (layers, state, _) = single(*arguments)
             return layers, state
 
-        _, same = rehearse(scan, one_by_one, copies, 2, copy=copy, to_numpy=self.to_numpy, roundings=ROUNDINGS)
+        _, same = self.rehearse(scan, one_by_one, copies, 2, ROUNDINGS)
         if not same:
             message = "steps give other results in a scan, and are taken one by one, which takes longer."
             warnings.warn(message, XpmlpWarning, stacklevel=3)

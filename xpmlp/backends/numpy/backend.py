@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
-    from xpmlp.backends.base import Steps
+    from xpmlp.backends.graphs import Steps
 
 __all__ = ["NumpyBackend"]
 

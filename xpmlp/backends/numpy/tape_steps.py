@@ -14,7 +14,7 @@ from xpmlp.backends.rehearsal import leaves, mapped, rehearse
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from xpmlp.backends.base import Steps
+    from xpmlp.backends.graphs import Steps
 
 __all__ = ["epoch_runner_on_tape"]
 
