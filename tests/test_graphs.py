@@ -204,6 +204,63 @@ def test_what_cannot_be_captured_is_warned_of_once_and_computed_all_the_same():
     assert_same(found, expected)
 
 
+class Off(Recorder):
+    """A capturer whose graphs compute something else."""
+
+    def capture(self, call):
+        replay, results = super().capture(call)
+
+        def replay_and_spoil():
+            replay()
+            for values in self._leaves(results):
+                values[...] = values * (1 + 1e-12)
+
+        return replay_and_spoil, results
+
+
+class Stale(Recorder):
+    """A capturer whose graphs see nothing that changes: they leave again what they left at their first launch."""
+
+    def capture(self, call):
+        replay, results = super().capture(call)
+        left = []
+
+        def replay_once():
+            if not left:
+                replay()
+                left.extend(values.copy() for values in self._leaves(results))
+            for values, first in zip(self._leaves(results), left, strict=True):
+                values[...] = first
+
+        return replay_once, results
+
+
+@pytest.mark.parametrize("kind", [Off, Stale])
+def test_graphs_that_compute_something_else_are_found_by_rehearsals_and_warned_of_once(kind):
+    class WrongNumpy(GraphNumpy):
+        pass
+
+    WrongNumpy.kind = kind
+    with pytest.warns(XpmlpWarning, match=r"^the work gives other results in a graph, .* --no-graph") as caught:
+        found, _ = trained(WrongNumpy(dtype="float64"), *CASES["adam"], epochs=6)
+    assert len(caught) == 2  # the step, and the evaluation
+    assert_same(found, trained(GraphNumpy(dtype="float64", graphs=False), *CASES["adam"], epochs=6)[0])
+
+
+def test_graphs_that_were_right_twice_are_trusted():
+    calls, doubled = [], None
+
+    def double(x):
+        calls.append(1)
+        return 2 * x
+
+    doubled, x = captured(double), np.arange(3.0)
+    for _ in range(6):
+        assert doubled(x).tolist() == [0, 2, 4]
+    # As it is, captured and beside it, replayed and beside it; the stand-in calls it too where it replays.
+    assert len(calls) - doubled._capturer.replays == 1 + 2 + 1
+
+
 def test_a_graph_that_cannot_be_launched_is_given_up():
     class Unlaunchable(Recorder):
         def capture(self, call):
@@ -229,7 +286,8 @@ def test_the_graph_that_was_not_used_for_longest_makes_room(monkeypatch):
     for n in (0, 0, 1, 1, 0, 2, 2, 0):
         assert doubled(buffers[n]).tolist() == [2.0 * n, 2.0 * n]
     assert capturer.captures == 3
-    doubled(buffers[1])
+    for _ in range(2):
+        assert doubled(buffers[1]).tolist() == [2.0, 2.0]
     assert capturer.captures == 4
 
 
@@ -267,6 +325,23 @@ def test_jax_scans_over_the_full_minibatches_of_an_epoch_on_a_gpu(case, scaled, 
     found, expected = (trained(each, net, recipe, scaled=scaled)[0] for each in (backend, stepwise))
     for one, other in zip(found, expected, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+
+
+def test_a_scan_of_jax_that_computes_something_else_is_found_by_its_rehearsal(monkeypatch):
+    jax = pytest.importorskip("jax", reason="this is about jax")
+    scan = jax.lax.scan
+
+    def off(*arguments):
+        carried, _ = scan(*arguments)
+        return jax.tree.map(lambda x: x * 1.01 if x.dtype.kind == "f" else x, carried), None
+
+    monkeypatch.setattr(jax.lax, "scan", off)
+    backend = get_backend("jax")
+    backend.device_name = "cuda:0"
+    with pytest.warns(XpmlpWarning, match="steps give other results in a scan, and are taken one by one") as caught:
+        found, _ = trained(backend, *CASES["sgd"])
+    assert len(caught) == 1
+    assert_same(found, trained(get_backend("jax"), *CASES["sgd"])[0])
 
 
 class Log(list):

@@ -16,7 +16,7 @@ from abc import ABC, abstractmethod
 from collections import OrderedDict
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 
 __all__ = ["MAX_STEPS", "Captured", "Capturer", "epoch_runner_in_graphs"]
 
-MIN_CALLS = 1  # on the same buffers before they are captured: a library compiles kernels in the first
-REHEARSALS = 2  # launches that are compared with plain calls: the second on other values than were captured
 MAX_GRAPHS = 64  # of one function; the one that was not used for longest makes room
 MAX_STEPS = 256  # of one graph: their nodes take memory, and an epoch can have thousands
 
@@ -96,11 +94,6 @@ class Capturer(ABC):
         """Call a function, recording the work that it asks for: return what does that work, and the results."""
 
 
-class _Graph(NamedTuple):
-    replay: Callable[[], None]
-    results: Any
-
-
 class Captured:
     """A function of arrays that is replayed where it is called again on the same buffers.
 
@@ -117,9 +110,10 @@ class Captured:
 
     Notes
     -----
-    The first launches are compared with calls of the function on copies of what it writes to: they must leave the same
-    bytes, as they are the same kernels on the same numbers. What cannot be captured, or gives something else, is warned
-    of once, and called as it is from then on.
+    The first call on some buffers is plain, as a library compiles kernels in it; the second is captured. Launches are
+    rehearsed until a graph was right twice, the second time on values that it was not captured with: they must leave
+    the same bytes, as they are the same kernels on the same numbers. What cannot be captured, or leaves something else,
+    is warned of once, and called as it is from then on.
     """
 
     def __init__(
@@ -127,22 +121,25 @@ class Captured:
     ) -> None:
         self.function = function
         self._capturer, self._rehearse, self._written = capturer, rehearse, written
-        self._seen: OrderedDict[Hashable, int] = OrderedDict()
-        self._graphs: OrderedDict[Hashable, _Graph] = OrderedDict()
-        self._rehearsals = REHEARSALS
-        self._failed = False
+        self._graphs: OrderedDict[Hashable, tuple[Callable[[], None], Any] | None] = OrderedDict()  # None: seen once
+        self._trusted = self._failed = False
 
     def __call__(self, *arguments: Any) -> Any:
         """Call the function, or replay what it did."""
         if self._failed:
             return self.function(*arguments)
         key = tuple(self._addresses(arguments))
-        is_new = key not in self._graphs
-        if is_new and self._count(key) < MIN_CALLS:
+        if key not in self._graphs:
+            self._graphs[key] = None
+            if len(self._graphs) > MAX_GRAPHS:
+                self._graphs.popitem(last=False)
             return self.function(*arguments)
-        handled = sys.exception()
+        self._graphs.move_to_end(key)
+        launch, is_new, handled = partial(self._launch, key), self._graphs[key] is None, sys.exception()
         try:
-            results, same = self._launched(key, arguments)
+            if self._trusted:
+                return launch(*arguments)
+            results, same = self._rehearse(launch, self.function, arguments, self._written)
         except Exception as error:
             if not is_new:
                 raise
@@ -151,28 +148,16 @@ class Captured:
             return self.function(*arguments)
         if not same:
             self._give_up("gives other results in a graph")
+        self._trusted = not is_new
         return results
-
-    def _launched(self, key: Hashable, arguments: tuple[Any, ...]) -> tuple[Any, bool]:
-        """Return the results of a graph and True; those of the function and False where a rehearsal differs."""
-        launch = partial(self._launch, key)
-        if not self._rehearsals:
-            return launch(*arguments), True
-        self._rehearsals -= 1
-        return self._rehearse(launch, self.function, arguments, self._written)
 
     def _launch(self, key: Hashable, *arguments: Any) -> Any:
         """Replay the graph of these buffers, which is captured where there is none."""
-        if key not in self._graphs:
-            graph = _Graph(*self._capturer.capture(lambda: self.function(*arguments)))
-            graph.replay()
-            self._graphs[key] = graph
-            if len(self._graphs) > MAX_GRAPHS:
-                self._graphs.popitem(last=False)
-            return graph.results
-        self._graphs.move_to_end(key)
-        self._graphs[key].replay()
-        return self._graphs[key].results
+        graph = self._graphs[key] or self._capturer.capture(lambda: self.function(*arguments))
+        replay, results = graph
+        replay()
+        self._graphs[key] = graph
+        return results
 
     def _addresses(self, nest: Any) -> Iterator[Hashable]:
         if isinstance(nest, tuple | list):
@@ -181,14 +166,6 @@ class Captured:
                 yield from self._addresses(part)
         else:
             yield None if nest is None else self._capturer.address(nest)
-
-    def _count(self, key: Hashable) -> int:
-        """Return how often these buffers were seen before, and count this time."""
-        before = self._seen.pop(key, 0)
-        self._seen[key] = before + 1
-        if len(self._seen) > 2 * MAX_GRAPHS:
-            self._seen.popitem(last=False)
-        return before
 
     def _give_up(self, problem: str, cause: str = "") -> None:
         self._failed = True
