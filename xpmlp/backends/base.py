@@ -15,7 +15,7 @@ from array_api_compat import device as device_of
 
 from xpmlp.backends.graphs import Captured, epoch_runner_in_graphs
 from xpmlp.backends.rehearsal import rehearse
-from xpmlp.backends.staging import HostStagingBuffer
+from xpmlp.backends.staging import StagingBuffer
 from xpmlp.common.errors import BackendError, InputError, OutOfMemoryError, XpmlpError
 from xpmlp.common.validation import check_choice
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from types import ModuleType, TracebackType
 
     from xpmlp.backends.graphs import Capturer, Steps
-    from xpmlp.backends.staging import StagingBuffer
     from xpmlp.common.types import Array, Namespace
 
 __all__ = ["Backend", "Function", "Status", "device_memory", "load_library"]
@@ -205,7 +204,8 @@ class Backend(ABC):
 
         It is used by one thread at a time, which need not be the one that computes.
         """
-        return HostStagingBuffer(shape, dtype, lambda rows: self._from_host(rows, copy=None))
+        host = np.empty(shape, dtype)
+        return StagingBuffer(host, lambda n: self._from_host(host[:n], copy=None))
 
     def holds(self, values: Any) -> bool:
         """Whether `values` is an array of this backend's library."""

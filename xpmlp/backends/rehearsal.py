@@ -31,13 +31,11 @@ def rehearse(
     fast, plain : callable
         Both take the arguments, and give arrays, or lists and named tuples of them.
     arguments : tuple
-        Of both. The plain way, which is the second, gets copies of what they may write to.
-    written : int
-        How many arguments, the first ones, may be written to.
+        Of the fast way. The plain way gets copies of what they may write to: the first `written` ones.
     copy, to_numpy : callable
         Copy an array, on its device and to the host.
     roundings : int
-        By how much results in floating point may differ: as for `is_same`.
+        As for `is_same`.
 
     Returns
     -------
@@ -55,24 +53,19 @@ def rehearse(
 
 
 def is_same(found: np.ndarray, expected: np.ndarray, roundings: int = 0) -> bool:
-    """Whether two arrays have the same dtype, shape and bytes; or, in floating point, are as close as that.
+    """Whether two arrays have the same dtype, shape and bytes; in floating point they may differ by some roundings.
 
-    Parameters
-    ----------
-    found, expected : ndarray
-        Of any dtype.
-    roundings : int
-        The root of the summed squares of their differences may be so many times the dtype's epsilon, relative to that
-        of what is expected. Single numbers may be further apart, as cancellation makes them.
+    The norm of their difference is then at most so many times the dtype's epsilon, relative to that of what is
+    expected. Single numbers may be further apart, as cancellation makes them.
     """
-    found, expected = np.asarray(found), np.asarray(expected)
     if (found.shape, found.dtype) != (expected.shape, expected.dtype):
         return False
     if found.tobytes() == expected.tobytes():
         return True
-    if not roundings or expected.dtype.kind != "f" or not np.array_equal(np.isfinite(found), np.isfinite(expected)):
+    finite = np.isfinite(expected)
+    if not roundings or expected.dtype.kind != "f" or not np.array_equal(np.isfinite(found), finite):
         return False
-    one, other = (np.where(np.isfinite(expected), x, 0).astype(np.float64) for x in (found, expected))
+    one, other = (np.where(finite, x, 0).astype(np.float64) for x in (found, expected))
     bound = roundings * np.finfo(expected.dtype).eps * np.linalg.norm(other)
     return bool(np.linalg.norm(one - other) <= bound)
 

@@ -2,46 +2,32 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
-
-import numpy as np
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import numpy as np
+
     from xpmlp.common.types import Array
 
-__all__ = ["HostStagingBuffer", "StagingBuffer"]
+__all__ = ["StagingBuffer"]
 
 
-class StagingBuffer(Protocol):
-    """An array of the host that is filled again and again, and its place on the device."""
+@dataclass
+class StagingBuffer:
+    """An array of the host that is filled again and again, and its place on the device.
 
-    host: np.ndarray
-
-    def send(self, n: int) -> Array:
-        """Give its first `n` rows to the device: when this returns, they are there, and `host` may be filled again.
-
-        Where host and device are one, it may be once the work on these rows is done, as everywhere before the next
-        `send`.
-        """
-
-
-class HostStagingBuffer:
-    """Rows that a library takes from the host by itself.
-
-    Parameters
+    Attributes
     ----------
-    shape, dtype : tuple of int, dtype
-        Of the array.
-    move : callable
-        Makes rows an array of the device; they may share the memory.
+    host : ndarray
+        The array, which may be another one after it was sent.
+    send : callable
+        ``send(n)`` gives its first `n` rows to the device: when it returns, they are there, and `host` may be filled
+        again. Where host and device are one, it may be once the work on these rows is done, as everywhere before the
+        next ``send``.
     """
 
-    def __init__(self, shape: tuple[int, ...], dtype: Any, move: Callable[[np.ndarray], Array]) -> None:
-        self.host = np.empty(shape, dtype)
-        self._move = move
-
-    def send(self, n: int) -> Array:
-        """Move the first `n` rows."""
-        return self._move(self.host[:n])
+    host: np.ndarray
+    send: Callable[[int], Array]

@@ -15,13 +15,13 @@ from xpmlp.backends.cupy.cublas import Cublas, load_cublas
 from xpmlp.backends.cupy.fusion import Fused
 from xpmlp.backends.cupy.graphs import CupyStream, stream_of
 from xpmlp.backends.namespaces import replacing
+from xpmlp.backends.staging import StagingBuffer
 from xpmlp.common.errors import BackendError, XpmlpWarning
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from types import ModuleType
 
-    from xpmlp.backends.staging import StagingBuffer
     from xpmlp.common.types import Array, Namespace
 
 __all__ = ["CupyBackend"]
@@ -97,10 +97,22 @@ class CupyBackend(Backend):
         return f"cuda:{values.device.id}" if is_cupy_array(values) else None
 
     def staging_buffer(self, shape: tuple[int, ...], dtype: Any) -> StagingBuffer:
-        """Copy from pinned memory on a stream of its own."""
+        """Copy from pinned memory on a stream of its own, beside the work of other streams."""
         from cupyx import empty_pinned  # noqa: PLC0415 - optional, as CuPy is
 
-        return CupyStagingBuffer(self._cupy, empty_pinned, self.device.id, shape, dtype)
+        device = self._cupy.cuda.Device(self.device.id)
+        with device:
+            host, stream = empty_pinned(shape, dtype), self._cupy.cuda.Stream(non_blocking=True)
+            with stream:
+                array = self._cupy.empty(shape, dtype)
+
+        def send(n: int) -> Array:
+            with device, stream:
+                array[:n].set(host[:n], stream=stream)
+                stream.synchronize()
+            return array[:n]
+
+        return StagingBuffer(host, send)
 
     def to_numpy(self, x: Array) -> np.ndarray:
         """Copy to the host, on the current stream, and wait."""
@@ -121,39 +133,6 @@ class CupyBackend(Backend):
     def synchronize(self, results: Any) -> None:  # noqa: ARG002 - the stream is all there is to wait for
         """Wait for the current stream."""
         self._cupy.cuda.get_current_stream().synchronize()
-
-
-class CupyStagingBuffer:
-    """Pinned memory, from which a stream of its own copies beside the work of other streams.
-
-    Parameters
-    ----------
-    cupy : module
-        The library.
-    empty_pinned : callable
-        `cupyx.empty_pinned`.
-    device : int
-        The number of the card.
-    shape, dtype : tuple of int, dtype
-        Of the array.
-    """
-
-    def __init__(
-        self, cupy: ModuleType, empty_pinned: Callable[..., np.ndarray], device: int, shape: Any, dtype: Any
-    ) -> None:
-        self._device = cupy.cuda.Device(device)
-        with self._device:
-            self.host = empty_pinned(shape, dtype)
-            self._stream = cupy.cuda.Stream(non_blocking=True)
-            with self._stream:
-                self._array = cupy.empty(shape, dtype)
-
-    def send(self, n: int) -> Array:
-        """Copy the first `n` rows, and wait for the copy."""
-        with self._device, self._stream:
-            self._array[:n].set(self.host[:n], stream=self._stream)
-            self._stream.synchronize()
-        return self._array[:n]
 
 
 def _library() -> ModuleType:

@@ -132,23 +132,10 @@ class Cublas:
         (a, read_a), (b, read_b) = self._readable(a), self._readable(b)
         c = self._cupy.empty((m, n), dtype=a.dtype)
         name, number = GEMMS[a.dtype.name]
-        self._call(
-            name,
-            self._handle(),
-            int(read_b.transposed),
-            int(read_a.transposed),
-            n,
-            m,
-            k,
-            ctypes.byref(number(1.0)),
-            b.data.ptr,
-            read_b.leading,
-            a.data.ptr,
-            read_a.leading,
-            ctypes.byref(number(0.0)),
-            c.data.ptr,
-            n,
-        )
+        one, zero = ctypes.byref(number(1.0)), ctypes.byref(number(0.0))
+        transposed, sizes = (int(read_b.transposed), int(read_a.transposed)), (n, m, k)
+        factors = b.data.ptr, read_b.leading, a.data.ptr, read_a.leading
+        self._call(name, self._handle(), *transposed, *sizes, one, *factors, zero, c.data.ptr, n)
         return c
 
     def _readable(self, x: Array) -> tuple[Array, Operand]:

@@ -14,7 +14,7 @@ from array_api_compat import is_jax_array
 
 from xpmlp.backends.base import Backend, Function, Status, device_memory, load_library
 from xpmlp.backends.graphs import MAX_STEPS
-from xpmlp.backends.rehearsal import mapped
+from xpmlp.backends.staging import StagingBuffer
 from xpmlp.common.errors import BackendError, XpmlpWarning
 
 if TYPE_CHECKING:
@@ -23,10 +23,9 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from xpmlp.backends.graphs import Steps
-    from xpmlp.backends.staging import StagingBuffer
     from xpmlp.common.types import Array
 
-__all__ = ["FreshStagingBuffer", "JaxBackend"]
+__all__ = ["JaxBackend"]
 
 PRECISIONS = {"highest": "highest", "tf32": "tensorfloat32"}
 ROUNDINGS = 10_000  # by which two steps of a scan may differ from two steps: XLA may sum in another order inside it
@@ -70,10 +69,15 @@ class JaxBackend(Backend):
         return self._jax.device_put(values.copy() if copy else values, self.device)
 
     def staging_buffer(self, shape: tuple[int, ...], dtype: Any) -> StagingBuffer:
-        """Give new memory each time: on the CPU, JAX keeps that of the host where it begins as a page does."""
-        return FreshStagingBuffer(
-            shape, dtype, lambda rows: self._jax.block_until_ready(self._from_host(rows, copy=None))
-        )
+        """Give the memory away, with new in its place: on the CPU, JAX keeps what begins where a page does."""
+        fresh = partial(_mapped_memory, shape, np.dtype(dtype))
+
+        def send(n: int) -> Array:
+            rows, buffer.host = buffer.host[:n], fresh()
+            return self._jax.block_until_ready(self._from_host(rows, copy=None))
+
+        buffer = StagingBuffer(fresh(), send)
+        return buffer
 
     def to_numpy(self, x: Array) -> np.ndarray:
         """Copy to the host and wait."""
@@ -93,7 +97,7 @@ class JaxBackend(Backend):
     def epoch_runner(self, step: Callable[..., Any], *, compile_whole: bool = True) -> Steps:
         """On CUDA, scan over up to `MAX_STEPS` minibatches in one call; what is left over is a step as elsewhere.
 
-        Two steps are rehearsed before the first scan. Where they differ by more than rounding, none is made.
+        The first scan, over two minibatches, is a rehearsal: where it differs by more than rounding, it is the last.
         """
         single = super().epoch_runner(step, compile_whole=compile_whole)
         return self._scanning(step, single) if compile_whole and self.graphs and self._on_cuda else single
@@ -106,41 +110,37 @@ class JaxBackend(Backend):
             return self._jax.lax.scan(one, (layers, state), rows)[0]
 
         compiled = self.compile(several, donate=(0, 1))
-        rehearsed: list[bool] = []  # whether the rehearsal went well, once there was one
+        trusted: list[bool] = []  # whether the rehearsal went well, once there was one
 
         def scan(layers: Any, state: Any, examples: Any, order: np.ndarray, size: int) -> Any:
             return compiled(layers, state, examples, self.asindex(order.reshape(-1, size)))
-
-        def steps(
-            layers: Any, state: Any, examples: Any, order: np.ndarray, size: int
-        ) -> Iterator[tuple[Any, Any, int]]:
-            full = order.shape[0] // size * size
-            if full and not rehearsed:
-                first = order[: min(2 * size, full)]
-                rehearsed.append(self._is_right(scan, single, (layers, state, examples, first, size)))
-            scanned = full if rehearsed == [True] else 0
-            for start in range(0, scanned, MAX_STEPS * size):
-                rows = order[start : min(start + MAX_STEPS * size, scanned)]
-                layers, state = scan(layers, state, examples, rows, size)
-                yield layers, state, rows.shape[0]
-            if scanned < order.shape[0]:
-                yield from single(layers, state, examples, order[scanned:], size)
-
-        return steps
-
-    def _is_right(self, scan: Callable[..., Any], single: Steps, arguments: tuple[Any, ...]) -> bool:
-        """Whether a scan leaves what steps do, on copies of layers and state; where it does not, a warning says so."""
-        copies = *mapped(partial(self.xp.asarray, copy=True), arguments[:2]), *arguments[2:]
 
         def one_by_one(*arguments: Any) -> Any:
             *_, (layers, state, _) = single(*arguments)
             return layers, state
 
-        _, same = self.rehearse(scan, one_by_one, copies, 2, ROUNDINGS)
-        if not same:
-            message = "steps give other results in a scan, and are taken one by one, which takes longer."
-            warnings.warn(message, XpmlpWarning, stacklevel=3)
-        return same
+        def steps(
+            layers: Any, state: Any, examples: Any, order: np.ndarray, size: int
+        ) -> Iterator[tuple[Any, Any, int]]:
+            full, start = order.shape[0] // size * size, 0
+            if full and not trusted:
+                start = min(2 * size, full)
+                arguments = layers, state, examples, order[:start], size
+                (layers, state), same = self.rehearse(scan, one_by_one, arguments, 2, ROUNDINGS)
+                trusted.append(same)
+                if not same:
+                    message = "steps give other results in a scan, and are taken one by one, which takes longer."
+                    warnings.warn(message, XpmlpWarning, stacklevel=2)
+                yield layers, state, start
+            while start < full and trusted[0]:
+                rows = order[start : min(start + MAX_STEPS * size, full)]
+                layers, state = scan(layers, state, examples, rows, size)
+                start += rows.shape[0]
+                yield layers, state, rows.shape[0]
+            if start < order.shape[0]:
+                yield from single(layers, state, examples, order[start:], size)
+
+        return steps
 
     def refill(self, x: Array, value: float) -> Array:
         """Return a new array: JAX's cannot be written to."""
@@ -164,28 +164,13 @@ class JaxBackend(Backend):
         self._jax.block_until_ready(results)
 
 
-class FreshStagingBuffer:
-    """Memory that is given away as it is sent, with new memory in its place: JAX keeps what it reads on the CPU.
-
-    It is mapped, so that it begins where a page does, takes no room before it is filled, and is given back to the
-    system once the library has let go of it. Parameters are those of `HostStagingBuffer`.
-    """
-
-    def __init__(self, shape: tuple[int, ...], dtype: Any, move: Callable[[np.ndarray], Array]) -> None:
-        self._shape, self._dtype, self._move = shape, np.dtype(dtype), move
-        self.host = self._fresh()
-
-    def _fresh(self) -> np.ndarray:
-        try:
-            memory = mmap.mmap(-1, math.prod(self._shape) * self._dtype.itemsize)
-        except OSError as error:
-            raise MemoryError(str(error)) from error
-        return np.frombuffer(memory, self._dtype).reshape(self._shape)
-
-    def send(self, n: int) -> Array:
-        """Give the first `n` rows away."""
-        rows, self.host = self.host[:n], self._fresh()
-        return self._move(rows)
+def _mapped_memory(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """Return memory that begins where a page does, takes no room before it is filled, and is given back once unused."""
+    try:
+        memory = mmap.mmap(-1, math.prod(shape) * dtype.itemsize)
+    except OSError as error:
+        raise MemoryError(str(error)) from error
+    return np.frombuffer(memory, dtype).reshape(shape)
 
 
 def _library() -> ModuleType:

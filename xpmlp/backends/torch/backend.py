@@ -10,6 +10,7 @@ from array_api_compat import is_torch_array
 
 from xpmlp.backends.base import DEVICES, Backend, Status, device_memory, load_library
 from xpmlp.backends.numpy.memory import keep_freed_memory
+from xpmlp.backends.staging import StagingBuffer
 from xpmlp.backends.torch.graphs import TorchStream, stream_of
 from xpmlp.backends.torch.shortcuts import with_cpu_shortcuts, with_shortcuts
 from xpmlp.common.errors import BackendError
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from types import ModuleType
 
-    from xpmlp.backends.staging import StagingBuffer
     from xpmlp.common.types import Array
 
 __all__ = ["TorchBackend"]
@@ -90,10 +90,21 @@ class TorchBackend(Backend):
         return self._torch.asarray(host, device=self.device, copy=copy)
 
     def staging_buffer(self, shape: tuple[int, ...], dtype: Any) -> StagingBuffer:
-        """On CUDA, copy from pinned memory on a stream of its own."""
+        """On CUDA, copy from pinned memory on a stream of its own, beside the work of other streams."""
         if not self._on_cuda:
             return super().staging_buffer(shape, dtype)
-        return TorchStagingBuffer(self._torch, self.device, shape, dtype)
+        torch, own_dtype = self._torch, getattr(self._torch, np.dtype(dtype).name)
+        pinned, stream = torch.empty(shape, dtype=own_dtype, pin_memory=True), torch.cuda.Stream(self.device)
+        with torch.cuda.stream(stream):
+            array = torch.empty(shape, dtype=own_dtype, device=self.device)
+
+        def send(n: int) -> Array:
+            with torch.cuda.stream(stream):
+                array[:n].copy_(pinned[:n], non_blocking=True)
+            stream.synchronize()
+            return array[:n]
+
+        return StagingBuffer(pinned.numpy(), send)
 
     def to_numpy(self, x: Array) -> np.ndarray:
         """Copy to the host and wait."""
@@ -151,36 +162,6 @@ def _tf32(torch: ModuleType, *, allowed: bool) -> Iterator[None]:
         yield
     finally:
         products.fp32_precision = before
-
-
-class TorchStagingBuffer:
-    """Pinned memory, from which a stream of its own copies beside the work of other streams.
-
-    Parameters
-    ----------
-    torch : module
-        The library.
-    device : torch.device
-        A card.
-    shape, dtype : tuple of int, dtype
-        Of the array.
-    """
-
-    def __init__(self, torch: ModuleType, device: Any, shape: Any, dtype: Any) -> None:
-        own_dtype = getattr(torch, np.dtype(dtype).name)
-        self._torch = torch
-        self._pinned = torch.empty(shape, dtype=own_dtype, pin_memory=True)
-        self.host = self._pinned.numpy()
-        self._stream = torch.cuda.Stream(device)
-        with torch.cuda.stream(self._stream):
-            self._array = torch.empty(shape, dtype=own_dtype, device=device)
-
-    def send(self, n: int) -> Array:
-        """Copy the first `n` rows, and wait for the copy."""
-        with self._torch.cuda.stream(self._stream):
-            self._array[:n].copy_(self._pinned[:n], non_blocking=True)
-        self._stream.synchronize()
-        return self._array[:n]
 
 
 def _library() -> ModuleType:
