@@ -13,7 +13,7 @@ import pytest
 import xpmlp
 from xpmlp import SGD, Adam, AdamW, Constant, Cosine, ElasticNet, Network, Recipe, bprop, fprop, initialize
 from xpmlp.backends.cupy.fusion import fused_kernel, numbers_in_dtype
-from xpmlp.backends.namespaces import replacing
+from xpmlp.backends.elementwise import replacing
 from xpmlp.backends.numpy.backend import NumpyBackend
 from xpmlp.data.examples import QuantizedExamples
 from xpmlp.estimators._losses import bounded_logistic, bounded_softmax

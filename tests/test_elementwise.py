@@ -28,9 +28,8 @@ from xpmlp import (
 from xpmlp.backends.cupy import fusion
 from xpmlp.backends.cupy.backend import CupyBackend
 from xpmlp.backends.cupy.fusion import Fused
-from xpmlp.backends.elementwise import add_scaled, elementwise, fuse, subtract_scaled
+from xpmlp.backends.elementwise import add_scaled, elementwise, fuse, replacing, subtract_scaled
 from xpmlp.backends.graphs import Captured
-from xpmlp.backends.namespaces import replacing
 from xpmlp.backends.numpy.backend import NumpyBackend
 from xpmlp.data.examples import QuantizedExamples
 from xpmlp.estimators._losses import bounded_logistic, bounded_softmax

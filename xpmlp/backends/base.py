@@ -20,10 +20,10 @@ from xpmlp.common.errors import BackendError, InputError, OutOfMemoryError, Xpml
 from xpmlp.common.validation import check_choice
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from types import ModuleType, TracebackType
 
-    from xpmlp.backends.graphs import Capturer, Steps
+    from xpmlp.backends.graphs import Capturer, Steps, Taken
     from xpmlp.common.types import Array, Namespace
 
 __all__ = ["Backend", "Function", "Status", "device_memory", "load_library"]
@@ -38,25 +38,13 @@ Function = TypeVar("Function", bound="Callable[..., Any]")
 
 @dataclass(frozen=True)
 class Status:
-    """What `xpmlp info` says of a backend.
-
-    Attributes
-    ----------
-    name, version : str
-        The backend and the version of its library ("" where it is not installed).
-    devices : tuple of str
-        What `device` may be.
-    details : str
-        BLAS or CUDA, threads, the name of the card.
-    problem : str
-        Why it cannot be used here, with what to do; "" where it can.
-    """
+    """What `xpmlp info` says of a backend."""
 
     name: str
-    version: str = ""
-    devices: tuple[str, ...] = ()
-    details: str = ""
-    problem: str = ""
+    version: str = ""  # of its library; "" where that is not installed
+    devices: tuple[str, ...] = ()  # what `device` may be
+    details: str = ""  # BLAS or CUDA, threads, the name of the card
+    problem: str = ""  # why it cannot be used here, with what to do; "" where it can
 
 
 class Backend(ABC):
@@ -66,8 +54,6 @@ class Backend(ABC):
 
     Attributes
     ----------
-    name : str
-        As `get_backend` knows it.
     xp : namespace
         The library's functions, through array-api-compat; some of them by a faster way.
     device : object
@@ -82,7 +68,7 @@ class Backend(ABC):
         What captures work into graphs, where there are any.
     """
 
-    name: ClassVar[str]
+    name: ClassVar[str]  # as `get_backend` knows it
     memory_errors: ClassVar[tuple[str, ...]] = ()  # what the library's errors say, beside `MemoryError`
     rows_at_a_time: int = 8192  # that an evaluation or a prediction takes, which bounds its memory
     xp: Namespace
@@ -94,13 +80,12 @@ class Backend(ABC):
     def __init__(
         self, device: Any = None, dtype: Any = "float32", *, graphs: bool = True, precision: str = "highest"
     ) -> None:
-        self.dtype = str(getattr(dtype, "__name__", None) or getattr(dtype, "name", dtype)).rpartition(".")[2]
-        check_choice("dtype", self.dtype, DTYPES)
+        name = str(getattr(dtype, "__name__", None) or getattr(dtype, "name", dtype)).rpartition(".")[2]
+        check_choice("dtype", name, DTYPES)
         check_choice("precision", precision, PRECISIONS)
-        if precision == "tf32" and self.dtype != "float32":
-            raise InputError(f"precision tf32 is of products in float32, but dtype is {self.dtype}: leave one out.")
-        self.graphs = graphs
-        self.precision = precision
+        if precision == "tf32" and name != "float32":
+            raise InputError(f"precision tf32 is of products in float32, but dtype is {name}: leave one of them out.")
+        self.dtype, self.graphs, self.precision = name, graphs, precision
         self.device_name = self._choose(device)
         self._open()
         if precision == "tf32" and not self._on_cuda:
@@ -137,10 +122,14 @@ class Backend(ABC):
     def _choose(self, device: Any) -> str:
         """Return the name of a device, which the library may print otherwise; for None, of the first choice."""
         devices = self.devices()
-        name = devices[0] if device is None else DEVICES.get(str(device), str(device))
+        name = devices[0] if device is None else self._name_of(device)
         if name not in devices:
             raise self._unknown(device, devices)
         return name
+
+    @staticmethod
+    def _name_of(device: Any) -> str:
+        return DEVICES.get(str(device), str(device))
 
     @classmethod
     def _unknown(cls, device: Any, devices: Sequence[str]) -> BackendError:
@@ -169,7 +158,7 @@ class Backend(ABC):
         """Name the device of an array of this library, as a user writes it; None for anything else."""
 
     def asarray(self, values: Any, *, dtype: str | None = "floating") -> Array:
-        """Move host values (numbers of any shape) to the device.
+        """Move host values (numbers of any shape) to the device, to an array that is not to be written to.
 
         Parameters
         ----------
@@ -178,11 +167,6 @@ class Backend(ABC):
         dtype : {"floating", None}
             "floating" for the backend's own dtype, in memory that may be shared with the host; None for the dtype of
             the values, which are copied.
-
-        Returns
-        -------
-        array
-            On the backend's device; not to be written to.
         """
         values = _detached(values)
         host = np.array(values) if dtype is None else np.asarray(values, dtype=self.dtype)
@@ -273,48 +257,37 @@ class Backend(ABC):
             return epoch_runner_in_graphs(step, self.capturer, self.rehearse, self.asindex)
         step = self.compile(step, donate=(0, 1)) if compile_whole else step
 
-        def steps(
-            layers: Any, state: Any, examples: Any, order: np.ndarray, size: int
-        ) -> Iterator[tuple[Any, Any, int]]:
+        def steps(layers: Any, state: Any, examples: Any, order: np.ndarray, size: int) -> Taken:
             for rows in self.split(order, size):
                 layers, state = step(layers, state, examples, rows)
                 yield layers, state, rows.shape[0]
 
         return steps
 
-    def rehearse(
-        self,
-        fast: Callable[..., Any],
-        plain: Callable[..., Any],
-        arguments: tuple[Any, ...],
-        written: int,
-        roundings: int = 0,
-    ) -> tuple[Any, bool]:
-        """Do the same on this backend's arrays in a fast way and in the plain way; as for `rehearsal.rehearse`."""
-        copy = partial(self.xp.asarray, copy=True)
-        return rehearse(fast, plain, arguments, written, copy=copy, to_numpy=self.to_numpy, roundings=roundings)
+    @property
+    def rehearse(self) -> Callable[..., tuple[Any, bool]]:
+        """`rehearsal.rehearse`, for arrays of this backend."""
+        return partial(rehearse, copy=partial(self.xp.asarray, copy=True), to_numpy=self.to_numpy)
 
     def with_host_buffer(self, function: Callable[[np.ndarray], None]) -> Callable[[Array], Array]:
         """Let a function of another library, such as MPI's sum, work on arrays by way of the host's memory.
 
-        Parameters
-        ----------
-        function : callable
-            ``function(buffer)`` leaves its results in its argument, an array of NumPy.
-
-        Returns
-        -------
-        callable
-            ``wrapped(x)`` gives what the function makes of a contiguous array in the backend's dtype, and uses it up.
-            Where the array lies on the host, it is the buffer; else it is copied there and back.
+        ``function(buffer)`` leaves its results in its argument, an array of NumPy. What is returned takes a contiguous
+        array in the backend's dtype, uses it up, and gives those results: where it lies on the host, it is the buffer
+        itself; else it is copied there and back.
         """
 
         def wrapped(x: Array) -> Array:
-            buffer = self.to_numpy(x)
+            own = self._on_host(x)
+            buffer = self.to_numpy(x) if own is None else own
             function(buffer)
-            return self.asarray(buffer)
+            return self.asarray(buffer) if own is None else x
 
         return wrapped
+
+    def _on_host(self, x: Array) -> np.ndarray | None:  # noqa: ARG002 - for subclasses
+        """Return the memory of an array that lies on the host, as NumPy has it."""
+        return None
 
     def refill(self, x: Array, value: float) -> Array:
         """Give every entry of an array a value: in place where the library can."""
@@ -322,26 +295,16 @@ class Backend(ABC):
         return x
 
     def computing(self, what: str = "", remedy: str = REMEDY) -> AbstractContextManager[Any]:
-        """Compute in the library's own context, and within its memory; parameters and errors as for `within_memory`."""
+        """Compute in the library's own context, and within its memory, as `within_memory` does."""
         return _WithinMemory(self, what, remedy, self._context())
 
     def _context(self) -> AbstractContextManager[Any]:
         return nullcontext()
 
     def within_memory(self, what: str = "", remedy: str = REMEDY) -> AbstractContextManager[Any]:
-        """Say what to change where the memory of the device, or of the machine, does not suffice.
+        """Raise an `OutOfMemoryError` where the memory of the device, or of the machine, does not suffice.
 
-        Parameters
-        ----------
-        what : str
-            What it is to suffice for, with the sizes.
-        remedy : str
-            What to take in its place; by default, what helps a training.
-
-        Raises
-        ------
-        OutOfMemoryError
-            In place of the library's own error.
+        `what` it is to suffice for, with the sizes, and `remedy`, what to take in its place, are parts of its message.
         """
         return _WithinMemory(self, what, remedy, nullcontext())
 
@@ -405,31 +368,17 @@ class _WithinMemory:
 def load_library(
     module: str, title: str, install: str, unfit: Callable[[object], BackendError] | None = None
 ) -> ModuleType:
-    """Import an array library.
+    """Import an array library, or raise a `BackendError`: that it is not installed, or lacks libraries of its own.
 
-    Parameters
-    ----------
-    module, title : str
-        Its name in Python, and as it calls itself.
-    install : str
-        The command that installs it.
-    unfit : callable, optional
-        Makes the error where it is installed and cannot be imported, from what was raised.
-
-    Raises
-    ------
-    BackendError
-        Where it cannot be imported: whether it is not installed, or lacks libraries of its own.
+    `title` is what it calls itself, `install` the command that installs it, and `unfit` makes the second error.
     """
     try:
         return importlib.import_module(module)
     except (ImportError, OSError, RuntimeError) as error:
         if isinstance(error, ModuleNotFoundError) and error.name == module:
             raise BackendError(f"{title} is not installed. Install it with: {install}") from error
-        if unfit is not None:
-            raise unfit(error) from error
         message = f"{title} is installed, but its libraries are missing or do not match: {error}."
-        raise BackendError(message) from error
+        raise (unfit(error) if unfit else BackendError(message)) from error
 
 
 def _detached(values: Any) -> Any:

@@ -20,16 +20,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from xpmlp.backends.rehearsal import leaves
 from xpmlp.common.errors import XpmlpWarning
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator
-    from contextlib import AbstractContextManager
 
     from xpmlp.common.types import Array
 
-    Rehearse = Callable[[Callable[..., Any], Callable[..., Any], tuple[Any, ...], int], tuple[Any, bool]]
-    Steps = Callable[[Any, Any, Any, np.ndarray, int], Iterator[tuple[Any, Any, int]]]
+    Call = Callable[..., Any]
+    Rehearse = Callable[..., tuple[Any, bool]]
+    Taken = Iterator[tuple[Any, Any, int]]  # layers, state and how many rows, after each piece of work
+    Steps = Callable[[Any, Any, Any, np.ndarray, int], Taken]
 
 __all__ = ["MAX_STEPS", "Captured", "Capturer", "epoch_runner_in_graphs"]
 
@@ -38,31 +40,17 @@ MAX_STEPS = 256  # of one graph: their nodes take memory, and an epoch can have 
 
 
 class Capturer(ABC):
-    """A stream of a device on which work is captured into graphs.
+    """A stream of a device on which work is captured into graphs; not the default one, which cannot be captured.
 
-    Parameters
-    ----------
-    stream : object
-        Of the library; not the default stream, which cannot be captured.
-    current, entered, wait : callable
-        ``current()`` gives the library's current stream, ``entered(stream)`` a context in which a stream is that, and
-        ``wait(stream, other)`` lets a stream wait for what another one has been given so far.
+    ``current()`` gives the library's current stream, ``entered(stream)`` a context in which a stream is that, and
+    ``wait(stream, other)`` lets a stream wait for what another one has been given so far.
 
-    Notes
-    -----
     What is allocated while work is captured belongs to the graph, so a subclass takes it from a pool of its own, which
     is never emptied: graphs share it, as they are replayed one after the other. Threads take turns: what one asks for
     while another captures would become a part of its graph.
     """
 
-    def __init__(
-        self,
-        stream: Any,
-        *,
-        current: Callable[[], Any],
-        entered: Callable[[Any], AbstractContextManager[Any]],
-        wait: Callable[[Any, Any], None],
-    ) -> None:
+    def __init__(self, stream: Any, *, current: Call, entered: Call, wait: Call) -> None:
         self._stream, self._current, self._entered, self._wait = stream, current, entered, wait
         self._turn = threading.RLock()
 
@@ -128,7 +116,7 @@ class Captured:
         """Call the function, or replay what it did."""
         if self._failed:
             return self.function(*arguments)
-        key = tuple(self._addresses(arguments))
+        key = tuple(map(self._capturer.address, leaves(arguments)))
         if key not in self._graphs:
             self._graphs[key] = None
             if len(self._graphs) > MAX_GRAPHS:
@@ -159,14 +147,6 @@ class Captured:
         self._graphs[key] = graph
         return results
 
-    def _addresses(self, nest: Any) -> Iterator[Hashable]:
-        if isinstance(nest, tuple | list):
-            yield len(nest)
-            for part in nest:
-                yield from self._addresses(part)
-        else:
-            yield None if nest is None else self._capturer.address(nest)
-
     def _give_up(self, problem: str, cause: str = "") -> None:
         self._failed = True
         self._graphs.clear()
@@ -190,16 +170,12 @@ def epoch_runner_in_graphs(
 ) -> Steps:
     """As `Backend.epoch_runner`: up to `MAX_STEPS` steps in one graph, on rows that lie where the last ones lay.
 
-    Parameters
-    ----------
-    step : callable
-        As there.
-    capturer, rehearse
-        As for `Captured`.
-    asindex : callable
-        `Backend.asindex`, which moves rows to a new buffer.
+    `capturer` and `rehearse` are as for `Captured`, and `asindex` is the backend's.
     """
-    buffers: dict[int, Array] = {}  # by the number of rows in them
+
+    @functools.lru_cache(MAX_GRAPHS)
+    def buffer(n: int) -> Array:
+        return asindex(np.zeros(n))
 
     @functools.cache
     def captured(size: int) -> Captured:
@@ -211,17 +187,12 @@ def epoch_runner_in_graphs(
 
         return Captured(several, capturer, rehearse, written=2)
 
-    def steps(layers: Any, state: Any, examples: Any, order: np.ndarray, size: int) -> Iterator[tuple[Any, Any, int]]:
+    def steps(layers: Any, state: Any, examples: Any, order: np.ndarray, size: int) -> Taken:
         for start in range(0, order.shape[0], MAX_STEPS * size):
             rows = order[start : start + MAX_STEPS * size]
-            n = rows.shape[0]
-            if n in buffers:
-                capturer.fill(buffers[n], np.ascontiguousarray(rows, dtype=np.int64))
-            else:
-                buffers[n] = asindex(rows)
-                if len(buffers) > MAX_GRAPHS:
-                    buffers.pop(next(iter(buffers)))
-            layers, state = captured(size)(layers, state, examples, buffers[n])
-            yield layers, state, n
+            on_device = buffer(rows.shape[0])
+            capturer.fill(on_device, np.ascontiguousarray(rows, dtype=np.int64))
+            layers, state = captured(size)(layers, state, examples, on_device)
+            yield layers, state, rows.shape[0]
 
     return steps

@@ -18,11 +18,7 @@ def is_pure(part: Any) -> bool:
 
     What is recorded, captured or compiled has the numbers in it that Python computed on the way. So it stays right for
     functions of this package, which depend on their arguments alone; one of the user's own may depend on what changes.
-
-    Parameters
-    ----------
-    part : object
-        A function, an instance of a dataclass such as `Network` or `Recipe`, a tuple of such parts, or a constant.
+    A part is a function, an instance of a dataclass such as `Network` or `Recipe`, a tuple of parts, or a constant.
     """
     if isinstance(part, CONSTANTS):
         return True

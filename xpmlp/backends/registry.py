@@ -81,24 +81,10 @@ def get_backend(
 
 
 def device_for_rank(name: str, device: str | None, local_rank: int) -> str | None:
-    """Choose the device of one of several processes on a machine: they take its NVIDIA GPUs by turns.
+    """Return the device, for `get_backend`, of one of several processes on a machine: they take its GPUs by turns.
 
-    Parameters
-    ----------
-    name, device : str
-        As for `get_backend`. A device with a number, or another one than a GPU, is taken by all of them.
-    local_rank : int
-        Which of the processes it is, from 0.
-
-    Returns
-    -------
-    str or None
-        For `get_backend`.
-
-    Raises
-    ------
-    BackendError
-        Where the library is missing.
+    `name` and `device` are as there: a device with a number, or another one than a GPU, is taken by all of them.
+    `local_rank` is which of the processes it is, from 0. Where the library is missing, a `BackendError` is raised.
     """
     backend = BACKENDS.get("cupy" if name == "auto" else name)
     if backend is None or device not in (None, "cuda"):
@@ -115,20 +101,7 @@ def device_for_rank(name: str, device: str | None, local_rank: int) -> str | Non
 
 
 def backend_of(values: Any, dtype: str) -> Backend:
-    """Open the backend that an array belongs to, on the array's device.
-
-    Parameters
-    ----------
-    values : array
-        Of any library that is a backend.
-    dtype : {"float32", "float64"}
-        The floating dtype to compute in.
-
-    Raises
-    ------
-    InputError
-        For anything else.
-    """
+    """Open the backend that an array belongs to, on the array's device; an `InputError` for anything else."""
     for backend in BACKENDS.values():
         device = backend.device_of(values)
         if device is not None:

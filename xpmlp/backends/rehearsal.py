@@ -29,20 +29,15 @@ def rehearse(
     Parameters
     ----------
     fast, plain : callable
-        Both take the arguments, and give arrays, or lists and named tuples of them.
-    arguments : tuple
-        Of the fast way. The plain way gets copies of what they may write to: the first `written` ones.
+        Both take the arguments, and give arrays, or lists and named tuples of them. The plain way is given copies of
+        what they may write to, the first `written` arguments.
     copy, to_numpy : callable
         Copy an array, on its device and to the host.
-    roundings : int
-        As for `is_same`.
 
     Returns
     -------
-    results : object
-        Those of the fast way if they are the same, else those of the plain way.
-    same : bool
-        Whether they are.
+    tuple
+        The results of the fast way and True, if they are the same (`is_same`); else those of the plain way and False.
     """
     copies = mapped(copy, arguments[:written])
     found = fast(*arguments)
@@ -71,11 +66,11 @@ def is_same(found: np.ndarray, expected: np.ndarray, roundings: int = 0) -> bool
 
 
 def mapped(function: Callable[[Any], Any], nest: Any) -> Any:
-    """Return lists and tuples, named or not, of what a function makes of what is in them; None stays."""
+    """Return lists and tuples, named or not, of what a function makes of what is in them; None and numbers stay."""
     if isinstance(nest, tuple | list):
         parts = [mapped(function, part) for part in nest]
         return type(nest)(*parts) if hasattr(nest, "_fields") else type(nest)(parts)
-    return None if nest is None else function(nest)
+    return nest if nest is None or isinstance(nest, int | float) else function(nest)
 
 
 def leaves(nest: Any) -> Iterator[Any]:

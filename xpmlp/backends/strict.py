@@ -32,18 +32,15 @@ class StrictBackend(Backend):
 
     @classmethod
     def devices(cls) -> Sequence[str]:
-        """Name the pretended devices."""
         return [device._device for device in _library().__array_namespace_info__().devices()]  # noqa: SLF001 - it has no public name
 
     @classmethod
     def status(cls) -> Status:
-        """Name the version and the pretended devices."""
         about = "for tests: slow, and strict about the standard"
         return Status(cls.name, _library().__version__, tuple(cls.devices()), about)
 
     @classmethod
     def device_of(cls, values: Any) -> str | None:
-        """Return "CPU_DEVICE", "device1" or the like for an array of array-api-strict."""
         return values.device._device if type(values).__module__.startswith("array_api_strict") else None  # noqa: SLF001 - as above
 
     def to_numpy(self, x: Array) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import warnings
 from contextlib import contextmanager, nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from array_api_compat import is_cupy_array
@@ -13,8 +13,8 @@ from array_api_compat import is_cupy_array
 from xpmlp.backends.base import Backend, Status, device_memory, load_library
 from xpmlp.backends.cupy.cublas import Cublas, load_cublas
 from xpmlp.backends.cupy.fusion import Fused
-from xpmlp.backends.cupy.graphs import CupyStream, stream_of
-from xpmlp.backends.namespaces import replacing
+from xpmlp.backends.cupy.graphs import stream_of
+from xpmlp.backends.elementwise import replacing
 from xpmlp.backends.staging import StagingBuffer
 from xpmlp.common.errors import BackendError, XpmlpWarning
 
@@ -34,7 +34,6 @@ class CupyBackend(Backend):
 
     name = "cupy"
     memory_errors = ("cudaErrorMemoryAllocation", "ALLOC_FAILED")  # CuPy's own is a MemoryError
-    capturer: CupyStream | None
 
     def _open(self) -> None:
         cupy = _library()
@@ -44,8 +43,7 @@ class CupyBackend(Backend):
 
         import array_api_compat.cupy  # noqa: PLC0415 - optional; imports CuPy
 
-        self._cupy = cupy
-        self.capturer = None
+        self._cupy, self.xp = cupy, _with_fusion(cupy, array_api_compat.cupy)
         try:
             products, exact = (_products(cupy, self.device.id, each) for each in (self.precision, "highest"))
         except BackendError as error:
@@ -54,15 +52,12 @@ class CupyBackend(Backend):
             if self.graphs:
                 message = f"training steps are not captured into graphs, which takes longer: {error}"
                 warnings.warn(message, XpmlpWarning, stacklevel=4)
-            self.xp = _with_fusion(cupy, array_api_compat.cupy)
             return
-        self.xp = _with_products(cupy, _with_fusion(cupy, array_api_compat.cupy), products, exact)
-        if self.graphs:
-            self.capturer = stream_of(cupy, self.device.id)
+        self.xp = _with_products(cupy, self.xp, products, exact)
+        self.capturer = stream_of(cupy, self.device.id) if self.graphs else None
 
     @classmethod
     def devices(cls) -> Sequence[str]:
-        """Name the cards that CuPy sees."""
         cupy = _library()
         runtime = cupy.cuda.runtime
         try:
@@ -80,20 +75,16 @@ class CupyBackend(Backend):
     @classmethod
     def status(cls) -> Status:
         """Name CuPy's version, the cards, and the CUDA versions of library and driver."""
-        cupy = _library()
-        devices = tuple(cls.devices())
+        cupy, devices = _library(), tuple(cls.devices())
         _check_computing(cupy, cupy.cuda.Device(0))
-        cards = []
-        for number in range(len(devices)):
-            properties = cupy.cuda.runtime.getDeviceProperties(number)
-            cards.append(f"{properties['name'].decode()}, {properties['totalGlobalMem'] / 2**30:.0f} GiB")
         runtime = cupy.cuda.runtime
+        found = map(runtime.getDeviceProperties, range(len(devices)))
+        cards = [f"{card['name'].decode()}, {card['totalGlobalMem'] / 2**30:.0f} GiB" for card in found]
         versions = f"CUDA {_version(runtime.runtimeGetVersion())}, driver for {_version(runtime.driverGetVersion())}"
         return Status(cls.name, cupy.__version__, devices, "; ".join([*cards, versions]))
 
     @classmethod
     def device_of(cls, values: Any) -> str | None:
-        """Return "cuda:0" or the like for an array of CuPy."""
         return f"cuda:{values.device.id}" if is_cupy_array(values) else None
 
     def staging_buffer(self, shape: tuple[int, ...], dtype: Any) -> StagingBuffer:
@@ -115,9 +106,7 @@ class CupyBackend(Backend):
         return StagingBuffer(host, send)
 
     def to_numpy(self, x: Array) -> np.ndarray:
-        """Copy to the host, on the current stream, and wait."""
-        copied: np.ndarray = self._cupy.asnumpy(x)
-        return copied
+        return cast("np.ndarray", self._cupy.asnumpy(x))  # on the current stream, which it waits for
 
     @contextmanager
     def _context(self) -> Iterator[None]:
@@ -131,7 +120,6 @@ class CupyBackend(Backend):
             return device_memory(*self._cupy.cuda.runtime.memGetInfo())
 
     def synchronize(self, results: Any) -> None:  # noqa: ARG002 - the stream is all there is to wait for
-        """Wait for the current stream."""
         self._cupy.cuda.get_current_stream().synchronize()
 
 

@@ -47,14 +47,7 @@ class Operand(NamedTuple):
 def operand(shape: tuple[int, int], strides: tuple[int, int], itemsize: int) -> Operand | None:
     """Say how cuBLAS is to read a matrix; None where it cannot, and a contiguous copy is needed.
 
-    Parameters
-    ----------
-    shape : tuple of int
-        Rows and columns, at least 1 of each.
-    strides : tuple of int
-        Bytes from one row to the next, and from one column to the next.
-    itemsize : int
-        Bytes of an element.
+    `strides` are the bytes from one row to the next, and from one column to the next; `itemsize` those of an element.
     """
     (rows, columns), (down, across) = shape, strides
     if (columns == 1 or across == itemsize) and (rows == 1 or _apart(down, columns, itemsize)):
@@ -70,22 +63,14 @@ def _apart(stride: int, elements: int, itemsize: int) -> bool:
 
 
 def load_cublas(cupy: ModuleType) -> Any:
-    """Load the library that CuPy was built for.
-
-    Raises
-    ------
-    OSError
-        Where there is none.
-    """
-    name = f"libcublas.so.{cupy.cuda.runtime.runtimeGetVersion() // 1000}"
+    """Load the library that CuPy was built for; an `OSError` where there is none."""
     try:
         from cuda.pathfinder import load_nvidia_dynamic_lib  # noqa: PLC0415 - comes with CuPy from 14 on
-    except ImportError:
-        return ctypes.CDLL(name)
-    try:
-        return ctypes.CDLL(load_nvidia_dynamic_lib("cublas").abs_path)
-    except RuntimeError:  # it finds none
-        return ctypes.CDLL(name)
+
+        name = load_nvidia_dynamic_lib("cublas").abs_path
+    except (ImportError, RuntimeError):  # there is no pathfinder, or it finds none
+        name = f"libcublas.so.{cupy.cuda.runtime.runtimeGetVersion() // 1000}"
+    return ctypes.CDLL(name)
 
 
 class _Handle(NamedTuple):
@@ -95,19 +80,8 @@ class _Handle(NamedTuple):
 
 
 class Cublas:
-    """Products on the current device and stream.
+    """Products of CuPy's arrays on the current device and stream, by the library that `load_cublas` gives.
 
-    Parameters
-    ----------
-    cupy : module
-        The library that holds the arrays.
-    library : object
-        cuBLAS, as `load_cublas` gives it.
-    precision : {"highest", "tf32"}
-        Of products in float32.
-
-    Notes
-    -----
     Each stream has a handle and a workspace of its own: two that share one would write to it at once, and to move a
     handle to another stream takes its workspace away. They are made by the first product on a stream, which must not be
     one that is captured.
@@ -148,10 +122,9 @@ class Cublas:
         """Return the handle of the current device and stream."""
         stream = self._cupy.cuda.get_current_stream()
         key = (self._cupy.cuda.runtime.getDevice(), stream.ptr)
-        if key not in self._handles:
-            with self._lock:
-                if key not in self._handles:
-                    self._handles[key] = self._new_handle(stream)
+        with self._lock:
+            if key not in self._handles:
+                self._handles[key] = self._new_handle(stream)
         return self._handles[key].pointer
 
     def _new_handle(self, stream: Any) -> _Handle:

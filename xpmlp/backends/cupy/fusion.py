@@ -5,9 +5,9 @@ from __future__ import annotations
 import functools
 import warnings
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from xpmlp.backends.namespaces import replacing
+from xpmlp.backends.elementwise import replacing
 from xpmlp.backends.purity import is_pure
 from xpmlp.backends.rehearsal import rehearse
 from xpmlp.common.errors import XpmlpWarning
@@ -27,17 +27,6 @@ ROUNDINGS = 1000  # by which a kernel may differ: it rounds numbers to the array
 class Fused:
     """`fused` of CuPy's namespace, as `xpmlp.backends.elementwise` asks for it.
 
-    Parameters
-    ----------
-    cupy : module
-        The library.
-    standard : namespace
-        Its functions as the standard has them.
-    is_memory_error : callable
-        `Backend.is_memory_error`.
-
-    Notes
-    -----
     A kernel has in it what Python computed while it was traced. So numbers are its arguments, and functions that are
     not known to be pure are computed operation by operation. The first call for each combination of dtypes and
     dimensions is compared with that. What cannot be fused, or gives something else, is warned of once, and computed
@@ -45,15 +34,9 @@ class Fused:
     """
 
     def __init__(self, cupy: ModuleType, standard: Namespace, is_memory_error: Callable[[Exception], bool]) -> None:
-        self._rehearse = partial(
-            rehearse,
-            copy=lambda x: cupy.copy(x) if hasattr(x, "ndim") else x,
-            to_numpy=cupy.asnumpy,
-            roundings=ROUNDINGS,
-        )
+        self._kernels = functools.lru_cache(MAX_KERNELS)(partial(_Kernel, cupy, standard))
         self._is_memory_error = is_memory_error
-        make = partial(_Kernel, cupy, standard)
-        self._kernels = functools.lru_cache(MAX_KERNELS)(make)
+        self._rehearse = partial(rehearse, copy=cupy.copy, to_numpy=cupy.asnumpy, roundings=ROUNDINGS)
 
     def __call__(self, body: Callable[..., Any]) -> Callable[..., Any]:
         """Return ``body(xp, *arguments, **functions)`` as one kernel."""
@@ -119,8 +102,7 @@ def fused_kernel(
         made = _listed(body(xp, *variables, **functions))[vars(body)["inplace"] :]
         return made if len(made) > 1 else made[0] if made else None
 
-    kernel: Callable[..., Any] = cupy.fuse(kernel_name=body.__name__)(traced)
-    return kernel
+    return cast("Callable[..., Any]", cupy.fuse(kernel_name=body.__name__)(traced))
 
 
 def numbers_in_dtype(arguments: Sequence[Any]) -> list[Any]:

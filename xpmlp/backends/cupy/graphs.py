@@ -20,13 +20,7 @@ __all__ = ["CupyStream", "stream_of"]
 
 
 class CupyStream(Capturer):
-    """A stream of the current device.
-
-    Parameters
-    ----------
-    cupy : module
-        The library.
-    """
+    """A stream of the current device, in CuPy's words."""
 
     def __init__(self, cupy: ModuleType) -> None:
         super().__init__(
@@ -40,15 +34,12 @@ class CupyStream(Capturer):
         self._pool.set_limit(size=0)  # none: at its limit, a pool gives back what is free in it
 
     def address(self, array: Array) -> Hashable:
-        """Return address, shape, strides and dtype."""
         return array.data.ptr, array.shape, array.strides, array.dtype
 
     def fill(self, array: Array, values: np.ndarray) -> None:
-        """Copy values of the host to a buffer, in the order of the stream."""
         array.set(values, stream=self._current())
 
     def capture(self, call: Callable[[], Any]) -> tuple[Callable[[], None], Any]:
-        """Record what a function asks for; what does it keeps the memory that it works on."""
         with self.current(), self._cupy.cuda.using_allocator(self._pool.malloc):
             self._stream.begin_capture()
             try:
@@ -59,13 +50,7 @@ class CupyStream(Capturer):
 
 
 def _allocate(cupy: ModuleType, size: int) -> Any:
-    """Allocate memory for a pool.
-
-    Raises
-    ------
-    RuntimeError
-        In place of CUDA's own error, on which a pool gives back to the device what is free in it, and tries again.
-    """
+    """Allocate memory for a pool; CUDA's own error would make that give back what is free in it, and try again."""
     try:
         return cupy.cuda.MemoryPointer(cupy.cuda.Memory(size), 0)
     except cupy.cuda.runtime.CUDARuntimeError as error:

@@ -7,7 +7,7 @@ import mmap
 import warnings
 from contextlib import nullcontext
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from array_api_compat import is_jax_array
@@ -18,11 +18,11 @@ from xpmlp.backends.staging import StagingBuffer
 from xpmlp.common.errors import BackendError, XpmlpWarning
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
     from types import ModuleType
 
-    from xpmlp.backends.graphs import Steps
+    from xpmlp.backends.graphs import Steps, Taken
     from xpmlp.common.types import Array
 
 __all__ = ["JaxBackend"]
@@ -46,8 +46,7 @@ class JaxBackend(Backend):
 
     @classmethod
     def devices(cls) -> Sequence[str]:
-        """Name the devices that JAX sees, all of which it opens."""
-        return list(_devices(_library()))
+        return list(_devices(_library()))  # all of which it opens
 
     @classmethod
     def status(cls) -> Status:
@@ -59,7 +58,6 @@ class JaxBackend(Backend):
 
     @classmethod
     def device_of(cls, values: Any) -> str | None:
-        """Return "cpu", "cuda:0" or the like for an array of JAX."""
         return _name(next(iter(values.devices()))) if is_jax_array(values) else None
 
     def _from_host(self, values: np.ndarray, *, copy: bool | None) -> Array:
@@ -80,19 +78,16 @@ class JaxBackend(Backend):
         return buffer
 
     def to_numpy(self, x: Array) -> np.ndarray:
-        """Copy to the host and wait."""
         return np.array(x)
 
     def split(self, order: np.ndarray, size: int) -> Sequence[Array]:
         """Cut on the host and move all pieces in one call: slicing on the device dispatches a program a piece."""
         pieces = [order[start : start + size].astype(np.int32) for start in range(0, order.shape[0], size)]
-        moved: Sequence[Array] = self._jax.device_put(pieces, self.device)
-        return moved
+        return cast("Sequence[Array]", self._jax.device_put(pieces, self.device))
 
     def compile(self, function: Function, *, donate: tuple[int, ...] = ()) -> Function:
         """Compile with `jax.jit`, once per shape, giving the donated arguments' memory to the results."""
-        compiled: Function = self._jax.jit(function, donate_argnums=donate)
-        return compiled
+        return cast("Function", self._jax.jit(function, donate_argnums=donate))
 
     def epoch_runner(self, step: Callable[..., Any], *, compile_whole: bool = True) -> Steps:
         """On CUDA, scan over up to `MAX_STEPS` minibatches in one call; what is left over is a step as elsewhere.
@@ -119,14 +114,12 @@ class JaxBackend(Backend):
             *_, (layers, state, _) = single(*arguments)
             return layers, state
 
-        def steps(
-            layers: Any, state: Any, examples: Any, order: np.ndarray, size: int
-        ) -> Iterator[tuple[Any, Any, int]]:
+        def steps(layers: Any, state: Any, examples: Any, order: np.ndarray, size: int) -> Taken:
             full, start = order.shape[0] // size * size, 0
             if full and not trusted:
                 start = min(2 * size, full)
                 arguments = layers, state, examples, order[:start], size
-                (layers, state), same = self.rehearse(scan, one_by_one, arguments, 2, ROUNDINGS)
+                (layers, state), same = self.rehearse(scan, one_by_one, arguments, 2, roundings=ROUNDINGS)
                 trusted.append(same)
                 if not same:
                     message = "steps give other results in a scan, and are taken one by one, which takes longer."
@@ -148,10 +141,8 @@ class JaxBackend(Backend):
 
     def _context(self) -> AbstractContextManager[Any]:
         """On CUDA, compute products in the backend's precision: JAX's own choice there is TF32 for float32."""
-        if not self._on_cuda:
-            return nullcontext()
-        context: AbstractContextManager[Any] = self._jax.default_matmul_precision(PRECISIONS[self.precision])
-        return context
+        within = self._jax.default_matmul_precision
+        return within(PRECISIONS[self.precision]) if self._on_cuda else nullcontext()
 
     def _memory(self) -> str:
         found = self.device.memory_stats() or {}  # none for the CPU
@@ -160,7 +151,6 @@ class JaxBackend(Backend):
         return device_memory(found["bytes_limit"] - found.get("bytes_in_use", 0), found["bytes_limit"])
 
     def synchronize(self, results: Any) -> None:
-        """Wait for the results."""
         self._jax.block_until_ready(results)
 
 
@@ -174,7 +164,6 @@ def _mapped_memory(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
 
 
 def _library() -> ModuleType:
-    load_library("jax.numpy", "JAX", "pip install 'xpmlp[jax]'")
     return load_library("jax", "JAX", "pip install 'xpmlp[jax]'")
 
 

@@ -8,7 +8,7 @@ import array_api_compat.numpy
 import numpy as np
 
 from xpmlp.backends.base import Backend, Status
-from xpmlp.backends.namespaces import replacing
+from xpmlp.backends.elementwise import replacing
 from xpmlp.backends.numpy.memory import keep_freed_memory
 from xpmlp.backends.numpy.shortcuts import SHORTCUTS
 from xpmlp.backends.numpy.tape_steps import epoch_runner_on_tape
@@ -27,6 +27,7 @@ class NumpyBackend(Backend):
     """NumPy, on the CPU."""
 
     name = "numpy"
+    supports_step_capture = True  # without, steps are not recorded
     rows_at_a_time = 2048  # what is computed of them stays in a core's cache
     xp = replacing(array_api_compat.numpy, **SHORTCUTS)
 
@@ -34,14 +35,8 @@ class NumpyBackend(Backend):
         self.device = self.device_name
         keep_freed_memory()
 
-    @property
-    def supports_step_capture(self) -> bool:
-        """True: without, steps are not recorded."""
-        return True
-
     @classmethod
     def devices(cls) -> Sequence[str]:
-        """Name the CPU."""
         return ("cpu",)
 
     @classmethod
@@ -58,25 +53,16 @@ class NumpyBackend(Backend):
 
     @classmethod
     def device_of(cls, values: Any) -> str | None:
-        """Return "cpu" for an array of NumPy."""
         return "cpu" if isinstance(values, np.ndarray | np.generic) else None
 
     def on_device(self, x: np.ndarray) -> bool:  # noqa: ARG002 - there is one device
-        """Return True: there is one device."""
         return True
 
     def to_numpy(self, x: np.ndarray) -> np.ndarray:
-        """Return a copy."""
         return np.array(x)
 
-    def with_host_buffer(self, function: Callable[[np.ndarray], None]) -> Callable[[np.ndarray], np.ndarray]:
-        """Give the function the arrays themselves."""
-
-        def wrapped(x: np.ndarray) -> np.ndarray:
-            function(x)
-            return x
-
-        return wrapped
+    def _on_host(self, x: np.ndarray) -> np.ndarray:
+        return x
 
     def epoch_runner(self, step: Callable[..., Any], *, compile_whole: bool = True) -> Steps:
         """Record a step and replay it, unless graphs are not wanted."""

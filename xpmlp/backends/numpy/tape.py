@@ -63,19 +63,8 @@ class Tape:
     def record(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Call a function, writing down what it does: its results, in the memory where each replay leaves them.
 
-        A tape is recorded once.
-
-        Parameters
-        ----------
-        function : callable
-            As for `Backend.compile`.
-        *arguments
-            Arrays of NumPy, and lists and named tuples of them. A replay reads and writes where these lie.
-
-        Raises
-        ------
-        UnrecordableError
-            With part of it done.
+        A tape is recorded once. Its replays read and write where the arguments lie, arrays of NumPy and nests of them.
+        An `UnrecordableError` comes with part of it done.
         """
         inputs = mapped(lambda x: Recorded(self, x), arguments)
         results = function(*inputs)
@@ -116,18 +105,10 @@ class Tape:
 
 
 class Recorded(NDArrayOperatorsMixin):
-    """An array of NumPy whose operations are written down.
+    """An array of NumPy whose operations are written down on a tape.
 
-    Parameters
-    ----------
-    tape : Tape
-        Where.
-    values : ndarray
-        The array.
-    parent : Recorded, optional
-        The one whose memory it is a view of.
-    temporary : bool
-        Whether the memory is the tape's, and free once nobody refers to this.
+    It may be a view of the memory of a parent; where it is temporary, its memory is the tape's, and free once nobody
+    refers to it.
     """
 
     def __init__(
@@ -209,7 +190,6 @@ class Recorded(NDArrayOperatorsMixin):
         return self._view(self.values[parts if ... in parts else (*parts, ...)])  # an array, where it is one number too
 
     def astype(self, dtype: Any, *, copy: bool = True) -> Recorded:
-        """As `ndarray.astype`."""
         if not copy and self.dtype == dtype:
             return self
         return self._copied(self.values.astype(dtype))
@@ -219,7 +199,6 @@ class Recorded(NDArrayOperatorsMixin):
         return self._copied(self.values.copy())
 
     def take(self, indices: Recorded, *, axis: int | None = None) -> Recorded:
-        """As `ndarray.take`."""
         rows = _plain(indices)
         result = self._made(self.values.take(rows, axis=axis))
         mode = "clip" if rows is self._tape.rows else "raise"  # which looks, and takes by way of a buffer

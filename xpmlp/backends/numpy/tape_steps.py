@@ -12,9 +12,9 @@ from xpmlp.backends.numpy.tape import Tape, UnrecordableError, layout
 from xpmlp.backends.rehearsal import leaves, mapped, rehearse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
-    from xpmlp.backends.graphs import Steps
+    from xpmlp.backends.graphs import Steps, Taken
 
 __all__ = ["epoch_runner_on_tape"]
 
@@ -26,19 +26,12 @@ MAX_BYTES = 2**24  # on tapes that are kept, and of parameters: beside larger on
 def epoch_runner_on_tape(step: Callable[..., Any], steps: Steps) -> Steps:
     """As `Backend.epoch_runner`, for NumPy: the steps of whole minibatches are replayed.
 
-    Parameters
-    ----------
-    step : callable
-        As there.
-    steps : callable
-        The steps as they are, for what a tape is not worth, and for what cannot be recorded.
+    `steps` takes them as they are: for what a tape is not worth, and for what cannot be recorded.
     """
     tapes: OrderedDict[Any, Tape] = OrderedDict()
     rehearsed: dict[Any, bool] = {}  # whether a step can be recorded, for each kind of arguments
 
-    def taped_steps(
-        layers: Any, state: Any, examples: Any, order: np.ndarray, size: int
-    ) -> Iterator[tuple[Any, Any, int]]:
+    def taped_steps(layers: Any, state: Any, examples: Any, order: np.ndarray, size: int) -> Taken:
         arguments = layers, state, examples
         if not _is_worth_it(arguments, order, size) or not _can_be_recorded(step, arguments, order, size, rehearsed):
             yield from steps(layers, state, examples, order, size)

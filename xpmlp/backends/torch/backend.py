@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from contextlib import contextmanager, nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from array_api_compat import is_torch_array
 
-from xpmlp.backends.base import DEVICES, Backend, Status, device_memory, load_library
+from xpmlp.backends.base import Backend, Status, device_memory, load_library
 from xpmlp.backends.numpy.memory import keep_freed_memory
 from xpmlp.backends.staging import StagingBuffer
-from xpmlp.backends.torch.graphs import TorchStream, stream_of
+from xpmlp.backends.torch.graphs import stream_of
 from xpmlp.backends.torch.shortcuts import with_cpu_shortcuts, with_shortcuts
 from xpmlp.common.errors import BackendError
 from xpmlp.common.wording import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from contextlib import AbstractContextManager
     from types import ModuleType
 
@@ -31,7 +31,6 @@ class TorchBackend(Backend):
 
     name = "torch"
     memory_errors = ("out of memory", "can't allocate memory", "not enough memory", "ALLOC_FAILED")
-    capturer: TorchStream | None
 
     def _open(self) -> None:
         torch = _library()
@@ -54,23 +53,20 @@ class TorchBackend(Backend):
         """Name torch's version, its devices, CUDA and CPU threads."""
         torch = _library()
         devices = tuple(cls.devices())
-        details = [
-            counted(torch.get_num_threads(), "thread"),
-            f"CUDA {torch.version.cuda}" if torch.version.cuda else "no CUDA",
-        ]
-        details += [torch.cuda.get_device_name(name) for name in devices if name.startswith("cuda")]
-        return Status(cls.name, torch.__version__, devices, "; ".join(details))
+        cuda = f"CUDA {torch.version.cuda}" if torch.version.cuda else "no CUDA"
+        cards = [torch.cuda.get_device_name(name) for name in devices if name.startswith("cuda")]
+        details = "; ".join([counted(torch.get_num_threads(), "thread"), cuda, *cards])
+        return Status(cls.name, torch.__version__, devices, details)
 
     @classmethod
     def devices(cls) -> Sequence[str]:
-        """Name the CPU, the cards that torch sees, and an Apple GPU."""
         torch = _library()
         n_cards = torch.cuda.device_count() if torch.cuda.is_available() else 0
         return ["cpu", *(f"cuda:{number}" for number in range(n_cards)), *["mps"] * torch.backends.mps.is_available()]
 
     @classmethod
     def _unknown(cls, device: Any, devices: Sequence[str]) -> BackendError:
-        torch, name = _library(), DEVICES.get(str(device), str(device))
+        torch, name = _library(), cls._name_of(device)
         if name.startswith("cuda") and torch.version.cuda is None:
             return BackendError(
                 f"device {name!r} needs CUDA libraries, but this PyTorch ({torch.__version__}) was built without."
@@ -81,7 +77,6 @@ class TorchBackend(Backend):
 
     @classmethod
     def device_of(cls, values: Any) -> str | None:
-        """Return "cpu", "cuda:0", "mps" or the like for a tensor of torch."""
         return str(values.device).replace("mps:0", "mps") if is_torch_array(values) else None
 
     def _from_host(self, values: np.ndarray, *, copy: bool | None) -> Array:
@@ -107,24 +102,14 @@ class TorchBackend(Backend):
         return StagingBuffer(pinned.numpy(), send)
 
     def to_numpy(self, x: Array) -> np.ndarray:
-        """Copy to the host and wait."""
         return np.array(x.detach().cpu().numpy())
 
-    def with_host_buffer(self, function: Callable[[np.ndarray], None]) -> Callable[[Array], Array]:
-        """On the CPU, give the function the memory of the tensors."""
-        if self.device_name != "cpu":
-            return super().with_host_buffer(function)
-
-        def wrapped(x: Array) -> Array:
-            function(x.numpy())  # the same memory
-            return x
-
-        return wrapped
+    def _on_host(self, x: Array) -> np.ndarray | None:
+        return x.numpy() if self.device_name == "cpu" else None  # the same memory
 
     def _context(self) -> AbstractContextManager[Any]:
         """Turn autograd off: the backward pass is ours. On CUDA, also fix the precision, and make way for graphs."""
-        context: AbstractContextManager[Any] = self._context_on_cuda() if self._on_cuda else self._torch.no_grad()
-        return context
+        return cast("AbstractContextManager[Any]", self._context_on_cuda() if self._on_cuda else self._torch.no_grad())
 
     @contextmanager
     def _context_on_cuda(self) -> Iterator[None]:
@@ -135,11 +120,9 @@ class TorchBackend(Backend):
     def _memory(self) -> str:
         if self.device.type != "cuda":
             return super()._memory()
-        free, total = self._torch.cuda.mem_get_info(self.device)
-        return device_memory(free, total)
+        return device_memory(*self._torch.cuda.mem_get_info(self.device))
 
     def synchronize(self, results: Any) -> None:  # noqa: ARG002 - the device is all there is to wait for
-        """Wait for the device."""
         if self.device.type == "cuda":
             self._torch.cuda.synchronize(self.device)
         elif self.device.type == "mps":

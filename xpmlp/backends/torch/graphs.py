@@ -20,15 +20,7 @@ __all__ = ["TorchStream", "stream_of"]
 
 
 class TorchStream(Capturer):
-    """A stream of a CUDA device.
-
-    Parameters
-    ----------
-    torch : module
-        The library.
-    device : torch.device
-        Of the stream.
-    """
+    """A stream of a CUDA device, in torch's words."""
 
     def __init__(self, torch: ModuleType, device: Any) -> None:
         super().__init__(
@@ -42,15 +34,12 @@ class TorchStream(Capturer):
         self._given_up: list[Any] = []
 
     def address(self, array: Array) -> Hashable:
-        """Return address, shape, strides and dtype."""
         return array.data_ptr(), tuple(array.shape), array.stride(), array.dtype
 
     def fill(self, array: Array, values: np.ndarray) -> None:
-        """Copy values of the host to a buffer, in the order of the stream."""
         array.copy_(self._torch.from_numpy(values), non_blocking=True)
 
     def capture(self, call: Callable[[], Any]) -> tuple[Callable[[], None], Any]:
-        """Record what a function asks for; what does it keeps the memory that it works on."""
         graph = self._torch.cuda.CUDAGraph()
         try:
             with (
