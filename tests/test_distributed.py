@@ -210,9 +210,3 @@ def test_without_mpiexec_it_is_a_job_of_one_rank_and_says_so(folder):
     done = subprocess.run(arguments, cwd=folder, capture_output=True, text=True, check=False, timeout=SECONDS)  # noqa: S603 - our own
     assert done.returncode == 0, done.stderr
     assert done.stderr.startswith("A job of one rank: for more, start it with mpiexec -n N xpmlp train ... --distrib")
-
-
-def test_a_communicator_of_one_process_is_refused(cli):
-    code, _, err = cli("train", "circles", "--communicator", "nccl")
-    assert code == 2
-    assert "--communicator nccl is of several processes: give --distributed too" in err

@@ -11,8 +11,8 @@ from conftest import ReadOnlyNumpy
 
 from xpmlp import SGD, Adam, AdamW, Cosine, ElasticNet, Layer, Network, Recipe, get_backend, initialize
 from xpmlp.backends.numpy import tape_steps
-from xpmlp.backends.numpy.tape import LARGE, Tape, UnrecordableError
-from xpmlp.backends.numpy.tape_steps import FEWEST, MOST_TAPES, epoch_runner_on_tape
+from xpmlp.backends.numpy.tape import MIN_CLEARED, Tape, UnrecordableError
+from xpmlp.backends.numpy.tape_steps import MAX_TAPES, MIN_MINIBATCHES, epoch_runner_on_tape
 from xpmlp.data.examples import Examples, QuantizedExamples
 from xpmlp.nn.activations import ACTIVATIONS, Activation
 from xpmlp.nn.losses import LOSSES
@@ -102,10 +102,11 @@ def counting(calls):
 
 
 def test_python_comes_by_for_the_rehearsal_the_recording_and_the_rest_alone(examples):
+    """In each epoch, as the function is not this package's; `test_values_that_change_...` is of one that is."""
     calls = []
     architecture = Network.build(D, [6], M, activation=counting(calls))
     trained(architecture, RECIPES["sgd"], examples, graphs=True)
-    assert len(calls) == 3 + 1 + 2  # the rest of three examples is in both epochs
+    assert len(calls) == 2 * (3 + 1 + 1)
     calls.clear()
     trained(architecture, RECIPES["sgd"], examples, graphs=False)
     assert len(calls) == 2 * -(-N // K)
@@ -178,7 +179,7 @@ def test_what_a_replay_would_not_do_again_is_found_by_the_rehearsal(same, exampl
 
     activation = Activation("one's own", function, lambda xp, z, a: xp.ones_like(a))  # noqa: ARG005 - as above
     trained(Network.build(D, [6], M, activation=activation), RECIPES["sgd"], examples, graphs=True)
-    assert len(calls) == 3 + 2 * -(-N // K)
+    assert len(calls) == 2 * (3 + -(-N // K))
 
 
 def test_indices_of_ones_own_may_be_negative(same):
@@ -205,7 +206,7 @@ class Pure(SGD):
 
 
 def test_an_optimiser_that_returns_new_arrays_is_replayed_where_the_old_ones_lie(same):
-    same(network(), Recipe(Pure()), replayed=ALL - 1)  # the rest leaves new arrays, for which there is a second tape
+    same(network(), Recipe(Pure()), replayed=2 * (1 + N // K - 1))  # of one's own: rehearsed and recorded twice
 
 
 def epoch_runner(step):
@@ -238,25 +239,25 @@ def summed(steps, X, T, order=None):
 
 def test_values_that_change_where_they_lie_are_seen_and_other_arrays_are_not_taken_for_them(rng):
     steps, calls = epoch_runner(summing)
-    X, T = rng.random((FEWEST, 1)), rng.random((FEWEST, 1))
+    X, T = rng.random((MIN_MINIBATCHES, 1)), rng.random((MIN_MINIBATCHES, 1))
     state = np.zeros(())
     for _ in range(3):
         X[:] = rng.random(X.shape)
         state[...] = 0.0
-        list(steps([], state, Examples(X, T), np.arange(FEWEST), 1))
+        list(steps([], state, Examples(X, T), np.arange(MIN_MINIBATCHES), 1))
         assert float(state) == pytest.approx(float((X * T).sum()))
     assert len(calls) == 3 + 1  # a rehearsal with two steps beside it, a recording
-    for _ in range(MOST_TAPES + 2):
-        X = rng.random((FEWEST, 1))
+    for _ in range(MAX_TAPES + 2):
+        X = rng.random((MIN_MINIBATCHES, 1))
         assert summed(steps, X, T) == pytest.approx(float((X * T).sum()))
 
 
 def test_tapes_keep_nothing_alive_that_they_read(rng):
     steps, _ = epoch_runner(summing)
-    T = rng.random((FEWEST, 1))
+    T = rng.random((MIN_MINIBATCHES, 1))
     seen = []
     for _ in range(3):
-        X = rng.random((FEWEST, 1))
+        X = rng.random((MIN_MINIBATCHES, 1))
         seen.append(weakref.ref(X))
         summed(steps, X, T)
     del X
@@ -265,15 +266,15 @@ def test_tapes_keep_nothing_alive_that_they_read(rng):
 
 def test_the_tape_that_was_not_used_for_longest_makes_room(rng):
     steps, calls = epoch_runner(summing)
-    T = rng.random((FEWEST, 1))
-    state, every = np.zeros(()), [rng.random((FEWEST, 1)) for _ in range(MOST_TAPES + 1)]
+    T = rng.random((MIN_MINIBATCHES, 1))
+    state, every = np.zeros(()), [rng.random((MIN_MINIBATCHES, 1)) for _ in range(MAX_TAPES + 1)]
     for X in [*every, every[1], every[0]]:
-        list(steps([], state, Examples(X, T), np.arange(FEWEST), 1))
+        list(steps([], state, Examples(X, T), np.arange(MIN_MINIBATCHES), 1))
     assert len(calls) == 3 + len(every) + 1  # the second one's is there, the first one's is not
 
 
 def test_what_takes_much_memory_is_computed_as_it_is_and_tapes_share_a_bound(rng, monkeypatch):
-    monkeypatch.setattr(tape_steps, "MOST_BYTES", 60)
+    monkeypatch.setattr(tape_steps, "MAX_BYTES", 60)
     steps, calls = epoch_runner(summing)
     T = rng.random((20, 1))
     every = [rng.random((20, 1)) for _ in range(2)]
@@ -283,7 +284,7 @@ def test_what_takes_much_memory_is_computed_as_it_is_and_tapes_share_a_bound(rng
     for X in [*every, *every]:
         assert summed(steps, X, T, np.arange(20)) == pytest.approx(float((X * T).sum()))
     assert len(calls) == 3 + 4
-    monkeypatch.setattr(tape_steps, "MOST_BYTES", 7)  # less than the sum itself
+    monkeypatch.setattr(tape_steps, "MAX_BYTES", 7)  # less than the sum itself
     steps, calls = epoch_runner(summing)
     summed(steps, every[0], T)
     assert len(calls) == 20
@@ -293,7 +294,7 @@ def test_what_a_step_carries_is_not_counted_as_its_tapes_memory(same, monkeypatc
     architecture = Network.build(D, [100, 100], M)
     parameters = 4 * architecture.n_parameters  # bytes in float32
     # Weights and Adam's means are 3 times as much, and the tape's memory less than 5: together it is more.
-    monkeypatch.setattr(tape_steps, "MOST_BYTES", 5 * parameters)
+    monkeypatch.setattr(tape_steps, "MAX_BYTES", 5 * parameters)
     same(architecture, RECIPES["adam"])
 
 
@@ -305,7 +306,8 @@ def test_a_rest_or_a_target_too_few_is_an_error_as_without_a_tape(rng):
 
 def test_each_kind_of_arguments_is_rehearsed(rng):
     def looking(layers, state, examples, rows):
-        if examples.weights is not None and float(np.sum(examples.weights.take(rows, axis=0))) < 0:
+        weights = examples.weights
+        if weights is not None and float(np.sum(weights.take(rows, axis=0))) < 0:
             return layers, state
         return summing(layers, state, examples, rows)
 
@@ -332,9 +334,9 @@ def test_rows_that_are_not_there_are_taken_as_numpy_takes_them(rng, wrong):
 
 def test_few_minibatches_are_not_worth_a_tape(rng):
     steps, calls = epoch_runner(summing)
-    X, T = rng.random((FEWEST - 1, 1)), rng.random((FEWEST - 1, 1))
+    X, T = rng.random((MIN_MINIBATCHES - 1, 1)), rng.random((MIN_MINIBATCHES - 1, 1))
     assert summed(steps, X, T) == pytest.approx(float((X * T).sum()))
-    assert len(calls) == FEWEST - 1
+    assert len(calls) == MIN_MINIBATCHES - 1
 
 
 def test_steps_that_are_left_early_go_on_where_they_were(rng):
@@ -427,7 +429,7 @@ def test_products_of_any_shape_are_replayed_to_the_same_bits(rng, rows):
 def test_a_large_product_of_more_dimensions_is_numpys_dot(rng):
     tape, x, W = Tape(), rng.random((2, 60, 30)), rng.random((5, 30, 40))
     result = tape.record(np.dot, x, W)
-    assert result.nbytes > LARGE
+    assert result.nbytes > MIN_CLEARED
     x[...] = rng.random(x.shape)
     tape.replay()
     np.testing.assert_array_equal(result, np.dot(x, W))

@@ -137,7 +137,7 @@ def with_and_without(options: Options) -> dict[str, Any]:
 
 def noted_graphs(backend: Backend) -> list[Any] | None:
     """Return a list that grows with every graph that a backend captures; None where it captures none."""
-    capturer: Any = backend._capturer  # noqa: SLF001 - nothing else tells of graphs
+    capturer: Any = backend.capturer
     if capturer is None:
         return None
     noted: list[Any] = []

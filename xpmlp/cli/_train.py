@@ -13,7 +13,6 @@ from xpmlp.cli._job import Job
 from xpmlp.cli._options import check_alone, check_used, parse_options, takes_options
 from xpmlp.cli._run import Run, accompany, telling_how_to_resume
 from xpmlp.cli._terminal import introduce, say
-from xpmlp.common.errors import InputError
 from xpmlp.experiments.options import PLACE, Options
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ __all__ = ["train"]
 
 RUN = "The run"
 # Options that may be given with --resume.
-FREE = ("resume", "data_dir", "quiet", "checkpoint_every", "checkpoint_seconds", "distributed", "communicator")
+FREE = ("resume", "data_dir", "quiet", "checkpoint_every", "checkpoint_seconds", "distributed")
 
 
 @takes_options()
@@ -59,9 +58,6 @@ def train(
             rich_help_panel=PLACE,
         ),
     ] = False,
-    communicator: Annotated[
-        str, typer.Option(help="What sums their gradients: mpi, or nccl between CuPy's GPUs.", rich_help_panel=PLACE)
-    ] = "mpi",
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors and warnings alone.")] = False,
     **options: Any,
 ) -> None:
@@ -75,9 +71,7 @@ def train(
     from xpmlp.experiments.experiment import prepare
     from xpmlp.experiments.runs import RunFolder
 
-    if not distributed and communicator != "mpi":
-        raise InputError(f"--communicator {communicator} is of several processes: give --distributed too, or neither.")
-    with Job(open_communicator(communicator) if distributed else None) as job, ExitStack() as held:
+    with Job(open_communicator() if distributed else None) as job, ExitStack() as held:
         # 1. The options: those given, or those of the run that is resumed.
         asked, _ = job.alike("options", lambda: (_parse(context, options, resume), resume))
         place = resume or out
@@ -127,4 +121,4 @@ def _introduce(job: Job, experiment: Experiment, *, is_new: bool, quiet: bool) -
     if not quiet and ranks.size == 1:
         say("A job of one rank: for more, start it with mpiexec -n N xpmlp train ... --distributed")
     elif not quiet:
-        say("; ".join(filter(None, [f"{ranks.size} ranks, by {ranks.library}", ranks.route(experiment.backend)])))
+        say(f"{ranks.size} ranks, by {ranks.library}")

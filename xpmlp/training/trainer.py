@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from xpmlp.backends.purity import is_pure
 from xpmlp.nn.network import copy_layers
 from xpmlp.training.checks import naming_own_functions
 from xpmlp.training.scoring import Score, make_scorer, score_rows, to_score
@@ -64,6 +65,11 @@ class Trainer:
     ) -> None:
         self.backend, self.network, self.recipe, self.communicator = backend, network, recipe, communicator
         self._what = f"{network}, in minibatches of {recipe.batch_size:,} examples"
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """Make the steps and the scores fast: what a backend keeps of them lasts as long as the functions made here."""
+        backend, network, recipe, communicator = self.backend, self.network, self.recipe, self.communicator
         step, in_parts = make_step(backend, network, recipe, communicator), recipe.mode == "loop" or communicator
         self.steps = backend.epoch_runner(step, compile_whole=not in_parts)
         self.score = make_scorer(backend, network)
@@ -123,6 +129,8 @@ class Trainer:
         backend, seen = self.backend, 0
         with backend.computing(self._what):
             if not go_on:
+                if not is_pure((self.network, self.recipe)):
+                    self._prepare()  # a function of the user's own may give something else in this epoch
                 loss, scale = backend.refill(self.state.loss, 0.0), backend.refill(self.state.scale, rate)
                 self.state = self.state._replace(loss=loss, scale=scale)
             steps = self.steps(self.layers, self.state, examples, order, self.recipe.batch_size)

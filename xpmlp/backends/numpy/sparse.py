@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from xpmlp.backends.namespaces import replacing
+from xpmlp.backends.elementwise import replacing
 from xpmlp.backends.numpy.backend import NumpyBackend
 from xpmlp.backends.numpy.shortcuts import SHORTCUTS
 

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Sequence
 
     from xpmlp.backends import Backend
-    from xpmlp.backends.staging import Slot
+    from xpmlp.backends.staging import StagingBuffer
     from xpmlp.data.preprocessing import Scaling
     from xpmlp.data.streams.source import Part
 
-    Buffers = tuple[Slot, Slot]  # where the examples of a chunk and their targets are laid out
+    Buffers = tuple[StagingBuffer, StagingBuffer]  # where the examples of a chunk and their targets are laid out
 
 __all__ = ["CHUNK_BYTES", "READER", "Stream", "prefetch"]
 
@@ -112,10 +112,10 @@ class Stream(StreamedExamples):
 
     def _allocate(self, rows: int) -> list[Buffers]:
         n, d = self.shape
-        size, slot = min(rows, n), self.backend.slot
+        size, staging_buffer = min(rows, n), self.backend.staging_buffer
         with self._within_memory(size):
             return [
-                (slot((size, d), self._dtype), slot((size, self.n_outputs), self._float))
+                (staging_buffer((size, d), self._dtype), staging_buffer((size, self.n_outputs), self._float))
                 for _ in range(min(CHUNKS, -(-n // size)))
             ]
 
