@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from xpmlp.backends.graphs import Capturer, Steps, Taken
     from xpmlp.common.types import Array, Namespace
 
-__all__ = ["Backend", "Function", "Status", "device_memory", "load_library"]
-
 DTYPES = ("float32", "float64")
 PRECISIONS = ("highest", "tf32")
 DEVICES = {"cpu:0": "cpu", "cuda": "cuda:0", "mps:0": "mps"}  # as libraries print them, and as they are called here

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     from xpmlp.common.types import Array, Namespace
 
-__all__ = ["add_scaled", "elementwise", "fuse", "positives", "replacing", "subtract_scaled"]
-
 Body = TypeVar("Body", bound="Callable[..., Any]")
 
 

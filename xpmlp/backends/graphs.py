@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     Taken = Iterator[tuple[Any, Any, int]]  # layers, state and how many rows, after each piece of work
     Steps = Callable[[Any, Any, Any, np.ndarray, int], Taken]
 
-__all__ = ["MAX_STEPS", "Captured", "Capturer", "epoch_runner_in_graphs"]
-
 MAX_GRAPHS = 64  # of one function; the one that was not used for longest makes room
 MAX_STEPS = 256  # of one graph: their nodes take memory, and an epoch can have thousands
 

@@ -7,8 +7,6 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["is_pure"]
-
 PACKAGE = __name__.partition(".")[0]
 CONSTANTS = (str, bool, int, float, type, np.dtype, type(None))
 

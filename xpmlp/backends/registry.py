@@ -15,8 +15,6 @@ from xpmlp.backends.torch.backend import TorchBackend
 from xpmlp.common.errors import BackendError, InputError
 from xpmlp.common.validation import check_choice
 
-__all__ = ["BACKENDS", "backend_of", "device_for_rank", "get_backend", "statuses"]
-
 BACKENDS: dict[str, type[Backend]] = {
     backend.name: backend for backend in (NumpyBackend, CupyBackend, TorchBackend, JaxBackend, StrictBackend)
 }

@@ -11,8 +11,6 @@ if TYPE_CHECKING:
 
     from xpmlp.common.types import Array
 
-__all__ = ["is_same", "leaves", "mapped", "rehearse"]
-
 
 def rehearse(
     fast: Callable[..., Any],

@@ -12,8 +12,6 @@ if TYPE_CHECKING:
 
     from xpmlp.common.types import Array
 
-__all__ = ["StagingBuffer"]
-
 
 @dataclass
 class StagingBuffer:

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from xpmlp.common.types import Array
 
-__all__ = ["StrictBackend"]
-
 
 class StrictBackend(Backend):
     """array-api-strict, on `device1` unless told otherwise: moving its arrays to the host by accident raises."""

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from xpmlp.models.model import Model
     from xpmlp.training.scoring import Score
 
-__all__ = ["evaluate"]
-
 
 @takes_options("target", "data_dir", "backend", "device", own_first=True)
 def evaluate(

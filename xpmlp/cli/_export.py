@@ -10,8 +10,6 @@ import typer
 from xpmlp.cli._options import RunOrModel
 from xpmlp.cli._terminal import say
 
-__all__ = ["export"]
-
 
 def export(
     run: RunOrModel,

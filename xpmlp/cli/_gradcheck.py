@@ -14,8 +14,6 @@ from xpmlp.experiments.options import CIRCLES, to_text
 if TYPE_CHECKING:
     from xpmlp.nn.gradcheck import GradientCheck
 
-__all__ = ["gradcheck"]
-
 MAX_ROWS = 40
 NETWORK = ("hidden", "activation", "dropout", "init", "l1", "l2")
 

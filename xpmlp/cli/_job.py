@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from xpmlp.distributed import Communicator
 
-__all__ = ["Job"]
-
 Value = TypeVar("Value")
 
 

@@ -16,8 +16,6 @@ from xpmlp.experiments.options import Options, flag_of, to_text, value_type
 if TYPE_CHECKING:
     from xpmlp.backends import Backend
 
-__all__ = ["RunOrModel", "check_alone", "check_used", "given", "open_backend", "parse_options", "takes_options"]
-
 DEFAULTS = Options()
 Command = TypeVar("Command", bound=Callable[..., None])
 

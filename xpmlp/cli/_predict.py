@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from xpmlp.models.model import Model
 
-__all__ = ["predict"]
-
 
 @takes_options("backend", "device", own_first=True)
 def predict(

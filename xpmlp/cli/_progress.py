@@ -14,8 +14,6 @@ from xpmlp.common.wording import brief
 if TYPE_CHECKING:
     from xpmlp.training import Record
 
-__all__ = ["TrainingProgress"]
-
 MAX_LINES = 30  # printed of a long run where there is no terminal; its log has them all
 REFRESH_SECONDS = 0.1  # a step takes less than updating the bar
 

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from xpmlp.experiments.runs import RunFolder
     from xpmlp.training import Record
 
-__all__ = ["check_learnt", "choice", "epoch_line", "point", "summarise"]
-
 
 def epoch_line(record: Record, epochs: int) -> str:
     """Say in a line how an epoch ended."""

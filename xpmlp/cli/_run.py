@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from xpmlp.experiments.runs import RunFolder
     from xpmlp.training import Record
 
-__all__ = ["Run", "accompany", "telling_how_to_resume"]
-
 
 class Run:
     """A training in a run folder, as the process that writes and speaks has it.

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
     from xpmlp.search import SearchFolder, SearchResult, Space, Study, Trial
 
-__all__ = ["search"]
-
 Tried, Ran = (partial(typer.Option, rich_help_panel=panel) for panel in ("What to try", "Where trials run"))
 FREE = ("resume", "data_dir", "engine", "jobs", "scheduler", "quiet")  # options that may be given with --resume
 MAX_SHOWN = 10  # trials in the table

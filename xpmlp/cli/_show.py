@@ -13,8 +13,6 @@ from xpmlp.common.wording import brief
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["show"]
-
 MAX_NAMES = 10
 
 

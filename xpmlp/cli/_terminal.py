@@ -18,20 +18,6 @@ if TYPE_CHECKING:
     from xpmlp.backends import Backend
     from xpmlp.experiments.experiment import Experiment
 
-__all__ = [
-    "FAILED",
-    "INTERRUPTED",
-    "UNREAD",
-    "announce",
-    "explain",
-    "handling",
-    "introduce",
-    "print_table",
-    "say",
-    "stopping_on_interrupt",
-    "warn",
-]
-
 # Exit codes: the run failed, the input cannot be used, Ctrl-C, and nobody reads what is printed (128 + SIGPIPE).
 FAILED, UNUSABLE, INTERRUPTED, UNREAD = 1, 2, 130, 141
 

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from xpmlp.experiments.experiment import Experiment
     from xpmlp.experiments.runs import RunFolder
 
-__all__ = ["train"]
-
 RUN = "The run"
 # Options that may be given with --resume.
 FREE = ("resume", "data_dir", "quiet", "checkpoint_every", "checkpoint_seconds", "distributed")

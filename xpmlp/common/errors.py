@@ -4,18 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = [
-    "EXPECTED",
-    "BackendError",
-    "CommunicatorError",
-    "DivergenceError",
-    "InputError",
-    "OutOfMemoryError",
-    "WorkerError",
-    "XpmlpError",
-    "XpmlpWarning",
-]
-
 
 class XpmlpError(Exception):
     """Base of every error that xpmlp raises on purpose."""

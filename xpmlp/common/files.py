@@ -14,17 +14,6 @@ from xpmlp.common.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-__all__ = [
-    "FIGURE_KINDS",
-    "append_whole",
-    "check_place",
-    "csv_text",
-    "open_file",
-    "read_json",
-    "write_json",
-    "write_whole",
-]
-
 Value = TypeVar("Value")
 
 FIGURE_KINDS = (".png", ".pdf", ".svg")

@@ -10,8 +10,6 @@ from xpmlp.common.errors import BackendError
 if TYPE_CHECKING:
     from types import ModuleType
 
-__all__ = ["load_package"]
-
 
 def load_package(name: str, extra: str | None = None) -> ModuleType:
     """Import a module of an optional package.

@@ -16,18 +16,6 @@ from xpmlp.common.wording import counted
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = [
-    "as_tuple",
-    "check_choice",
-    "check_features",
-    "check_label_column",
-    "check_labels",
-    "check_matrix",
-    "check_number",
-    "one_for_each",
-    "whole_labels",
-]
-
 Value = TypeVar("Value")
 
 MAX_EXACT = 2**53  # the floats up to here include every integer

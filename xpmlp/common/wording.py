@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["brief", "counted", "quoted"]
-
 LARGE = 1e4  # from here on, decimals say nothing
 MAX_QUOTED = 10
 

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from xpmlp.common.types import Array, Namespace
 
-__all__ = ["Examples", "QuantizedExamples", "StreamedExamples", "chunks_of", "dequantize", "slice_rows", "take_rows"]
-
 
 class Examples(NamedTuple):
     """Examples with their targets and weights, on a backend."""

@@ -13,8 +13,6 @@ from xpmlp.common.wording import quoted
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["features_to_numpy", "positions_of"]
-
 
 def features_to_numpy(X: Any, feature_names: Sequence[str] | None = None) -> np.ndarray:
     """Return features as an array of NumPy.

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-__all__ = ["check_unicode", "read_header", "read_npz"]
-
 HEADER_READERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 # A few hundred bytes can unpack into gigabytes. Arrays that unpack into more than 64 MiB are therefore read
 # only when they take at least a hundredth of that on the disk, which real data that large do.

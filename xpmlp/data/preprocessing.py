@@ -14,8 +14,6 @@ from xpmlp.common.wording import counted, quoted
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["SCALINGS", "Scaling", "encode"]
-
 CACHED_BYTES = 2**19  # of intermediate float64 values
 SCALINGS = ("none", "range", "standard")
 

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from xpmlp.backends import Backend
     from xpmlp.common.types import Array
 
-__all__ = ["CollectiveError", "Communicator", "share_of"]
-
 Value = TypeVar("Value")
 
 

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from xpmlp.backends import Backend
     from xpmlp.common.types import Array
 
-__all__ = ["MpiCommunicator", "open_communicator"]
-
 Value = TypeVar("Value")
 
 SECONDS = 0.002  # of sleep, while a rank waits for one that loads or writes

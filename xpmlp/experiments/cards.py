@@ -12,8 +12,6 @@ if TYPE_CHECKING:
 
     from xpmlp.models.model import Model
 
-__all__ = ["card_of"]
-
 NOT_RECIPE = {"dataset", "target", "data_dir", "hidden", "activation", "dropout", "input_dropout"}  # said elsewhere
 NOT_RECIPE |= {"backend", "device", "dtype", "scaling"}
 

@@ -45,18 +45,6 @@ if TYPE_CHECKING:
     from xpmlp.training import Record
     from xpmlp.training.scoring import Score
 
-__all__ = [
-    "Experiment",
-    "check_circles",
-    "check_options",
-    "features_of",
-    "fingerprint",
-    "lay_out",
-    "load_splits",
-    "prepare",
-    "score_model",
-]
-
 Value = TypeVar("Value")
 
 EPOCHS, MIN_STEPS = 30, 1500  # of a training, where the options leave it open

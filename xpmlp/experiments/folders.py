@@ -15,8 +15,6 @@ from xpmlp.common.files import read_json, write_json
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["Folder", "now"]
-
 Value = TypeVar("Value")
 
 

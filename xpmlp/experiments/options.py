@@ -11,18 +11,6 @@ from typing import Any, Self, get_args, get_origin
 
 from xpmlp.common.errors import InputError
 
-__all__ = [
-    "CIRCLES",
-    "EARLIER_NAMES",
-    "PLACE",
-    "Options",
-    "flag_of",
-    "settings_text",
-    "to_text",
-    "value_type",
-    "with_tuples",
-]
-
 DEFAULT_RATES = {"sgd": 0.1, "adam": 0.003, "adamw": 0.003}
 DEFAULT_SCHEDULES = {"sgd": "constant", "adam": "cosine", "adamw": "cosine"}
 DATA, NETWORK, TRAINING, PLACE = "Data", "Network", "How to train", "Where to compute"  # panels of the help

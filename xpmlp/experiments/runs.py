@@ -37,8 +37,6 @@ if TYPE_CHECKING:
     from xpmlp.nn.network import Network
     from xpmlp.training import Record
 
-__all__ = ["METRICS", "PARTS", "RunFolder", "model_at", "network_values", "options_sha256", "versions"]
-
 PARTS = ("train", "validation", "test")
 # Options that came after the first runs, with what these did.
 LATER = {"precision": "highest", "graphs": True, "patience": None, "min_delta": None}

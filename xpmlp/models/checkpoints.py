@@ -33,20 +33,6 @@ if TYPE_CHECKING:
     from xpmlp.common.types import Array
     from xpmlp.nn.losses import Loss
 
-__all__ = [
-    "Checkpoint",
-    "digest",
-    "drop_checkpoints",
-    "load_checkpoint",
-    "load_model",
-    "named_arrays",
-    "own_activations",
-    "previous",
-    "record_to_json",
-    "save_checkpoint",
-    "save_model",
-]
-
 FORMAT = 1
 STATES = {state.__name__: state for state in (SGDState, AdamState)}
 WITH_SETTINGS = {"huber": huber, "quantile": quantile}  # losses that take numbers

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from xpmlp.data.preprocessing import Scaling
     from xpmlp.nn.network import Network
 
-__all__ = ["Model"]
-
 
 @dataclass(frozen=True, repr=False)
 class Model:

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from xpmlp.common.types import Array, Namespace
 
-__all__ = ["ACTIVATIONS", "Activation", "logistic", "sign", "softplus"]
-
 LEAKY_SLOPE = 0.01
 GELU_SCALE = math.sqrt(2.0 / math.pi)
 GELU_CUBIC = 0.044715

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
     DrawMasks = Callable[[Array, Array], list[Array | None]]
 
-__all__ = ["mask_function"]
-
 # The mixer "triple32" of C. Wellons, "Prospecting for hash functions" (2018), less its last rounds; as signed integers.
 FIRST, SECOND = 0xED5AD4BB - 2**32, 0xAC4C1B51 - 2**32
 

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
     Line = Callable[[float], tuple[float, tuple[Any, ...]]]  # offset -> objective, and the side of every kink
 
-__all__ = ["GradientCheck", "ParameterCheck", "check_gradients"]
-
 STEPS = (1e-3, 1e-4, 1e-5, 1e-6)
 REPORT_STEPS = (1e-5, 1e-3)
 SHRINK = (1.0, 0.1, 0.01, 0.001, 0.0001)

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from xpmlp.common.types import Array, Namespace
 
-__all__ = ["LOSSES", "Loss", "huber", "log_softmax", "output_name", "quantile"]
-
 
 @dataclass(frozen=True)
 class Loss:

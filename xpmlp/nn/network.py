@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 
 Part = TypeVar("Part", Activation, Loss)
 
-__all__ = ["MODES", "Layer", "Network", "Trace", "backward", "bprop", "copy_layers", "fprop", "gradient_function"]
-
 MODES = ("matrix", "loop")
 MAX_UNITS = 2**31 - 1
 

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     Arrays = Sequence[Array]
 
-__all__ = ["OPTIMIZERS", "SGD", "Adam", "AdamState", "AdamW", "Optimizer", "SGDState", "build_optimizer"]
-
 
 class Optimizer(Protocol):
     """What a training step asks of an update rule."""

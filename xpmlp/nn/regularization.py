@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from xpmlp.common.types import Array, Namespace
 
-__all__ = ["ElasticNet"]
-
 
 @dataclass(frozen=True)
 class ElasticNet:

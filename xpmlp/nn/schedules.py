@@ -16,8 +16,6 @@ from xpmlp.common.validation import check_choice, check_number
 if TYPE_CHECKING:
     from xpmlp.common.types import Array, Namespace
 
-__all__ = ["SCHEDULES", "Constant", "Cosine", "Schedule", "StepDecay", "build_schedule"]
-
 
 class Schedule(Protocol):
     """What a training step asks of a schedule."""

@@ -14,8 +14,6 @@ from xpmlp.plots._common import CHARACTER, MAX_LABELLED, put_title, short
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["confusion_figure"]
-
 # From a colour that no one takes for the white of an empty cell, to one on which black is still easy to read.
 SHARES = LinearSegmentedColormap.from_list("shares", ["#D3E6F4", "#3F9BD3"])
 MAX_NAMED = 100  # classes whose names still fit beside each other, where there are no numbers in the cells

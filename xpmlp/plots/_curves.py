@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from xpmlp.training import Record
 
-__all__ = ["comparison_figure", "curves_figure"]
-
 RUN_COLOURS = (BLUE, VERMILION, GREEN, PURPLE)
 PART_DASHES = {"train": ":", "validation": "--", "test": "-"}
 LOG_FROM = 100.0  # times the lowest loss: where the highest is above, a linear axis hides most of the curve

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from xpmlp.nn.gradcheck import GradientCheck, ParameterCheck
 
-__all__ = ["gradient_figure"]
-
 MIN_ERROR, MAX_ERROR = 1e-16, 10.0  # errors between which the axis is logarithmic
 TICKS = {0.0: "0", **{10.0**decade: f"$10^{{{decade}}}$" for decade in range(-16, 0, 3)}, MAX_ERROR: r"$\geq 10$"}
 BPROP: dict[str, Any] = {"s": 55, "marker": "o", "facecolors": "none", "edgecolors": BLUE}

@@ -13,8 +13,6 @@ from xpmlp.plots._common import literal, put_title
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["images_figure", "weights_figure"]
-
 
 def weights_figure(W: np.ndarray, image_shape: tuple[int, int], title: str, columns: int = 10) -> Figure:
     """Draw the weights of each unit of a first layer as an image, all on one scale.

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.ticker import Locator
 
-__all__ = ["ParallelAxis", "parallel_figure"]
-
 STEP, SPREAD = 0.01, 0.06  # of an axis' height: lines that cross it at one value are drawn so far apart, over so much
 MARGIN = 0.05  # likewise, beyond the lowest and the highest value
 SCORES = ListedColormap(colormaps["viridis_r"](np.linspace(0.2, 1.0, 256)))  # the best are dark, the worst not yellow

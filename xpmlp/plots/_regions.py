@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.image import AxesImage
 
-__all__ = ["Regions", "plane_grid", "regions_figure"]
-
 CLASS_COLOURS = (BLUE, VERMILION)
 PART_MARKERS = {"train": "o", "validation": "s", "test": "^"}
 ALPHA = 0.5  # of the shading, so that points of the same colour stand out from it

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
-__all__ = ["ENGINES", "check_engine", "running_on"]
-
 ENGINES = ("loky", "threading", "sequential", "dask", "ray")
 PACKAGES = {"dask": "dask.distributed", "ray": "ray"}
 

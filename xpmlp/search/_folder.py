@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
     from xpmlp.experiments.options import Options
 
-__all__ = ["SearchFolder", "Winner"]
-
 LIBRARIES = ("joblib", "scipy")  # beside those of a run
 SCORES = ("kept_epoch", "validation_accuracy", "validation_nll", "peak_epoch", "peak_accuracy", "peak_nll")
 

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from xpmlp.training import Record
     from xpmlp.training.scoring import Score
 
-__all__ = ["draw", "train_winner"]
-
 
 def draw(study: Study, trials: Sequence[Trial], path: Path) -> None:
     """Draw the trials of a study, the best one first, as parallel coordinates; nothing where none is finished."""

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from xpmlp.search._trial import Trial
     from xpmlp.training.scoring import Score
 
-__all__ = ["SearchResult", "rank", "rungs", "search"]
-
 FACTOR = 3  # of successive halving: a third of the candidates goes on, with so many times the epochs
 
 

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
     Settings = dict[str, Any]
 
-__all__ = ["DEFAULT_SPACE", "SEARCHABLE", "Dimension", "Space"]
-
 # What names the data, parts them or places the computation is the same for all trials: so that their scores compare.
 SAME = {"dataset", "target", "data_dir", "validation", "test", "seed", "mode", "backend", "device", "graphs"}
 SEARCHABLE = {option.name.replace("_", "-"): option.name for option in fields(Options) if option.name not in SAME}

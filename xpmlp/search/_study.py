@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from xpmlp.experiments.experiment import Experiment
     from xpmlp.search._trial import Trial
 
-__all__ = ["Study", "plan"]
-
 LINEAR = {name: getattr(Options, name) for name in ("activation", "dropout", "l1", "l2")} | {"hidden": ()}
 
 

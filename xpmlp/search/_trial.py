@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from xpmlp.experiments.experiment import Experiment
     from xpmlp.experiments.options import Options
 
-__all__ = ["Point", "Trial", "load_trial", "prepare_trial", "run_trial", "save_trial"]
-
 
 class Point(NamedTuple):
     """How a network does on the validation part after an epoch."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
+from xpmlp.backends.purity import is_pure
 from xpmlp.common.errors import InputError
 from xpmlp.common.validation import check_features
 from xpmlp.data.examples import QuantizedExamples, StreamedExamples
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
     from xpmlp.common.types import Array
     from xpmlp.data.examples import Examples
     from xpmlp.nn.network import Network
-
-__all__ = ["check_sets", "naming_own_functions"]
 
 Steps = TypeVar("Steps")
 
@@ -42,7 +41,7 @@ def naming_own_functions(network: Network, steps: Iterator[Steps]) -> Iterator[S
         yield from steps
     except TypeError as error:
         parts = {f"activation {f.name}": f for f in network.activations} | {f"loss {network.loss.name}": network.loss}
-        own = [name for name, part in parts.items() if not all(map(_is_ours, vars(part).values()))]
+        own = [name for name, part in parts.items() if not is_pure(part)]
         if not own:
             raise
         cause = str(error).partition("\n")[0].rstrip(".")
@@ -50,10 +49,6 @@ def naming_own_functions(network: Network, steps: Iterator[Steps]) -> Iterator[S
             f"a step failed ({cause}). Functions of your own are in it ({', '.join(own)}): they have to call the "
             "functions of their argument xp, such as xp.tanh, in place of NumPy's."
         ) from error
-
-
-def _is_ours(value: Any) -> bool:
-    return not callable(value) or str(getattr(value, "__module__", "")).startswith("xpmlp.")
 
 
 def _check_arrays(backend: Backend, network: Network, name: str, X: Array | QuantizedExamples, T: Array) -> None:

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from xpmlp.nn.dropout import DrawMasks
     from xpmlp.nn.network import GradientFunction
 
-__all__ = ["shared_step"]
-
 
 def shared_step(
     backend: Backend,

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from xpmlp.training.scoring import Score
     from xpmlp.training.step import State
 
-__all__ = ["Record", "train"]
-
 
 @dataclass(frozen=True)
 class Record:

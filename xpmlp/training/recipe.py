@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from xpmlp.nn.optimizers import Optimizer
     from xpmlp.nn.schedules import Schedule
 
-__all__ = ["Recipe", "steps_per_epoch"]
-
 
 @dataclass(frozen=True)
 class Recipe:

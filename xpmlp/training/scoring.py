@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     Sums = tuple[Array, Array]
     Scorer = Callable[[Sequence[Layer], Examples, Sums | None], Sums]
 
-__all__ = ["Score", "make_scorer", "outputs", "score_rows", "to_score"]
-
 MAX_PIECES = 256  # of rows at a time, in one graph, as steps of an epoch are
 
 

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
     Step = Callable[..., tuple[list[Layer], "State"]]
 
-__all__ = ["State", "flat", "make_step"]
-
 
 class State(NamedTuple):
     """What a step carries on beside the parameters, all of it on the device."""

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from xpmlp.nn.network import Layer, Network
     from xpmlp.training.recipe import Recipe
 
-__all__ = ["Reading", "Trainer"]
-
 
 class Reading(NamedTuple):
     """What the host learns of an epoch."""

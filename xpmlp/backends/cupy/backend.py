@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
     from xpmlp.common.types import Array, Namespace
 
-__all__ = ["CupyBackend"]
-
 EXTRAS = "pip install 'xpmlp[cuda13]' (CUDA 13) or pip install 'xpmlp[cuda12]' (CUDA 12)"
 
 

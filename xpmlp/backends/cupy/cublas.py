@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from xpmlp.common.types import Array
 
-__all__ = ["Cublas", "Operand", "load_cublas", "operand"]
-
 WORKSPACE = 32 * 2**20  # bytes; what cuBLAS allocates by itself, it may allocate while work is captured
 MATH_MODES = {"highest": 0, "tf32": 3}  # CUBLAS_DEFAULT_MATH, CUBLAS_TF32_TENSOR_OP_MATH
 ALLOC_FAILED = 3  # CUBLAS_STATUS_ALLOC_FAILED

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from xpmlp.common.types import Namespace
 
-__all__ = ["Fused", "fused_kernel", "numbers_in_dtype"]
-
 MAX_KERNELS = 256  # that are kept; the one that was not used for longest makes room
 ROUNDINGS = 1000  # by which a kernel may differ: it rounds numbers to the arrays' dtype, and some products not at all
 

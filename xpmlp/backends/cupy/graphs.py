@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from xpmlp.common.types import Array
 
-__all__ = ["CupyStream", "stream_of"]
-
 
 class CupyStream(Capturer):
     """A stream of the current device, in CuPy's words."""

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from xpmlp.backends.graphs import Steps, Taken
     from xpmlp.common.types import Array
 
-__all__ = ["JaxBackend"]
-
 PRECISIONS = {"highest": "highest", "tf32": "tensorfloat32"}
 ROUNDINGS = 10_000  # by which two steps of a scan may differ from two steps: XLA may sum in another order inside it
 

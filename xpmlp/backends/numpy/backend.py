@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from xpmlp.backends.graphs import Steps
 
-__all__ = ["NumpyBackend"]
-
 
 class NumpyBackend(Backend):
     """NumPy, on the CPU."""

@@ -4,8 +4,6 @@ import functools
 
 import numpy as np
 
-__all__ = ["keep_freed_memory"]
-
 MAX_BLOCK = 2**25 - 2**16  # bytes; glibc adapts to blocks of up to 32 MiB
 
 

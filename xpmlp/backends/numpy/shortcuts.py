@@ -7,8 +7,6 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["SHORTCUTS"]
-
 # Without NumPy's types, which know no `keepdims` that is a variable.
 add_reduce: Any = np.add.reduce
 maximum_reduce: Any = np.maximum.reduce

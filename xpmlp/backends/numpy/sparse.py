@@ -11,8 +11,6 @@ from xpmlp.backends.elementwise import replacing
 from xpmlp.backends.numpy.backend import NumpyBackend
 from xpmlp.backends.numpy.shortcuts import SHORTCUTS
 
-__all__ = ["SparseNumpyBackend"]
-
 
 def _matmul(a: Any, b: Any) -> Any:
     return a.dot(b) if sparse.issparse(a) else SHORTCUTS["matmul"](a, b)

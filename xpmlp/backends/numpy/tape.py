@@ -19,8 +19,6 @@ from xpmlp.backends.rehearsal import leaves, mapped
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-__all__ = ["Tape", "UnrecordableError", "layout"]
-
 VIEWS = {np.broadcast_to, np.expand_dims, np.moveaxis, np.reshape, np.squeeze, np.swapaxes, np.transpose}
 BY_KEYWORD = {np.maximum, np.minimum}  # where NumPy will not take `out` by its place, which is faster
 MIN_CLEARED = 2**16  # bytes of a product from which on NumPy's `dot`, which clears them first, is the slower one

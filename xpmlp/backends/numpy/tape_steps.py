@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from xpmlp.backends.graphs import Steps, Taken
 
-__all__ = ["epoch_runner_on_tape"]
-
 MIN_MINIBATCHES = 8  # of one size in an epoch that a tape is worth
 MAX_TAPES = 4  # that are kept for the next epoch; the one that was not used for longest makes room
 MAX_BYTES = 2**24  # on tapes that are kept, and of parameters: beside larger ones, Python's part is small

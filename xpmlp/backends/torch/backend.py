@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
     from xpmlp.common.types import Array
 
-__all__ = ["TorchBackend"]
-
 
 class TorchBackend(Backend):
     """PyTorch, on the CPU unless told otherwise."""

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from xpmlp.common.types import Array
 
-__all__ = ["TorchStream", "stream_of"]
-
 
 class TorchStream(Capturer):
     """A stream of a CUDA device, in torch's words."""

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
     from xpmlp.common.types import Array, Namespace
 
-__all__ = ["with_cpu_shortcuts", "with_shortcuts"]
-
 
 def with_shortcuts(torch: ModuleType, standard: Namespace) -> Namespace:
     """Return torch's functions, but that `take` knows no negative numbers, which cost array-api-compat three calls."""

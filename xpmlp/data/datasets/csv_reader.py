@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
     from pathlib import Path
 
-__all__ = ["Columns", "has_number", "read_csv"]
-
 INTEGER = re.compile(r"[+-]?[0-9]{1,18}")  # 18 digits always fit into int64
 # NumPy gives every label the room of the longest, 4 bytes a character: one absurd label would take all memory. So no
 # label is longer than this, and labels take more than 64 MiB only where that is at most 64 bytes for each character.

@@ -11,8 +11,6 @@ from xpmlp.common.errors import InputError
 from xpmlp.common.validation import check_number
 from xpmlp.common.wording import counted
 
-__all__ = ["Dataset", "Splits", "split"]
-
 Pair = TypeVar("Pair", bound=tuple[Any, Any])
 Arrays = tuple[np.ndarray, np.ndarray]
 

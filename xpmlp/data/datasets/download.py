@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     Pieces = queue.SimpleQueue[bytes | Exception | None]
 
-__all__ = ["Limits", "fetch"]
-
 PIECE_BYTES = 2**16
 
 

@@ -21,8 +21,6 @@ from xpmlp.data.datasets.download import fetch
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["load_fashion_mnist", "read_idx"]
-
 ADDRESSES = (
     "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
     "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",

@@ -22,8 +22,6 @@ from xpmlp.data.numpy_files import read_npz
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["NAMES", "ColumnSchema", "load_dataset", "read_features"]
-
 NAMES = ("circles", "digits", "fashion-mnist")
 SUFFIXES = (".csv", ".npz")
 

@@ -27,8 +27,6 @@ from xpmlp.data.streams.source import Source
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["is_streamed", "open_source"]
-
 HDF5, ZARR = (".h5", ".hdf5"), ".zarr"
 PAIR = re.compile(r"([Xy])(-.*|)\.npy")
 TEXT = np.dtype("U")

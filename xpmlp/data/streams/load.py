@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from xpmlp.data.streams.source import Source
 
-__all__ = ["StreamedData", "load_stream"]
-
 
 @dataclass(frozen=True, eq=False, repr=False)
 class StreamedData:

@@ -11,8 +11,6 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-__all__ = ["Chunk", "cut", "shuffled"]
-
 Segments = list[tuple[int, int]]
 
 

@@ -14,8 +14,6 @@ from xpmlp.common.wording import counted
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["BLOCK_BYTES", "MAX_PIECE_BYTES", "MIN_BLOCKS", "Part", "Rows", "Source"]
-
 BLOCK_BYTES = 2**20  # of the rows of a block: long enough to be read at the disk's speed, short enough to be mixed well
 MIN_BLOCKS = 128  # of fewer rows each, where there are few
 MAX_BLOCKS = 2**22  # 4 TiB and more; an HDF5 file or a Zarr group may claim any number of rows

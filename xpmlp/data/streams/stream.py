@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
     Buffers = tuple[StagingBuffer, StagingBuffer]  # where the examples of a chunk and their targets are laid out
 
-__all__ = ["CHUNK_BYTES", "READER", "Stream", "prefetch"]
-
 Memory = TypeVar("Memory")
 Task = TypeVar("Task")
 Result = TypeVar("Result")

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
     from xpmlp.models.model import Model
 
-__all__ = ["ENDINGS", "export_model"]
-
 ENDINGS = {"onnx": ".onnx", "npz": ".npz", "sklearn": ".skops"}
 
 

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from xpmlp.data.preprocessing import Scaling
     from xpmlp.models.model import Model
 
-__all__ = ["onnx_of"]
-
 OPSET, IR_VERSION = 13, 7  # of 2020: old enough for any runtime, and new enough for all operators needed here
 MAX_BYTES = 2**31 - 2**20  # of weights: protobuf ends at 2 GiB
 MAX_SHIFT = 16.0  # standard deviations from zero at which float32 still holds a feature to a millionth of one

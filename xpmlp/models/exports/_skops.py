@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from xpmlp.data.preprocessing import Scaling
     from xpmlp.models.model import Model
 
-__all__ = ["skops_of"]
-
 ACTIVATIONS = ("identity", "logistic", "relu", "tanh")
 LOSSES = {"identity": "squared_error", "exponential": "poisson"}  # one for each output function: the weights are fixed
 
