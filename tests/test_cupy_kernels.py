@@ -9,7 +9,7 @@ from types import FunctionType
 
 import numpy as np
 import pytest
-from xpmlp.estimators._losses import bounded_logistic, bounded_softmax
+from xpmlp.estimators._mlp import bounded_logistic, bounded_softmax
 
 import xpmlp
 from xpmlp import SGD, Adam, AdamW, Constant, Cosine, ElasticNet, Network, Recipe, bprop, fprop, initialize
