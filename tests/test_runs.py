@@ -146,8 +146,8 @@ def test_a_run_that_is_not_there_or_is_damaged_is_refused(folder):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("", "it is damaged, and no JSON from line 1, column 1 on"),
-        ('{\n"options": ', "it is damaged, and no JSON from line 2, column 12 on"),
+        ("", "it is damaged: no valid JSON at line 1, column 1"),
+        ('{\n"options": ', "it is damaged: no valid JSON at line 2, column 12"),
         ("[" * 100_000, "it is damaged"),
         ("[]", "it is damaged"),
         ("\udcff", "it is damaged"),
@@ -159,7 +159,7 @@ def test_a_run_that_is_not_there_or_is_damaged_is_refused(folder):
 def test_a_damaged_configuration_is_said_to_be_that(folder, content, message):
     folder.path.mkdir()
     folder.config.write_text(content, errors="surrogateescape")
-    with pytest.raises(InputError, match=rf"config\.json cannot be read: {message}.*\. Restore it, or begin anew"):
+    with pytest.raises(InputError, match=rf"config\.json cannot be read: {message}.*\. Restore it, or start anew"):
         folder.options()
 
 

@@ -1,4 +1,4 @@
-"""Files that a user names, or that we keep: opened, or written whole, so that a reader finds the old or the new one."""
+"""Opening and writing files. A file is replaced whole, so that a reader finds the old content or the new."""
 
 from __future__ import annotations
 
@@ -51,13 +51,13 @@ def check_place(path: Path, kinds: Sequence[str] = (), *, overwrite: bool = True
     kinds : sequence of str
         The endings that it may have; any by default.
     overwrite : bool
-        Whether a file that is there may be replaced.
+        Whether to replace a file that exists.
 
     Raises
     ------
     InputError
         For a folder that does not exist, a folder in the file's place, an ending that is not among `kinds`, and a file
-        that is there and may not be replaced.
+        that exists, where `overwrite` is False.
     """
     if not path.parent.is_dir():
         raise InputError(f"{path} cannot be written: there is no folder {path.parent}. Make it first.")
@@ -131,13 +131,13 @@ def read_json(path: Path, read: Callable[[Any], Value], absent: str = "restore i
     except (FileNotFoundError, NotADirectoryError) as error:
         raise InputError(f"there is no {path}: {absent}") from error
     except (OSError, AttributeError, LookupError, TypeError, ValueError, RecursionError) as error:
-        raise InputError(f"{path} cannot be read: {_flaw(error)}. Restore it, or begin anew.") from error
+        raise InputError(f"{path} cannot be read: {_flaw(error)}. Restore it, or start anew.") from error
 
 
 def _flaw(error: Exception) -> str:
     """Say what is wrong with a file of ours."""
     if isinstance(error, json.JSONDecodeError):
-        return f"it is damaged, and no JSON from line {error.lineno}, column {error.colno} on"
+        return f"it is damaged: no valid JSON at line {error.lineno}, column {error.colno}"
     if isinstance(error, KeyError):
         return f"it lacks {error}"
     return str(error).rstrip(".") if isinstance(error, OSError | InputError) else f"it is damaged ({error})"

@@ -2,7 +2,7 @@
 
 Whether a unit is dropped is a hash of numbers: the seed's key for its layer, the step, the number of the example, the
 number of the unit. So nothing is drawn in order and no generator has a state: a seed means the same masks on every
-backend, compiled or not, and at any step of a run that is taken up again (Salmon et al., 2011, "Parallel random
+backend, compiled or not, and at any step of a run that is resumed (Salmon et al., 2011, "Parallel random
 numbers: as easy as 1, 2, 3").
 """
 

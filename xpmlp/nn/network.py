@@ -105,7 +105,7 @@ class Network:
         hidden : int or sequence of int
             Units of the one hidden layer, or of each; empty for a linear model.
         activation : str or Activation, or sequence of these
-            A name from `ACTIVATIONS` for all hidden layers, or one for each; or functions of your own.
+            A name from `ACTIVATIONS`, or an activation of your own, for all hidden layers or for each.
         loss : str or Loss
             A name from `LOSSES`, or a loss of your own.
         dropout : float or sequence of float
@@ -116,8 +116,8 @@ class Network:
         Raises
         ------
         InputError
-            For sizes below one, unknown names, shares out of bounds, or as many activations or shares as there are no
-            hidden layers for.
+            For sizes below one, unknown names, shares out of bounds, or another number of activations or shares than
+            of hidden layers.
         """
         check_number("the number of inputs", n_inputs, at_least=1, integer=True)
         check_number("the number of outputs", n_outputs, at_least=1, integer=True)
@@ -126,7 +126,7 @@ class Network:
             check_number(f"the size of hidden layer {position}", size, at_least=1, at_most=MAX_UNITS, integer=True)
         names: tuple[str | Activation, ...] = one_for_each("activation", activation, len(units), "hidden layer")
         if not units and isinstance(dropout, int | float) and dropout:
-            raise InputError("dropout is of hidden units, and there are none: leave it out, or drop inputs.")
+            raise InputError("dropout drops hidden units, but there are none: leave it out, or drop inputs.")
         rates = (input_dropout, *one_for_each("dropout", dropout, len(units), "hidden layer"))
         if loss == "softmax" and n_outputs == 1:
             raise InputError("a softmax over one output is always 1: give at least two outputs, or loss 'logistic'.")

@@ -42,7 +42,7 @@ class ElasticNet:
         Raises
         ------
         InputError
-            For a negative strength, or as many as there are no layers for.
+            For a negative strength, or another number of strengths than of layers.
         """
         return cls(one_for_each("l1", l1, n_layers, "layer"), one_for_each("l2", l2, n_layers, "layer"), alpha)
 
@@ -87,9 +87,8 @@ class ElasticNet:
 
 
 def _square(xp: Namespace, W: Array) -> Array:
-    """|W|^2 as a product, a 0-d array: no array of squares is made."""
-    w = xp.reshape(W, (-1,))
-    return xp.matmul(w, w)
+    """|W|^2, a 0-d array: the product of the entries as a row and as a column, so that no array of squares is made."""
+    return xp.reshape(xp.matmul(xp.reshape(W, (1, -1)), xp.reshape(W, (-1, 1))), ())
 
 
 @elementwise(inplace=1)

@@ -53,7 +53,7 @@ class Record:
     layers : list of Layer
         A copy of these weights, on the backend.
     state : State
-        A copy of what the next step goes on with. None in a record that was read from a file.
+        A copy of what the next step needs beside them. None in a record that was read from a file.
     complete : bool
         False where `should_stop` ended the epoch early.
     best : Record, optional
@@ -126,7 +126,7 @@ def train(
     on_step : callable
         Told the number of examples of each step, or of many in one graph, once it is under way.
     resume : Record, optional
-        Of a complete epoch, to go on after it in place of the initial weights; its arrays are on the host or on the
+        Of a complete epoch, to resume after it in place of the initial weights; its arrays are on the host or on the
         backend. With the same arguments the rest of the run is the same, to the last bit where the library computes
         the same twice.
     communicator : Communicator, optional
@@ -244,7 +244,7 @@ def _run_chunks(
     seen = 0
     with closing(chunks):
         for examples, order in chunks:
-            taken = trainer.run_epoch(examples, order, go_on=seen > 0, should_stop=should_stop, on_step=on_step)
+            taken = trainer.run_epoch(examples, order, continued=seen > 0, should_stop=should_stop, on_step=on_step)
             seen += taken
             if refilled:
                 trainer.backend.synchronize(trainer.layers)

@@ -81,7 +81,7 @@ class Trainer:
         layers : sequence of Layer
             The weights.
         state : State, optional
-            Of an earlier run, to go on with; from the host or the backend, and it stays as it is.
+            Of an earlier run, to resume; from the host or the backend, and it stays as it is.
         """
         backend = self.backend
         with backend.computing(self._what):
@@ -100,7 +100,7 @@ class Trainer:
         order: Any,
         *,
         rate: float = 1.0,
-        go_on: bool = False,
+        continued: bool = False,
         should_stop: Callable[[], bool] = lambda: False,
         on_step: Callable[[int], None] = lambda _: None,
     ) -> int:
@@ -114,8 +114,8 @@ class Trainer:
             The rows to take, on the host.
         rate : float
             What the schedule's learning rate is multiplied by.
-        go_on : bool
-            Whether the epoch is under way: its sums and its rate then go on.
+        continued : bool
+            Whether the epoch has begun, so that its sums and its rate are kept.
         should_stop, on_step : callable
             As for `train`.
 
@@ -126,7 +126,7 @@ class Trainer:
         """
         backend, seen = self.backend, 0
         with backend.computing(self._what):
-            if not go_on:
+            if not continued:
                 if not is_pure((self.network, self.recipe)):
                     self._prepare()  # a function of the user's own may give something else in this epoch
                 loss, scale = backend.refill(self.state.loss, 0.0), backend.refill(self.state.scale, rate)
