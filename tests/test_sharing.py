@@ -269,7 +269,7 @@ class TestWhatRanksDoTogether:
 
 
 class TestHowAJobEnds:
-    """The command's own module, as threads can raise each kind of error on each rank, and processes take seconds each."""
+    """By the command's own module: threads can raise each kind of error on each rank, processes take seconds."""
 
     def end(self, size, error):
         """The exit codes of all ranks of a job where an error is raised."""
