@@ -268,6 +268,8 @@ class TestWhatRanksDoTogether:
 
 
 class TestHowAJobEnds:
+    """By the command's own module: threads can raise each kind of error on each rank, processes take seconds."""
+
     def end(self, size, error):
         """The exit codes of all ranks of a job where an error is raised."""
 

@@ -49,11 +49,13 @@ def takes_options(*names: str, defaults: Options = DEFAULTS, own_first: bool = F
 def _parameter(option: Field[Any], default: Any) -> inspect.Parameter:
     """Return an option as typer reads it: a flag says that it is not as by default, values of layers are one text."""
     kind, several = value_type(option)
+    if kind is bool:
+        default = default is not option.default
     make = partial(typer.Option, flag_of(option)) if option.metadata["rich_help_panel"] else typer.Argument
     return inspect.Parameter(
         option.name,
         inspect.Parameter.KEYWORD_ONLY,
-        default=to_text(default) if several else default is not option.default if kind is bool else default,
+        default=to_text(default) if several else default,
         annotation=Annotated[str if several else option.type, make(**option.metadata)],
     )
 
