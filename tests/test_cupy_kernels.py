@@ -9,7 +9,6 @@ from types import FunctionType
 
 import numpy as np
 import pytest
-from xpmlp.estimators._mlp import bounded_logistic, bounded_softmax
 
 import xpmlp
 from xpmlp import SGD, Adam, AdamW, Constant, Cosine, ElasticNet, Network, Recipe, bprop, fprop, initialize
@@ -17,6 +16,7 @@ from xpmlp.backends.cupy.fusion import fused_kernel, numbers_in_dtype
 from xpmlp.backends.elementwise import replacing
 from xpmlp.backends.numpy.backend import NumpyBackend
 from xpmlp.data.examples import QuantizedExamples
+from xpmlp.estimators._mlp import bounded_logistic, bounded_softmax
 from xpmlp.nn.activations import ACTIVATIONS
 from xpmlp.nn.losses import LOSSES
 from xpmlp.nn.schedules import StepDecay
