@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from xpmlp import InputError
-from xpmlp.cli._run import Checkpoints
+from xpmlp.cli._run import Checkpoints  # private: when one is due is tried without a training
 from xpmlp.experiments.experiment import prepare
 from xpmlp.experiments.options import Options
 from xpmlp.models.checkpoints import load_checkpoint, load_model, previous, record_to_json, save_checkpoint
