@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import FrozenInstanceError, replace
 
 import numpy as np
 import pytest
@@ -314,6 +314,17 @@ def test_the_learning_rate_of_a_record_is_the_one_that_was_used(backend, graphs)
         rates.append(record.learning_rate)
         start, schedule.rate = end, schedule.rate / 2
     assert rates[0] == 0.25
+
+
+@pytest.mark.parametrize(
+    "part", [ACTIVATIONS["relu"], LOSSES["huber"], network(), ElasticNet(), SGD(), Adam(), AdamW(), Constant(1.0),
+             StepDecay(1.0, 2), Cosine(1.0, 2), Recipe()], ids=lambda part: type(part).__name__,
+)  # fmt: skip
+def test_what_describes_a_training_cannot_be_changed(part):
+    name = next(iter(vars(part)))
+    with pytest.raises(FrozenInstanceError):
+        setattr(part, name, getattr(part, name))
+    assert hash(part) == hash(replace(part))
 
 
 def test_a_record_and_a_recipe_are_shown_in_a_line_without_arrays(backend):
