@@ -29,7 +29,7 @@ from xpmlp.backends.elementwise import add_scaled, decayed_sum, elementwise, fus
 from xpmlp.backends.namespaces import replacing
 from xpmlp.backends.numpy.backend import NumpyBackend
 from xpmlp.data.examples import QuantizedExamples
-from xpmlp.estimators._mlp import bounded_logistic, bounded_softmax
+from xpmlp.estimators._mlp import bounded_logistic, bounded_softmax  # marked bodies are tested wherever they are
 from xpmlp.nn.activations import ACTIVATIONS, Activation, d_identity, d_tanh
 from xpmlp.nn.losses import LOSSES
 from xpmlp.nn.optimizers import _adam_update

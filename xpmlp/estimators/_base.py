@@ -109,7 +109,9 @@ class BaseMLP(TrainedMLP, CallbackSupportMixin, ABC):
     ) -> tuple[Examples, Examples | None]:
         """Check what a user gives; the targets come back as the network learns them, weights as (n, 1), on the host."""
         if self.solver == "lbfgs" and given_val is not None:
-            raise InputError("solver lbfgs has no epochs after which to measure X_val: leave it out, or take another.")
+            raise InputError(
+                "solver lbfgs has no epochs after which to measure X_val: leave X_val out, or use another solver."
+            )
         X, y = validate_data(
             self,
             given.X,
@@ -170,9 +172,7 @@ class BaseMLP(TrainedMLP, CallbackSupportMixin, ABC):
         )
         self.n_layers_ = len(network.sizes)
         if self.solver == "lbfgs" and any(network.dropout):
-            raise InputError(
-                "solver lbfgs needs the same loss at every evaluation: leave dropout out, or take another."
-            )
+            raise InputError("solver lbfgs needs the same loss at every evaluation: use another one, or no dropout.")
         with placement.backend.within_memory(f"{network}, with {n:,} examples", "fewer hidden units, fewer examples"):
             if not continues:
                 self._start(network, placement.backend.dtype)
@@ -186,7 +186,7 @@ class BaseMLP(TrainedMLP, CallbackSupportMixin, ABC):
         kept = [W.shape[1] for W in self.coefs_[:-1]] if continues else sizes
         if len(kept) != len(sizes):
             raise ValueError(
-                f"hidden_layer_sizes is {sizes}, but the weights to continue from have "
+                f"hidden_layer_sizes is {sizes}, but the weights of the last fit have "
                 f"{counted(len(kept), 'hidden layer')}: fit without warm_start, or clone the estimator."
             )
         return kept

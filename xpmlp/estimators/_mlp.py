@@ -108,8 +108,8 @@ class MLPClassifier(BaseMLP, ClassifierMixin, BaseEstimator):
         """
         if self.class_weight == "balanced":
             raise ValueError(
-                "class_weight 'balanced' is not for partial_fit, which sees a part of the examples: give a dict, such "
-                "as compute_class_weight('balanced', classes=classes, y=y) of scikit-learn computes from all of them."
+                "class_weight 'balanced' needs all examples, but partial_fit sees some of them: give a dict, such as "
+                "dict(zip(classes, compute_class_weight('balanced', classes=classes, y=y))) with the y of all examples."
             )
         known = getattr(self, "classes_", None)
         if known is None and classes is None:
@@ -133,7 +133,7 @@ class MLPClassifier(BaseMLP, ClassifierMixin, BaseEstimator):
         labels = self._flat(y)
         unknown = np.setdiff1d(unique_labels(labels), to_host(self.classes_))
         if unknown.size:
-            raise ValueError(f"There are classes that `y` in fit did not have: {unknown.tolist()}.")
+            raise ValueError(f"y has classes that were not in the y of fit: {unknown.tolist()}.")
         T = self._label_binarizer.transform(labels)
         return (T.toarray() if sparse.issparse(T) else T).astype(bool)
 
@@ -280,7 +280,7 @@ class MLPRegressor(BaseMLP, RegressorMixin, BaseEstimator):
                 message = f"{name} is {getattr(self, name)}, but only loss {loss!r} uses it; the loss is {self.loss!r}."
                 warnings.warn(message, XpmlpWarning, stacklevel=6)
         if isinstance(self.loss, Loss) and self.loss.correct is not None:
-            raise InputError(f"loss {self.loss.name!r} is for classes: take one for real targets, or MLPClassifier.")
+            raise InputError(f"loss {self.loss.name!r} is for classes: use a loss for real targets, or MLPClassifier.")
         return self._targets(y)
 
     def _targets(self, y: Any) -> np.ndarray:

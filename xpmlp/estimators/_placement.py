@@ -94,7 +94,7 @@ def place(X: Any, device: str | None, dtype: str) -> Placement:
     if sparse.issparse(X):
         if device not in (None, "cpu", "numpy"):
             raise InputError(
-                f"sparse examples are computed on the CPU only, but device is {device!r}: make them dense with "
+                f"sparse examples can be used on the CPU only, but device is {device!r}: make them dense with "
                 "X.toarray(), or leave device out."
             )
         backend = SparseNumpyBackend(dtype=dtype)
