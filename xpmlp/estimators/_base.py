@@ -18,7 +18,7 @@ from xpmlp.common.validation import as_tuple
 from xpmlp.common.wording import counted
 from xpmlp.estimators import _sklearn
 from xpmlp.estimators._compat import CallbackSupportMixin, check_sample_weight, fit_method, fit_task
-from xpmlp.estimators._fitted import FittedMLP
+from xpmlp.estimators._fitted import FLOATS, FittedMLP
 from xpmlp.estimators._parameters import CONSTRAINTS, Parameters
 from xpmlp.estimators._placement import Examples, dispatching, float_dtype, library_of, place, to_host
 from xpmlp.estimators._training import MAX_SEED, Problem, TrainedMLP
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
 
     from xpmlp.estimators._placement import PlacedExamples, Placement
-
-FLOATS = [np.float64, np.float32, np.float16]  # what X may be; NumPy turns anything else into the first
 
 Class = TypeVar("Class", bound=type)
 
@@ -110,7 +108,7 @@ class BaseMLP(TrainedMLP, CallbackSupportMixin, ABC):
         """Check what a user gives; the targets come back as the network learns them, weights as (n, 1), on the host."""
         if self.solver == "lbfgs" and given_val is not None:
             raise InputError(
-                "solver lbfgs has no epochs after which to measure X_val: leave X_val out, or use another solver."
+                "solver lbfgs has no epochs after which to measure X_val: leave it out, or use another one."
             )
         X, y = validate_data(
             self,
@@ -204,8 +202,7 @@ class BaseMLP(TrainedMLP, CallbackSupportMixin, ABC):
             layers = initialize(network, init=self.init, seed=self._random_state.randint(MAX_SEED))
         self.coefs_ = [layer.W.astype(dtype) for layer in layers]
         self.intercepts_ = [layer.b.astype(dtype) for layer in layers]
-        self.n_iter_ = 0
-        self.t_ = 0
+        self.n_iter_ = self.t_ = 0
         self._progress = self._optimization = None
 
     # Kept.

@@ -27,7 +27,7 @@ from xpmlp.estimators._placement import (
     place,
     to_host,
 )
-from xpmlp.nn.activations import get_activation
+from xpmlp.nn.activations import ACTIVATIONS
 from xpmlp.nn.network import Network, backward, fprop
 from xpmlp.training.scoring import outputs
 
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from xpmlp.nn.activations import Activation
     from xpmlp.nn.losses import Loss
 
-FLOATS = (np.dtype("float32"), np.dtype("float64"))
+FLOATS = [np.dtype(name) for name in ("float64", "float32", "float16")]  # of X; NumPy's others become the first
 
 
 class FittedMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Parameters, ABC):
@@ -157,7 +157,8 @@ class FittedMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Parameters, A
             "activation", self.activation, len(sizes) - 2, "hidden layer"
         )
         loss, _ = self._output_loss()
-        return Network(sizes, tuple(map(get_activation, names)), loss, dropout=(0.0,) * len(self.coefs_))
+        activations = tuple(ACTIVATIONS[name] if isinstance(name, str) else name for name in names)
+        return Network(sizes, activations, loss, dropout=(0.0,) * len(self.coefs_))
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the accuracy of a classifier, or the coefficient of determination of a regressor.

@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from xpmlp.common.types import Array, Namespace
     from xpmlp.nn.activations import Activation
 
-LOSS_NAMES = {"squared_error", "poisson", "huber", "absolute_error", "quantile"}
 OUTPUTS: dict[Any, str] = {identity: "identity", exponential: "exp"}  # scikit-learn's names
 
 
@@ -45,24 +44,21 @@ class MLPClassifier(BaseMLP, ClassifierMixin, BaseEstimator):
     """A multilayer perceptron that predicts classes or labels, for arrays of any library, on any of their devices.
 
     It is scikit-learn's `sklearn.neural_network.MLPClassifier` (1.9) with more choices: with NumPy arrays and the same
-    ``random_state``, the parameters that both have lead to the same model. The loss is the cross-entropy.
+    ``random_state``, the parameters that both have lead to the same model. The loss is the cross-entropy. For real
+    numbers, there is `MLPRegressor`.
 
     Parameters
     ----------
     {shared parameters}
     class_weight : dict, "balanced" or None, default=None
-        What the examples of each class count: by class, 1 where it is not named; "balanced" is n divided by the number
-        of classes and by the examples of the class. None: all count 1.
+        What the examples of each class count; a class that is not named counts 1. "balanced": n, divided by the number
+        of classes and by the examples of the class.
 
     Attributes
     ----------
     classes_ : array
         The classes in order, or the numbers of the labels; of y's library where they are numbers.
     {shared attributes}
-
-    See Also
-    --------
-    MLPRegressor : The same for real numbers.
 
     Examples
     --------
@@ -223,7 +219,7 @@ class MLPRegressor(BaseMLP, RegressorMixin, BaseEstimator):
     """A multilayer perceptron that predicts real numbers, for arrays of any library, on any of their devices.
 
     It is scikit-learn's `sklearn.neural_network.MLPRegressor` (1.9) with more choices: with NumPy arrays and the same
-    ``random_state``, the parameters that both have lead to the same model.
+    ``random_state``, the parameters that both have lead to the same model. For classes, there is `MLPClassifier`.
 
     Parameters
     ----------
@@ -240,10 +236,6 @@ class MLPRegressor(BaseMLP, RegressorMixin, BaseEstimator):
     Attributes
     ----------
     {shared attributes}
-
-    See Also
-    --------
-    MLPClassifier : The same for classes.
 
     Examples
     --------
@@ -263,7 +255,7 @@ class MLPRegressor(BaseMLP, RegressorMixin, BaseEstimator):
     quantile: float = 0.5
 
     _parameter_constraints = CONSTRAINTS | {
-        "loss": [StrOptions(LOSS_NAMES), Loss],
+        "loss": [StrOptions({"squared_error", "poisson", "huber", "absolute_error", "quantile"}), Loss],
         "huber_threshold": [Interval(Real, 0, None, closed="neither")],
         "quantile": [Interval(Real, 0, 1, closed="neither")],
     }

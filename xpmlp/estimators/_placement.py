@@ -34,7 +34,7 @@ class PlacedExamples(NamedTuple):
     """Examples where the network computes, and their targets on the host too."""
 
     examples: Examples
-    T: np.ndarray  # (n, m)
+    T: Any  # (n, m), of NumPy
 
     def take(self, backend: Backend, rows: np.ndarray) -> PlacedExamples:
         """Return some of the rows."""
