@@ -32,7 +32,7 @@ from xpmlp.backends.elementwise import add_scaled, elementwise, fuse, replacing,
 from xpmlp.backends.graphs import Captured
 from xpmlp.backends.numpy.backend import NumpyBackend
 from xpmlp.data.examples import Examples, QuantizedExamples
-from xpmlp.estimators._mlp import bounded_logistic, bounded_softmax
+from xpmlp.estimators._mlp import bounded_logistic, bounded_softmax  # marked bodies are tested wherever they are
 from xpmlp.nn.activations import ACTIVATIONS, Activation, d_tanh
 from xpmlp.nn.losses import LOSSES
 from xpmlp.nn.schedules import StepDecay

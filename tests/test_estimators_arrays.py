@@ -431,7 +431,7 @@ def test_an_unknown_device_is_refused(device):
 
 def test_a_device_is_for_dense_arrays_of_numpy(backend, given, dispatch):
     X, y = make("binary")
-    with pytest.raises(InputError, match="sparse examples are computed on the CPU only, but device is 'torch:cpu'"):
+    with pytest.raises(InputError, match="sparse examples can be used on the CPU only, but device is 'torch:cpu'"):
         new("binary", device="torch:cpu").fit(sparse.csr_array(X), y)
     new("binary", device="cpu").fit(sparse.csr_array(X), y)
     if backend.name != "numpy":

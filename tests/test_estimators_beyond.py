@@ -17,7 +17,6 @@ from sklearn.metrics import accuracy_score, log_loss
 from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils.class_weight import compute_sample_weight
 
 from xpmlp import ACTIVATIONS, INITIALIZERS, Activation, Layer, MLPClassifier, MLPRegressor, Network, initialize
@@ -112,7 +111,7 @@ def test_weights_of_classes_count_in_partial_fit_but_cannot_be_balanced_there():
     model = new("multiclass", class_weight=weights).partial_fit(X, y, classes=[0, 1, 2])
     expected = new("multiclass").partial_fit(X, y, classes=[0, 1, 2], sample_weight=compute_sample_weight(weights, y))
     same(model, expected)
-    with pytest.raises(ValueError, match="'balanced' is not for partial_fit"):
+    with pytest.raises(ValueError, match="'balanced' needs all examples, but partial_fit sees some"):
         new("multiclass", class_weight="balanced").partial_fit(X, y, classes=[0, 1, 2])
 
 
@@ -161,7 +160,7 @@ def test_weights_of_classes_may_name_words_and_labels_in_a_column():
 def test_weights_of_classes_that_are_not_there_are_refused():
     with pytest.raises(ValueError, match=r"'ghost'|are not in class_weight"):
         new("multiclass", class_weight={"ghost": 2}).fit(*make("multiclass"))
-    with pytest.raises(InvalidParameterError, match="'class_weight'"):
+    with pytest.raises(ValueError, match="'class_weight'"):
         new("multiclass", class_weight="heavy").fit(*make("multiclass"))
 
 
@@ -219,8 +218,8 @@ def test_a_validation_set_has_examples_and_targets():
 @pytest.mark.parametrize(
     ("kind", "change", "message"),
     [
-        ("multiclass", lambda X, y: (X, y + 1), r"classes that `y` in fit did not have: \[3\]"),
-        ("multiclass", lambda X, _: (X, np.array(["a"] * N)), "classes that `y` in fit did not have"),
+        ("multiclass", lambda X, y: (X, y + 1), r"y has classes that were not in the y of fit: \[3\]"),
+        ("multiclass", lambda X, _: (X, np.array(["a"] * N)), "y has classes that were not in the y of fit"),
         ("multiclass", lambda X, y: (X[:, :3], y), "X has 3 features, but MLPClassifier is expecting 4"),
         ("multiclass", lambda X, y: (X[:7], y), "inconsistent numbers of samples"),
         ("regression", lambda X, y: (X[:7], y), "inconsistent numbers of samples"),
@@ -696,7 +695,7 @@ def test_robust_losses_take_no_notice_of_outliers(loss):
 
 @pytest.mark.parametrize("params", [{"quantile": 0}, {"quantile": 1}, {"huber_threshold": 0}], ids=str)
 def test_parameters_of_losses_are_checked(params):
-    with pytest.raises(InvalidParameterError, match=next(iter(params))):
+    with pytest.raises(ValueError, match=next(iter(params))):
         MLPRegressor(**params).fit(*make("regression"))
 
 
@@ -856,7 +855,7 @@ def test_norms_of_gradients_need_a_target_for_each_example(kind):
         with pytest.raises(ValueError, match="inconsistent numbers of samples"):
             model.sample_gradient_norms(X, targets)
     if kind == "multiclass":
-        with pytest.raises(ValueError, match=r"classes that `y` in fit did not have: \[3\]"):
+        with pytest.raises(ValueError, match=r"y has classes that were not in the y of fit: \[3\]"):
             model.sample_gradient_norms(X, y + 1)
 
 

@@ -19,7 +19,7 @@ from xpmlp.common.wording import counted
 from xpmlp.data.examples import Examples
 from xpmlp.estimators import _sklearn
 from xpmlp.estimators._compat import CallbackSupportMixin, check_sample_weight, fit_method, fit_task
-from xpmlp.estimators._fitted import FittedMLP
+from xpmlp.estimators._fitted import FLOATS, FittedMLP
 from xpmlp.estimators._parameters import CONSTRAINTS, Parameters
 from xpmlp.estimators._placement import dispatching, float_dtype, library_of, place, to_host
 from xpmlp.estimators._training import MAX_SEED, Problem, TrainedMLP
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
 
     from xpmlp.estimators._placement import PlacedExamples, Placement
-
-FLOATS = [np.float64, np.float32, np.float16]  # what X may be; NumPy turns anything else into the first
 
 Class = TypeVar("Class", bound=type)
 
@@ -110,7 +108,9 @@ class BaseMLP(TrainedMLP, CallbackSupportMixin, ABC):
     ) -> tuple[Examples, Examples | None]:
         """Check what a user gives; the targets come back as the network learns them, weights as (n, 1), on the host."""
         if self.solver == "lbfgs" and given_val is not None:
-            raise InputError("solver lbfgs has no epochs after which to measure X_val: leave it out, or take another.")
+            raise InputError(
+                "solver lbfgs has no epochs after which to measure X_val: leave it out, or use another one."
+            )
         X, y = validate_data(
             self,
             given.X,
@@ -171,9 +171,7 @@ class BaseMLP(TrainedMLP, CallbackSupportMixin, ABC):
         )
         self.n_layers_ = len(network.sizes)
         if self.solver == "lbfgs" and any(network.dropout):
-            raise InputError(
-                "solver lbfgs needs the same loss at every evaluation: leave dropout out, or take another."
-            )
+            raise InputError("solver lbfgs needs the same loss at every evaluation: use another one, or no dropout.")
         with placement.backend.within_memory(f"{network}, with {n:,} examples", "fewer hidden units, fewer examples"):
             if not continues:
                 self._start(network, placement.backend.dtype)
@@ -187,7 +185,7 @@ class BaseMLP(TrainedMLP, CallbackSupportMixin, ABC):
         kept = [W.shape[1] for W in self.coefs_[:-1]] if continues else sizes
         if len(kept) != len(sizes):
             raise ValueError(
-                f"hidden_layer_sizes is {sizes}, but the weights to continue from have "
+                f"hidden_layer_sizes is {sizes}, but the weights of the last fit have "
                 f"{counted(len(kept), 'hidden layer')}: fit without warm_start, or clone the estimator."
             )
         return kept
@@ -205,8 +203,7 @@ class BaseMLP(TrainedMLP, CallbackSupportMixin, ABC):
             layers = initialize(network, init=self.init, seed=self._random_state.randint(MAX_SEED))
         self.coefs_ = [layer.W.astype(dtype) for layer in layers]
         self.intercepts_ = [layer.b.astype(dtype) for layer in layers]
-        self.n_iter_ = 0
-        self.t_ = 0
+        self.n_iter_ = self.t_ = 0
         self._progress = self._optimization = None
 
     # Kept.

@@ -18,19 +18,14 @@ if TYPE_CHECKING:
 
     from xpmlp.data.examples import Examples
 
-__all__ = [
-    "SUPPORTED",
-    "THEIR_CONSTRAINTS",
+__all__ = [  # of what is imported here for the other modules
     "AdamOptimizer",
-    "Around",
     "CallbackSupportMixin",
     "Interval",
     "SGDOptimizer",
     "StrOptions",
     "check_optimize_result",
     "check_sample_weight",
-    "fit_method",
-    "fit_task",
 ]
 
 SUPPORTED = ">=1.9,<1.10"

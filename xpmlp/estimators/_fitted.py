@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from xpmlp.nn.activations import Activation
     from xpmlp.nn.losses import Loss
 
-FLOATS = (np.dtype("float32"), np.dtype("float64"))
+FLOATS = [np.dtype(name) for name in ("float64", "float32", "float16")]  # of X; NumPy's others become the first
 
 
 class FittedMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Parameters, ABC):

@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from xpmlp.common.types import Array, Namespace
     from xpmlp.nn.activations import Activation
 
-LOSS_NAMES = {"squared_error", "poisson", "huber", "absolute_error", "quantile"}
 OUTPUTS: dict[Any, str] = {identity: "identity", exponential: "exp"}  # scikit-learn's names
 
 
@@ -46,24 +45,21 @@ class MLPClassifier(BaseMLP, ClassifierMixin, BaseEstimator):
     """A multilayer perceptron that predicts classes or labels, for arrays of any library, on any of their devices.
 
     It is scikit-learn's `sklearn.neural_network.MLPClassifier` (1.9) with more choices: with NumPy arrays and the same
-    ``random_state``, the parameters that both have lead to the same model. The loss is the cross-entropy.
+    ``random_state``, the parameters that both have lead to the same model. The loss is the cross-entropy. For real
+    numbers, there is `MLPRegressor`.
 
     Parameters
     ----------
     {shared parameters}
     class_weight : dict, "balanced" or None, default=None
-        What the examples of each class count: by class, 1 where it is not named; "balanced" is n divided by the number
-        of classes and by the examples of the class. None: all count 1.
+        What the examples of each class count; a class that is not named counts 1. "balanced": n, divided by the number
+        of classes and by the examples of the class.
 
     Attributes
     ----------
     classes_ : array
         The classes in order, or the numbers of the labels; of y's library where they are numbers.
     {shared attributes}
-
-    See Also
-    --------
-    MLPRegressor : The same for real numbers.
 
     Examples
     --------
@@ -109,8 +105,8 @@ class MLPClassifier(BaseMLP, ClassifierMixin, BaseEstimator):
         """
         if self.class_weight == "balanced":
             raise ValueError(
-                "class_weight 'balanced' is not for partial_fit, which sees a part of the examples: give a dict, such "
-                "as compute_class_weight('balanced', classes=classes, y=y) of scikit-learn computes from all of them."
+                "class_weight 'balanced' needs all examples, but partial_fit sees some of them: give a dict, such as "
+                "dict(zip(classes, compute_class_weight('balanced', classes=classes, y=y))) with the y of all examples."
             )
         known = getattr(self, "classes_", None)
         if known is None and classes is None:
@@ -134,7 +130,7 @@ class MLPClassifier(BaseMLP, ClassifierMixin, BaseEstimator):
         labels = self._flat(y)
         unknown = np.setdiff1d(unique_labels(labels), to_host(self.classes_))
         if unknown.size:
-            raise ValueError(f"There are classes that `y` in fit did not have: {unknown.tolist()}.")
+            raise ValueError(f"y has classes that were not in the y of fit: {unknown.tolist()}.")
         T = self._label_binarizer.transform(labels)
         return (T.toarray() if sparse.issparse(T) else T).astype(bool)
 
@@ -224,7 +220,7 @@ class MLPRegressor(BaseMLP, RegressorMixin, BaseEstimator):
     """A multilayer perceptron that predicts real numbers, for arrays of any library, on any of their devices.
 
     It is scikit-learn's `sklearn.neural_network.MLPRegressor` (1.9) with more choices: with NumPy arrays and the same
-    ``random_state``, the parameters that both have lead to the same model.
+    ``random_state``, the parameters that both have lead to the same model. For classes, there is `MLPClassifier`.
 
     Parameters
     ----------
@@ -241,10 +237,6 @@ class MLPRegressor(BaseMLP, RegressorMixin, BaseEstimator):
     Attributes
     ----------
     {shared attributes}
-
-    See Also
-    --------
-    MLPClassifier : The same for classes.
 
     Examples
     --------
@@ -264,7 +256,7 @@ class MLPRegressor(BaseMLP, RegressorMixin, BaseEstimator):
     quantile: float = 0.5
 
     _parameter_constraints = CONSTRAINTS | {
-        "loss": [StrOptions(LOSS_NAMES), Loss],
+        "loss": [StrOptions({"squared_error", "poisson", "huber", "absolute_error", "quantile"}), Loss],
         "huber_threshold": [Interval(Real, 0, None, closed="neither")],
         "quantile": [Interval(Real, 0, 1, closed="neither")],
     }
@@ -281,7 +273,7 @@ class MLPRegressor(BaseMLP, RegressorMixin, BaseEstimator):
                 message = f"{name} is {getattr(self, name)}, but only loss {loss!r} uses it; the loss is {self.loss!r}."
                 warnings.warn(message, XpmlpWarning, stacklevel=6)
         if isinstance(self.loss, Loss) and self.loss.correct is not None:
-            raise InputError(f"loss {self.loss.name!r} is for classes: take one for real targets, or MLPClassifier.")
+            raise InputError(f"loss {self.loss.name!r} is for classes: use a loss for real targets, or MLPClassifier.")
         return self._targets(y)
 
     def _targets(self, y: Any) -> np.ndarray:

@@ -27,7 +27,7 @@ class PlacedExamples(NamedTuple):
     """Examples where the network computes, and their targets on the host too."""
 
     examples: Examples
-    T: np.ndarray  # (n, m)
+    T: Any  # (n, m), of NumPy
 
     def take(self, backend: Backend, rows: np.ndarray) -> PlacedExamples:
         """Return some of the rows."""
@@ -87,7 +87,7 @@ def place(X: Any, device: str | None, dtype: str) -> Placement:
     if sparse.issparse(X):
         if device not in (None, "cpu", "numpy"):
             raise InputError(
-                f"sparse examples are computed on the CPU only, but device is {device!r}: make them dense with "
+                f"sparse examples can be used on the CPU only, but device is {device!r}: make them dense with "
                 "X.toarray(), or leave device out."
             )
         backend = SparseNumpyBackend(dtype=dtype)

@@ -247,10 +247,7 @@ class TrainedMLP(FittedMLP, ABC):
         return measure
 
     def _on_numpy(self, placement: Placement, layers: Sequence[Layer]) -> Self:
-        """Return an estimator with these weights that computes where this one does, but takes and gives NumPy's arrays.
-
-        Few of scikit-learn's scorers take arrays of another library.
-        """
+        """Return an estimator with these weights for NumPy arrays: few of scikit-learn's scorers take others."""
         now = object.__new__(type(self))
         now.__dict__.update(self.__dict__, **placement.fitted(layers))
         if placement.caller.name != "numpy":
