@@ -248,17 +248,17 @@ def test_graphs_that_compute_something_else_are_found_by_rehearsals_and_warned_o
 
 
 def test_graphs_that_were_right_twice_are_trusted():
-    calls, doubled = [], None
+    calls, capturer = [], Recorder()
 
     def double(x):
         calls.append(1)
         return 2 * x
 
-    doubled, x = captured(double), np.arange(3.0)
+    doubled, x = captured(double, capturer), np.arange(3.0)
     for _ in range(6):
         assert doubled(x).tolist() == [0, 2, 4]
     # As it is, captured and beside it, replayed and beside it; the stand-in calls it too where it replays.
-    assert len(calls) - doubled._capturer.replays == 1 + 2 + 1
+    assert len(calls) - capturer.replays == 1 + 2 + 1
 
 
 def test_a_graph_that_cannot_be_launched_is_given_up():

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Score", "make_scorer", "outputs", "score_rows", "to_score"]
 
-MOST_PIECES = 256  # of rows at a time, in one graph: as `MOST_STEPS` of an epoch
+MOST_PIECES = 256  # of rows at a time, in one graph: as `MAX_STEPS` of an epoch
 
 
 @dataclass(frozen=True)
