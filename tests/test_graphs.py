@@ -279,6 +279,27 @@ def test_a_graph_that_cannot_be_launched_is_given_up():
     assert doubled(x).tolist() == [0, 2, 4]
 
 
+def test_too_little_memory_beside_a_graph_that_was_launched_is_an_error_and_the_work_is_not_done_twice():
+    x, calls = np.zeros(3), []
+
+    def add_one(x):
+        calls.append(1)
+        if len(calls) > 1:
+            raise MemoryError("no room beside the graph")
+        x += 1
+        return x
+
+    class Adding(Recorder):
+        def capture(self, call):
+            return lambda: np.add(x, 1, out=x), x
+
+    in_graph = Captured(add_one, Adding(), GraphNumpy(graphs=False).rehearse, written=1)
+    in_graph(x)
+    with pytest.raises(MemoryError, match="no room beside the graph"):
+        in_graph(x)
+    assert x.tolist() == [2, 2, 2]
+
+
 def test_the_graph_that_was_not_used_for_longest_makes_room(monkeypatch):
     monkeypatch.setattr(_graphs, "MAX_GRAPHS", 2)
     capturer = Recorder()
