@@ -290,7 +290,7 @@ def test_too_little_memory_beside_a_graph_that_was_launched_is_an_error_and_the_
         return x
 
     class Adding(Recorder):
-        def capture(self, call):
+        def capture(self, call):  # noqa: ARG002 - as every capturer
             return lambda: np.add(x, 1, out=x), x
 
     in_graph = Captured(add_one, Adding(), GraphNumpy(graphs=False).rehearse, written=1)

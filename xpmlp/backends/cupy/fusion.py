@@ -106,7 +106,7 @@ def fused_kernel(
 
 
 def numbers_in_dtype(arguments: Sequence[Any]) -> list[Any]:
-    """Return arguments with Python's numbers in the dtype of floating arrays: CuPy computes numbers alone in 16 bits."""
+    """Return arguments with Python's numbers in the dtype of floating arrays: CuPy computes two numbers in 16 bits."""
     dtypes = [x.dtype for x in arguments if hasattr(x, "dtype") and x.dtype.kind == "f"]
     return [dtypes[0].type(x) if dtypes and type(x) in {int, float} else x for x in arguments]
 
