@@ -246,17 +246,17 @@ def test_graphs_that_compute_something_else_are_found_by_rehearsals_and_warned_o
 
 
 def test_graphs_that_were_right_twice_are_trusted():
-    calls, doubled = [], None
+    calls, capturer = [], Recorder()
 
     def double(x):
         calls.append(1)
         return 2 * x
 
-    doubled, x = captured(double), np.arange(3.0)
+    doubled, x = captured(double, capturer), np.arange(3.0)
     for _ in range(6):
         assert doubled(x).tolist() == [0, 2, 4]
     # As it is, captured and beside it, replayed and beside it; the stand-in calls it too where it replays.
-    assert len(calls) - doubled._capturer.replays == 1 + 2 + 1
+    assert len(calls) - capturer.replays == 1 + 2 + 1
 
 
 def test_a_graph_that_cannot_be_launched_is_given_up():
@@ -275,6 +275,27 @@ def test_a_graph_that_cannot_be_launched_is_given_up():
     with pytest.warns(XpmlpWarning, match="MemoryError: no room for the graph"):
         assert doubled(x).tolist() == [0, 2, 4]
     assert doubled(x).tolist() == [0, 2, 4]
+
+
+def test_too_little_memory_beside_a_graph_that_was_launched_is_an_error_and_the_work_is_not_done_twice():
+    x, calls = np.zeros(3), []
+
+    def add_one(x):
+        calls.append(1)
+        if len(calls) > 1:
+            raise MemoryError("no room beside the graph")
+        x += 1
+        return x
+
+    class Adding(Recorder):
+        def capture(self, call):  # noqa: ARG002 - as every capturer
+            return lambda: np.add(x, 1, out=x), x
+
+    in_graph = Captured(add_one, Adding(), GraphNumpy(graphs=False).rehearse, written=1)
+    in_graph(x)
+    with pytest.raises(MemoryError, match="no room beside the graph"):
+        in_graph(x)
+    assert x.tolist() == [2, 2, 2]
 
 
 def test_the_graph_that_was_not_used_for_longest_makes_room(monkeypatch):

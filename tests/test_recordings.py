@@ -25,12 +25,12 @@ from xpmlp import (
     Recipe,
     get_backend,
     initialize,
+    train,
 )
 from xpmlp.backends import graphs
 from xpmlp.backends.jax import backend as jax_backend
 from xpmlp.backends.purity import is_pure
 from xpmlp.nn.losses import huber
-from xpmlp.training import Trainer
 
 N, D, M, K = 25, 5, 3, 2  # twelve minibatches and a rest: enough for a tape, and for several graphs of three steps
 
@@ -56,23 +56,21 @@ class Steep:
         return self.slope * (1.0 - a * a)
 
 
-def records(backend, *, mode="matrix", is_new=lambda: None):
-    """Three epochs with another schedule and another activation in each: the weights, rates and scores of each."""
+def records(backend, *, mode="matrix"):
+    """Epochs with another schedule and another activation in each: the weights, rates and losses of each."""
     schedule, steep = Switched(), Steep()
     network = Network.build(D, [4], M, activation=Activation("steep", steep.function, steep.derivative))
-    trainer = Trainer(backend, network, Recipe(SGD(0.5), schedule, batch_size=K, mode=mode))
-    trainer.start(initialize(network, seed=3))
     rng = np.random.default_rng(0)
     X, T = backend.asarray(rng.normal(size=(N, D))), backend.asarray(np.eye(M)[rng.integers(0, M, N)])
+    settings = [(0.1, 1.0), (0.4, 1.0), (0.4, 0.2), (0.0, 0.2)]
+    recipe = Recipe(SGD(0.5), schedule, batch_size=K, mode=mode, epochs=len(settings))
+    training = train(backend, network, initialize(network, seed=3), X, T, recipe, evaluate={"training": (X, T)})
     found = []
-    for rate, slope in [(0.1, 1.0), (0.4, 1.0), (0.4, 0.2), (0.0, 0.2)]:
-        schedule.rate, steep.slope = rate, slope
-        is_new()
-        trainer.run_epoch(X, T, rng.permutation(N))
-        reading = trainer.read({"training": (X, T)})
-        assert reading.rate == pytest.approx(rate)
-        weights = [backend.to_numpy(p) for layer in trainer.copy_layers() for p in layer]
-        found.append([*weights, reading.loss, reading.scores["training"].loss])
+    for schedule.rate, steep.slope in settings:
+        record = next(training)
+        assert record.learning_rate == pytest.approx(schedule.rate)
+        weights = [backend.to_numpy(p) for layer in record.layers for p in layer]
+        found.append([*weights, record.loss, record.scores["training"].loss])
     return found
 
 

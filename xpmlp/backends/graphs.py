@@ -127,7 +127,7 @@ class Captured:
                 return launch(*arguments)
             results, same = self._rehearse(launch, self.function, arguments, self._written)
         except Exception as error:
-            if not is_new:
+            if self._graphs[key] is not None:  # it was launched, if not now
                 raise
             cause = _first(error, handled)  # nothing was done yet: whatever the library cannot capture, it can do
             self._give_up("could not be captured into a graph", f": {type(cause).__name__}: {cause}")

@@ -104,9 +104,9 @@ def fused_kernel(
 
 
 def numbers_in_dtype(arguments: Sequence[Any]) -> list[Any]:
-    """Return arguments of a kernel with Python's floats in the dtype of the arrays: CuPy computes them in 16 bits."""
+    """Return arguments with Python's numbers in the dtype of floating arrays: CuPy computes two numbers in 16 bits."""
     dtypes = [x.dtype for x in arguments if hasattr(x, "dtype") and x.dtype.kind == "f"]
-    return [dtypes[0].type(x) if dtypes and isinstance(x, float) else x for x in arguments]
+    return [dtypes[0].type(x) if dtypes and type(x) in {int, float} else x for x in arguments]
 
 
 def _listed(results: Any) -> tuple[Any, ...]:

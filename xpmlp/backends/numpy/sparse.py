@@ -34,5 +34,4 @@ class SparseNumpyBackend(NumpyBackend):
     xp = replacing(NumpyBackend.xp, matmul=_matmul, concat=_concat, take=_take, sum=_sum)
 
     def holds(self, values: Any) -> bool:
-        """Whether `values` is an array of NumPy, or sparse."""
         return isinstance(values, np.ndarray) or sparse.issparse(values)
