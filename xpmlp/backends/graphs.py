@@ -150,7 +150,7 @@ class Captured:
         self._graphs.clear()
         warnings.warn(
             f"the work {problem}, and is asked for operation by operation, which takes longer{cause}. Graphs are not "
-            "tried with --no-graph (graphs=False).",
+            "tried with --no-graphs (graphs=False).",
             XpmlpWarning,
             stacklevel=3,
         )
