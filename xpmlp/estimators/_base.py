@@ -109,7 +109,7 @@ class BaseMLP(TrainedMLP, CallbackSupportMixin, ABC):
         """Check what a user gives; the targets come back as the network learns them, weights as (n, 1), on the host."""
         if self.solver == "lbfgs" and given_val is not None:
             raise InputError(
-                "solver lbfgs has no epochs after which to measure X_val: leave it out, or use another one."
+                "solver lbfgs has no epochs to measure X_val after: leave X_val out, or use another solver."
             )
         X, y = validate_data(
             self,
