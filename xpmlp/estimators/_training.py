@@ -17,6 +17,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import train_test_split
 
+from xpmlp.backends.purity import is_pure
 from xpmlp.estimators._compat import check_optimize_result
 from xpmlp.estimators._fitted import FittedMLP, on_host
 from xpmlp.estimators._placement import to_host
@@ -228,7 +229,8 @@ class TrainedMLP(FittedMLP, ABC):
         (X, T, weights), labels = validation.examples, self._labels(validation.T)
         given = {} if weights is None else {"sample_weight": to_host(weights)[:, 0]}
         size = float(given["sample_weight"].sum() if given else X.shape[0])
-        forward = backend.compile(lambda layers, X: fprop(xp, network, layers, X).u)
+        compiler = backend.compile if is_pure(network) else (lambda function: function)  # a user's own may change
+        forward = compiler(lambda layers, X: fprop(xp, network, layers, X).u)
 
         def measure(trainer: Trainer) -> dict[str, float]:
             with backend.computing():

@@ -131,7 +131,8 @@ class Adam:
     ) -> tuple[list[Array], AdamState]:
         """Step: p <- p - rate sqrt(1 - beta_2^t) / (1 - beta_1^t) * m / (sqrt(v) + epsilon)."""
         rate = fuse(xp, _corrected_rate)(xp, rate, t, _log(self.beta_1), _log(self.beta_2))
-        step, numbers = fuse(xp, _adam_update), (rate, self.beta_1, self.beta_2, self.epsilon)
+        betas = self.beta_1, self.beta_2
+        step, numbers = fuse(xp, _adam_update), (rate, *betas, *(1.0 - beta for beta in betas), self.epsilon)
         moved = [step(xp, *arrays, *numbers) for arrays in zip(params, state.m, state.v, gradients, strict=True)]
         return [p for p, _, _ in moved], AdamState([m for _, m, _ in moved], [v for _, _, v in moved])
 
@@ -175,11 +176,11 @@ def _log(beta: float) -> float:
 def _adam_update(
     xp: Namespace, p: Array, m: Array, v: Array, g: Array, *numbers: Array | float
 ) -> tuple[Array, Array, Array]:
-    rate, beta_1, beta_2, epsilon = numbers
+    rate, beta_1, beta_2, new_1, new_2, epsilon = numbers  # 1 - beta is computed outside: a kernel would round it
     m *= beta_1
-    m = add_scaled(xp, m, 1.0 - beta_1, g)
+    m = add_scaled(xp, m, new_1, g)
     g *= g
-    g *= 1.0 - beta_2
+    g *= new_2
     v *= beta_2
     v += g
     root = xp.sqrt(v)
