@@ -229,8 +229,12 @@ class TrainedMLP(FittedMLP, ABC):
         (X, T, weights), labels = validation.examples, self._labels(validation.T)
         given = {} if weights is None else {"sample_weight": to_host(weights)[:, 0]}
         size = float(given["sample_weight"].sum() if given else X.shape[0])
-        compiler = backend.compile if is_pure(network) else (lambda function: function)  # a user's own may change
-        forward = compiler(lambda layers, X: fprop(xp, network, layers, X).u)
+
+        def forward(layers: Sequence[Layer], X: Array) -> Array:
+            return fprop(xp, network, layers, X).u
+
+        if is_pure(network):  # functions of the user's own may change from epoch to epoch
+            forward = backend.compile(forward)
 
         def measure(trainer: Trainer) -> dict[str, float]:
             with backend.computing():
