@@ -134,16 +134,14 @@ def _scaled(arrays: list[Any], factor: float) -> list[Any]:
 
 
 def _our_optimization(theirs: Any) -> Optimization:
+    rate = theirs.learning_rate_init
     if isinstance(theirs, SGDOptimizer):
         rule = SGD(theirs.momentum, nesterov=theirs.nesterov and theirs.momentum > 0)
-        ours = Optimization(rule, 0, theirs.lr_schedule, theirs.learning_rate_init, theirs.power_t)
-        ours.rate = theirs.learning_rate
+        ours = Optimization(rule, 0, theirs.lr_schedule, rate, theirs.learning_rate, theirs.power_t)
         state: Any = SGDState(_by_layer(theirs.velocities) if theirs.momentum else [])
         steps = 0  # scikit-learn does not count them, and gradient descent does not need to
     else:
-        ours = Optimization(
-            Adam(theirs.beta_1, theirs.beta_2, theirs.epsilon), 0, "constant", theirs.learning_rate_init
-        )
+        ours = Optimization(Adam(theirs.beta_1, theirs.beta_2, theirs.epsilon), 0, "constant", rate, rate)
         m, v = _scaled(theirs.ms, 1.0 / (1.0 - theirs.beta_1)), _scaled(theirs.vs, 1.0 / (1.0 - theirs.beta_2))
         state, steps = AdamState(_by_layer(m), _by_layer(v)), theirs.t
     ours.state = State(state, np.array(steps), np.array(0.0), np.array(1.0))
