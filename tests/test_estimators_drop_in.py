@@ -832,6 +832,16 @@ def test_a_copy_predicts_the_same_and_goes_on_the_same(kind, solver, way):
     alike(copied, other, X)
 
 
+@pytest.mark.parametrize("rule", ["invscaling", "adaptive"])
+def test_a_copy_goes_on_with_the_learning_rate_that_was_reached(rule):
+    X, y = make("regression")
+    params = {"solver": "sgd", "learning_rate": rule, "learning_rate_init": 0.05, "tol": 0.01, "n_iter_no_change": 1}
+    estimators = pair("regression", **params)
+    for _ in range(12):
+        estimators = [pickle.loads(pickle.dumps(each)).partial_fit(X, y) for each in estimators]  # noqa: S301 - our own
+    np.testing.assert_allclose(estimators[0].coefs_[0], estimators[1].coefs_[0], rtol=1e-8)
+
+
 def test_an_unfitted_estimator_can_be_pickled():
     model = MLPClassifier(**FAST, verbose=True)
     assert COPIES["pickle"](model).get_params() == model.get_params()

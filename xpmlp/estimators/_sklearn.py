@@ -129,16 +129,14 @@ def _by_kind(arrays: list[Any]) -> list[np.ndarray]:
 
 
 def _our_optimization(theirs: Any) -> Optimization:
+    rate = theirs.learning_rate_init
     if isinstance(theirs, SGDOptimizer):
         rule = SGD(theirs.momentum, nesterov=theirs.nesterov and theirs.momentum > 0)
-        ours = Optimization(rule, 0, theirs.lr_schedule, theirs.learning_rate_init, theirs.power_t)
-        ours.rate = theirs.learning_rate
+        ours = Optimization(rule, 0, theirs.lr_schedule, rate, theirs.learning_rate, theirs.power_t)
         state: Any = SGDState(_by_layer(theirs.velocities) if theirs.momentum else [])
         steps = 0  # scikit-learn does not count them, and gradient descent does not need to
     else:
-        ours = Optimization(
-            Adam(theirs.beta_1, theirs.beta_2, theirs.epsilon), 0, "constant", theirs.learning_rate_init
-        )
+        ours = Optimization(Adam(theirs.beta_1, theirs.beta_2, theirs.epsilon), 0, "constant", rate, rate)
         state, steps = AdamState(_by_layer(theirs.ms), _by_layer(theirs.vs)), theirs.t
     ours.state = State(state, *map(np.array, (steps, 0.0, 1.0, 0.0)))
     return ours

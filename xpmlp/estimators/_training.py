@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from xpmlp.nn.optimizers import Optimizer
     from xpmlp.training import State
 
-
 MAX_SEED = 2**31 - 1
 MIN_RATE = 1e-6  # "adaptive" stops at a lower one
 
@@ -51,12 +50,10 @@ class Optimization:
     optimizer: Optimizer
     seed: int  # of dropout's masks
     kind: str  # how the learning rate changes between epochs: "constant", "invscaling" or "adaptive"
+    first_rate: float
     rate: float  # of the next epoch
     power_t: float = 0.5
     state: State | None = None  # None before the first step
-
-    def __post_init__(self) -> None:
-        self.first_rate = self.rate
 
     def after_epoch(self, seen: int) -> None:
         """Scale the rate by the examples `seen` so far."""
@@ -194,7 +191,8 @@ class TrainedMLP(FittedMLP, ABC):
         kind = self.learning_rate if self.solver == "sgd" else "constant"
         # Drawn where there is dropout alone, so that without it the draws are scikit-learn's.
         seed = self._random_state.randint(MAX_SEED) if any(network.dropout) else 0
-        return Optimization(optimizer, seed, kind, float(self.learning_rate_init), self.power_t)
+        rate = float(self.learning_rate_init)
+        return Optimization(optimizer, seed, kind, rate, rate, self.power_t)
 
     def _penalty(self) -> ElasticNet:
         return ElasticNet.build(self.n_layers_ - 1, self.l1, self.l2, self.alpha)
