@@ -29,9 +29,11 @@ from xpmlp import (
     initialize,
     train,
 )
+from xpmlp.backends.namespaces import replacing
 from xpmlp.backends.numpy.backend import NumpyBackend
 from xpmlp.data.examples import Examples
 from xpmlp.nn.activations import d_identity, identity
+from xpmlp.nn.losses import huber, quantile
 from xpmlp.nn.optimizers import SGDState
 from xpmlp.training import Trainer, loop, steps_per_epoch
 from xpmlp.training.scoring import make_scorer, outputs, score_rows
@@ -538,6 +540,45 @@ def test_a_step_copies_no_number_to_the_device_and_waits_for_nothing(activation,
     new, state, _ = next(trainer.steps(trainer.layers, trainer.state, Examples(*blobs()), np.arange(20), 20))
     assert all(np.isfinite(p).all() for layer in new for p in layer)
     assert state.t == 1
+
+
+RULES = {
+    "sgd": lambda x: SGD(),  # noqa: ARG005 - it has no numbers
+    "nesterov": lambda x: SGD(x, nesterov=True),
+    "adam": lambda x: Adam(x, x / 2, x / 1e6),
+    "adamw": lambda x: AdamW(weight_decay=x),
+}
+SCHEDULES = {
+    "constant": Constant,
+    "step": lambda x: StepDecay(x, round(10 * x), x),
+    "cosine": lambda x: Cosine(x, total=round(100 * x), warmup=round(10 * x)),
+}
+LOSSES_OF_NUMBERS = {"huber": huber, "quantile": quantile}
+
+
+@pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
+@pytest.mark.parametrize("schedule", SCHEDULES.values(), ids=SCHEDULES)
+@pytest.mark.parametrize("loss", LOSSES_OF_NUMBERS.values(), ids=LOSSES_OF_NUMBERS)
+def test_a_training_with_other_numbers_asks_for_the_same_kernels(rule, schedule, loss):
+    """Rates, strengths, shares and thresholds are arguments of what is fused, and no part of what is compiled."""
+    backend, asked = NumpyBackend(graphs=False), []
+
+    def fused(body):
+        def call(xp, *arrays, **settings):
+            asked[-1].add((body, *settings.items()))
+            return body(xp, *arrays, **settings)
+
+        return call
+
+    backend.xp = replacing(NumpyBackend.xp, fused=fused)
+    X, T = (backend.asarray(values) for values in blobs(40))
+    for x in (0.2, 0.4):
+        asked.append(set())
+        net = network(dropout=x, input_dropout=x / 2, loss=loss(x))
+        recipe = Recipe(rule(x), schedule(x), ElasticNet.build(2, x, x / 2, x / 4), batch_size=20, epochs=1)
+        list(train(backend, net, initialize(net), X, T, recipe))
+    assert asked[0] == asked[1]
+    assert len(asked[0]) > 8
 
 
 def steps_by_hand(net, layers, X, T, weights, alpha, rate, batches):
