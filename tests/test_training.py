@@ -29,7 +29,7 @@ from xpmlp import (
     initialize,
     train,
 )
-from xpmlp.backends.namespaces import replacing
+from xpmlp.backends.elementwise import replacing
 from xpmlp.backends.numpy.backend import NumpyBackend
 from xpmlp.data.examples import Examples
 from xpmlp.nn.activations import d_identity, identity
