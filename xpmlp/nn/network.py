@@ -282,42 +282,6 @@ def _upstream(xp: Namespace, delta: Array, W: Array, mask: Array | None) -> Arra
     return dx
 
 
-def matrix_gradients(xp: Namespace, network: Network) -> GradientFunction:
-    """Return the variant that takes all rows at once (3.1.5), as `gradient_function` does."""
-
-    def gradients(
-        layers: Layers, X: Array, T: Array, masks: Masks = (), weights: Array | None = None, size: Any = None
-    ) -> tuple[Array, list[Layer]]:
-        trace = fprop(xp, network, layers, X, masks)
-        size = total_weight(xp, weights, X.shape[0]) if size is None else size
-        scale = 1.0 / size if weights is None else weights / size
-        gradients, _ = bprop(xp, network, layers, trace, T, scale=scale)
-        return network.loss.value(xp, trace.u, T, weights), gradients
-
-    return gradients
-
-
-def loop_gradients(xp: Namespace, row_gradients: GradientFunction, add: GradientFunction) -> GradientFunction:
-    """Return the variant that goes row by row and averages (3.1.4): the specification of `matrix_gradients`."""
-
-    def gradients(
-        layers: Layers, X: Array, T: Array, masks: Masks = (), weights: Array | None = None, size: Any = None
-    ) -> tuple[Array, list[Layer]]:
-        def of_row(i: int) -> tuple[Array, list[Layer]]:
-            row = slice(i, i + 1)
-            own = [None if array is None else array[row, :] for array in (weights, *masks)]
-            return row_gradients(layers, X[row, :], T[row, :], own[1:], own[0], 1)
-
-        total = of_row(0)
-        for i in range(1, X.shape[0]):
-            total = add(total, of_row(i))
-        loss, gradients = total
-        size = total_weight(xp, weights, X.shape[0]) if size is None else size
-        return loss, [Layer(dW / size, db / size) for dW, db in gradients]
-
-    return gradients
-
-
 def total_weight(xp: Namespace, weights: Array | None, n: int) -> Array | int:
     """Return what `n` rows count together: `n`, or the sum of their weights; 1 where all of these are 0."""
     if weights is None:
@@ -363,5 +327,35 @@ def gradient_function(
     """
     check_choice("mode", mode, MODES)
     compiled = compiler or (lambda function: function)
-    gradients: GradientFunction = compiled(matrix_gradients(xp, network))
-    return loop_gradients(xp, gradients, compiled(add_gradients)) if mode == "loop" else gradients
+
+    def matrix(
+        layers: Layers, X: Array, T: Array, masks: Masks = (), weights: Array | None = None, size: Any = None
+    ) -> tuple[Array, list[Layer]]:
+        """All rows at once (3.1.5)."""
+        trace = fprop(xp, network, layers, X, masks)
+        size = total_weight(xp, weights, X.shape[0]) if size is None else size
+        scale = 1.0 / size if weights is None else weights / size
+        gradients, _ = bprop(xp, network, layers, trace, T, scale=scale)
+        return network.loss.value(xp, trace.u, T, weights), gradients
+
+    of_rows: GradientFunction = compiled(matrix)
+    add: GradientFunction = compiled(add_gradients)
+
+    def loop(
+        layers: Layers, X: Array, T: Array, masks: Masks = (), weights: Array | None = None, size: Any = None
+    ) -> tuple[Array, list[Layer]]:
+        """Row by row, and averaged (3.1.4): the specification of what is computed at once."""
+
+        def of_row(i: int) -> tuple[Array, list[Layer]]:
+            row = slice(i, i + 1)
+            own = [None if array is None else array[row, :] for array in (weights, *masks)]
+            return of_rows(layers, X[row, :], T[row, :], own[1:], own[0], 1)
+
+        total = of_row(0)
+        for i in range(1, X.shape[0]):
+            total = add(total, of_row(i))
+        loss, gradients = total
+        size = total_weight(xp, weights, X.shape[0]) if size is None else size
+        return loss, [Layer(dW / size, db / size) for dW, db in gradients]
+
+    return loop if mode == "loop" else of_rows

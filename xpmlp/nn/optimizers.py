@@ -130,8 +130,8 @@ class Adam:
         self, xp: Namespace, params: Arrays, gradients: Arrays, state: AdamState, rate: Array | float, t: Array
     ) -> tuple[list[Array], AdamState]:
         """Step: p <- p - rate sqrt(1 - beta_2^t) / (1 - beta_1^t) * m / (sqrt(v) + epsilon)."""
-        rate = fuse(xp, _corrected_rate)(xp, rate, t, _log(self.beta_1), _log(self.beta_2))
         betas = self.beta_1, self.beta_2
+        rate = fuse(xp, _corrected_rate)(xp, rate, t, *(math.log(beta) if beta else -math.inf for beta in betas))
         step, numbers = fuse(xp, _adam_update), (rate, *betas, *(1.0 - beta for beta in betas), self.epsilon)
         moved = [step(xp, *arrays, *numbers) for arrays in zip(params, state.m, state.v, gradients, strict=True)]
         return [p for p, _, _ in moved], AdamState([m for _, m, _ in moved], [v for _, _, v in moved])
@@ -166,10 +166,6 @@ class AdamW(Adam):
 def _corrected_rate(xp: Namespace, rate: Array | float, t: Array, log_beta_1: float, log_beta_2: float) -> Array:
     """Return the rate, corrected for means that start at 0; by expm1, 1 - beta^t keeps its digits in float32."""
     return rate * xp.sqrt(-xp.expm1(t * log_beta_2)) / -xp.expm1(t * log_beta_1)
-
-
-def _log(beta: float) -> float:
-    return math.log(beta) if beta else -math.inf
 
 
 @elementwise(inplace=3)

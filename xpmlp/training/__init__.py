@@ -1,8 +1,9 @@
 """Training: a step, a trainer that takes an epoch of steps, and a loop over epochs that yields a record of each.
 
 The loop serves the command line; `estimators`, which keep to scikit-learn's rules, use the trainer. The host waits for
-the device once an epoch, to read its sums. It imports `common`, `backends`, `distributed`, `nn` and
-`data`.
+the device once an epoch, to read its sums.
+
+It imports `common`, `backends`, `distributed`, `nn` and `data`.
 """
 
 from xpmlp.training.loop import Record, train
