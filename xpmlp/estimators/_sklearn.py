@@ -105,7 +105,7 @@ def _shared_attributes(fitted: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _our_progress(estimator: Any) -> Progress:
-    progress = Progress("training loss", seen=estimator.t_, n_iter=estimator.n_iter_)
+    progress = Progress(watched="training loss", seen=estimator.t_, n_iter=estimator.n_iter_)
     progress.without_improvement = vars(estimator)["_no_improvement_count"]
     progress.curves["training loss"] = list(estimator.loss_curve_)
     if estimator.early_stopping:

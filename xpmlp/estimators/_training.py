@@ -53,7 +53,7 @@ class Optimization:
     first_rate: float
     rate: float  # of the next epoch
     power_t: float = 0.5
-    state: State | None = None  # None before the first step
+    state: State | None = field(default=None, kw_only=True)  # None before the first step
 
     def after_epoch(self, seen: int) -> None:
         """Scale the rate by the examples `seen` so far."""
@@ -70,7 +70,7 @@ class Optimization:
         return f"Setting learning rate to {self.rate:f}"
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Progress:
     """What is known of a fit from epoch to epoch, over several calls of `partial_fit` too."""
 
@@ -135,7 +135,7 @@ class TrainedMLP(FittedMLP, ABC):
         trainer.start(layers, _near(placement.backend, optimization.state))
         measure = validation and self._measure_function(placement, network, validation)
         best = trainer.copy_layers() if self.early_stopping else None
-        progress = self._progress = self._progress or Progress(self._watched, best_layers=best)
+        progress = self._progress = self._progress or Progress(watched=self._watched, best_layers=best)
         if progress.watched != self._watched:
             progress.watched, progress.without_improvement = self._watched, 0
 
