@@ -22,7 +22,7 @@ class ThreadRank(Communicator):
 
     def __init__(self, rank, job):
         self.rank, self.size, self.local_rank = rank, len(job.values), rank
-        self._job, self._wishes = job, [False]
+        self._job, self._flags = job, [False]
 
     def allgather(self, value):
         self._job.values[self.rank] = value
@@ -46,8 +46,8 @@ class ThreadRank(Communicator):
     def total(self, numbers):
         return [sum(column) for column in zip(*self.allgather(numbers), strict=True)]
 
-    def any_rank(self, *, wish):
-        agreed, self._wishes = any(self._wishes), self.allgather(wish)
+    def any_rank(self, *, flag):
+        agreed, self._flags = any(self._flags), self.allgather(flag)
         return agreed
 
     def abort(self, code):

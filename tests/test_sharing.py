@@ -28,7 +28,7 @@ from xpmlp import (
     initialize,
     train,
 )
-from xpmlp.cli._job import Job
+from xpmlp.cli._job import Job  # what becomes of an error on a rank is seen on threads, without MPI
 from xpmlp.data.examples import Examples, QuantizedExamples
 from xpmlp.data.streams import Stream, load_stream
 from xpmlp.distributed import CollectiveError, share_of

@@ -34,14 +34,14 @@ ROWS = 8192
 
 
 class Stopwatch:
-    """Takes the time of sums, with the waiting for other ranks: stands in the place of a communicator's `adder`."""
+    """Takes the time of sums, with the waiting for other ranks: stands in the place of a communicator's `allreduce`."""
 
-    def __init__(self, adder: Callable[[Backend], Callable[[Any], Any]]) -> None:
-        self._adder = adder
+    def __init__(self, allreduce: Callable[[Backend], Callable[[Any], Any]]) -> None:
+        self._allreduce = allreduce
         self.seconds = 0.0
 
     def __call__(self, backend: Backend) -> Callable[[Any], Any]:
-        add = self._adder(backend)
+        add = self._allreduce(backend)
 
         def timed(x: Any) -> Any:
             backend.synchronize(x)
@@ -80,7 +80,7 @@ def steps(
         order = rng.integers(ROWS, size=count * batch)
         ranks.allgather(None)
         stopwatch.seconds, start = 0.0, time.perf_counter()
-        trainer.run_epoch(Examples(*data), order, should_stop=lambda: shared and ranks.any_rank(wish=False))
+        trainer.run_epoch(Examples(*data), order, should_stop=lambda: shared and ranks.any_rank(flag=False))
         return time.perf_counter() - start, stopwatch.seconds
 
     count = max(3, round(seconds / ranks.broadcast(take(5)[0] / 5)))

@@ -27,7 +27,7 @@ from xpmlp.common.errors import EXPECTED, XpmlpWarning
 
 __all__ = ["app", "main"]
 
-EARLIER_NAMES = {"no-graph": "no-graphs"}  # of options: command lines that have them still work
+EARLIER_FLAGS = {"no-graph": "no-graphs"}  # of options: command lines that have them still work
 
 app = typer.Typer(
     name="xpmlp",
@@ -35,7 +35,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
-    context_settings={"token_normalize_func": lambda name: EARLIER_NAMES.get(name, name)},
+    context_settings={"token_normalize_func": lambda name: EARLIER_FLAGS.get(name, name)},
 )
 for command in (train, evaluate, predict, show, search, export, gradcheck, info):
     app.command()(command)

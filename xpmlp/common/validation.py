@@ -62,7 +62,7 @@ def check_choice(name: str, value: object, choices: Iterable[str]) -> None:
 
 
 def as_tuple(given: Value | Sequence[Value], n: int = 1) -> tuple[Value, ...]:
-    """Return the values of a sequence, or `n` times a lone value; a text is one."""
+    """Return the values of a sequence, or `n` times a lone value; a string is one."""
     several = isinstance(given, Sized) and not isinstance(given, str)
     return tuple(cast("Sequence[Value]", given)) if several else (cast("Value", given),) * n
 

@@ -100,10 +100,10 @@ class Communicator(ABC):
         """Sum numbers of the host over all ranks, each by itself, in float64."""
 
     @abstractmethod
-    def any_rank(self, *, wish: bool) -> bool:
-        """Return whether any rank had a wish when this was called the last time: all ranks are told the same.
+    def any_rank(self, *, flag: bool) -> bool:
+        """Return whether any rank gave a true flag in the call before this one: all ranks are told the same.
 
-        The wishes of now are told at the next call, so that nobody waits for them.
+        The flags of this call are told in the next one, so that nobody waits for them.
         """
 
     @abstractmethod

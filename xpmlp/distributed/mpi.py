@@ -60,7 +60,7 @@ class MpiCommunicator(Communicator):
         self.local_rank = self._world.Split_type(mpi.COMM_TYPE_SHARED).Get_rank()
         name, version = mpi.get_vendor()
         self.library = f"{name} {'.'.join(map(str, version))}"
-        self._wishes = np.zeros(1, dtype=np.int32)
+        self._flags = np.zeros(1, dtype=np.int32)
         self._asked = mpi.REQUEST_NULL
 
     def allreduce(self, backend: Backend) -> Callable[[Array], Array]:
@@ -79,12 +79,12 @@ class MpiCommunicator(Communicator):
         self._add(sums)
         return [float(x) for x in sums]
 
-    def any_rank(self, *, wish: bool) -> bool:
+    def any_rank(self, *, flag: bool) -> bool:
         """Ask by an Allreduce that goes on beside what follows."""
         self._asked.Wait()
-        agreed = bool(self._wishes[0])
-        self._wishes[0] = wish
-        self._asked = self._world.Iallreduce(self._mpi.IN_PLACE, self._wishes)
+        agreed = bool(self._flags[0])
+        self._flags[0] = flag
+        self._asked = self._world.Iallreduce(self._mpi.IN_PLACE, self._flags)
         return agreed
 
     def allgather(self, value: Value) -> list[Value]:
@@ -107,7 +107,7 @@ class MpiCommunicator(Communicator):
         raise SystemExit(code)  # not reached
 
     def close(self) -> None:
-        """Wait for the last wishes, and for all ranks."""
+        """Wait for what was asked last, and for all ranks."""
         self._asked.Wait()
         self._meet()
 

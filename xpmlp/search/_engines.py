@@ -68,7 +68,7 @@ def running_on(engine: str, jobs: int, address: str | None = None) -> Iterator[N
         stack.enter_context(parallel_config(backend=engine, n_jobs=jobs, **options))
         try:
             yield
-        except _losses(engine) as error:
+        except _lost_worker_errors(engine) as error:
             reason, _, _ = str(error).partition("\n")
             raise WorkerError(
                 f"a worker of {engine} was lost: {type(error).__name__}: {reason} Trials that have ended are kept: "
@@ -76,7 +76,7 @@ def running_on(engine: str, jobs: int, address: str | None = None) -> Iterator[N
             ) from error
 
 
-def _losses(engine: str) -> tuple[type[Exception], ...]:
+def _lost_worker_errors(engine: str) -> tuple[type[Exception], ...]:
     """Return what an engine raises where a worker is lost."""
     if engine == "dask":
         return (load_package(PACKAGES["dask"]).KilledWorker, CancelledError)

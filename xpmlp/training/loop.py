@@ -164,7 +164,7 @@ def train(
         recipe = replace(recipe, batch_size=n)
     trainer = Trainer(backend, network, recipe, communicator)
     trainer.start(*((layers, None) if resume is None else (resume.layers, resume.state)))
-    stops = should_stop if communicator is None else lambda: communicator.any_rank(wish=should_stop())
+    stops = should_stop if communicator is None else lambda: communicator.any_rank(flag=should_stop())
     return _records(trainer, examples, sets, stops, on_step, resume)
 
 
