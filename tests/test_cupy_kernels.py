@@ -16,7 +16,11 @@ from xpmlp.backends.cupy.fusion import fused_kernel, numbers_in_dtype
 from xpmlp.backends.elementwise import replacing
 from xpmlp.backends.numpy.backend import NumpyBackend
 from xpmlp.data.examples import QuantizedExamples
-from xpmlp.estimators._mlp import bounded_logistic, bounded_softmax
+from xpmlp.estimators._mlp import (  # marked bodies are tested wherever they are
+    bounded_logistic,
+    bounded_softmax,
+    mean_squared,
+)
 from xpmlp.nn.activations import ACTIVATIONS
 from xpmlp.nn.losses import LOSSES
 from xpmlp.nn.schedules import StepDecay
@@ -58,7 +62,7 @@ def recorded(dtype):
     backend.xp = replacing(NumpyBackend.xp, fused=fused)
     for recipe in RECIPES:
         train_on_bytes(backend, recipe)
-    for loss in [*LOSSES.values(), bounded_softmax, bounded_logistic]:
+    for loss in [*LOSSES.values(), bounded_softmax, bounded_logistic, mean_squared(M)]:
         for activation in ACTIVATIONS:
             pass_through(backend, activation, loss)
     return asked

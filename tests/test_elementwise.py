@@ -32,7 +32,11 @@ from xpmlp.backends.elementwise import add_scaled, elementwise, fuse, replacing,
 from xpmlp.backends.graphs import Captured
 from xpmlp.backends.numpy.backend import NumpyBackend
 from xpmlp.data.examples import Examples, QuantizedExamples
-from xpmlp.estimators._mlp import bounded_logistic, bounded_softmax  # marked bodies are tested wherever they are
+from xpmlp.estimators._mlp import (  # marked bodies are tested wherever they are
+    bounded_logistic,
+    bounded_softmax,
+    mean_squared,
+)
 from xpmlp.nn.activations import ACTIVATIONS, Activation, d_tanh
 from xpmlp.nn.losses import LOSSES
 from xpmlp.nn.schedules import StepDecay
@@ -98,7 +102,9 @@ def test_training_gives_the_same_bits(rule, weighted):
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-@pytest.mark.parametrize("loss", [*LOSSES.values(), bounded_softmax, bounded_logistic], ids=lambda loss: loss.name)
+@pytest.mark.parametrize(
+    "loss", [*LOSSES.values(), bounded_softmax, bounded_logistic, mean_squared(M)], ids=lambda loss: loss.name
+)
 def test_every_activation_and_loss_can_be_fused(activation, loss, rng):
     """What could not be fused would be warned of, which is an error in these tests."""
     network = Network.build(D, [4], M, activation=activation, loss=loss)
@@ -224,6 +230,15 @@ def test_numbers_are_arguments_of_a_kernel_which_is_made_once_for_all():
     for factor in (1.0, 2.0, 1.0, 0.5):
         assert grow(xp, np.zeros(3), factor)[0].tolist() == [factor] * 3
     assert fuser.compiled == ["grown"]
+
+
+def test_the_outputs_that_a_loss_is_a_mean_over_are_such_a_number():
+    fuser = Counting()
+    xp = namespace(fuser)
+    for n in (2, 3):
+        assert mean_squared(n).value(xp, np.zeros((5, n)), np.ones((5, n))) == pytest.approx(2.5)
+    assert fuser.compiled == ["_terms"]
+    assert mean_squared(3) == mean_squared(3) != mean_squared(2)
 
 
 def test_each_function_has_a_kernel_of_its_own_and_the_one_that_was_not_used_for_longest_makes_room(monkeypatch):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 import warnings
 from dataclasses import KW_ONLY, dataclass, replace
@@ -26,7 +25,7 @@ from xpmlp.estimators._compat import Interval, StrOptions, fit_method
 from xpmlp.estimators._parameters import CONSTRAINTS, MINIBATCH_SOLVERS
 from xpmlp.estimators._placement import dispatching, labels_in, library_of, to_host
 from xpmlp.nn.activations import identity, logistic
-from xpmlp.nn.losses import LOSSES, Loss, exponential, huber, quantile
+from xpmlp.nn.losses import LOSSES, Loss, canonical_delta, exponential, huber, quantile, squared_error
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -338,10 +337,17 @@ bounded_softmax = replace(LOSSES["softmax"], terms=_softmax_terms)
 bounded_logistic = replace(LOSSES["logistic"], terms=_logistic_terms)
 
 
-@functools.cache
+def _mean_squared_terms(xp: Namespace, z: Array, T: Array, n_outputs: float) -> Array:
+    return squared_error(xp, z, T) / n_outputs
+
+
+def _summed_squared_delta(xp: Namespace, a: Array, T: Array, n_outputs: float) -> Array:  # noqa: ARG001 - as the terms
+    return canonical_delta(xp, a, T)
+
+
 def mean_squared(n_outputs: int) -> Loss:
     """Half the squared error, its mean over the outputs; its gradient is that of their sum."""
     squared = LOSSES["squared"]
     if n_outputs == 1:
         return squared
-    return replace(squared, terms=lambda xp, z, T: squared.terms(xp, z, T) / n_outputs)
+    return replace(squared, terms=_mean_squared_terms, delta=_summed_squared_delta, settings=(float(n_outputs),))
