@@ -124,6 +124,14 @@ def test_products_go_through_the_namespace_and_not_the_matrix_operator(path):
     assert ast.MatMult not in operators
 
 
+@pytest.mark.parametrize("path", SOURCES, ids=id_of)
+def test_no_function_takes_more_than_six_arguments_by_position(path):
+    functions = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef)]
+    for function in functions:
+        names = [each.arg for each in (*function.args.posonlyargs, *function.args.args)]
+        assert len(names) - (names[:1] in (["self"], ["cls"])) <= 6, f"{function.name} takes {names}"
+
+
 def test_every_wing_has_a_level_and_every_level_is_a_wing():
     assert {wing_of(path) for path in SOURCES} == set(LEVEL)
 
