@@ -141,6 +141,11 @@ def save_checkpoint(
         `Backend.to_numpy`.
     path : Path
         Where.
+
+    Raises
+    ------
+    InputError
+        For a record without its state, and where the file cannot be written.
     """
     if last.state is None:
         raise InputError("the last record has no state to resume from: it was read from a file.")

@@ -96,7 +96,16 @@ def run_trial(number: int, settings: dict[str, Any], options: Options, data: str
     except (DivergenceError, MemoryError) as error:
         status = "diverged" if isinstance(error, DivergenceError) else "out of memory"
         reason = str(error) or "the system gave no details."
-    return Trial(number, settings, epochs, status, reason, time.perf_counter() - start, kept, peak)
+    return Trial(
+        number=number,
+        settings=settings,
+        epochs=epochs,
+        status=status,
+        reason=reason,
+        seconds=time.perf_counter() - start,
+        kept=kept,
+        peak=peak,
+    )
 
 
 def save_trial(trial: Trial, path: Path) -> None:

@@ -65,6 +65,13 @@ def onnx_of(model: Model) -> bytes:
     Its input is ``X``, (n, d): raw features, as `Model.predict` takes them. They are float32 where the model is, unless
     they lie so far from zero that float32 could not tell them apart; else float64. Its outputs are ``probabilities``,
     (n, m), and ``prediction``, (n,), the class; for a loss of real numbers ``outputs``, (n, m), alone.
+
+    Raises
+    ------
+    BackendError
+        Where the package ``onnx`` is not installed.
+    InputError
+        For weights of more than 2 GiB.
     """
     onnx = load_package("onnx")
     helper = onnx.helper
