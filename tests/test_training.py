@@ -22,10 +22,12 @@ from xpmlp import (
     ElasticNet,
     InputError,
     Layer,
+    MLPClassifier,
     Network,
     Recipe,
     StepDecay,
     XpmlpWarning,
+    check_gradients,
     initialize,
     train,
 )
@@ -360,16 +362,28 @@ OWN_PARTS = {
 @pytest.mark.parametrize("parts", OWN_PARTS.values(), ids=OWN_PARTS)
 def test_a_function_of_ones_own_that_calls_numpy_is_told_to_use_xp(backend, parts):
     message = (
-        r"a step failed \(can't convert \w+ to numpy\)\. .* your own .* \((activation|loss) own\): .* such as xp\.tanh"
+        r"cannot be computed \(can't convert \w+ to numpy\)\. .* your own .* \((activation|loss) own\): .* xp\.tanh"
     )
     with pytest.raises(InputError, match=message):
         run(backend, Recipe(epochs=1), net=network(**parts))
 
 
+def test_so_it_is_by_the_check_of_the_gradients_and_by_lbfgs():
+    pytest.importorskip("jax", reason="this is about jax")
+    own = Activation("own", lambda xp, z: np.tanh(z), lambda xp, z, a: 1 - a * a)  # noqa: ARG005 - not to use it
+    backend, rng = open_backend("jax", "float64"), np.random.default_rng(0)
+    net, X, T = Network.build(D, [4], 2, activation=own), rng.normal(size=(9, D)), np.eye(2)[np.arange(9) % 2]
+    message = r"cannot be computed \(.*numpy.*\)\. .* \(activation own\): .* xp\.tanh"
+    with pytest.raises(InputError, match=message):
+        check_gradients(backend, net, initialize(net), backend.asarray(X), backend.asarray(T))
+    with pytest.raises(InputError, match=message):
+        MLPClassifier((4,), activation=own, solver="lbfgs", device="jax").fit(X, np.arange(9) % 2)
+
+
 def test_numpys_functions_are_refused_where_the_library_compiles():
     pytest.importorskip("jax", reason="this is about jax")
     own = Activation("own", lambda xp, z: np.tanh(z), lambda xp, z, a: 1 - a * a)  # noqa: ARG005 - not to use it
-    with pytest.raises(InputError, match=r"a step failed \(.*numpy.*\)\. .* \(activation own\)"):
+    with pytest.raises(InputError, match=r"cannot be computed \(.*numpy.*\)\. .* \(activation own\)"):
         run(open_backend("jax"), Recipe(epochs=1), net=network(activation=own))
 
 

@@ -21,7 +21,7 @@ from xpmlp.backends.purity import is_pure
 from xpmlp.estimators._compat import check_optimize_result
 from xpmlp.estimators._fitted import FittedMLP, on_host
 from xpmlp.estimators._placement import to_host
-from xpmlp.nn.network import Layer, fprop, gradient_function, total_weight
+from xpmlp.nn.network import Layer, fprop, gradient_function, naming_own_functions, total_weight
 from xpmlp.nn.optimizers import SGD, Adam, AdamW
 from xpmlp.nn.regularization import ElasticNet
 from xpmlp.nn.schedules import build_schedule
@@ -329,7 +329,8 @@ class TrainedMLP(FittedMLP, ABC):
 
         def evaluate(flat: np.ndarray) -> tuple[float, np.ndarray]:
             what = f"{network}, with all {examples.X.shape[0]:,} examples at once"
-            with backend.computing(what, "fewer hidden units, fewer examples, a solver with minibatches"):
+            remedy = "fewer hidden units, fewer examples, a solver with minibatches"
+            with backend.computing(what, remedy), naming_own_functions(network):
                 loss, gradients = compiled(unpack(flat), *examples)
                 return float(backend.to_numpy(loss)), pack(gradients)
 

@@ -17,7 +17,7 @@ from xpmlp.common.errors import InputError
 from xpmlp.common.rng import make_generator
 from xpmlp.common.wording import counted
 from xpmlp.nn.activations import sign
-from xpmlp.nn.network import copy_layers, fprop, gradient_function
+from xpmlp.nn.network import copy_layers, fprop, gradient_function, naming_own_functions
 from xpmlp.nn.regularization import ElasticNet
 
 if TYPE_CHECKING:
@@ -177,7 +177,8 @@ def check_gradients(
     Raises
     ------
     InputError
-        For a backend in float32, whose rounding would hide errors.
+        For a backend in float32, whose rounding would hide errors; and for functions of your own that the library
+        refuses to compute.
 
     Notes
     -----
@@ -193,20 +194,21 @@ def check_gradients(
         raise InputError(f"gradients are checked in float64, but the backend computes in {backend.dtype}.")
     xp, penalty = backend.xp, penalty or ElasticNet()
     layers = copy_layers(backend, layers)
-    _, gradients = gradient_function(xp, network, mode, backend.compile)(layers, X, T, masks)
-    gradients = penalty.add_gradient(xp, layers, gradients)
     along = _objective(backend, network, layers, (X, T, masks), penalty)
     rng = make_generator(seed, "steps")
     low, high = map(math.log, REPORT_STEPS)
     checks = []
-    for number, (layer, gradient) in enumerate(zip(layers, gradients, strict=True), start=1):
-        for letter, array, derivatives in zip("Wb", layer, gradient, strict=True):
-            bprop = backend.to_numpy(derivatives)
-            for index in itertools.product(*map(range, array.shape)):
-                line = along(number - 1, letter, index)
-                name = f"{letter}{number}[{', '.join(map(str, index))}]"
-                step = math.exp(rng.uniform(low, high))
-                checks.append(_check(name, line, float(bprop[index]), step, tolerance))
+    with naming_own_functions(network):
+        _, gradients = gradient_function(xp, network, mode, backend.compile)(layers, X, T, masks)
+        gradients = penalty.add_gradient(xp, layers, gradients)
+        for number, (layer, gradient) in enumerate(zip(layers, gradients, strict=True), start=1):
+            for letter, array, derivatives in zip("Wb", layer, gradient, strict=True):
+                bprop = backend.to_numpy(derivatives)
+                for index in itertools.product(*map(range, array.shape)):
+                    line = along(number - 1, letter, index)
+                    name = f"{letter}{number}[{', '.join(map(str, index))}]"
+                    step = math.exp(rng.uniform(low, high))
+                    checks.append(_check(name, line, float(bprop[index]), step, tolerance))
     return GradientCheck(tuple(checks), tolerance)
 
 

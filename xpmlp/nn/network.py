@@ -12,17 +12,19 @@ Glossary, from the report's symbols to the code's (rows are examples; K rows, d 
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from xpmlp.backends.elementwise import elementwise, fuse
+from xpmlp.backends.purity import is_pure
 from xpmlp.common.errors import InputError
 from xpmlp.common.validation import as_tuple, check_choice, check_number, one_for_each
 from xpmlp.nn.activations import ACTIVATIONS, Activation
 from xpmlp.nn.losses import LOSSES, Loss
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from xpmlp.backends import Backend
     from xpmlp.common.types import Array, Namespace
@@ -160,6 +162,29 @@ def _find(kind: type[Part], given: str | Part, known: dict[str, Part]) -> Part:
         return given
     check_choice(kind.__name__.lower(), given, known)
     return known[str(given)]
+
+
+@contextmanager
+def naming_own_functions(network: Network) -> Iterator[None]:
+    """Name the functions of the user's own in a network where a library refuses to compute it.
+
+    Raises
+    ------
+    InputError
+        In place of a `TypeError`, where an activation or the loss has functions from outside xpmlp.
+    """
+    try:
+        yield
+    except TypeError as error:
+        parts = {f"activation {f.name}": f for f in network.activations} | {f"loss {network.loss.name}": network.loss}
+        own = [name for name, part in parts.items() if not is_pure(part)]
+        if not own:
+            raise
+        cause = str(error).partition("\n")[0].rstrip(".")
+        raise InputError(
+            f"the network cannot be computed ({cause}). Functions of your own are in it ({', '.join(own)}): they have "
+            "to call the functions of their argument xp, such as xp.tanh, in place of NumPy's."
+        ) from error
 
 
 def fprop(xp: Namespace, network: Network, layers: Layers, X: Array, masks: Masks = ()) -> Trace:

@@ -1,23 +1,20 @@
-"""What a training is refused for: sets before it begins, and functions of the user's own at their first step."""
+"""What a training is refused for before it begins: sets that do not fit."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
-from xpmlp.backends.purity import is_pure
 from xpmlp.common.errors import InputError
 from xpmlp.common.validation import check_features
 from xpmlp.data.examples import QuantizedExamples, StreamedExamples
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from xpmlp.backends import Backend
     from xpmlp.common.types import Array
     from xpmlp.data.examples import Examples
     from xpmlp.nn.network import Network
-
-Steps = TypeVar("Steps")
 
 
 def check_sets(backend: Backend, network: Network, sets: Mapping[str, Examples]) -> None:
@@ -27,28 +24,6 @@ def check_sets(backend: Backend, network: Network, sets: Mapping[str, Examples])
             _check_streamed(backend, network, name, X, T)
         else:
             _check_arrays(backend, network, name, X, T)
-
-
-def naming_own_functions(network: Network, steps: Iterator[Steps]) -> Iterator[Steps]:
-    """Yield what `steps` yields; where a library refuses its arrays, name the functions of the user's own.
-
-    Raises
-    ------
-    InputError
-        In place of a `TypeError` of a step, where an activation or the loss has functions from outside xpmlp.
-    """
-    try:
-        yield from steps
-    except TypeError as error:
-        parts = {f"activation {f.name}": f for f in network.activations} | {f"loss {network.loss.name}": network.loss}
-        own = [name for name, part in parts.items() if not is_pure(part)]
-        if not own:
-            raise
-        cause = str(error).partition("\n")[0].rstrip(".")
-        raise InputError(
-            f"a step failed ({cause}). Functions of your own are in it ({', '.join(own)}): they have to call the "
-            "functions of their argument xp, such as xp.tanh, in place of NumPy's."
-        ) from error
 
 
 def _check_arrays(backend: Backend, network: Network, name: str, X: Array | QuantizedExamples, T: Array) -> None:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from xpmlp.backends.purity import is_pure
-from xpmlp.nn.network import copy_layers
-from xpmlp.training.checks import naming_own_functions
+from xpmlp.nn.network import copy_layers, naming_own_functions
 from xpmlp.training.scoring import Score, make_scorer, score_rows, to_score
 from xpmlp.training.step import State, flat, make_step
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from xpmlp.backends import Backend
     from xpmlp.common.types import Array
@@ -131,14 +130,18 @@ class Trainer:
                     self._prepare()  # a function of the user's own may give something else in this epoch
                 loss, scale = backend.refill(self.state.loss, 0.0), backend.refill(self.state.scale, rate)
                 self.state = self.state._replace(loss=loss, scale=scale)
-            steps = self.steps(self.layers, self.state, examples, order, self.recipe.batch_size)
-            steps = naming_own_functions(self.network, steps)
+            steps = self._taken(examples, order)
             for self.layers, self.state, rows in steps:
                 seen += rows
                 on_step(rows)
                 if should_stop():
                     break
         return seen
+
+    def _taken(self, examples: Examples, order: Any) -> Iterator[Any]:
+        """Take the steps; what the caller does in between is not theirs, and so no error of the user's functions."""
+        with naming_own_functions(self.network):
+            yield from self.steps(self.layers, self.state, examples, order, self.recipe.batch_size)
 
     def copy_layers(self) -> list[Layer]:
         """Copy the weights, on the backend."""
