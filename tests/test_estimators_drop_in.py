@@ -326,6 +326,52 @@ def test_bad_input_is_refused_in_the_words_of_scikit_learn(which, what):
     assert ours == theirs
 
 
+DATES = np.arange(60).reshape(20, 3).astype("datetime64[D]")
+TIMES = {
+    "datetime64[D]": DATES,
+    "datetime64[ns]": DATES.astype("datetime64[ns]"),
+    "timedelta64[s]": DATES - DATES[0],
+    "list": list(map(list, DATES)),
+}
+
+
+@pytest.mark.parametrize("values", [*TIMES.values(), "frame", "frame of durations"], ids=[*TIMES, "frame", "durations"])
+@each_estimator
+def test_dates_and_durations_are_no_features(which, values):
+    if isinstance(values, str):
+        frames = pytest.importorskip("pandas")
+        values = frames.DataFrame(DATES.astype("datetime64[ns]") - (DATES[0] if "durations" in values else 0 * DATES))
+    X, y = np.ones((20, 3)), np.arange(20) % 2
+    model = PAIRS[which][0](max_iter=2).fit(X, y)
+    for call in (lambda: clone(model).fit(values, y), lambda: model.partial_fit(values, y)):
+        with pytest.raises(TypeError, match=r"X has dtype .*, but must hold numbers"):
+            call()
+    for method in ("predict", "transform"):
+        with pytest.raises(TypeError, match=r"X has dtype .*, but must hold numbers"):
+            getattr(model, method)(values)
+    with pytest.raises(TypeError, match="but must hold numbers"):
+        model.sample_gradient_norms(values, y)
+    with pytest.raises(TypeError, match="but must hold numbers"):
+        clone(model).fit(X, y, X_val=values, y_val=y)
+
+
+@pytest.mark.parametrize("dtype", ["datetime64[D]", "timedelta64[ns]", str, "S3"], ids=str)
+def test_dates_durations_and_words_are_no_targets_of_a_regressor(dtype):
+    X, y = np.ones((20, 3)), np.arange(20)
+    odd = y.astype(dtype)
+    for model in (MLPRegressor(max_iter=2), reference.MLPRegressor(max_iter=2)):
+        for targets in (odd, np.stack([odd, odd], axis=1), odd.tolist() if dtype in {str, "S3"} else odd):
+            with pytest.raises(TypeError):
+                model.fit(X, targets)
+    model = MLPRegressor(max_iter=2).fit(X, y)
+    with pytest.raises(TypeError, match=r"y has dtype .*, but must hold numbers"):
+        model.partial_fit(X, odd)
+    with pytest.raises(TypeError, match=r"has dtype .*, but must hold numbers"):
+        model.sample_gradient_norms(X, odd)
+    with pytest.raises(TypeError, match=r"has dtype .*, but must hold numbers"):
+        MLPRegressor(max_iter=2).fit(X, y, X_val=X, y_val=odd)
+
+
 @pytest.mark.parametrize(
     "weights",
     [np.ones(N - 1), np.ones((N, 1)), np.full(N, np.nan), ["heavy"] * N],

@@ -21,7 +21,7 @@ from xpmlp.estimators import _sklearn
 from xpmlp.estimators._compat import CallbackSupportMixin, check_sample_weight, fit_method, fit_task
 from xpmlp.estimators._fitted import FLOATS, FittedMLP
 from xpmlp.estimators._parameters import CONSTRAINTS, Parameters
-from xpmlp.estimators._placement import dispatching, float_dtype, library_of, place, to_host
+from xpmlp.estimators._placement import check_numbers, dispatching, float_dtype, library_of, place, to_host
 from xpmlp.estimators._training import MAX_SEED, Problem, TrainedMLP
 from xpmlp.nn.initializers import initialize
 from xpmlp.nn.network import Layer, Network
@@ -111,6 +111,7 @@ class BaseMLP(TrainedMLP, CallbackSupportMixin, ABC):
             raise InputError(
                 "solver lbfgs has no epochs to measure X_val after: leave X_val out, or use another solver."
             )
+        check_numbers(given.X, "X")
         X, y = validate_data(
             self,
             given.X,

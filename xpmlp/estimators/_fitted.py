@@ -18,6 +18,7 @@ from xpmlp.common.errors import BackendError, XpmlpWarning
 from xpmlp.common.validation import one_for_each
 from xpmlp.estimators._parameters import Parameters
 from xpmlp.estimators._placement import (
+    check_numbers,
     dispatching,
     float_dtype,
     labels_in,
@@ -117,6 +118,7 @@ class FittedMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Parameters, A
         """Check examples other than those of the fit."""
         if _needs_no_check(X, self.n_features_in_) and not hasattr(self, "feature_names_in_"):
             return X
+        check_numbers(X, "X")
         return validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
 
     def _checked_targets(self, X: Any, y: Any) -> np.ndarray:
