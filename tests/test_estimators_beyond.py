@@ -985,3 +985,19 @@ def test_a_model_with_callbacks_can_be_pickled_and_cloned():
     loaded = pickle.loads(pickle.dumps(model))  # noqa: S301 - our own bytes
     np.testing.assert_array_equal(loaded.predict(X), model.predict(X))
     clone(model).fit(X, y)
+
+
+@pytest.mark.parametrize("form", [sparse.csr_array, sparse.csc_matrix, sparse.coo_array])
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_sparse_targets_of_a_regressor_are_those_of_dense_ones(form, solver):
+    X, y = make("multioutput")
+    y = np.where(y > 0, y, 0.0)
+    model, expected = new("multioutput", solver=solver).fit(X, form(y)), new("multioutput", solver=solver).fit(X, y)
+    same(model, expected)
+    np.testing.assert_allclose(model.sample_gradient_norms(X, form(y)), expected.sample_gradient_norms(X, y))
+    assert model.score(X, form(y)) == pytest.approx(expected.score(X, y))
+    if solver == "adam":
+        same(model.partial_fit(X, form(y)), expected.partial_fit(X, y))
+        model.fit(X, form(y), X_val=X, y_val=form(y))
+        expected.fit(X, y, X_val=X, y_val=y)
+        assert model.validation_loss_curve_ == expected.validation_loss_curve_

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from scipy import sparse
-from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin, is_regressor
 from sklearn.utils import assert_all_finite, check_consistent_length
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -180,6 +180,8 @@ class FittedMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Parameters, A
             At most 1.
         """
         predicted = to_host(self.predict(X))
+        if sparse.issparse(y) and is_regressor(self):
+            y = y.toarray()
         return float(self._measure(to_host(y), predicted, sample_weight=to_host(sample_weight)))
 
     # Looking into the network.

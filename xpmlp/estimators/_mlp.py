@@ -277,7 +277,7 @@ class MLPRegressor(BaseMLP, RegressorMixin, BaseEstimator):
         return self._targets(y)
 
     def _targets(self, y: Any) -> np.ndarray:
-        y = np.asarray(to_host(y))
+        y = y.toarray() if sparse.issparse(y) else np.asarray(to_host(y))
         check_numbers(y, "y")
         if y.dtype.kind in "SU":
             raise DtypeError(f"y has dtype {y.dtype}, but must hold numbers: convert it with y.astype(float).")
