@@ -1001,3 +1001,38 @@ def test_sparse_targets_of_a_regressor_are_those_of_dense_ones(form, solver):
         model.fit(X, form(y), X_val=X, y_val=form(y))
         expected.fit(X, y, X_val=X, y_val=y)
         assert model.validation_loss_curve_ == expected.validation_loss_curve_
+
+
+@pytest.mark.parametrize("form", [lambda y: y[:, None].tolist(), lambda y: y[:, None], lambda y: y.tolist()])
+@pytest.mark.parametrize("kind", ["binary", "multiclass", "regression"])
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.DataConversionWarning")
+def test_targets_take_the_forms_that_fit_takes_at_every_entry_point(kind, form):
+    X, y = make(kind)
+    model, expected = new(kind).fit(X, form(y), X_val=X, y_val=form(y)), new(kind).fit(X, y, X_val=X, y_val=y)
+    same(model, expected)
+    assert model.validation_loss_curve_ == pytest.approx(expected.validation_loss_curve_)
+    np.testing.assert_allclose(model.sample_gradient_norms(X, form(y)), expected.sample_gradient_norms(X, y))
+
+
+@pytest.mark.parametrize("kind", ["binary", "multiclass", "regression"])
+def test_targets_of_three_dimensions_are_refused_at_every_entry_point(kind):
+    X, y = make(kind)
+    model = new(kind).fit(X, y)
+    for call in (
+        lambda: model.fit(X, y, X_val=X, y_val=y[:, None, None]),
+        lambda: model.sample_gradient_norms(X, y[:, None, None]),
+    ):
+        with pytest.raises(ValueError, match="Found array with dim 3"):
+            call()
+
+
+@pytest.mark.parametrize("kind", ["binary", "multiclass", "regression", "multioutput"])
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_targets_that_are_not_finite_are_named(kind, bad):
+    X, y = make(kind)
+    odd = y.astype(float)
+    odd[3] = bad
+    with pytest.raises(ValueError, match=r"^Input y_val contains (NaN|infinity)"):
+        new(kind).fit(X, y, X_val=X, y_val=odd)
+    with pytest.raises(ValueError, match=r"^Input y contains (NaN|infinity)"):
+        new(kind).fit(X, y).sample_gradient_norms(X, odd)

@@ -135,7 +135,7 @@ class BaseMLP(TrainedMLP, CallbackSupportMixin, ABC):
         X_val = self._checked_examples(given_val.X)
         if sparse.issparse(X_val) and not sparse.issparse(X):
             raise InputError("X_val is sparse, but X is not: give both in the same form.")
-        T_val = self._checked_targets(X_val, given_val.T)
+        T_val = self._checked_targets(X_val, given_val.T, "y_val")
         return checked, Examples(X_val, T_val, self._weights(given_val, X_val.shape[0]))
 
     def _weights(self, given: Examples, n: int) -> np.ndarray | None:

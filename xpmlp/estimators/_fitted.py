@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 from scipy import sparse
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin, is_regressor
-from sklearn.utils import assert_all_finite, check_consistent_length
+from sklearn.utils import assert_all_finite, check_array, check_consistent_length
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from xpmlp.backends import backend_of, get_backend
@@ -121,11 +121,12 @@ class FittedMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Parameters, A
         check_numbers(X, "X")
         return validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
 
-    def _checked_targets(self, X: Any, y: Any) -> np.ndarray:
-        """Check the targets of examples other than those of the fit."""
+    def _checked_targets(self, X: Any, y: Any, name: str = "y") -> np.ndarray:
+        """Check the targets of examples other than those of the fit, as the fit checks its own."""
+        y = check_array(y, accept_sparse="csr", ensure_2d=False, dtype=None, input_name=name)
+        check_consistent_length(X, y)
         T = self._targets(y)
-        check_consistent_length(X, T)
-        assert_all_finite(T)
+        assert_all_finite(T, input_name=name)
         if T.shape[1] != self.n_outputs_:
             raise ValueError(f"The targets have {T.shape[1]} outputs, but the network has {self.n_outputs_}.")
         return T
