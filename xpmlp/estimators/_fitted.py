@@ -26,6 +26,7 @@ from xpmlp.estimators._placement import (
     move,
     open_device,
     place,
+    readable,
     to_host,
 )
 from xpmlp.nn.activations import ACTIVATIONS
@@ -118,12 +119,13 @@ class FittedMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Parameters, A
         """Check examples other than those of the fit."""
         if _needs_no_check(X, self.n_features_in_) and not hasattr(self, "feature_names_in_"):
             return X
+        X = readable(X)
         check_numbers(X, "X")
         return validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
 
     def _checked_targets(self, X: Any, y: Any, name: str = "y") -> np.ndarray:
         """Check the targets of examples other than those of the fit, as the fit checks its own."""
-        y = check_array(y, accept_sparse="csr", ensure_2d=False, dtype=None, input_name=name)
+        y = check_array(readable(y), accept_sparse="csr", ensure_2d=False, dtype=None, input_name=name)
         check_consistent_length(X, y)
         T = self._targets(y)
         assert_all_finite(T, input_name=name)

@@ -139,7 +139,18 @@ def move(x: Array, backend: Backend) -> Array:
 def to_host(values: Any) -> Any:
     """Return an array of any library as NumPy's; anything else as it is."""
     library = library_of(values)
-    return values if library is None else library.to_numpy(values)
+    return values if library is None else library.to_numpy(library.readable(values))
+
+
+def readable(values: Any) -> Any:
+    """Return an array of any library detached and, in half precision, as float32; anything else as it is.
+
+    NumPy's float16 stays: it is computed in float64, as scikit-learn does. NumPy itself has no bfloat16.
+    """
+    library = library_of(values)
+    if library is not None:
+        return library.readable(values)
+    return values.astype(np.float32) if str(getattr(values, "dtype", None)) == "bfloat16" else values
 
 
 def library_of(values: Any) -> Backend | None:
