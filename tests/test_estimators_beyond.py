@@ -1036,3 +1036,11 @@ def test_targets_that_are_not_finite_are_named(kind, bad):
         new(kind).fit(X, y, X_val=X, y_val=odd)
     with pytest.raises(ValueError, match=r"^Input y contains (NaN|infinity)"):
         new(kind).fit(X, y).sample_gradient_norms(X, odd)
+
+
+@pytest.mark.parametrize("labels", [[1, 2, 3, 4], ["a", "b", "c", "d"]], ids=str)
+def test_a_class_with_too_few_members_to_stratify_is_named(labels):
+    y = np.array(labels)[[*np.arange(39) % (len(labels) - 1), -1]]
+    model = new("multiclass", early_stopping=True, stratify_validation=True)
+    with pytest.raises(ValueError, match=rf"{labels[-1]}'?\]"):
+        model.fit(np.ones((40, 2)), y)
