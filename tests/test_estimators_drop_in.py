@@ -1007,3 +1007,29 @@ def test_to_sklearn_and_from_sklearn_need_a_fitted_model():
     for call in (MLPClassifier().to_sklearn, lambda: MLPClassifier.from_sklearn(reference.MLPClassifier())):
         with pytest.raises(NotFittedError):
             call()
+
+
+class FewParameters(MLPRegressor):
+    """A subclass whose constructor takes few parameters, and sets the others."""
+
+    def __init__(self, alpha=0.1):
+        super().__init__(hidden_layer_sizes=(5,), alpha=alpha, max_iter=4, random_state=0)
+
+
+class OneLabelOnly(MLPClassifier):
+    """A subclass that leaves all but one parameter to the class's defaults."""
+
+    def __init__(self, alpha=0.1):
+        self.alpha = alpha
+
+
+@pytest.mark.parametrize("cls", [FewParameters, OneLabelOnly])
+def test_a_subclass_with_fewer_parameters_fits(cls):
+    X, y = make("binary")
+    model = clone(cls(alpha=0.5)).fit(X, y)
+    assert model.get_params() == {"alpha": 0.5}
+    model.partial_fit(X, y)
+    copied = pickle.loads(pickle.dumps(model))  # noqa: S301 - our own
+    np.testing.assert_array_equal(copied.predict(X), model.predict(X))
+    np.testing.assert_allclose(model.to_sklearn().predict(X), model.predict(X))
+    assert "alpha=0.5" in repr(model)
