@@ -67,7 +67,9 @@ class TorchBackend(Backend):
         torch, name = _library(), cls._name_of(device)
         if name.startswith("cuda") and torch.version.cuda is None:
             return BackendError(
-                f"device {name!r} needs CUDA libraries, but this PyTorch ({torch.__version__}) was built without."
+                f"device {name!r} needs CUDA libraries, but this PyTorch ({torch.__version__}) was built without. "
+                "Install CuPy: pip install 'xpmlp[cuda13]' or 'xpmlp[cuda12]'; or a PyTorch that is built with CUDA: "
+                "see https://pytorch.org/get-started/locally."
             )
         if name.startswith("cuda") and not torch.cuda.is_available():
             return BackendError(f"device {name!r}: PyTorch finds no usable NVIDIA GPU or driver. Check `nvidia-smi`.")
