@@ -1033,3 +1033,26 @@ def test_a_subclass_with_fewer_parameters_fits(cls):
     np.testing.assert_array_equal(copied.predict(X), model.predict(X))
     np.testing.assert_allclose(model.to_sklearn().predict(X), model.predict(X))
     assert "alpha=0.5" in repr(model)
+
+
+def test_a_model_stopped_early_by_its_loss_survives_the_way_to_sklearn_and_from_it():
+    X, y = make("binary")
+    ours = MLPClassifier(**FAST, early_stopping=True, scoring="loss").fit(X, y)
+    back = MLPClassifier.from_sklearn(ours.to_sklearn())
+    np.testing.assert_array_equal(back.predict_proba(X), ours.predict_proba(X))
+    back.set_params(early_stopping=False).partial_fit(X, y)
+    assert back.best_loss_ == back.loss_curve_[-1]
+
+
+@pytest.mark.parametrize("before", [True, False])
+@each_kind
+def test_early_stopping_may_be_switched_off_for_a_model_of_scikit_learns(kind, before):
+    X, y = make(kind)
+    theirs = pair(kind, early_stopping=True, validation_fraction=0.3)[1].fit(X, y)
+    if before:
+        theirs.set_params(early_stopping=False)
+    ours = type(pair(kind)[0]).from_sklearn(theirs).set_params(early_stopping=False)
+    ours.partial_fit(X, y)
+    assert len(ours.loss_curve_) == len(theirs.loss_curve_) + 1
+    assert ours.best_loss_ == ours.loss_curve_[-1]
+    assert ours.validation_scores_ is None

@@ -108,11 +108,11 @@ def _our_progress(estimator: Any) -> Progress:
     progress = Progress("training loss", seen=estimator.t_, n_iter=estimator.n_iter_)
     progress.without_improvement = vars(estimator)["_no_improvement_count"]
     progress.curves["training loss"] = list(estimator.loss_curve_)
-    if estimator.early_stopping:
+    if estimator.validation_scores_ is not None:
         progress.watched = "validation score"
         progress.curves[progress.watched] = list(estimator.validation_scores_)
         progress.best[progress.watched] = estimator.best_validation_score_
-    else:
+    elif estimator.best_loss_ is not None:  # scikit-learn has none after early stopping
         progress.best[progress.watched] = estimator.best_loss_
     return progress
 
