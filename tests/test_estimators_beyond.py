@@ -1044,3 +1044,14 @@ def test_a_class_with_too_few_members_to_stratify_is_named(labels):
     model = new("multiclass", early_stopping=True, stratify_validation=True)
     with pytest.raises(ValueError, match=rf"{labels[-1]}'?\]"):
         model.fit(np.ones((40, 2)), y)
+
+
+@pytest.mark.parametrize("unknown", ["unknown", ["unknown"], ("relu", "unknown")])
+def test_an_activation_that_is_unknown_after_the_fit_is_refused_by_every_method(unknown):
+    X, y = make("multiclass")
+    model = new("multiclass", hidden_layer_sizes=(5,) * (1 if isinstance(unknown, str) else len(unknown))).fit(X, y)
+    model.set_params(activation=unknown)
+    calls = [lambda: model.predict(X[:1]), lambda: model.predict_proba(X), lambda: model.score(X, y), model.summary]
+    for call in [*calls, lambda: model.sample_gradient_norms(X, y), model.to_sklearn]:
+        with pytest.raises(InputError, match=r"activation is .*unknown.*, but must be among identity, relu"):
+            call()

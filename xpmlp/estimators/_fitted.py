@@ -14,7 +14,7 @@ from sklearn.utils import assert_all_finite, check_array, check_consistent_lengt
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from xpmlp.backends import backend_of, get_backend
-from xpmlp.common.errors import BackendError, XpmlpWarning
+from xpmlp.common.errors import BackendError, InputError, XpmlpWarning
 from xpmlp.common.validation import one_for_each
 from xpmlp.estimators._parameters import Parameters
 from xpmlp.estimators._placement import (
@@ -162,7 +162,11 @@ class FittedMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Parameters, A
             "activation", self.activation, len(sizes) - 2, "hidden layer"
         )
         loss, _ = self._output_loss()
-        activations = tuple(ACTIVATIONS[name] if isinstance(name, str) else name for name in names)
+        try:
+            activations = tuple(ACTIVATIONS[name] if isinstance(name, str) else name for name in names)
+        except KeyError:
+            known = ", ".join(ACTIVATIONS)
+            raise InputError(f"activation is {self.activation!r}, but must be among {known}.") from None
         return Network(sizes, activations, loss, dropout=(0.0,) * len(self.coefs_))
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
