@@ -1056,3 +1056,24 @@ def test_early_stopping_may_be_switched_off_for_a_model_of_scikit_learns(kind, b
     assert len(ours.loss_curve_) == len(theirs.loss_curve_) + 1
     assert ours.best_loss_ == ours.loss_curve_[-1]
     assert ours.validation_scores_ is None
+
+
+@each_estimator
+def test_parameters_that_one_side_alone_knows_are_passed_over(which, monkeypatch):
+    X, y = make("binary")
+    ours, theirs = PAIRS[which]
+
+    class Newer(theirs):
+        def __init__(self, hidden_layer_sizes=(6,), alpha=0.1, of_a_later_release=1):
+            super().__init__(hidden_layer_sizes=hidden_layer_sizes, alpha=alpha, max_iter=4, random_state=0)
+            self.of_a_later_release = of_a_later_release
+
+    model = Newer(alpha=0.5).fit(X, y)
+    back = ours.from_sklearn(model)
+    assert back.alpha == 0.5
+    assert not hasattr(back, "of_a_later_release")
+    np.testing.assert_allclose(back.predict(X), model.predict(X), rtol=1e-10)
+    monkeypatch.setattr(reference, theirs.__name__, Newer)
+    there = back.to_sklearn()
+    assert (there.alpha, there.of_a_later_release) == (0.5, 1)
+    np.testing.assert_allclose(there.predict(X), model.predict(X), rtol=1e-10)
