@@ -216,7 +216,10 @@ def test_an_unknown_device_is_named_with_those_that_are_there(name, has):
 @pytest.mark.parametrize(
     ("version", "message"),
     [
-        (None, r"device 'cuda:0' needs CUDA libraries, but this PyTorch \(.*\) was built without"),
+        (
+            None,
+            r"device 'cuda:0' needs CUDA libraries, but this PyTorch .* was built without\. Install CuPy: .*\[cuda13\]",
+        ),
         ("13.0", "device 'cuda:0': PyTorch finds no usable NVIDIA GPU or driver. Check `nvidia-smi`"),
     ],
     ids=["built without CUDA", "no GPU"],

@@ -9,6 +9,7 @@ import copy
 import functools
 import io
 import pickle
+import subprocess
 import sys
 
 import joblib
@@ -252,6 +253,111 @@ def test_a_dtype_asked_for_is_that_of_weights_and_results(
     assert all(backend.holds(each) for each in (*model.coefs_, model.predict(X)))
     expected = new("regression", dtype=asked).fit(make("regression")[0].astype(given_dtype), y)
     np.testing.assert_allclose(backend.to_numpy(model.predict(X)), expected.predict(make("regression")[0]), rtol=2e-3)
+
+
+HALVES = ("float16", "bfloat16")
+
+
+def halved(backend, values, dtype):
+    if backend.name == "numpy" or not hasattr(backend.xp, dtype):
+        pytest.skip(f"{backend.name} has no {dtype} of its own, or scikit-learn's rule for it")
+    return backend.xp.astype(backend.asarray(values), getattr(backend.xp, dtype))
+
+
+@pytest.mark.parametrize("dtype", HALVES)
+@pytest.mark.parametrize("kind", ["multiclass", "regression"])
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_half_precision_is_computed_in_float32(backend32, dispatch, kind, solver, dtype):
+    host, targets = make(kind)
+    X = halved(backend32, host, dtype)
+    single = backend32.xp.astype(X, backend32.xp.float32)
+    y = backend32.asarray(targets, dtype=None)
+    model, expected = new(kind, solver=solver).fit(X, y), new(kind, solver=solver).fit(single, y)
+    calls = [model.transform, model.predict] if kind == "regression" else [model.transform, model.predict_proba]
+    for call in calls:
+        for examples in (X, single):
+            result = call(examples)
+            assert result.dtype == backend32.xp.float32
+            wanted = getattr(expected, call.__name__)(single)
+            np.testing.assert_array_equal(backend32.to_numpy(result), backend32.to_numpy(wanted))
+    assert all(each.dtype == backend32.xp.float32 for each in (*model.coefs_, *model.intercepts_))
+    assert model.sample_gradient_norms(X, y).dtype == backend32.xp.float32
+    assert model.score(X, y) == expected.score(single, y)
+
+
+@pytest.mark.parametrize("dtype", HALVES)
+def test_targets_and_weights_may_be_in_half_precision(backend, given, dispatch, dtype):
+    X, _ = given("regression")
+    y = halved(backend, make("regression")[1], dtype)
+    weights = halved(backend, np.linspace(0.5, 2, N), dtype)
+    plain = [backend.xp.astype(each, backend.xp.float64) for each in (y, weights)]
+    for each, other in ((y, weights), plain):
+        model = new("regression").fit(X, each, other, X_val=X, y_val=each, sample_weight_val=other)
+        model.partial_fit(X, each, other)
+        results = [model.score(X, each, other), *model.validation_loss_curve_]
+        results += backend.to_numpy(model.sample_gradient_norms(X, each)).tolist()
+        if each is y:
+            expected = results
+    assert results == pytest.approx(expected)
+
+
+def test_half_precision_leaves_jaxs_64_bit_mode_alone():
+    pytest.importorskip("jax")
+    program = """
+import os; os.environ["SCIPY_ARRAY_API"] = "1"
+import jax, sklearn
+from xpmlp import MLPClassifier, MLPRegressor
+sklearn.set_config(array_api_dispatch=True)
+for dtype in ("float16", "bfloat16"):
+    X = jax.numpy.eye(6, dtype=dtype)
+    for cls in (MLPClassifier, MLPRegressor):
+        model = cls(hidden_layer_sizes=(3,), max_iter=2).fit(X, jax.numpy.arange(6) % 2)
+        assert model.predict(X).shape == (6,)
+        assert model.transform(X).dtype == "float32"
+        model.partial_fit(X, jax.numpy.arange(6) % 2)
+assert not jax.config.jax_enable_x64
+"""
+    subprocess.run([sys.executable, "-W", "ignore", "-c", program], check=True)  # noqa: S603 - our own program
+
+
+@pytest.mark.parametrize("dispatched", [True, False])
+def test_tensors_that_require_gradients_are_detached(monkeypatch, check, dispatched):
+    torch = pytest.importorskip("torch")
+    monkeypatch.setenv("SCIPY_ARRAY_API", "1")
+    host, targets = make("regression")
+    X, y, weights = (torch.asarray(each).requires_grad_() for each in (host, targets, np.linspace(0.5, 2, N)))
+    with sklearn.config_context(array_api_dispatch=dispatched):
+        model = new("regression").fit(X, y, weights, X_val=X, y_val=y, sample_weight_val=weights)
+        model.partial_fit(X, y, weights)
+        assert not getattr(model.predict(X), "requires_grad", False)
+        norms = np.asarray(model.sample_gradient_norms(X, y))
+        score = model.score(X, y, weights)
+    weights = np.linspace(0.5, 2, N)
+    expected = new("regression").fit(host, targets, weights, X_val=host, y_val=targets, sample_weight_val=weights)
+    expected.partial_fit(host, targets, weights)
+    np.testing.assert_allclose(norms, expected.sample_gradient_norms(host, targets), rtol=1e-8)
+    assert score == pytest.approx(expected.score(host, targets, weights), rel=1e-8)
+
+
+@pytest.mark.parametrize("form", ["to_sparse_csr", "to_sparse_csc", "to_sparse_coo"])
+@pytest.mark.parametrize("dispatched", [True, False])
+@pytest.mark.filterwarnings("ignore:Sparse:UserWarning")
+def test_sparse_tensors_are_refused_with_what_to_do(monkeypatch, form, dispatched):
+    torch = pytest.importorskip("torch")
+    monkeypatch.setenv("SCIPY_ARRAY_API", "1")
+    X, y = map(torch.asarray, make("multioutput"))
+    odd = getattr(X, form)()
+    with sklearn.config_context(array_api_dispatch=dispatched):
+        model = new("multioutput").fit(X, y)
+        for call in (
+            lambda: new("multioutput").fit(odd, y),
+            lambda: new("multioutput").fit(X, getattr(y, form)()),
+            lambda: new("multioutput").fit(X, y, X_val=odd, y_val=y),
+            lambda: model.predict(odd),
+            lambda: model.sample_gradient_norms(odd, y),
+        ):
+            with pytest.raises(InputError, match=r"sparse tensor of torch .* make it dense with .to_dense\(\)"):
+                call()
 
 
 # Without dispatch

@@ -985,3 +985,73 @@ def test_a_model_with_callbacks_can_be_pickled_and_cloned():
     loaded = pickle.loads(pickle.dumps(model))  # noqa: S301 - our own bytes
     np.testing.assert_array_equal(loaded.predict(X), model.predict(X))
     clone(model).fit(X, y)
+
+
+@pytest.mark.parametrize("form", [sparse.csr_array, sparse.csc_matrix, sparse.coo_array])
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_sparse_targets_of_a_regressor_are_those_of_dense_ones(form, solver):
+    X, y = make("multioutput")
+    y = np.where(y > 0, y, 0.0)
+    model, expected = new("multioutput", solver=solver).fit(X, form(y)), new("multioutput", solver=solver).fit(X, y)
+    same(model, expected)
+    np.testing.assert_allclose(model.sample_gradient_norms(X, form(y)), expected.sample_gradient_norms(X, y))
+    assert model.score(X, form(y)) == pytest.approx(expected.score(X, y))
+    if solver == "adam":
+        same(model.partial_fit(X, form(y)), expected.partial_fit(X, y))
+        model.fit(X, form(y), X_val=X, y_val=form(y))
+        expected.fit(X, y, X_val=X, y_val=y)
+        assert model.validation_loss_curve_ == expected.validation_loss_curve_
+
+
+@pytest.mark.parametrize("form", [lambda y: y[:, None].tolist(), lambda y: y[:, None], lambda y: y.tolist()])
+@pytest.mark.parametrize("kind", ["binary", "multiclass", "regression"])
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.DataConversionWarning")
+def test_targets_take_the_forms_that_fit_takes_at_every_entry_point(kind, form):
+    X, y = make(kind)
+    model, expected = new(kind).fit(X, form(y), X_val=X, y_val=form(y)), new(kind).fit(X, y, X_val=X, y_val=y)
+    same(model, expected)
+    assert model.validation_loss_curve_ == pytest.approx(expected.validation_loss_curve_)
+    np.testing.assert_allclose(model.sample_gradient_norms(X, form(y)), expected.sample_gradient_norms(X, y))
+
+
+@pytest.mark.parametrize("kind", ["binary", "multiclass", "regression"])
+def test_targets_of_three_dimensions_are_refused_at_every_entry_point(kind):
+    X, y = make(kind)
+    model = new(kind).fit(X, y)
+    for call in (
+        lambda: model.fit(X, y, X_val=X, y_val=y[:, None, None]),
+        lambda: model.sample_gradient_norms(X, y[:, None, None]),
+    ):
+        with pytest.raises(ValueError, match="Found array with dim 3"):
+            call()
+
+
+@pytest.mark.parametrize("kind", ["binary", "multiclass", "regression", "multioutput"])
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_targets_that_are_not_finite_are_named(kind, bad):
+    X, y = make(kind)
+    odd = y.astype(float)
+    odd[3] = bad
+    with pytest.raises(ValueError, match=r"^Input y_val contains (NaN|infinity)"):
+        new(kind).fit(X, y, X_val=X, y_val=odd)
+    with pytest.raises(ValueError, match=r"^Input y contains (NaN|infinity)"):
+        new(kind).fit(X, y).sample_gradient_norms(X, odd)
+
+
+@pytest.mark.parametrize("labels", [[1, 2, 3, 4], ["a", "b", "c", "d"]], ids=str)
+def test_a_class_with_too_few_members_to_stratify_is_named(labels):
+    y = np.array(labels)[[*np.arange(39) % (len(labels) - 1), -1]]
+    model = new("multiclass", early_stopping=True, stratify_validation=True)
+    with pytest.raises(ValueError, match=rf"{labels[-1]}'?\]"):
+        model.fit(np.ones((40, 2)), y)
+
+
+@pytest.mark.parametrize("unknown", ["unknown", ["unknown"], ("relu", "unknown")])
+def test_an_activation_that_is_unknown_after_the_fit_is_refused_by_every_method(unknown):
+    X, y = make("multiclass")
+    model = new("multiclass", hidden_layer_sizes=(5,) * (1 if isinstance(unknown, str) else len(unknown))).fit(X, y)
+    model.set_params(activation=unknown)
+    calls = [lambda: model.predict(X[:1]), lambda: model.predict_proba(X), lambda: model.score(X, y), model.summary]
+    for call in [*calls, lambda: model.sample_gradient_norms(X, y), model.to_sklearn]:
+        with pytest.raises(InputError, match=r"activation is .*unknown.*, but must be among identity, relu"):
+            call()

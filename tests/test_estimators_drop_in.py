@@ -326,6 +326,52 @@ def test_bad_input_is_refused_in_the_words_of_scikit_learn(which, what):
     assert ours == theirs
 
 
+DATES = np.arange(60).reshape(20, 3).astype("datetime64[D]")
+TIMES = {
+    "datetime64[D]": DATES,
+    "datetime64[ns]": DATES.astype("datetime64[ns]"),
+    "timedelta64[s]": DATES - DATES[0],
+    "list": list(map(list, DATES)),
+}
+
+
+@pytest.mark.parametrize("values", [*TIMES.values(), "frame", "frame of durations"], ids=[*TIMES, "frame", "durations"])
+@each_estimator
+def test_dates_and_durations_are_no_features(which, values):
+    if isinstance(values, str):
+        frames = pytest.importorskip("pandas")
+        values = frames.DataFrame(DATES.astype("datetime64[ns]") - (DATES[0] if "durations" in values else 0 * DATES))
+    X, y = np.ones((20, 3)), np.arange(20) % 2
+    model = PAIRS[which][0](max_iter=2).fit(X, y)
+    for call in (lambda: clone(model).fit(values, y), lambda: model.partial_fit(values, y)):
+        with pytest.raises(TypeError, match=r"X has dtype .*, but must hold numbers"):
+            call()
+    for method in ("predict", "transform"):
+        with pytest.raises(TypeError, match=r"X has dtype .*, but must hold numbers"):
+            getattr(model, method)(values)
+    with pytest.raises(TypeError, match="but must hold numbers"):
+        model.sample_gradient_norms(values, y)
+    with pytest.raises(TypeError, match="but must hold numbers"):
+        clone(model).fit(X, y, X_val=values, y_val=y)
+
+
+@pytest.mark.parametrize("dtype", ["datetime64[D]", "timedelta64[ns]", str, "S3"], ids=str)
+def test_dates_durations_and_words_are_no_targets_of_a_regressor(dtype):
+    X, y = np.ones((20, 3)), np.arange(20)
+    odd = y.astype(dtype)
+    for model in (MLPRegressor(max_iter=2), reference.MLPRegressor(max_iter=2)):
+        for targets in (odd, np.stack([odd, odd], axis=1), odd.tolist() if dtype in {str, "S3"} else odd):
+            with pytest.raises(TypeError):
+                model.fit(X, targets)
+    model = MLPRegressor(max_iter=2).fit(X, y)
+    with pytest.raises(TypeError, match=r"y has dtype .*, but must hold numbers"):
+        model.partial_fit(X, odd)
+    with pytest.raises(TypeError, match=r"has dtype .*, but must hold numbers"):
+        model.sample_gradient_norms(X, odd)
+    with pytest.raises(TypeError, match=r"has dtype .*, but must hold numbers"):
+        MLPRegressor(max_iter=2).fit(X, y, X_val=X, y_val=odd)
+
+
 @pytest.mark.parametrize(
     "weights",
     [np.ones(N - 1), np.ones((N, 1)), np.full(N, np.nan), ["heavy"] * N],
@@ -961,3 +1007,73 @@ def test_to_sklearn_and_from_sklearn_need_a_fitted_model():
     for call in (MLPClassifier().to_sklearn, lambda: MLPClassifier.from_sklearn(reference.MLPClassifier())):
         with pytest.raises(NotFittedError):
             call()
+
+
+class FewParameters(MLPRegressor):
+    """A subclass whose constructor takes few parameters, and sets the others."""
+
+    def __init__(self, alpha=0.1):
+        super().__init__(hidden_layer_sizes=(5,), alpha=alpha, max_iter=4, random_state=0)
+
+
+class OneLabelOnly(MLPClassifier):
+    """A subclass that leaves all but one parameter to the class's defaults."""
+
+    def __init__(self, alpha=0.1):
+        self.alpha = alpha
+
+
+@pytest.mark.parametrize("cls", [FewParameters, OneLabelOnly])
+def test_a_subclass_with_fewer_parameters_fits(cls):
+    X, y = make("binary")
+    model = clone(cls(alpha=0.5)).fit(X, y)
+    assert model.get_params() == {"alpha": 0.5}
+    model.partial_fit(X, y)
+    copied = pickle.loads(pickle.dumps(model))  # noqa: S301 - our own
+    np.testing.assert_array_equal(copied.predict(X), model.predict(X))
+    np.testing.assert_allclose(model.to_sklearn().predict(X), model.predict(X))
+    assert "alpha=0.5" in repr(model)
+
+
+def test_a_model_stopped_early_by_its_loss_survives_the_way_to_sklearn_and_from_it():
+    X, y = make("binary")
+    ours = MLPClassifier(**FAST, early_stopping=True, scoring="loss").fit(X, y)
+    back = MLPClassifier.from_sklearn(ours.to_sklearn())
+    np.testing.assert_array_equal(back.predict_proba(X), ours.predict_proba(X))
+    back.set_params(early_stopping=False).partial_fit(X, y)
+    assert back.best_loss_ == back.loss_curve_[-1]
+
+
+@pytest.mark.parametrize("before", [True, False])
+@each_kind
+def test_early_stopping_may_be_switched_off_for_a_model_of_scikit_learns(kind, before):
+    X, y = make(kind)
+    theirs = pair(kind, early_stopping=True, validation_fraction=0.3)[1].fit(X, y)
+    if before:
+        theirs.set_params(early_stopping=False)
+    ours = type(pair(kind)[0]).from_sklearn(theirs).set_params(early_stopping=False)
+    ours.partial_fit(X, y)
+    assert len(ours.loss_curve_) == len(theirs.loss_curve_) + 1
+    assert ours.best_loss_ == ours.loss_curve_[-1]
+    assert ours.validation_scores_ is None
+
+
+@each_estimator
+def test_parameters_that_one_side_alone_knows_are_passed_over(which, monkeypatch):
+    X, y = make("binary")
+    ours, theirs = PAIRS[which]
+
+    class Newer(theirs):
+        def __init__(self, hidden_layer_sizes=(6,), alpha=0.1, of_a_later_release=1):
+            super().__init__(hidden_layer_sizes=hidden_layer_sizes, alpha=alpha, max_iter=4, random_state=0)
+            self.of_a_later_release = of_a_later_release
+
+    model = Newer(alpha=0.5).fit(X, y)
+    back = ours.from_sklearn(model)
+    assert back.alpha == 0.5
+    assert not hasattr(back, "of_a_later_release")
+    np.testing.assert_allclose(back.predict(X), model.predict(X), rtol=1e-10)
+    monkeypatch.setattr(reference, theirs.__name__, Newer)
+    there = back.to_sklearn()
+    assert (there.alpha, there.of_a_later_release) == (0.5, 1)
+    np.testing.assert_allclose(there.predict(X), model.predict(X), rtol=1e-10)

@@ -204,6 +204,10 @@ class Backend(ABC):
     def to_numpy(self, x: Array) -> np.ndarray:
         """Copy an array of this backend to the host, waiting for it to be computed."""
 
+    def readable(self, x: Array) -> Array:
+        """Return a user's array as all functions take it: in float32 where it is in half precision."""
+        return self.xp.astype(x, self.xp.float32) if str(x.dtype).endswith("float16") else x
+
     def minibatches(self, order: np.ndarray, size: int) -> Sequence[Array]:
         """Move an order of rows to the device at once, and cut it into minibatches of `size`; the last may be less."""
         rows, n = self.asindex(order), order.shape[0]

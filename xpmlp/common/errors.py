@@ -13,6 +13,10 @@ class InputError(XpmlpError, ValueError):
     """A value, an array, an option or a file that cannot be used as given."""
 
 
+class DtypeError(InputError, TypeError):
+    """An array of what is not a number, where numbers are needed."""
+
+
 class BackendError(XpmlpError, RuntimeError):
     """An array library that is missing, or that cannot compute on this machine."""
 

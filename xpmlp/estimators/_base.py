@@ -21,7 +21,7 @@ from xpmlp.estimators import _sklearn
 from xpmlp.estimators._compat import CallbackSupportMixin, check_sample_weight, fit_method, fit_task
 from xpmlp.estimators._fitted import FLOATS, FittedMLP
 from xpmlp.estimators._parameters import CONSTRAINTS, Parameters
-from xpmlp.estimators._placement import dispatching, float_dtype, library_of, place, to_host
+from xpmlp.estimators._placement import check_numbers, dispatching, float_dtype, library_of, place, readable, to_host
 from xpmlp.estimators._training import MAX_SEED, Problem, TrainedMLP
 from xpmlp.nn.initializers import initialize
 from xpmlp.nn.network import Layer, Network
@@ -91,6 +91,8 @@ class BaseMLP(TrainedMLP, CallbackSupportMixin, ABC):
 
     def _fit(self, given: Examples, given_val: Examples | None = None, *, one_epoch: bool = False) -> Self:
         """Take the way of every fit: examples are checked and placed, a network is described, trained and kept."""
+        given = Examples(*map(readable, given))
+        given_val = given_val and Examples(*map(readable, given_val))
         continues = self.__sklearn_is_fitted__() and (self.warm_start or one_epoch)
         checked, checked_val = self._check(given, given_val, continues=continues, one_epoch=one_epoch)
         placement = place(checked.X, self.device, self._dtype_for(checked.X, continues=continues))
@@ -111,6 +113,7 @@ class BaseMLP(TrainedMLP, CallbackSupportMixin, ABC):
             raise InputError(
                 "solver lbfgs has no epochs to measure X_val after: leave X_val out, or use another solver."
             )
+        check_numbers(given.X, "X")
         X, y = validate_data(
             self,
             given.X,
@@ -134,7 +137,7 @@ class BaseMLP(TrainedMLP, CallbackSupportMixin, ABC):
         X_val = self._checked_examples(given_val.X)
         if sparse.issparse(X_val) and not sparse.issparse(X):
             raise InputError("X_val is sparse, but X is not: give both in the same form.")
-        T_val = self._checked_targets(X_val, given_val.T)
+        T_val = self._checked_targets(X_val, given_val.T, "y_val")
         return checked, Examples(X_val, T_val, self._weights(given_val, X_val.shape[0]))
 
     def _weights(self, given: Examples, n: int) -> np.ndarray | None:

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from scipy import sparse
-from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils import assert_all_finite, check_consistent_length
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin, is_regressor
+from sklearn.utils import assert_all_finite, check_array, check_consistent_length
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from xpmlp.backends import backend_of, get_backend
-from xpmlp.common.errors import BackendError, XpmlpWarning
+from xpmlp.common.errors import BackendError, InputError, XpmlpWarning
 from xpmlp.common.validation import one_for_each
 from xpmlp.estimators._parameters import Parameters
 from xpmlp.estimators._placement import (
+    check_numbers,
     dispatching,
     float_dtype,
     labels_in,
@@ -25,6 +26,7 @@ from xpmlp.estimators._placement import (
     move,
     open_device,
     place,
+    readable,
     to_host,
 )
 from xpmlp.nn.activations import ACTIVATIONS
@@ -117,13 +119,16 @@ class FittedMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Parameters, A
         """Check examples other than those of the fit."""
         if _needs_no_check(X, self.n_features_in_) and not hasattr(self, "feature_names_in_"):
             return X
+        X = readable(X)
+        check_numbers(X, "X")
         return validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
 
-    def _checked_targets(self, X: Any, y: Any) -> np.ndarray:
-        """Check the targets of examples other than those of the fit."""
+    def _checked_targets(self, X: Any, y: Any, name: str = "y") -> np.ndarray:
+        """Check the targets of examples other than those of the fit, as the fit checks its own."""
+        y = check_array(readable(y), accept_sparse="csr", ensure_2d=False, dtype=None, input_name=name)
+        check_consistent_length(X, y)
         T = self._targets(y)
-        check_consistent_length(X, T)
-        assert_all_finite(T)
+        assert_all_finite(T, input_name=name)
         if T.shape[1] != self.n_outputs_:
             raise ValueError(f"The targets have {T.shape[1]} outputs, but the network has {self.n_outputs_}.")
         return T
@@ -157,7 +162,11 @@ class FittedMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Parameters, A
             "activation", self.activation, len(sizes) - 2, "hidden layer"
         )
         loss, _ = self._output_loss()
-        activations = tuple(ACTIVATIONS[name] if isinstance(name, str) else name for name in names)
+        try:
+            activations = tuple(ACTIVATIONS[name] if isinstance(name, str) else name for name in names)
+        except KeyError:
+            known = ", ".join(ACTIVATIONS)
+            raise InputError(f"activation is {self.activation!r}, but must be among {known}.") from None
         return Network(sizes, activations, loss, dropout=(0.0,) * len(self.coefs_))
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
@@ -178,6 +187,8 @@ class FittedMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Parameters, A
             At most 1.
         """
         predicted = to_host(self.predict(X))
+        if sparse.issparse(y) and is_regressor(self):
+            y = y.toarray()
         return float(self._measure(to_host(y), predicted, sample_weight=to_host(sample_weight)))
 
     # Looking into the network.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,7 +14,7 @@ from sklearn import get_config
 
 from xpmlp.backends import BACKENDS, backend_of, get_backend
 from xpmlp.backends.numpy.sparse import SparseNumpyBackend
-from xpmlp.common.errors import BackendError, InputError
+from xpmlp.common.errors import BackendError, DtypeError, InputError
 from xpmlp.data.examples import Examples
 from xpmlp.nn.network import Layer
 
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
 
     from xpmlp.backends import Backend
     from xpmlp.common.types import Array
+
+# The names that NumPy, pandas, Arrow and polars have for dtypes of dates and durations.
+TIMES = re.compile(r"^(date|time|duration|period)", re.IGNORECASE)
 
 
 class PlacedExamples(NamedTuple):
@@ -134,13 +139,37 @@ def move(x: Array, backend: Backend) -> Array:
 def to_host(values: Any) -> Any:
     """Return an array of any library as NumPy's; anything else as it is."""
     library = library_of(values)
-    return values if library is None else library.to_numpy(values)
+    return values if library is None else library.to_numpy(library.readable(values))
+
+
+def readable(values: Any) -> Any:
+    """Return an array of any library detached and, in half precision, as float32; anything else as it is.
+
+    NumPy's float16 stays: it is computed in float64, as scikit-learn does. NumPy itself has no bfloat16.
+    """
+    library = library_of(values)
+    if library is not None:
+        return library.readable(values)
+    return values.astype(np.float32) if str(getattr(values, "dtype", None)) == "bfloat16" else values
 
 
 def library_of(values: Any) -> Backend | None:
     """Return the backend of an array of another library than NumPy; None for anything else."""
     others = (backend for backend in BACKENDS.values() if backend.name != "numpy")
     return backend_of(values, "float32") if any(backend.device_of(values) for backend in others) else None
+
+
+def check_numbers(values: Any, name: str) -> None:
+    """Raise a `DtypeError` for dates and durations: NumPy would turn them into numbers that depend on their unit."""
+    if isinstance(values, list | tuple):
+        values = np.asarray(values)
+    dtypes = getattr(values, "dtypes", getattr(values, "dtype", None))  # of a frame: of every column
+    for dtype in dtypes if isinstance(dtypes, Iterable) else [dtypes]:
+        if TIMES.search(str(dtype)):
+            raise DtypeError(
+                f"{name} has dtype {dtype}, but must hold numbers: turn dates and durations into numbers first, for "
+                "example into days since a fixed date."
+            )
 
 
 def labels_in(backend: Backend | None, labels: np.ndarray) -> Any:

@@ -46,7 +46,7 @@ def to_sklearn(self: TrainedMLP) -> BaseEstimator:
     """
     check_is_fitted(self)
     theirs, fitted = _kind(self)(), vars(self)
-    shared = {name: getattr(self, name) for name in theirs.get_params(deep=False)}
+    shared = {name: getattr(self, name) for name in theirs.get_params(deep=False) if hasattr(self, name)}
     activations = {activation.name for activation in self._fitted_network().activations}
     if len(activations) > 1 or not activations <= ACTIVATIONS:
         raise InputError(
@@ -59,7 +59,7 @@ def to_sklearn(self: TrainedMLP) -> BaseEstimator:
         if self.out_activation_ not in LOSSES_BY_OUTPUT:
             raise InputError(f"scikit-learn has no output function like that of loss {self.loss.name!r}.")
         shared["loss"] = LOSSES_BY_OUTPUT[self.out_activation_]
-    theirs.set_params(**shared)
+    vars(theirs).update(shared)
     coefs, intercepts = ([np.array(to_host(p)) for p in arrays] for arrays in (self.coefs_, self.intercepts_))
     state = _shared_attributes(fitted) | {"coefs_": coefs, "intercepts_": intercepts}
     # Private attributes of scikit-learn's, with which it goes on training.
@@ -84,7 +84,9 @@ def from_sklearn(cls: type[Estimator], estimator: BaseEstimator) -> Estimator:
             f"{type(estimator).__name__}."
         )
     check_is_fitted(estimator)
-    ours.set_params(**estimator.get_params(deep=False))
+    for name, value in estimator.get_params(deep=False).items():
+        if hasattr(ours, name):  # a release of scikit-learn, or a subclass, may have more
+            setattr(ours, name, value)
     fitted = vars(estimator)
     state = _shared_attributes(fitted)
     state |= {name: [p.copy() for p in fitted[name]] for name in ("coefs_", "intercepts_")}
@@ -108,11 +110,11 @@ def _our_progress(estimator: Any) -> Progress:
     progress = Progress(watched="training loss", seen=estimator.t_, n_iter=estimator.n_iter_)
     progress.without_improvement = vars(estimator)["_no_improvement_count"]
     progress.curves["training loss"] = list(estimator.loss_curve_)
-    if estimator.early_stopping:
+    if estimator.validation_scores_ is not None:
         progress.watched = "validation score"
         progress.curves[progress.watched] = list(estimator.validation_scores_)
         progress.best[progress.watched] = estimator.best_validation_score_
-    else:
+    elif estimator.best_loss_ is not None:  # scikit-learn has none after early stopping
         progress.best[progress.watched] = estimator.best_loss_
     return progress
 

@@ -171,7 +171,7 @@ class TrainedMLP(FittedMLP, ABC):
         """Return the rows to train on, and those held out for `early_stopping`, as scikit-learn draws them."""
         stratify = T if is_classifier(self) and T.shape[1] == 1 else None
         if self.stratify_validation and is_classifier(self) and self.out_activation_ == "softmax":
-            stratify = T.argmax(axis=1)
+            stratify = self._labels(T)  # the error names those with too few members
         share, draw = self.validation_fraction, self._random_state
         rows, held_out = train_test_split(np.arange(T.shape[0]), test_size=share, random_state=draw, stratify=stratify)
         if held_out.shape[0] < 2:

@@ -13,7 +13,7 @@ from xpmlp.backends.numpy.memory import keep_freed_memory
 from xpmlp.backends.staging import StagingBuffer
 from xpmlp.backends.torch.graphs import stream_of
 from xpmlp.backends.torch.shortcuts import with_cpu_shortcuts, with_shortcuts
-from xpmlp.common.errors import BackendError
+from xpmlp.common.errors import BackendError, InputError
 from xpmlp.common.wording import counted
 
 if TYPE_CHECKING:
@@ -67,7 +67,9 @@ class TorchBackend(Backend):
         torch, name = _library(), cls._name_of(device)
         if name.startswith("cuda") and torch.version.cuda is None:
             return BackendError(
-                f"device {name!r} needs CUDA libraries, but this PyTorch ({torch.__version__}) was built without."
+                f"device {name!r} needs CUDA libraries, but this PyTorch ({torch.__version__}) was built without. "
+                "Install CuPy: pip install 'xpmlp[cuda13]' or 'xpmlp[cuda12]'; or a PyTorch that is built with CUDA: "
+                "see https://pytorch.org/get-started/locally."
             )
         if name.startswith("cuda") and not torch.cuda.is_available():
             return BackendError(f"device {name!r}: PyTorch finds no usable NVIDIA GPU or driver. Check `nvidia-smi`.")
@@ -98,6 +100,15 @@ class TorchBackend(Backend):
             return array[:n]
 
         return StagingBuffer(pinned.numpy(), send)
+
+    def readable(self, x: Array) -> Array:
+        """Return it without its autograd, too; an `InputError` for a sparse tensor."""
+        if x.layout is not self._torch.strided:
+            raise InputError(
+                f"a sparse tensor of torch ({x.layout}) cannot be used: make it dense with .to_dense(), or give a "
+                "sparse array of SciPy."
+            )
+        return super().readable(x.detach())
 
     def to_numpy(self, x: Array) -> np.ndarray:
         return np.array(x.detach().cpu().numpy())
