@@ -158,10 +158,31 @@ def test_weights_of_classes_may_name_words_and_labels_in_a_column():
 
 
 def test_weights_of_classes_that_are_not_there_are_refused():
-    with pytest.raises(ValueError, match=r"'ghost'|are not in class_weight"):
+    with pytest.raises(ValueError, match=r"class_weight names \['ghost'\], which are not in y; its classes are "):
         new("multiclass", class_weight={"ghost": 2}).fit(*make("multiclass"))
     with pytest.raises(ValueError, match="'class_weight'"):
         new("multiclass", class_weight="heavy").fit(*make("multiclass"))
+
+
+@pytest.mark.parametrize("names", [[0, 1, 2], ["0", "1", "2"], [10, 20, 30]], ids=str)
+@pytest.mark.parametrize("solver", ["sgd", "adam", "adamw"])
+def test_a_class_that_class_weight_does_not_name_counts_1_and_a_batch_need_not_have_every_class(solver, names):
+    X, y = make("multiclass")
+    words, some = np.array(names)[y], y != 1
+    model = new("multiclass", solver=solver, class_weight={names[1]: 9})
+    expected = new("multiclass", solver=solver)
+    for rows in (some, ~some, slice(None)):
+        model.partial_fit(X[rows], words[rows], classes=names)
+        expected.partial_fit(X[rows], words[rows], classes=names, sample_weight=np.where(y == 1, 9.0, 1.0)[rows])
+    same(model, expected)
+    same(new("multiclass", class_weight={names[1]: 9}).fit(X, words), new("multiclass", class_weight={1: 9}).fit(X, y))
+
+
+def test_a_validation_set_need_not_have_the_class_that_class_weight_names():
+    X, y = make("multiclass")
+    model = new("multiclass", class_weight={1: 9}).fit(X, y, X_val=X[y != 1], y_val=y[y != 1])
+    plain = new("multiclass", class_weight={1: 9}).fit(X, y)
+    same(model, plain)
 
 
 def test_a_rare_class_is_found_more_often_when_classes_are_balanced():

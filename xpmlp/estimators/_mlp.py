@@ -159,7 +159,12 @@ class MLPClassifier(BaseMLP, ClassifierMixin, BaseEstimator):
         weights = super()._weights(given, n)
         if self.class_weight is None:
             return weights
-        of_classes: np.ndarray = compute_sample_weight(self.class_weight, self._flat(given.T))[:, None]
+        labels = self._flat(given.T)
+        if isinstance(self.class_weight, dict):
+            classes = to_host(self.classes_)
+            of_classes = _class_weights(self.class_weight, classes)[np.searchsorted(classes, labels)][:, None]
+        else:
+            of_classes = compute_sample_weight(self.class_weight, labels)[:, None]
         return of_classes if weights is None else weights * of_classes
 
     def _output_loss(self) -> tuple[Loss, str]:
@@ -311,6 +316,18 @@ class MLPRegressor(BaseMLP, RegressorMixin, BaseEstimator):
         """
         _, a = self._forward(X, "predict")
         return self._labels(a)
+
+
+def _class_weights(named: Mapping[Any, float], classes: np.ndarray) -> np.ndarray:
+    """Return the weight of each class: 1 where it is not named. A name that is no class is refused, as a misspelling.
+
+    As in scikit-learn, more names are allowed where every class is named: a fold may lack a class.
+    """
+    known = classes.tolist()
+    unknown = [name for name in named if name not in known]
+    if unknown and len(named) - len(unknown) < len(known):
+        raise ValueError(f"class_weight names {unknown}, which are not in y; its classes are {known}.")
+    return np.array([named.get(name, 1.0) for name in known], dtype=float)
 
 
 # The losses as scikit-learn computes them: of clipped probabilities, with the gradients of the exact ones. L-BFGS comes
