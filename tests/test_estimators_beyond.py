@@ -92,7 +92,7 @@ def test_weights_of_classes_are_weights_of_their_examples(solver, class_weight):
     same(model, new("multiclass", solver=solver).fit(X, y, sample_weight=own * weights))
 
 
-def test_weights_of_classes_count_in_early_stopping_and_for_a_validation_set_of_ones_own():
+def test_weights_of_classes_count_for_the_share_that_early_stopping_holds_out():
     X, y = make("multiclass")
     weights = compute_sample_weight("balanced", y)
     params = {"early_stopping": True, "validation_fraction": 0.3}
@@ -100,9 +100,22 @@ def test_weights_of_classes_count_in_early_stopping_and_for_a_validation_set_of_
     expected = new("multiclass", **params).fit(X, y, sample_weight=weights)
     assert model.validation_scores_ == expected.validation_scores_
     same(model, expected)
-    model = new("multiclass", class_weight="balanced").fit(X, y, X_val=X, y_val=y)
-    expected = new("multiclass").fit(X, y, sample_weight=weights, X_val=X, y_val=y, sample_weight_val=weights)
+
+
+@pytest.mark.parametrize("scoring", [None, "loss", "accuracy", "neg_log_loss"])
+@pytest.mark.parametrize("class_weight", ["balanced", {0: 1, 1: 5, 2: 1}], ids=str)
+@pytest.mark.parametrize("own", [None, np.linspace(1, 2, 25)], ids=["plain", "weighted"])
+def test_a_validation_set_counts_by_sample_weight_val_and_not_by_class_weight(class_weight, scoring, own):
+    X, y = make("multiclass")
+    held_out = {"X_val": X[:25], "y_val": y[:25], "sample_weight_val": own}
+    params = {"early_stopping": True, "scoring": scoring}
+    model = new("multiclass", class_weight=class_weight, **params).fit(X[25:], y[25:], **held_out)
+    weights = compute_sample_weight(class_weight, y[25:])
+    expected = new("multiclass", **params).fit(X[25:], y[25:], sample_weight=weights, **held_out)
     assert model.validation_loss_curve_ == expected.validation_loss_curve_
+    assert model.validation_scores_ == expected.validation_scores_
+    if scoring in {None, "accuracy"}:
+        assert model.best_validation_score_ == pytest.approx(model.score(X[:25], y[:25], sample_weight=own))
 
 
 def test_weights_of_classes_count_in_partial_fit_but_cannot_be_balanced_there():

@@ -155,8 +155,8 @@ class MLPClassifier(BaseMLP, ClassifierMixin, BaseEstimator):
         elif len(np.setdiff1d(classes, known, assume_unique=True)):
             raise ValueError(f"`y` has classes not in `self.classes_`. `self.classes_` has {known}. 'y' has {classes}.")
 
-    def _weights(self, given: Examples, n: int) -> np.ndarray | None:
-        weights = super()._weights(given, n)
+    def _weights_to_fit(self, given: Examples, T: np.ndarray) -> np.ndarray | None:
+        weights = super()._weights_to_fit(given, T)
         if self.class_weight is None:
             return weights
         labels = self._flat(given.T)
