@@ -191,6 +191,47 @@ def test_a_class_that_class_weight_does_not_name_counts_1_and_a_batch_need_not_h
     same(new("multiclass", class_weight={names[1]: 9}).fit(X, words), new("multiclass", class_weight={1: 9}).fit(X, y))
 
 
+LABELS = [{0: 1, 1: 5}, {1: 2}, {}]  # of class_weight, for the three labels of "multilabel"
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("container", [np.asarray, sparse.csr_array])
+@pytest.mark.parametrize("class_weight", ["balanced", LABELS], ids=["balanced", "dicts"])
+def test_the_weights_of_several_labels_are_multiplied(solver, container, class_weight):
+    X, Y = make("multilabel")
+    full = [{0: 1, 1: 5}, {0: 1, 1: 2}, {0: 1, 1: 1}]
+    weights = compute_sample_weight("balanced" if class_weight == "balanced" else full, Y)
+    model = new("multilabel", solver=solver, class_weight=class_weight).fit(X, container(Y))
+    same(model, new("multilabel", solver=solver).fit(X, Y, sample_weight=weights))
+
+
+def test_the_weights_of_several_labels_count_in_partial_fit_where_a_batch_lacks_a_label():
+    X, Y = make("multilabel")
+    rows = Y[:, 0] == 0
+    model, expected = new("multilabel", class_weight=LABELS), new("multilabel")
+    model.partial_fit(X[rows], Y[rows], classes=[0, 1, 2])
+    expected.partial_fit(X[rows], Y[rows], classes=[0, 1, 2], sample_weight=np.where(Y[rows, 1], 2.0, 1.0))
+    same(model, expected)
+
+
+@pytest.mark.parametrize(
+    ("kind", "class_weight", "message"),
+    [
+        ("multilabel", {0: 1, 1: 5}, "must be 'balanced' or a list of 3 dicts, one for each label, but it is {0: 1"),
+        ("multilabel", [{1: 5}], "must be 'balanced' or a list of 3 dicts, one for each label"),
+        ("multilabel", [{1: 5}, {1: 5}, {7: 5}], r"class_weight names \[7\]"),
+        ("multiclass", [{1: 5}, {1: 5}], "must be 'balanced' or one dict for all classes"),
+        ("binary", [{1: 5}], "must be 'balanced' or one dict for all classes"),
+    ],
+)
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_class_weights_of_another_form_than_y_are_refused(kind, class_weight, message, method):
+    X, y = make(kind)
+    classes = {"classes": range(3) if kind != "binary" else [0, 1]} if method == "partial_fit" else {}
+    with pytest.raises(ValueError, match=message):
+        getattr(new(kind, class_weight=class_weight), method)(X, y, **classes)
+
+
 def test_a_validation_set_need_not_have_the_class_that_class_weight_names():
     X, y = make("multiclass")
     model = new("multiclass", class_weight={1: 9}).fit(X, y, X_val=X[y != 1], y_val=y[y != 1])

@@ -51,9 +51,10 @@ class MLPClassifier(BaseMLP, ClassifierMixin, BaseEstimator):
     Parameters
     ----------
     {shared parameters}
-    class_weight : dict, "balanced" or None, default=None
+    class_weight : dict, list of dict, "balanced" or None, default=None
         What the examples of each class count; a class that is not named counts 1. "balanced": n, divided by the number
-        of classes and by the examples of the class.
+        of classes and by the examples of the class. For y of several labels, a list with a dict for each label, of
+        what 0 and 1 count; an example counts the product.
 
     Attributes
     ----------
@@ -74,9 +75,9 @@ class MLPClassifier(BaseMLP, ClassifierMixin, BaseEstimator):
     hidden_layer_sizes: int | Sequence[int] = (100,)
     activation: str | Activation | Sequence[str | Activation] = "relu"
     _: KW_ONLY
-    class_weight: Mapping[Any, float] | str | None = None
+    class_weight: dict[Any, float] | list[dict[int, float]] | str | None = None
 
-    _parameter_constraints = CONSTRAINTS | {"class_weight": [dict, StrOptions({"balanced"}), None]}
+    _parameter_constraints = CONSTRAINTS | {"class_weight": [dict, list, StrOptions({"balanced"}), None]}
     _measure = staticmethod(accuracy_score)
 
     def _check_solver(self) -> bool:
@@ -159,13 +160,22 @@ class MLPClassifier(BaseMLP, ClassifierMixin, BaseEstimator):
         weights = super()._weights_to_fit(given, T)
         if self.class_weight is None:
             return weights
-        labels = self._flat(given.T)
-        if isinstance(self.class_weight, dict):
-            classes = to_host(self.classes_)
-            of_classes = _class_weights(self.class_weight, classes)[np.searchsorted(classes, labels)][:, None]
-        else:
-            of_classes = compute_sample_weight(self.class_weight, labels)[:, None]
+        of_classes = self._class_weights(T)[:, None]
         return of_classes if weights is None else weights * of_classes
+
+    def _class_weights(self, T: np.ndarray) -> np.ndarray:
+        """Return what each example counts by its class, (n,); for labels, the product over them."""
+        multilabel, named = self._label_binarizer.y_type_.startswith("multilabel"), self.class_weight
+        codes = (T.argmax(axis=1)[:, None] if T.shape[1] > 1 and not multilabel else T).astype(int)
+        if named == "balanced":
+            return np.asarray(compute_sample_weight(named, codes))
+        tables = [named] if isinstance(named, dict) else list(named)
+        if isinstance(named, dict) == multilabel or len(tables) != codes.shape[1]:
+            form = f"a list of {codes.shape[1]} dicts, one for each label" if multilabel else "one dict for all classes"
+            raise ValueError(f"class_weight must be 'balanced' or {form}, but it is {named!r}.")
+        classes = np.arange(2) if multilabel else to_host(self.classes_)
+        factors = [_class_weights(table, classes)[column] for table, column in zip(tables, codes.T, strict=True)]
+        return np.asarray(np.prod(factors, axis=0))
 
     def _output_loss(self) -> tuple[Loss, str]:
         loss = bounded_softmax if self._label_binarizer.y_type_ == "multiclass" else bounded_logistic
