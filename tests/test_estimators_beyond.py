@@ -239,6 +239,20 @@ def test_a_validation_set_need_not_have_the_class_that_class_weight_names():
     same(model, plain)
 
 
+@pytest.mark.parametrize("early_stopping", [False, True])
+@pytest.mark.parametrize("solver", ["sgd", "adam", "lbfgs"])
+@pytest.mark.parametrize("kind", ["binary", "multiclass", "multilabel", "regression", "multioutput"])
+def test_negative_weights_do_what_they_do_in_scikit_learn(kind, solver, early_stopping):
+    X, y = make(kind)
+    weights = np.random.default_rng(0).uniform(-1.2, -0.2, size=N)  # the sum of every minibatch is below 0
+    model = new(kind, solver=solver, early_stopping=early_stopping, max_iter=3)
+    theirs = clone(model.fit(X, y).to_sklearn())
+    model.fit(X, y, sample_weight=weights)
+    theirs.fit(X, y, sample_weight=weights)
+    for ours, expected in zip(model.coefs_, theirs.coefs_, strict=True):
+        np.testing.assert_allclose(ours, expected, rtol=1e-6, atol=1e-9)
+
+
 def test_a_rare_class_is_found_more_often_when_classes_are_balanced():
     draws = np.random.default_rng(1)
     X = draws.normal(size=(600, 2))
