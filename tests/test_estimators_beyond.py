@@ -253,6 +253,36 @@ def test_negative_weights_do_what_they_do_in_scikit_learn(kind, solver, early_st
         np.testing.assert_allclose(ours, expected, rtol=1e-6, atol=1e-9)
 
 
+@pytest.mark.parametrize("solver", ["sgd", "adam", "adamw"])
+@pytest.mark.parametrize("scoring", [None, "loss"])
+@pytest.mark.parametrize("kind", ["binary", "multiclass", "multilabel", "regression", "multioutput"])
+def test_a_share_without_weight_is_refused_by_early_stopping(kind, scoring, solver):
+    X, y = make(kind)
+    model = new(kind, solver=solver, early_stopping=True, validation_fraction=0.5, scoring=scoring)
+    stratify = y if kind == "binary" else None
+    draw = np.random.RandomState(FAST["random_state"])
+    outputs = 1 if y.ndim == 1 and kind != "multiclass" else 3
+    for fan_in, fan_out in ((4, 5), (5, outputs)):  # the initial weights are drawn first
+        draw.uniform(size=fan_in * fan_out + fan_out)
+    parts = train_test_split(np.arange(N), test_size=0.5, random_state=draw, stratify=stratify)
+    for part, name in zip(parts, ("the share of X that is trained on", "the validation set"), strict=True):
+        weights = np.ones(N)
+        weights[part] = 0.0
+        with pytest.raises(ValueError, match=f"at least one non-zero number, but those of {name} sum to 0"):
+            model.fit(X, y, sample_weight=weights)
+    with pytest.raises(ValueError, match="must contain at least one non-zero number"):
+        model.fit(X, y, X_val=X, y_val=y, sample_weight_val=np.zeros(N))
+    with pytest.raises(ValueError, match="those of the validation set sum to 0"):
+        model.fit(X, y, X_val=X, y_val=y, sample_weight_val=np.resize([1.0, -1.0], N))
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_class_weights_of_0_alone_are_refused(solver):
+    X, y = make("binary")
+    with pytest.raises(ValueError, match="at least one non-zero number, times those of class_weight"):
+        new("binary", solver=solver, class_weight={0: 0, 1: 0}).fit(X, y)
+
+
 def test_a_rare_class_is_found_more_often_when_classes_are_balanced():
     draws = np.random.default_rng(1)
     X = draws.normal(size=(600, 2))

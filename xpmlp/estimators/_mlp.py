@@ -161,7 +161,10 @@ class MLPClassifier(BaseMLP, ClassifierMixin, BaseEstimator):
         if self.class_weight is None:
             return weights
         of_classes = self._class_weights(T)[:, None]
-        return of_classes if weights is None else weights * of_classes
+        weights = of_classes if weights is None else weights * of_classes
+        if not weights.any():
+            raise ValueError("Sample weights must contain at least one non-zero number, times those of class_weight.")
+        return weights
 
     def _class_weights(self, T: np.ndarray) -> np.ndarray:
         """Return what each example counts by its class, (n,); for labels, the product over them."""
@@ -169,7 +172,7 @@ class MLPClassifier(BaseMLP, ClassifierMixin, BaseEstimator):
         codes = (T.argmax(axis=1)[:, None] if T.shape[1] > 1 and not multilabel else T).astype(int)
         if named == "balanced":
             return np.asarray(compute_sample_weight(named, codes))
-        tables = [named] if isinstance(named, dict) else list(named)
+        tables: list[Any] = named if isinstance(named, list) else [named]
         if isinstance(named, dict) == multilabel or len(tables) != codes.shape[1]:
             form = f"a list of {codes.shape[1]} dicts, one for each label" if multilabel else "one dict for all classes"
             raise ValueError(f"class_weight must be 'balanced' or {form}, but it is {named!r}.")

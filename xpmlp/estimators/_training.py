@@ -130,6 +130,8 @@ class TrainedMLP(FittedMLP, ABC):
         if self.early_stopping and validation is None:
             rows, held_out = self._split(training.T)
             validation = training.take(placement.backend, held_out)
+            if (weights := to_host(training.examples.weights)) is not None:
+                _check_weight("the share of X that is trained on", weights[rows])
         optimization = (self._optimization if one_epoch else None) or self._new_optimization(network)
         trainer = self._trainer_for(placement.backend, network, rows.shape[0], optimization)
         trainer.start(layers, _near(placement.backend, optimization.state))
@@ -226,6 +228,8 @@ class TrainedMLP(FittedMLP, ABC):
         backend, xp = placement.backend, placement.backend.xp
         (X, T, weights), labels = validation.examples, self._labels(validation.T)
         given = {} if weights is None else {"sample_weight": to_host(weights)[:, 0]}
+        if given:
+            _check_weight("the validation set", given["sample_weight"])
         size = float(given["sample_weight"].sum() if given else X.shape[0])
 
         def forward(layers: Sequence[Layer], X: Array) -> Array:
@@ -353,6 +357,15 @@ class TrainedMLP(FittedMLP, ABC):
         if not stopped:
             self.n_iter_ = check_optimize_result("lbfgs", found, self.max_iter)
         return unpack(found.x)
+
+
+def _check_weight(what: str, weights: np.ndarray) -> None:
+    """Refuse weights that sum to 0: there is neither a mean loss nor a score with them."""
+    if weights.sum() == 0:
+        raise ValueError(
+            f"Sample weights must contain at least one non-zero number, but those of {what} sum to 0: "
+            "give weights to more examples, or choose the validation set with X_val and y_val."
+        )
 
 
 def _near(backend: Backend, state: State | None) -> State | None:
