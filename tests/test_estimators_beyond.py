@@ -13,7 +13,7 @@ from sklearn.base import clone
 from sklearn.callback import ProgressBar, ScoringMonitor
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import HuberRegressor, QuantileRegressor
-from sklearn.metrics import accuracy_score, log_loss
+from sklearn.metrics import accuracy_score, log_loss, make_scorer
 from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -281,6 +281,57 @@ def test_class_weights_of_0_alone_are_refused(solver):
     X, y = make("binary")
     with pytest.raises(ValueError, match="at least one non-zero number, times those of class_weight"):
         new("binary", solver=solver, class_weight={0: 0, 1: 0}).fit(X, y)
+
+
+def _no_weights(estimator, X, y):
+    return float((estimator.predict(X) == y).mean())
+
+
+def _named_weights(estimator, X, y, sample_weight=None):
+    return accuracy_score(y, estimator.predict(X), sample_weight=sample_weight)
+
+
+def _any_name(estimator, X, y, **given):
+    return accuracy_score(y, estimator.predict(X), **given)
+
+
+def _plain_metric(y, predicted):
+    return float((y == predicted).mean())
+
+
+@pytest.mark.parametrize("weights", ["class_weight", "sample_weight", "sample_weight_val"])
+@pytest.mark.parametrize(
+    ("scoring", "weighted"),
+    [(_no_weights, False), (make_scorer(_plain_metric), False), (_named_weights, True), (_any_name, True)],
+    ids=["callable", "metric", "callable with weights", "callable with any"],
+)
+def test_a_scorer_that_takes_no_weights_scores_without_them(scoring, weighted, weights):
+    X, y = make("multiclass")
+    own = np.linspace(1, 9, N)
+    params, given = {"early_stopping": True, "scoring": scoring, "validation_fraction": 0.4}, {}
+    if weights == "class_weight":
+        params["class_weight"] = {1: 9}
+    elif weights == "sample_weight":
+        given = {"sample_weight": own}
+    else:
+        given = {"X_val": X, "y_val": y, "sample_weight_val": own}
+    model = new("multiclass", **params).fit(X, y, **given)
+    as_weighted = new("multiclass", **{**params, "scoring": "accuracy"}).fit(X, y, **given)
+    if weighted:
+        assert model.validation_scores_ == as_weighted.validation_scores_
+    else:
+        n = N if weights == "sample_weight_val" else 24
+        right = np.array(model.validation_scores_) * n
+        np.testing.assert_allclose(right, np.round(right))
+        assert model.validation_scores_ != as_weighted.validation_scores_
+
+
+def test_a_metric_of_scikit_learn_that_takes_no_weights_scores_without_them():
+    X, y = make("regression")
+    held_out = {"X_val": X, "y_val": y}
+    model = new("regression", early_stopping=True, scoring="neg_max_error")
+    model.fit(X, y, **held_out, sample_weight_val=np.linspace(1, 2, N))
+    assert model.validation_scores_ == clone(model).fit(X, y, **held_out).validation_scores_
 
 
 def test_a_rare_class_is_found_more_often_when_classes_are_balanced():

@@ -6,10 +6,13 @@ and in pyproject.toml; where one is missing, the import ends with an error that 
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from contextlib import contextmanager
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from sklearn.metrics import get_scorer
 
 from xpmlp.common.errors import BackendError
 
@@ -68,6 +71,14 @@ except (ImportError, AttributeError) as error:
 def fit_method(method: Method) -> Method:
     """Check the estimator's parameters before a method that fits, and end its callbacks afterwards."""
     return cast("Method", _fit_context(prefer_skip_nested_validation=True)(method))
+
+
+def takes_weights(scoring: str | Callable[..., float]) -> bool:
+    """Whether a scorer, or the metric it is made of, takes `sample_weight`; or anything at all by its name."""
+    scorer = get_scorer(scoring)
+    # Public: nothing; every scorer of scikit-learn takes sample_weight and hands it on to its metric.
+    parameters = inspect.signature(getattr(scorer, "_score_func", scorer)).parameters.values()
+    return any(each.name == "sample_weight" or each.kind is each.VAR_KEYWORD for each in parameters)
 
 
 @contextmanager

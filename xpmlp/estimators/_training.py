@@ -18,7 +18,7 @@ from sklearn.metrics import check_scoring
 from sklearn.model_selection import train_test_split
 
 from xpmlp.backends.purity import is_pure
-from xpmlp.estimators._compat import check_optimize_result
+from xpmlp.estimators._compat import check_optimize_result, takes_weights
 from xpmlp.estimators._fitted import FittedMLP, on_host
 from xpmlp.estimators._placement import to_host
 from xpmlp.nn.network import Layer, fprop, gradient_function, total_weight
@@ -231,6 +231,8 @@ class TrainedMLP(FittedMLP, ABC):
         if given:
             _check_weight("the validation set", given["sample_weight"])
         size = float(given["sample_weight"].sum() if given else X.shape[0])
+        if self._watched == "validation score" and self.scoring is not None and not takes_weights(self.scoring):
+            given = {}
 
         def forward(layers: Sequence[Layer], X: Array) -> Array:
             return fprop(xp, network, layers, X).u
