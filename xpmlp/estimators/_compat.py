@@ -12,8 +12,6 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from sklearn.metrics import get_scorer
-
 from xpmlp.common.errors import BackendError
 
 if TYPE_CHECKING:
@@ -43,6 +41,7 @@ try:
 
     # Public, but new in 1.9: an older release has to be told of here too.
     from sklearn.callback import CallbackSupportMixin
+    from sklearn.metrics import get_scorer
     from sklearn.neural_network import MLPClassifier
 
     # The state of momentum and of Adam, with which a fitted estimator of scikit-learn goes on in `partial_fit`. Public:
