@@ -11,6 +11,7 @@ import pytest
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.callback import ProgressBar, ScoringMonitor
+from sklearn.datasets import make_friedman1
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import HuberRegressor, QuantileRegressor
 from sklearn.metrics import accuracy_score, log_loss, make_scorer
@@ -1155,3 +1156,37 @@ def test_a_model_with_callbacks_can_be_pickled_and_cloned():
     loaded = pickle.loads(pickle.dumps(model))  # noqa: S301 - our own bytes
     np.testing.assert_array_equal(loaded.predict(X), model.predict(X))
     clone(model).fit(X, y)
+
+
+# Precision
+
+
+@pytest.mark.parametrize("way", [{}, {"dtype": "float32"}, {"device": "torch"}, {"device": "jax"}], ids=str)
+@pytest.mark.parametrize(
+    ("loss", "scale", "shift", "least"),
+    [
+        ("squared_error", 1e7, 0.0, 0.85),
+        ("huber", 1e7, 0.0, 0.8),
+        ("absolute_error", 1e7, 0.0, 0.8),
+        ("squared_error", 1.0, 1e6, 0.7),
+    ],
+)
+@pytest.mark.parametrize("targets", ["float64", "float32"])
+def test_lbfgs_on_float32_examples_learns_large_targets(targets, loss, scale, shift, least, way):
+    if "device" in way:
+        pytest.importorskip(way["device"])
+    X, t = make_friedman1(n_samples=300, noise=1.0, random_state=0)
+    X = StandardScaler().fit_transform(X).astype("float32")
+    y = (t * scale + shift).astype(targets)
+    model = MLPRegressor(loss, (16,), solver="lbfgs", max_iter=300, random_state=0, **way).fit(X, y)
+    assert model.coefs_[0].dtype == np.float32
+    assert model.score(X, y) > least
+
+
+def test_lbfgs_that_cannot_improve_on_its_first_steps_says_so():
+    X, y = make("regression")
+    with pytest.warns(ConvergenceWarning, match=r"lbfgs stopped after \d iteration\(s\), as no step lowered the loss"):
+        new("regression", solver="lbfgs").fit(X, y * 1e25)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ConvergenceWarning)
+        new("regression", solver="lbfgs", max_iter=5000, alpha=1.0).fit(X, np.zeros(N))
