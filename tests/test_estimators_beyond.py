@@ -11,9 +11,10 @@ import pytest
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.callback import ProgressBar, ScoringMonitor
+from sklearn.datasets import make_friedman1
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import HuberRegressor, QuantileRegressor
-from sklearn.metrics import accuracy_score, log_loss
+from sklearn.metrics import accuracy_score, log_loss, make_scorer
 from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -92,7 +93,7 @@ def test_weights_of_classes_are_weights_of_their_examples(solver, class_weight):
     same(model, new("multiclass", solver=solver).fit(X, y, sample_weight=own * weights))
 
 
-def test_weights_of_classes_count_in_early_stopping_and_for_a_validation_set_of_ones_own():
+def test_weights_of_classes_count_for_the_share_that_early_stopping_holds_out():
     X, y = make("multiclass")
     weights = compute_sample_weight("balanced", y)
     params = {"early_stopping": True, "validation_fraction": 0.3}
@@ -100,9 +101,22 @@ def test_weights_of_classes_count_in_early_stopping_and_for_a_validation_set_of_
     expected = new("multiclass", **params).fit(X, y, sample_weight=weights)
     assert model.validation_scores_ == expected.validation_scores_
     same(model, expected)
-    model = new("multiclass", class_weight="balanced").fit(X, y, X_val=X, y_val=y)
-    expected = new("multiclass").fit(X, y, sample_weight=weights, X_val=X, y_val=y, sample_weight_val=weights)
+
+
+@pytest.mark.parametrize("scoring", [None, "loss", "accuracy", "neg_log_loss"])
+@pytest.mark.parametrize("class_weight", ["balanced", {0: 1, 1: 5, 2: 1}], ids=str)
+@pytest.mark.parametrize("own", [None, np.linspace(1, 2, 25)], ids=["plain", "weighted"])
+def test_a_validation_set_counts_by_sample_weight_val_and_not_by_class_weight(class_weight, scoring, own):
+    X, y = make("multiclass")
+    held_out = {"X_val": X[:25], "y_val": y[:25], "sample_weight_val": own}
+    params = {"early_stopping": True, "scoring": scoring}
+    model = new("multiclass", class_weight=class_weight, **params).fit(X[25:], y[25:], **held_out)
+    weights = compute_sample_weight(class_weight, y[25:])
+    expected = new("multiclass", **params).fit(X[25:], y[25:], sample_weight=weights, **held_out)
     assert model.validation_loss_curve_ == expected.validation_loss_curve_
+    assert model.validation_scores_ == expected.validation_scores_
+    if scoring in {None, "accuracy"}:
+        assert model.best_validation_score_ == pytest.approx(model.score(X[:25], y[:25], sample_weight=own))
 
 
 def test_weights_of_classes_count_in_partial_fit_but_cannot_be_balanced_there():
@@ -158,10 +172,167 @@ def test_weights_of_classes_may_name_words_and_labels_in_a_column():
 
 
 def test_weights_of_classes_that_are_not_there_are_refused():
-    with pytest.raises(ValueError, match=r"'ghost'|are not in class_weight"):
+    with pytest.raises(ValueError, match=r"class_weight names \['ghost'\], which are not in y; its classes are "):
         new("multiclass", class_weight={"ghost": 2}).fit(*make("multiclass"))
     with pytest.raises(ValueError, match="'class_weight'"):
         new("multiclass", class_weight="heavy").fit(*make("multiclass"))
+
+
+@pytest.mark.parametrize("names", [[0, 1, 2], ["0", "1", "2"], [10, 20, 30]], ids=str)
+@pytest.mark.parametrize("solver", ["sgd", "adam", "adamw"])
+def test_a_class_that_class_weight_does_not_name_counts_1_and_a_batch_need_not_have_every_class(solver, names):
+    X, y = make("multiclass")
+    words, some = np.array(names)[y], y != 1
+    model = new("multiclass", solver=solver, class_weight={names[1]: 9})
+    expected = new("multiclass", solver=solver)
+    for rows in (some, ~some, slice(None)):
+        model.partial_fit(X[rows], words[rows], classes=names)
+        expected.partial_fit(X[rows], words[rows], classes=names, sample_weight=np.where(y == 1, 9.0, 1.0)[rows])
+    same(model, expected)
+    same(new("multiclass", class_weight={names[1]: 9}).fit(X, words), new("multiclass", class_weight={1: 9}).fit(X, y))
+
+
+LABELS = [{0: 1, 1: 5}, {1: 2}, {}]  # of class_weight, for the three labels of "multilabel"
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("container", [np.asarray, sparse.csr_array])
+@pytest.mark.parametrize("class_weight", ["balanced", LABELS], ids=["balanced", "dicts"])
+def test_the_weights_of_several_labels_are_multiplied(solver, container, class_weight):
+    X, Y = make("multilabel")
+    full = [{0: 1, 1: 5}, {0: 1, 1: 2}, {0: 1, 1: 1}]
+    weights = compute_sample_weight("balanced" if class_weight == "balanced" else full, Y)
+    model = new("multilabel", solver=solver, class_weight=class_weight).fit(X, container(Y))
+    same(model, new("multilabel", solver=solver).fit(X, Y, sample_weight=weights))
+
+
+def test_the_weights_of_several_labels_count_in_partial_fit_where_a_batch_lacks_a_label():
+    X, Y = make("multilabel")
+    rows = Y[:, 0] == 0
+    model, expected = new("multilabel", class_weight=LABELS), new("multilabel")
+    model.partial_fit(X[rows], Y[rows], classes=[0, 1, 2])
+    expected.partial_fit(X[rows], Y[rows], classes=[0, 1, 2], sample_weight=np.where(Y[rows, 1], 2.0, 1.0))
+    same(model, expected)
+
+
+@pytest.mark.parametrize(
+    ("kind", "class_weight", "message"),
+    [
+        ("multilabel", {0: 1, 1: 5}, "must be 'balanced' or a list of 3 dicts, one for each label, but it is {0: 1"),
+        ("multilabel", [{1: 5}], "must be 'balanced' or a list of 3 dicts, one for each label"),
+        ("multilabel", [{1: 5}, {1: 5}, {7: 5}], r"class_weight names \[7\]"),
+        ("multiclass", [{1: 5}, {1: 5}], "must be 'balanced' or one dict for all classes"),
+        ("binary", [{1: 5}], "must be 'balanced' or one dict for all classes"),
+    ],
+)
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_class_weights_of_another_form_than_y_are_refused(kind, class_weight, message, method):
+    X, y = make(kind)
+    classes = {"classes": range(3) if kind != "binary" else [0, 1]} if method == "partial_fit" else {}
+    with pytest.raises(ValueError, match=message):
+        getattr(new(kind, class_weight=class_weight), method)(X, y, **classes)
+
+
+def test_a_validation_set_need_not_have_the_class_that_class_weight_names():
+    X, y = make("multiclass")
+    model = new("multiclass", class_weight={1: 9}).fit(X, y, X_val=X[y != 1], y_val=y[y != 1])
+    plain = new("multiclass", class_weight={1: 9}).fit(X, y)
+    same(model, plain)
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+@pytest.mark.parametrize("solver", ["sgd", "adam", "lbfgs"])
+@pytest.mark.parametrize("kind", ["binary", "multiclass", "multilabel", "regression", "multioutput"])
+def test_negative_weights_do_what_they_do_in_scikit_learn(kind, solver, early_stopping):
+    X, y = make(kind)
+    weights = np.random.default_rng(0).uniform(-1.2, -0.2, size=N)  # the sum of every minibatch is below 0
+    model = new(kind, solver=solver, early_stopping=early_stopping, max_iter=3)
+    theirs = clone(model.fit(X, y).to_sklearn())
+    model.fit(X, y, sample_weight=weights)
+    theirs.fit(X, y, sample_weight=weights)
+    for ours, expected in zip(model.coefs_, theirs.coefs_, strict=True):
+        np.testing.assert_allclose(ours, expected, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("solver", ["sgd", "adam", "adamw"])
+@pytest.mark.parametrize("scoring", [None, "loss"])
+@pytest.mark.parametrize("kind", ["binary", "multiclass", "multilabel", "regression", "multioutput"])
+def test_a_share_without_weight_is_refused_by_early_stopping(kind, scoring, solver):
+    X, y = make(kind)
+    model = new(kind, solver=solver, early_stopping=True, validation_fraction=0.5, scoring=scoring)
+    stratify = y if kind == "binary" else None
+    draw = np.random.RandomState(FAST["random_state"])
+    outputs = 1 if y.ndim == 1 and kind != "multiclass" else 3
+    for fan_in, fan_out in ((4, 5), (5, outputs)):  # the initial weights are drawn first
+        draw.uniform(size=fan_in * fan_out + fan_out)
+    parts = train_test_split(np.arange(N), test_size=0.5, random_state=draw, stratify=stratify)
+    for part, name in zip(parts, ("the share of X that is trained on", "the validation set"), strict=True):
+        weights = np.ones(N)
+        weights[part] = 0.0
+        with pytest.raises(ValueError, match=f"at least one non-zero number, but those of {name} sum to 0"):
+            model.fit(X, y, sample_weight=weights)
+    with pytest.raises(ValueError, match="must contain at least one non-zero number"):
+        model.fit(X, y, X_val=X, y_val=y, sample_weight_val=np.zeros(N))
+    with pytest.raises(ValueError, match="those of the validation set sum to 0"):
+        model.fit(X, y, X_val=X, y_val=y, sample_weight_val=np.resize([1.0, -1.0], N))
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_class_weights_of_0_alone_are_refused(solver):
+    X, y = make("binary")
+    with pytest.raises(ValueError, match="at least one non-zero number, times those of class_weight"):
+        new("binary", solver=solver, class_weight={0: 0, 1: 0}).fit(X, y)
+
+
+def _no_weights(estimator, X, y):
+    return float((estimator.predict(X) == y).mean())
+
+
+def _named_weights(estimator, X, y, sample_weight=None):
+    return accuracy_score(y, estimator.predict(X), sample_weight=sample_weight)
+
+
+def _any_name(estimator, X, y, **given):
+    return accuracy_score(y, estimator.predict(X), **given)
+
+
+def _plain_metric(y, predicted):
+    return float((y == predicted).mean())
+
+
+@pytest.mark.parametrize("weights", ["class_weight", "sample_weight", "sample_weight_val"])
+@pytest.mark.parametrize(
+    ("scoring", "weighted"),
+    [(_no_weights, False), (make_scorer(_plain_metric), False), (_named_weights, True), (_any_name, True)],
+    ids=["callable", "metric", "callable with weights", "callable with any"],
+)
+def test_a_scorer_that_takes_no_weights_scores_without_them(scoring, weighted, weights):
+    X, y = make("multiclass")
+    own = np.linspace(1, 9, N)
+    params, given = {"early_stopping": True, "scoring": scoring, "validation_fraction": 0.4}, {}
+    if weights == "class_weight":
+        params["class_weight"] = {1: 9}
+    elif weights == "sample_weight":
+        given = {"sample_weight": own}
+    else:
+        given = {"X_val": X, "y_val": y, "sample_weight_val": own}
+    model = new("multiclass", **params).fit(X, y, **given)
+    as_weighted = new("multiclass", **{**params, "scoring": "accuracy"}).fit(X, y, **given)
+    if weighted:
+        assert model.validation_scores_ == as_weighted.validation_scores_
+    else:
+        n = N if weights == "sample_weight_val" else 24
+        right = np.array(model.validation_scores_) * n
+        np.testing.assert_allclose(right, np.round(right))
+        assert model.validation_scores_ != as_weighted.validation_scores_
+
+
+def test_a_metric_of_scikit_learn_that_takes_no_weights_scores_without_them():
+    X, y = make("regression")
+    held_out = {"X_val": X, "y_val": y}
+    model = new("regression", early_stopping=True, scoring="neg_max_error")
+    model.fit(X, y, **held_out, sample_weight_val=np.linspace(1, 2, N))
+    assert model.validation_scores_ == clone(model).fit(X, y, **held_out).validation_scores_
 
 
 def test_a_rare_class_is_found_more_often_when_classes_are_balanced():
@@ -1055,3 +1226,37 @@ def test_an_activation_that_is_unknown_after_the_fit_is_refused_by_every_method(
     for call in [*calls, lambda: model.sample_gradient_norms(X, y), model.to_sklearn]:
         with pytest.raises(InputError, match=r"activation is .*unknown.*, but must be among identity, relu"):
             call()
+
+
+# Precision
+
+
+@pytest.mark.parametrize("way", [{}, {"dtype": "float32"}, {"device": "torch"}, {"device": "jax"}], ids=str)
+@pytest.mark.parametrize(
+    ("loss", "scale", "shift", "least"),
+    [
+        ("squared_error", 1e7, 0.0, 0.85),
+        ("huber", 1e7, 0.0, 0.8),
+        ("absolute_error", 1e7, 0.0, 0.8),
+        ("squared_error", 1.0, 1e6, 0.7),
+    ],
+)
+@pytest.mark.parametrize("targets", ["float64", "float32"])
+def test_lbfgs_on_float32_examples_learns_large_targets(targets, loss, scale, shift, least, way):
+    if "device" in way:
+        pytest.importorskip(way["device"])
+    X, t = make_friedman1(n_samples=300, noise=1.0, random_state=0)
+    X = StandardScaler().fit_transform(X).astype("float32")
+    y = (t * scale + shift).astype(targets)
+    model = MLPRegressor(loss, (16,), solver="lbfgs", max_iter=300, random_state=0, **way).fit(X, y)
+    assert model.coefs_[0].dtype == np.float32
+    assert model.score(X, y) > least
+
+
+def test_lbfgs_that_cannot_improve_on_its_first_steps_says_so():
+    X, y = make("regression")
+    with pytest.warns(ConvergenceWarning, match=r"lbfgs stopped after \d iteration\(s\), as no step lowered the loss"):
+        new("regression", solver="lbfgs").fit(X, y * 1e25)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ConvergenceWarning)
+        new("regression", solver="lbfgs", max_iter=5000, alpha=1.0).fit(X, np.zeros(N))

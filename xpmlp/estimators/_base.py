@@ -65,12 +65,12 @@ class BaseMLP(TrainedMLP, CallbackSupportMixin, ABC):
         y : array of shape (n,) or (n, m)
             Labels of classes, indicators of labels, or real numbers.
         sample_weight : array of shape (n,), optional
-            What each example counts.
+            What each example counts; a classifier multiplies it by ``class_weight``.
         X_val, y_val : array, optional
             A validation set: its loss after each epoch is kept in ``validation_loss_curve_``, and ``early_stopping``
             watches it instead of holding out a share of X.
         sample_weight_val : array, optional
-            What each of its examples counts.
+            What each of its examples counts, whatever ``class_weight`` says.
 
         Returns
         -------
@@ -126,7 +126,7 @@ class BaseMLP(TrainedMLP, CallbackSupportMixin, ABC):
         )
         T = self._targets_to_fit(y, one_epoch=one_epoch)
         self.n_outputs_ = T.shape[1]
-        checked = Examples(X, T, self._weights(given, X.shape[0]))
+        checked = Examples(X, T, self._weights_to_fit(given, T))
         if self.solver != "lbfgs":
             if self._watched == "validation score" and self.scoring is not None:
                 check_scoring(self, self.scoring)  # an unknown one is said before the first epoch
@@ -146,6 +146,10 @@ class BaseMLP(TrainedMLP, CallbackSupportMixin, ABC):
             return None
         checked: np.ndarray = check_sample_weight(to_host(given.weights), np.broadcast_to(0.0, (n, 1)))
         return checked[:, None]
+
+    def _weights_to_fit(self, given: Examples, T: np.ndarray) -> np.ndarray | None:
+        """Return what each example of X counts, (n, 1), on the host."""
+        return self._weights(given, T.shape[0])
 
     # Placed.
 

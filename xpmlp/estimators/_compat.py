@@ -6,6 +6,7 @@ and in pyproject.toml; where one is missing, the import ends with an error that 
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -40,6 +41,7 @@ try:
 
     # Public, but new in 1.9: an older release has to be told of here too.
     from sklearn.callback import CallbackSupportMixin
+    from sklearn.metrics import get_scorer
     from sklearn.neural_network import MLPClassifier
 
     # The state of momentum and of Adam, with which a fitted estimator of scikit-learn goes on in `partial_fit`. Public:
@@ -68,6 +70,14 @@ except (ImportError, AttributeError) as error:
 def fit_method(method: Method) -> Method:
     """Check the estimator's parameters before a method that fits, and end its callbacks afterwards."""
     return cast("Method", _fit_context(prefer_skip_nested_validation=True)(method))
+
+
+def takes_weights(scoring: str | Callable[..., float]) -> bool:
+    """Whether a scorer, or the metric it is made of, takes `sample_weight`; or anything at all by its name."""
+    scorer = get_scorer(scoring)
+    # Public: nothing; every scorer of scikit-learn takes sample_weight and hands it on to its metric.
+    parameters = inspect.signature(getattr(scorer, "_score_func", scorer)).parameters.values()
+    return any(each.name == "sample_weight" or each.kind is each.VAR_KEYWORD for each in parameters)
 
 
 @contextmanager

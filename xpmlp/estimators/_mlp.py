@@ -50,9 +50,10 @@ class MLPClassifier(BaseMLP, ClassifierMixin, BaseEstimator):
     Parameters
     ----------
     {shared parameters}
-    class_weight : dict, "balanced" or None, default=None
+    class_weight : dict, list of dict, "balanced" or None, default=None
         What the examples of each class count; a class that is not named counts 1. "balanced": n, divided by the number
-        of classes and by the examples of the class.
+        of classes and by the examples of the class. For y of several labels, a list with a dict for each label, of
+        what 0 and 1 count; an example counts the product.
 
     Attributes
     ----------
@@ -73,9 +74,9 @@ class MLPClassifier(BaseMLP, ClassifierMixin, BaseEstimator):
     hidden_layer_sizes: int | Sequence[int] = (100,)
     activation: str | Activation | Sequence[str | Activation] = "relu"
     _: KW_ONLY
-    class_weight: Mapping[Any, float] | str | None = None
+    class_weight: dict[Any, float] | list[dict[int, float]] | str | None = None
 
-    _parameter_constraints = CONSTRAINTS | {"class_weight": [dict, StrOptions({"balanced"}), None]}
+    _parameter_constraints = CONSTRAINTS | {"class_weight": [dict, list, StrOptions({"balanced"}), None]}
     _measure = staticmethod(accuracy_score)
 
     def _check_solver(self) -> bool:
@@ -154,12 +155,29 @@ class MLPClassifier(BaseMLP, ClassifierMixin, BaseEstimator):
         elif len(np.setdiff1d(classes, known, assume_unique=True)):
             raise ValueError(f"`y` has classes not in `self.classes_`. `self.classes_` has {known}. 'y' has {classes}.")
 
-    def _weights(self, given: Examples, n: int) -> np.ndarray | None:
-        weights = super()._weights(given, n)
+    def _weights_to_fit(self, given: Examples, T: np.ndarray) -> np.ndarray | None:
+        weights = super()._weights_to_fit(given, T)
         if self.class_weight is None:
             return weights
-        of_classes: np.ndarray = compute_sample_weight(self.class_weight, self._flat(given.T))[:, None]
-        return of_classes if weights is None else weights * of_classes
+        of_classes = self._class_weights(T)[:, None]
+        weights = of_classes if weights is None else weights * of_classes
+        if not weights.any():
+            raise ValueError("Sample weights must contain at least one non-zero number, times those of class_weight.")
+        return weights
+
+    def _class_weights(self, T: np.ndarray) -> np.ndarray:
+        """Return what each example counts by its class, (n,); for labels, the product over them."""
+        multilabel, named = self._label_binarizer.y_type_.startswith("multilabel"), self.class_weight
+        codes = (T.argmax(axis=1)[:, None] if T.shape[1] > 1 and not multilabel else T).astype(int)
+        if named == "balanced":
+            return np.asarray(compute_sample_weight(named, codes))
+        tables: list[Any] = named if isinstance(named, list) else [named]
+        if isinstance(named, dict) == multilabel or len(tables) != codes.shape[1]:
+            form = f"a list of {codes.shape[1]} dicts, one for each label" if multilabel else "one dict for all classes"
+            raise ValueError(f"class_weight must be 'balanced' or {form}, but it is {named!r}.")
+        classes = np.arange(2) if multilabel else to_host(self.classes_)
+        factors = [_class_weights(table, classes)[column] for table, column in zip(tables, codes.T, strict=True)]
+        return np.asarray(np.prod(factors, axis=0))
 
     def _output_loss(self) -> tuple[Loss, str]:
         loss = bounded_softmax if self._label_binarizer.y_type_ == "multiclass" else bounded_logistic
@@ -314,6 +332,18 @@ class MLPRegressor(BaseMLP, RegressorMixin, BaseEstimator):
         """
         _, a = self._forward(X, "predict")
         return self._labels(a)
+
+
+def _class_weights(named: Mapping[Any, float], classes: np.ndarray) -> np.ndarray:
+    """Return the weight of each class: 1 where it is not named. A name that is no class is refused, as a misspelling.
+
+    As in scikit-learn, more names are allowed where every class is named: a fold may lack a class.
+    """
+    known = classes.tolist()
+    unknown = [name for name in named if name not in known]
+    if unknown and len(named) - len(unknown) < len(known):
+        raise ValueError(f"class_weight names {unknown}, which are not in y; its classes are {known}.")
+    return np.array([named.get(name, 1.0) for name in known], dtype=float)
 
 
 # The losses as scikit-learn computes them: of clipped probabilities, with the gradients of the exact ones. L-BFGS comes

@@ -12,16 +12,17 @@ from typing import TYPE_CHECKING, NamedTuple, Self, cast
 
 import numpy as np
 from scipy import optimize
-from sklearn.base import is_classifier
+from sklearn.base import is_classifier, is_regressor
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import train_test_split
 
+from xpmlp.backends import get_backend
 from xpmlp.backends.purity import is_pure
-from xpmlp.estimators._compat import check_optimize_result
+from xpmlp.estimators._compat import check_optimize_result, takes_weights
 from xpmlp.estimators._fitted import FittedMLP, on_host
 from xpmlp.estimators._placement import to_host
-from xpmlp.nn.network import Layer, fprop, gradient_function, naming_own_functions, total_weight
+from xpmlp.nn.network import Layer, bprop, fprop, gradient_function, naming_own_functions, total_weight
 from xpmlp.nn.optimizers import SGD, Adam, AdamW
 from xpmlp.nn.regularization import ElasticNet
 from xpmlp.nn.schedules import build_schedule
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from xpmlp.training import State
 
 MAX_SEED = 2**31 - 1
+FIRST_ITERATIONS = 2  # lbfgs that ends in these has not found its way
 MIN_RATE = 1e-6  # "adaptive" stops at a lower one
 
 
@@ -130,6 +132,8 @@ class TrainedMLP(FittedMLP, ABC):
         if self.early_stopping and validation is None:
             rows, held_out = self._split(training.T)
             validation = training.take(placement.backend, held_out)
+            if (weights := to_host(training.examples.weights)) is not None:
+                _check_weight("the share of X that is trained on", weights[rows])
         optimization = (self._optimization if one_epoch else None) or self._new_optimization(network)
         trainer = self._trainer_for(placement.backend, network, rows.shape[0], optimization)
         trainer.start(layers, _near(placement.backend, optimization.state))
@@ -226,7 +230,11 @@ class TrainedMLP(FittedMLP, ABC):
         backend, xp = placement.backend, placement.backend.xp
         (X, T, weights), labels = validation.examples, self._labels(validation.T)
         given = {} if weights is None else {"sample_weight": to_host(weights)[:, 0]}
+        if given:
+            _check_weight("the validation set", given["sample_weight"])
         size = float(given["sample_weight"].sum() if given else X.shape[0])
+        if self._watched == "validation score" and self.scoring is not None and not takes_weights(self.scoring):
+            given = {}
 
         def forward(layers: Sequence[Layer], X: Array) -> Array:
             return fprop(xp, network, layers, X).u
@@ -305,7 +313,7 @@ class TrainedMLP(FittedMLP, ABC):
 
     def _train_by_lbfgs(self, problem: Problem, around: Around) -> list[Layer]:
         """Return the weights where SciPy's L-BFGS-B ends: loss and gradients on the device, the search on the host."""
-        placement, network, layers, (examples, _), _ = problem
+        placement, network, layers, (examples, T_host), _ = problem
         backend, xp = placement.backend, placement.backend.xp
         gradients_of, penalty = gradient_function(xp, network), self._penalty()
         shapes = [*network.shapes, *((fan_out,) for _, fan_out in network.shapes)]  # all weights, then all biases
@@ -325,12 +333,27 @@ class TrainedMLP(FittedMLP, ABC):
             loss = loss / size + penalty.value(xp, layers, size)
             return loss, penalty.add_gradient(xp, layers, gradients, size)
 
-        compiled = backend.compile(objective)
+        def with_outputs(layers: list[Layer], X: Array, T: Array, weights: Array | None) -> tuple[Array, ...]:
+            size, trace = total_weight(xp, weights, X.shape[0]), fprop(xp, network, layers, X)
+            scale = 1.0 / size if weights is None else weights / size
+            gradients, _ = bprop(xp, network, layers, trace, T, scale=scale)
+            return trace.u, penalty.value(xp, layers, size), penalty.add_gradient(xp, layers, gradients, size)
+
+        # Errors of real targets are told apart by their loss, which float32 may round away: it is summed in float64.
+        in_double = is_regressor(self) and backend.dtype == "float32"
+        compiled = backend.compile(with_outputs if in_double else objective)
+        host, weights_host = get_backend("numpy", None, "float64").xp, to_host(examples.weights)
+        size_host = float(total_weight(host, weights_host, T_host.shape[0]))
 
         def evaluate(flat: np.ndarray) -> tuple[float, np.ndarray]:
             what = f"{network}, with all {examples.X.shape[0]:,} examples at once"
             remedy = "fewer hidden units, fewer examples, a solver with minibatches"
             with backend.computing(what, remedy), naming_own_functions(network):
+                if in_double:
+                    u, penalties, gradients = compiled(unpack(flat), *examples)
+                    u = backend.to_numpy(u).astype(float)
+                    mean = float(network.loss.value(host, u, T_host, weights_host)) / size_host
+                    return mean + float(backend.to_numpy(penalties)), pack(gradients)
                 loss, gradients = compiled(unpack(flat), *examples)
                 return float(backend.to_numpy(loss)), pack(gradients)
 
@@ -353,7 +376,28 @@ class TrainedMLP(FittedMLP, ABC):
         self.loss_, self.n_iter_ = float(found.fun), int(found.nit)
         if not stopped:
             self.n_iter_ = check_optimize_result("lbfgs", found, self.max_iter)
+            _warn_without_start(found, self.tol)
         return unpack(found.x)
+
+
+def _check_weight(what: str, weights: np.ndarray) -> None:
+    """Refuse weights that sum to 0: there is neither a mean loss nor a score with them."""
+    if weights.sum() == 0:
+        raise ValueError(
+            f"Sample weights must contain at least one non-zero number, but those of {what} sum to 0: "
+            "give weights to more examples, or choose the validation set with X_val and y_val."
+        )
+
+
+def _warn_without_start(found: optimize.OptimizeResult, tol: float) -> None:
+    """Warn where L-BFGS stopped at its start though the gradient is not small: rounding hides what a step changes."""
+    if found.success and found.nit <= FIRST_ITERATIONS and np.abs(found.jac).max() > tol:
+        warnings.warn(
+            f"lbfgs stopped after {found.nit} iteration(s), as no step lowered the loss by more than its rounding, but "
+            "its gradient is above tol: scale X and y, or compute in float64.",
+            ConvergenceWarning,
+            stacklevel=8,
+        )
 
 
 def _near(backend: Backend, state: State | None) -> State | None:

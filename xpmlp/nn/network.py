@@ -308,11 +308,11 @@ def _upstream(xp: Namespace, delta: Array, W: Array, mask: Array | None) -> Arra
 
 
 def total_weight(xp: Namespace, weights: Array | None, n: int) -> Array | int:
-    """Return what `n` rows count together: `n`, or the sum of their weights; 1 where all of these are 0."""
+    """Return what `n` rows count together: `n`, or the sum of their weights; 1 where this is 0."""
     if weights is None:
         return n
     total = xp.sum(weights)
-    return xp.where(total > 0, total, xp.ones_like(total))
+    return xp.where(total == 0, xp.ones_like(total), total)
 
 
 def add_gradients(one: tuple[Array, list[Layer]], other: tuple[Array, list[Layer]]) -> tuple[Array, list[Layer]]:
