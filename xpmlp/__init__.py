@@ -9,6 +9,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from xpmlp.accel import patch_sklearn as patch_sklearn
+    from xpmlp.accel import unpatch_sklearn as unpatch_sklearn
     from xpmlp.backends import BACKENDS as BACKENDS
     from xpmlp.backends import Backend as Backend
     from xpmlp.backends import get_backend as get_backend
@@ -58,6 +60,10 @@ if TYPE_CHECKING:
     from xpmlp.training import train as train
 
 _HOMES = {
+    "accel": (
+        "patch_sklearn",
+        "unpatch_sklearn",
+    ),
     "backends": (
         "BACKENDS",
         "Backend",
