@@ -33,7 +33,7 @@ class Runner:
         self.kind, self.own, self.device, self.calls = kind, own, device, calls
         known, theirs = inspect.signature(own).parameters, inspect.signature(kind).parameters
         self.shared = [name for name in theirs if name in known]
-        self.unknown = {name: parameter.default for name, parameter in theirs.items() if name not in known}
+        self.unknown = [name for name in theirs if name not in known]
         bases = [base for base in kind.__mro__ if base.__module__ == kind.__module__]
         self.internals = {
             name
@@ -65,13 +65,12 @@ class Runner:
 
     def _obstacle(self, estimator: Any) -> str:
         """Say why an estimator has to run on scikit-learn, whatever it is given; nothing if it has not."""
-        kind = type(estimator)
-        own = {name for name in self.internals if getattr(kind, name).__module__ != self.kind.__module__}
+        kind, module = type(estimator), self.kind.__module__
+        own = {name for name in self.internals if getattr(getattr(kind, name), "__module__", None) != module}
         own |= self.internals & vars(estimator).keys()
         if own:
             return f"{kind.__name__} has its own {', '.join(sorted(own))}"
-        unknown = [name for name, default in self.unknown.items() if getattr(estimator, name) is not default]
-        return f"xpmlp has no parameter {', '.join(unknown)}" if unknown else ""
+        return f"xpmlp has no parameter {', '.join(self.unknown)}" if self.unknown else ""
 
     def _compute(self, estimator: Any, method: str, args: Any, kwargs: Any) -> Any:
         ours = draws = None
@@ -85,11 +84,10 @@ class Runner:
             ours.n_iter_ = 0
             with config_context(array_api_dispatch=False):  # scikit-learn's MLP computes with NumPy alone
                 result = self.call(getattr(ours, method), args, kwargs)
-        except (BackendError, MemoryError):
-            raise
         except Exception as error:
-            if getattr(ours, "n_iter_", 0):
-                raise  # it has trained
+            self.counterparts.pop(id(estimator), None)  # theirs is as it was, but ours may have changed
+            if isinstance(error, BackendError | MemoryError) or (ours is not None and ours.n_iter_ > 0):
+                raise  # it has trained, or cannot on this device
             if draws:
                 draws.set_state(before)
             raise Refusal(f"{type(error).__name__}: {error}") from error
@@ -109,12 +107,8 @@ class Runner:
             return self.own(**{name: getattr(estimator, name) for name in self.shared}, device=self.device)
         of, ours, state = self.counterparts.get(id(estimator), (None, None, {}))
         now = vars(estimator)
-        if (
-            of is None
-            or of() is not estimator
-            or now.keys() != state.keys()
-            or any(now[n] is not state[n] for n in now)
-        ):
+        changed = now.keys() != state.keys() or any(value is not state[name] for name, value in now.items())
+        if of is None or of() is not estimator or changed:
             plain = object.__new__(self.kind)  # without what a subclass adds
             vars(plain).update(now)
             ours = self.own.from_sklearn(plain).set_params(device=self.device)
