@@ -2,11 +2,13 @@
 
 For minibatches of several sizes it measures examples per second of the forward pass, the backward pass and a whole
 training step (gather, both passes, elastic net, update), in both modes, waiting for the device before each reading of
-the clock. Measurements are interleaved: each round measures every case once, so that a slow minute of the machine
-falls on all of them.
+the clock. Steps are those of a short epoch, taken as `xpmlp train` takes them: in matrix form replayed from a tape on
+NumPy, and in a graph on a GPU. Measurements are interleaved: each round measures every case once, so that a slow minute
+of the machine falls on all of them.
 
     XPMLP_DATA=... python scripts/benchmark_devices.py --out benchmarks/devices-my-machine.json
-    python scripts/benchmark_devices.py --draw benchmarks/*.json --figure devices.png
+    python scripts/benchmark_devices.py --draw benchmarks/devices-my-machine.json --figure devices.png
+    python scripts/benchmark_devices.py --page benchmarks/devices-cpu-2-cores.json    # the table of README.md
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import platform
 import statistics
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -29,6 +31,7 @@ from rich.table import Table
 from threadpoolctl import threadpool_info
 
 from commands import print_table, run_script
+from pages import README, fill
 from xpmlp import (
     SGD,
     Constant,
@@ -47,6 +50,7 @@ from xpmlp import (
 )
 from xpmlp.backends import Status, statuses
 from xpmlp.common.files import write_whole
+from xpmlp.data.examples import Examples
 from xpmlp.nn.network import MODES
 from xpmlp.plots import save_figure
 from xpmlp.training import Trainer
@@ -59,6 +63,7 @@ if TYPE_CHECKING:
 BATCH_SIZES = (1, 10, 100, 256, 1000)
 OPERATIONS = ("fprop", "bprop", "step")
 LOOP_ROWS = 100  # rows that a loop is timed on at most; a larger minibatch is extrapolated from these
+EPOCH_STEPS = 20  # that are timed together; in a loop, fewer where they have more than LOOP_ROWS rows
 HIDDEN = 50
 
 
@@ -77,7 +82,8 @@ class Case:
     batch_size : int
         Examples of the minibatch that the figure is for.
     timed_rows : int
-        Examples that it was timed on: fewer than `batch_size` where a loop was extrapolated.
+        Examples of one timed call: of one minibatch, or of the steps of a short epoch; fewer than `batch_size` where a
+        loop was extrapolated.
     """
 
     backend: str
@@ -97,36 +103,30 @@ class Case:
 def cases_of(backend: Backend, X: np.ndarray, T: np.ndarray) -> Iterator[tuple[Case, Callable[[], Any]]]:
     """Give every case of a backend, with the call that does it once and returns what to wait for."""
     network = Network.build(X.shape[1], [HIDDEN], T.shape[1])
-    recipe = {
-        mode: Recipe(SGD(), Constant(1e-3), ElasticNet.build(2, l2=1e-3), mode=mode, batch_size=1, epochs=1)
-        for mode in MODES
-    }
+    recipe = {mode: Recipe(SGD(), Constant(1e-3), ElasticNet.build(2, l2=1e-3), mode=mode, epochs=1) for mode in MODES}
     examples, targets = backend.asarray(X), backend.asarray(T)
     for mode in MODES:
         for batch_size in BATCH_SIZES:
             rows = min(batch_size, LOOP_ROWS) if mode == "loop" else batch_size
             for operation in OPERATIONS:
-                case = Case(backend.name, backend.device_name, backend.dtype, mode, operation, batch_size, rows)
+                most = EPOCH_STEPS if mode == "matrix" else LOOP_ROWS // rows
+                steps = min(EPOCH_STEPS, most) if operation == "step" else 1
+                case = Case(backend.name, backend.device_name, backend.dtype, mode, operation, batch_size, steps * rows)
                 if operation == "step":
-                    yield case, step_call(backend, network, recipe[mode], examples, targets, rows)
+                    yield case, steps_call(backend, network, recipe[mode], examples, targets, case)
                 else:
                     yield case, pass_call(backend, network, examples, targets, rows, case)
 
 
-def step_call(backend: Backend, network: Network, recipe: Recipe, X: Any, T: Any, rows: int) -> Callable[[], Any]:
-    """Return a call that takes one training step and carries its weights on to the next."""
-    trainer = Trainer(backend, network, recipe)
+def steps_call(backend: Backend, network: Network, recipe: Recipe, X: Any, T: Any, case: Case) -> Callable[[], Any]:
+    """Return a call that takes the steps of an epoch over `timed_rows` examples, with the weights of the last call."""
+    trainer = Trainer(backend, network, replace(recipe, batch_size=min(case.batch_size, case.timed_rows)))
     trainer.start(initialize(network, init="report"))
-    carried = trainer.layers, trainer.state
-    order = np.random.default_rng(0).permutation(X.shape[0])[: 20 * rows]
-    minibatches = [order[start : start + rows] for start in range(0, order.shape[0] - rows + 1, rows)]
-    turn = 0
+    order = np.random.default_rng(0).permutation(X.shape[0])[: case.timed_rows]
 
     def call() -> Any:
-        nonlocal carried, turn
-        *carried, _ = next(trainer.steps(*carried, X, T, minibatches[turn], rows, None))
-        turn = (turn + 1) % len(minibatches)
-        return carried
+        trainer.run_epoch(Examples(X, T), order)
+        return trainer.layers, trainer.state
 
     return call
 
@@ -241,6 +241,26 @@ def table_of(report: dict[str, Any]) -> Table:
     return table
 
 
+def page_lines(report: dict[str, Any]) -> list[str]:
+    """Write the table of README.md: for every size and place, steps in matrix form over those row by row."""
+    results, machine = report["results"], report["machine"]
+    places = list(dict.fromkeys((result["backend"], result["device"]) for result in results))
+    lines = [
+        f"{machine['processor']}, {machine['cores']} cores; examples per second, medians of {report['rounds']} rounds.",
+        "",
+        f"| K | {' | '.join(f'{backend} on {device}' for backend, device in places)} |",
+        f"| ---: | {' | '.join('---:' for _ in places)} |",
+    ]
+    for size in BATCH_SIZES:
+        cells = []
+        for backend, device in places:
+            case = {"backend": backend, "device": device, "batch_size": size, "operation": "step"}
+            matrix, loop = (rate(results, mode=mode, **case) for mode in MODES)
+            cells.append(f"{matrix:,.0f} / {loop:,.0f} = {matrix / loop:,.1f}")
+        lines.append(f"| {size:,} | {' | '.join(cells)} |")
+    return lines
+
+
 def figure_of(reports: Sequence[dict[str, Any]]) -> Figure:
     """Draw the speed of a training step against the size of the minibatch, for every machine, place and mode."""
     figure = Figure(figsize=(9, 6.5), layout="constrained")
@@ -283,8 +303,14 @@ def main(
     draw: Annotated[
         list[Path] | None, typer.Option(help="Draw these .json files and measure nothing; repeatable.")
     ] = None,
+    page: Annotated[
+        Path | None, typer.Option(help="Write the table of README.md from this .json file, and measure nothing.")
+    ] = None,
 ) -> None:
-    """Measure, or draw what was measured."""
+    """Measure, or show what was measured."""
+    if page is not None:
+        fill(README, page_lines(json.loads(page.read_text(encoding="utf-8"))))
+        return
     reports = (
         [json.loads(path.read_text()) for path in draw] if draw else [benchmark(backend, data_dir, rounds, seconds)]
     )

@@ -1,4 +1,4 @@
-"""A cuBLAS and a CuPy that compute on the host, where there is no GPU to test on."""
+"""A cuBLAS, a CuPy and a capturer of graphs that compute on the host, where there is no GPU to test on."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from types import ModuleType, SimpleNamespace
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-__all__ = ["Cupy", "DeviceArray", "Fuser", "Library", "on_device"]
+from xpmlp.backends import Backend
+from xpmlp.backends.numpy.backend import NumpyBackend
+
+__all__ = ["Cupy", "DeviceArray", "Fuser", "GraphNumpy", "Library", "Recorder", "on_device"]
 
 
 def read(address, read_transposed, leading, rows, columns, dtype):
@@ -91,60 +94,22 @@ def on_device(values):
     return np.asarray(values).view(DeviceArray)
 
 
-class Variable(np.lib.mixins.NDArrayOperatorsMixin):
-    """What `cupy.fuse` calls a function with: elements of an array, without its shape, items or values."""
-
-    def __init__(self, values):
-        self._values = values
-
-    dtype = property(lambda self: self._values.dtype)
-    ndim = property(lambda self: self._values.ndim)
-
-    def __bool__(self):
-        raise TypeError("Can't cast to bool")
-
-    def astype(self, dtype, *, copy=True):
-        return Variable(self._values.astype(dtype, copy=copy))
-
-    def __array_ufunc__(self, ufunc, method, *inputs, out=(), **options):
-        assert method == "__call__", "only elements can be fused"
-        assert not options
-        for each in inputs:
-            assert isinstance(each, Variable | int | float), f"{type(each)} cannot be fused"
-        into = tuple(each._values for each in out)
-        made = ufunc(*map(_values, inputs), out=into) if into else ufunc(*map(_values, inputs))
-        return out[0] if into else Variable(np.asarray(made))
-
-    def __array_function__(self, function, types, inputs, options):
-        assert function is np.where, f"{function} cannot be fused"
-        return Variable(np.where(*map(_values, inputs)))
-
-
-def _variable(each):
-    """An array, or what NumPy makes of one without dimensions; anything else is a number of Python, or None."""
-    return Variable(np.asarray(each)) if isinstance(each, np.ndarray | np.generic) else each
-
-
-def _values(each):
-    return each._values if isinstance(each, Variable) else each
-
-
 class Fuser:
-    """Stands for CuPy where functions are fused: computes elements with NumPy, and counts kernels."""
+    """Stands for CuPy where kernels are made: each computes with NumPy what would be traced, and is written down."""
+
+    copy, asnumpy = staticmethod(np.copy), staticmethod(np.asarray)
 
     def __init__(self):
         self.kernels = []
 
     def fuse(self, *, kernel_name):
         def fuse(function):
-            def fused(*arrays):
+            def kernel(*arguments):
                 self.kernels.append(kernel_name)
-                made = function(*map(_variable, arrays))
-                if isinstance(made, tuple):
-                    return tuple(each._values.copy() for each in made)
-                return made if made is None else made._values.copy()
+                made = function(*arguments)
+                return tuple(map(np.copy, made)) if isinstance(made, tuple) else made if made is None else np.copy(made)
 
-            return fused
+            return kernel
 
         return fuse
 
@@ -154,7 +119,7 @@ class Cupy(ModuleType):
 
     float32 = np.float32
     fuse = staticmethod(Fuser().fuse)
-    sum, asnumpy = staticmethod(np.sum), staticmethod(np.asarray)
+    copy, sum, asnumpy = staticmethod(np.copy), staticmethod(np.sum), staticmethod(np.asarray)
 
     def __init__(self):
         super().__init__("cupy")
@@ -192,6 +157,11 @@ class Cupy(ModuleType):
         return on_device(values)
 
     @staticmethod
+    def _placed(values, *, device, copy):
+        assert isinstance(device, Card)
+        return on_device(np.array(values) if copy else values)
+
+    @staticmethod
     def ones(shape, dtype):
         return on_device(np.ones(shape, dtype))
 
@@ -210,7 +180,7 @@ class Cupy(ModuleType):
     def install(self, monkeypatch):
         """Put it on the machine, with the functions of the standard; gives it."""
         standard = ModuleType("array_api_compat.cupy")
-        standard.__dict__.update(vars(np), matmul=self.matmul)
+        standard.__dict__.update(vars(np), matmul=self.matmul, asarray=self._placed)
         monkeypatch.setitem(sys.modules, "cupy", self)
         monkeypatch.setitem(sys.modules, "array_api_compat.cupy", standard)
         monkeypatch.setattr("array_api_compat.cupy", standard, raising=False)
@@ -231,3 +201,79 @@ class Card:
 
     def __exit__(self, *raised):
         pass
+
+
+class Recorder:
+    """A capturer on the host: while it captures nothing is computed, and a replay writes where the results lay.
+
+    As graphs share memory, it also spoils the results of all others, but those that were its arguments.
+    """
+
+    def __init__(self):
+        self.captures, self.replays, self.fills, self.known = 0, 0, 0, {}
+        self.results = []
+
+    @staticmethod
+    def memory(array):
+        return getattr(array, "_array", array)  # of array-api-strict, or an array of NumPy
+
+    def address(self, array):
+        values = self.memory(array)
+        address = values.__array_interface__["data"][0]
+        self.known[address, values.nbytes] = values
+        return address, values.shape, values.strides, values.dtype
+
+    def fill(self, array, values):
+        assert values.dtype == self.memory(array).dtype
+        self.fills += 1
+        self.memory(array)[...] = values
+
+    def capture(self, call):
+        self.captures += 1
+        before = [(values, values.copy()) for values in self.known.values() if values.flags.writeable]
+        results = self._in_memory(call())
+        arguments = {id(values) for values, _ in before}
+        made = [values for values in self._leaves(results) if id(values) not in arguments and values.flags.writeable]
+        for values in made:
+            values[...] = 99  # not computed yet
+        for values, kept in before:
+            values[...] = kept
+        self.known.clear()
+
+        def replay():
+            self.replays += 1
+            for values, new in zip(self._leaves(results), self._leaves(call()), strict=True):
+                if values is not new:
+                    values[...] = new
+            for values in (values for others in self.results if others is not made for values in others):
+                if id(values) not in arguments:
+                    values[...] = 98
+
+        self.results.append(made)
+        return replay, results
+
+    @staticmethod
+    def _in_memory(results):
+        """As a device has them: a 0-d array where NumPy gives a number."""
+        if isinstance(results, tuple) and any(isinstance(part, np.generic) for part in results):
+            return tuple(np.asarray(part) for part in results)
+        return results
+
+    def _leaves(self, nest):
+        if isinstance(nest, tuple | list):
+            return [leaf for part in nest for leaf in self._leaves(part)]
+        return [np.asarray(self.memory(nest))]
+
+
+class GraphNumpy(NumpyBackend):
+    """NumPy with a capturer in place of its tape."""
+
+    kind = Recorder
+    epoch_runner = Backend.epoch_runner
+
+    def _open(self):
+        super()._open()
+        self.capturer = self.kind() if self.graphs else None
+
+    def to_numpy(self, x):
+        return np.array(x)

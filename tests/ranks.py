@@ -43,9 +43,6 @@ class ThreadRank(Communicator):
 
         return add
 
-    def route(self, backend):  # noqa: ARG002 - as declared
-        return ""
-
     def total(self, numbers):
         return [sum(column) for column in zip(*self.allgather(numbers), strict=True)]
 

@@ -192,6 +192,13 @@ def differentiate_layers(f, layers):
 TABLE = "width,height,kind\n1,2.5,cat\n-3e2,4,dog\n"
 
 
+def every_size(dtype):
+    """Give numbers of every size that a dtype has, of both signs: from 0 to a quarter of the largest."""
+    info = np.finfo(dtype)
+    sizes = np.geomspace(info.tiny, info.max / 4, 999, dtype=dtype)
+    return np.concatenate([-sizes[::-1], np.zeros(1, dtype), np.linspace(-40, 40, 401, dtype=dtype), sizes])
+
+
 def output_of(loss, xp, z):
     """Give a network's output from its logits, by the two functions of its loss."""
     return loss.output(xp, loss.normalise(xp, z))

@@ -2,10 +2,13 @@
 
 import numpy as np
 import pytest
-from references import DERIVATIVES, FUNCTIONS, KINKED, differences
+from conftest import open_backend
+from references import DERIVATIVES, FUNCTIONS, KINKED, differences, every_size
 
 from xpmlp.common.errors import InputError
-from xpmlp.nn.activations import ACTIVATIONS, get_activation, softplus
+from xpmlp.nn.activations import ACTIVATIONS, softplus
+from xpmlp.nn.losses import LOSSES
+from xpmlp.nn.network import Network
 
 POINTS = np.array([[-30.0, -4.0, -1.5, -0.3, -1e-3], [1e-3, 0.2, 0.9, 3.7, 30.0]])
 EXTREMES = np.array([-1e4, -100.0, -1.0, 0.0, 1.0, 100.0, 1e4], dtype=np.float32)
@@ -56,6 +59,21 @@ def test_values_and_derivatives_keep_float32_at_extremes_and_stay_finite(backend
 
 
 @each_activation
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_slopes_are_finite_at_every_size_of_the_dtype(backend_name, check, activation, dtype):
+    backend, z = open_backend(backend_name, dtype), every_size(dtype)
+    with backend.computing():
+        a, slope = both(backend, activation, backend.asarray(z))
+        a, slope = backend.to_numpy(a), backend.to_numpy(slope)
+    assert np.isfinite(a).all()
+    assert np.isfinite(slope).all()
+    with np.errstate(all="ignore"):
+        far = np.abs(z) > 50  # where every slope is that of a line, or 0
+        limits = DERIVATIVES[activation.name](np.where(z > 0, 50.0, -50.0))
+    np.testing.assert_allclose(slope[far], limits[far], rtol=1e-6, atol=1e-15)
+
+
+@each_activation
 def test_inputs_stay_as_they_are(backend, activation):
     z = backend.copy_to_device(POINTS)
     a = backend.copy_to_device(activation.function(backend.xp, z))
@@ -85,10 +103,12 @@ def test_the_logistic_and_its_logarithm_keep_their_digits_in_both_tails(backend,
 
 
 @each_activation
-def test_get_activation_finds_each_by_name(activation):
-    assert get_activation(activation.name) is activation
+def test_a_network_takes_an_activation_by_its_name_or_itself(activation):
+    for given in (activation.name, activation):
+        assert Network.build(2, [2], 2, activation=given).activations == (activation,)
 
 
-def test_an_unknown_name_lists_the_known_ones():
-    with pytest.raises(InputError, match=r"activation is 'rectifier', but must be one of: identity, relu, leaky_relu"):
-        get_activation("rectifier")
+@pytest.mark.parametrize("given", ["rectifier", np.tanh, LOSSES["squared"]])
+def test_what_is_no_activation_lists_the_names_of_all(given):
+    with pytest.raises(InputError, match=r"activation is .*, but must be one of: identity, relu, leaky_relu"):
+        Network.build(2, [2], 2, activation=given)

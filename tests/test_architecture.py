@@ -58,7 +58,7 @@ def imports(text, module="xpmlp.some.module", *, is_package=False):
             source = ".".join([*parents, *filter(None, [node.module])])
             for alias in node.names:
                 home = xpmlp._HOME_OF.get(alias.name) if source == "xpmlp" else None
-                name = f"xpmlp.{home}" if home else f"{source}.{alias.name}"
+                name = home or f"{source}.{alias.name}"
                 yield name if name in MODULES else source
 
 

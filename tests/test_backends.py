@@ -133,9 +133,9 @@ def test_an_index_of_a_single_number_counts(backend):
 
 
 @pytest.mark.parametrize(("n", "size", "sizes"), [(7, 3, [3, 3, 1]), (6, 3, [3, 3]), (2, 5, [2]), (3, 1, [1, 1, 1])])
-def test_split_cuts_an_order_into_minibatches_that_pick_rows(backend, check, rng, n, size, sizes):
+def test_an_order_is_cut_into_minibatches_that_pick_rows(backend, check, rng, n, size, sizes):
     order, rows = rng.permutation(n), rng.normal(size=(n, 2))
-    X, pieces = backend.asarray(rows), list(backend.split(order, size))
+    X, pieces = backend.asarray(rows), list(backend.minibatches(order, size))
     assert [piece.shape[0] for piece in pieces] == sizes
     assert all(backend.on_device(piece) for piece in pieces)
     np.testing.assert_array_equal(np.concatenate([backend.to_numpy(piece) for piece in pieces]), order)
@@ -358,11 +358,55 @@ def test_the_backend_of_an_array_is_that_of_its_library_and_device(backend):
         backend_of([1.0], "float64")
 
 
-def test_a_function_of_another_library_works_on_the_memory_of_arrays(backend, check):
+def test_a_function_of_another_library_works_on_arrays_by_a_buffer_of_the_host(backend, check):
     def double(buffer):
+        assert isinstance(buffer, np.ndarray)
         assert buffer.flags.c_contiguous
         buffer *= 2
 
-    lent = backend.lending(double)
-    check(backend, lent(backend.copy_to_device([1.0, -2.5])), [2.0, -5.0])
-    check(backend, lent(backend.copy_to_device([4.0])), [8.0])
+    doubled = backend.with_host_buffer(double)
+    check(backend, doubled(backend.copy_to_device([1.0, -2.5])), [2.0, -5.0])
+    check(backend, doubled(backend.copy_to_device([4.0])), [8.0])
+    x = backend.copy_to_device([3.0])
+    if backend.name in {"numpy", "torch"} and backend.device_name == "cpu":
+        assert doubled(x) is x
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_dtype_is_taken_as_libraries_have_it(backend, dtype):
+    for same in (dtype, np.dtype(dtype), getattr(np, dtype), getattr(backend.xp, dtype)):
+        assert get_backend(backend.name, dtype=same).dtype == dtype
+
+
+def test_another_dtype_of_a_library_is_refused_by_its_name():
+    with pytest.raises(InputError, match="dtype is 'int32', but must be one of: float32, float64"):
+        get_backend("numpy", dtype=np.int32)
+
+
+@pytest.mark.parametrize("name", ["numpy", "torch", "jax", "auto"])
+def test_a_device_is_taken_as_libraries_print_it(name):
+    if name != "auto":
+        pytest.importorskip(name, reason=f"this is about {name}")
+    assert get_backend(name, "cpu:0").device_name == "cpu"
+    assert get_backend(name, "cpu:0") == get_backend(name, "cpu")
+
+
+def test_a_device_of_torch_is_taken_as_it_is():
+    torch = pytest.importorskip("torch", reason="this is about torch")
+    assert get_backend("torch", torch.device("cpu")) == get_backend("torch", "cpu")
+    assert get_backend("numpy", torch.zeros(1).device, torch.float32) == get_backend("numpy")
+    with pytest.raises(BackendError, match="backend numpy has no device 'meta' here"):
+        get_backend("numpy", torch.device("meta"))
+
+
+def test_a_tensor_in_torchs_autograd_is_taken_out_of_it(backend, check):
+    torch = pytest.importorskip("torch", reason="this is about torch")
+    x = torch.tensor([1.0, 2.0], dtype=torch.float64, requires_grad=True)
+    check(backend, backend.asarray(x), [1.0, 2.0])
+    y = backend.copy_to_device(x)
+    y += 1.0
+    check(backend, y, [2.0, 3.0])
+    assert x.tolist() == [1.0, 2.0]
+    if backend.name == "torch":
+        assert not y.requires_grad
+        np.testing.assert_array_equal(backend.to_numpy(x * 2.0), [2.0, 4.0])

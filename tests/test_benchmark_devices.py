@@ -10,7 +10,8 @@ from pathlib import Path
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from benchmark_devices import figure_of
+from benchmark_devices import EPOCH_STEPS, figure_of, page_lines
+from pages import README, shown
 
 SCRIPT = Path(__file__).parent.parent / "scripts" / "benchmark_devices.py"
 
@@ -32,7 +33,9 @@ def test_it_measures_both_modes_at_every_size_and_draws_what_was_measured(data_d
     sizes = {1, 10, 100, 256, 1000}
     assert cases == {(m, o, k) for m in ("matrix", "loop") for o in ("fprop", "bprop", "step") for k in sizes}
     assert all(r["examples_per_second"]["median"] > 0 for r in report["results"])
-    assert {r["timed_rows"] for r in report["results"] if r["mode"] == "loop"} == {1, 10, 100}
+    assert {r["timed_rows"] for r in report["results"] if r["mode"] == "loop"} == {1, 10, 20, 100}
+    steps = [r for r in report["results"] if (r["mode"], r["operation"]) == ("matrix", "step")]
+    assert [r["timed_rows"] for r in steps] == [EPOCH_STEPS * r["batch_size"] for r in steps]
     assert report["machine"]["cores"] >= 1
     assert report["machine"]["backends"][0]["name"] == "numpy"
 
@@ -61,3 +64,8 @@ def test_a_backend_that_is_not_there_is_one_message_with_exit_code_2(tmp_path):
     assert done.returncode == 2
     assert "backend is 'mxnet'" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_table_of_the_readme_is_what_was_measured():
+    report = json.loads((SCRIPT.parent.parent / "benchmarks" / "devices-cpu-2-cores.json").read_text())
+    assert shown(README) == page_lines(report)

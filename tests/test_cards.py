@@ -66,7 +66,7 @@ def test_a_run_that_ended_early_says_whose_weights_it_has(tmp_path, shown):
     folder.start(experiment)
     for record in experiment.records():
         folder.add(record)
-    folder.save(experiment.trained(record.selected[1]))
+    folder.save(experiment.trained(record.selected.layers))
     metrics = card_of(folder.path)["metrics"]
     assert metrics["last"]["validation_loss"] < metrics["best"]["validation_loss"]
     assert (metrics["best"]["epoch"], metrics["last"]["best_epoch"]) == (1, 1)

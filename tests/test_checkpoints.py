@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections import namedtuple
 from dataclasses import replace
 from itertools import chain
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from xpmlp import InputError
-from xpmlp.cli._run import Checkpoints
 from xpmlp.experiments.experiment import prepare
 from xpmlp.experiments.options import Options
-from xpmlp.models.checkpoints import line_of, load_checkpoint, load_model, previous, save_checkpoint
+from xpmlp.models.checkpoints import load_checkpoint, load_model, previous, record_to_json, save_checkpoint
 
 CONFIGURATIONS = {
     "sgd": {"optimizer": "sgd"},
@@ -31,11 +29,13 @@ def experiment_of(name, backend="numpy"):
 
 
 def weights(experiment, record):
-    return [experiment.backend.to_numpy(p) for layers in (record.layers, record.selected[1]) for p in chain(*layers)]
+    return [
+        experiment.backend.to_numpy(p) for layers in (record.layers, record.selected.layers) for p in chain(*layers)
+    ]
 
 
 def save(experiment, records, path):
-    save_checkpoint(["a", "b"], records[-1], [line_of(r) for r in records], experiment.backend.to_numpy, path)
+    save_checkpoint(["a", "b"], records[-1], [record_to_json(r) for r in records], experiment.backend.to_numpy, path)
 
 
 @pytest.mark.parametrize("name", CONFIGURATIONS)
@@ -52,14 +52,14 @@ def test_a_resumed_run_ends_with_the_same_weights_and_scores(backend_name, tmp_p
     checkpoint = load_checkpoint(path)
     assert [record.epoch for record in checkpoint.records] == list(range(1, epoch + 1))
     assert checkpoint.records[-1].scores == records[epoch - 1].scores
-    rest = list(experiment_of(name, backend_name).records(resume=checkpoint.resumption))
+    rest = list(experiment_of(name, backend_name).records(resume=checkpoint.records[-1]))
     assert [record.epoch for record in rest] == list(range(epoch + 1, 6 if name == "patience" else 7))
     for one, other in zip(records[epoch:], rest, strict=True):
         assert one.scores == other.scores
         assert one.learning_rate == other.learning_rate
         assert one.loss == other.loss
-        assert one.selected[0] == other.selected[0] == (1 if name == "patience" else one.epoch)
-        assert other.seconds > checkpoint.resumption.seconds
+        assert one.selected.epoch == other.selected.epoch == (1 if name == "patience" else one.epoch)
+        assert other.seconds > checkpoint.records[-1].seconds
     for one, other in zip(weights(experiment, records[-1]), weights(experiment, rest[-1]), strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -76,18 +76,22 @@ def a_checkpoint(tmp_path):
 
 
 def test_the_last_two_are_kept(checkpoint):
-    assert load_checkpoint(checkpoint).resumption.epoch == 3
-    assert load_checkpoint(previous(checkpoint)).resumption.epoch == 2
+    assert load_checkpoint(checkpoint).records[-1].epoch == 3
+    assert load_checkpoint(previous(checkpoint)).records[-1].epoch == 2
     assert sorted(file.name for file in checkpoint.parent.iterdir()) == [
         "checkpoint.safetensors",
         "previous-checkpoint.safetensors",
     ]
 
 
+def test_a_checkpoint_shows_itself_in_one_line(checkpoint):
+    assert repr(load_checkpoint(checkpoint)) == "<Checkpoint after epoch 3>"
+
+
 def arrays_of(checkpoint):
     """All arrays that a run goes on with."""
-    resumption = checkpoint.resumption
-    return [*chain(*resumption.layers, *resumption.best.layers, *resumption.state.optimizer), resumption.state.t]
+    last = checkpoint.records[-1]
+    return [*chain(*last.layers, *last.best.layers, *last.state.optimizer), last.state.t]
 
 
 def test_every_changed_byte_and_every_cut_is_found_or_harmless(checkpoint):
@@ -124,59 +128,12 @@ def test_a_model_is_no_checkpoint_and_a_checkpoint_no_model(checkpoint, tmp_path
 def test_a_state_that_another_version_wrote_is_refused(tmp_path):
     experiment, path = experiment_of("adam"), tmp_path / "checkpoint.safetensors"
     record = next(iter(experiment.records()))
-    earlier = namedtuple("AdamState", "m v")(*record.state.optimizer)  # noqa: PYI024 - its name and fields are all
+    earlier = namedtuple("AdamState", "sums squares")(*record.state.optimizer)  # noqa: PYI024 - its name and fields are all
     save(experiment, [replace(record, state=record.state._replace(optimizer=earlier))], path)
-    with pytest.raises(InputError, match="its AdamState has m, v, where this version of xpmlp has sums, squares"):
+    with pytest.raises(InputError, match="its AdamState has squares, sums, where this version of xpmlp has m, v"):
         load_checkpoint(path)
 
 
-def test_a_record_from_a_file_is_nothing_to_go_on_from(checkpoint):
-    with pytest.raises(InputError, match="no state to go on with"):
-        save_checkpoint(["a", "b"], load_checkpoint(checkpoint).records[-1], [], np.asarray, checkpoint)
-
-
-class Folder:
-    """Keeps the epochs that checkpoints were written after."""
-
-    def __init__(self):
-        self.written = []
-
-    def save_checkpoint(self, experiment, records):  # noqa: ARG002 - as a run's
-        self.written.append(records[-1].epoch)
-
-
-def records_to(epoch, *, complete=True, state=True):
-    return [
-        SimpleNamespace(epoch=number, complete=complete or number < epoch, state=state or None)
-        for number in range(1, epoch + 1)
-    ]
-
-
-@pytest.mark.parametrize(
-    ("every", "seconds", "expected"), [(1, 0, [1, 2, 3, 4]), (2, 0, [2, 4]), (0, 0, []), (1, 99, [])]
-)
-def test_checkpoints_may_be_rarer_or_none(every, seconds, expected):
-    folder = Folder()
-    checkpoints = Checkpoints(None, folder, every, seconds)
-    for epoch in range(1, 5):
-        checkpoints.write_if_due(records_to(epoch))
-    checkpoints.write_if_due(records_to(12, complete=False))
-    assert folder.written == expected
-
-
-@pytest.mark.parametrize(("every", "seconds", "expected"), [(1, 0, [2, 3]), (2, 0, [2, 3]), (1, 99, [3]), (0, 0, [])])
-def test_a_run_that_is_told_to_end_has_one_of_its_last_whole_epoch(every, seconds, expected):
-    folder = Folder()
-    checkpoints = Checkpoints(None, folder, every, seconds)
-    for epoch in (2, 3):
-        checkpoints.write_if_due(records_to(epoch))
-    checkpoints.write_last(records_to(4, complete=False))
-    assert folder.written == expected
-
-
-def test_a_run_that_ends_before_an_epoch_is_done_leaves_the_checkpoint_that_it_went_on_from():
-    folder = Folder()
-    checkpoints = Checkpoints(None, folder, 1, 0)
-    checkpoints.write_last(records_to(1, complete=False))
-    checkpoints.write_last(records_to(3, state=False))  # as read from a checkpoint
-    assert folder.written == []
+def test_a_record_from_a_file_is_nothing_to_resume_from(checkpoint):
+    with pytest.raises(InputError, match="no state to resume from"):
+        save_checkpoint(["a", "b"], load_checkpoint(checkpoint).records[0], [], np.asarray, checkpoint)

@@ -129,7 +129,7 @@ def test_evaluate_refuses_parts_of_data_that_have_changed(cli, iris):
     iris.write_text("\n".join(iris.read_text().splitlines()[:-3]) + "\n")
     code, _, err = cli("evaluate", "run")
     assert code == 2
-    assert "iris.csv is not what it was when the run was trained" in err
+    assert "iris.csv has changed since the run was trained" in err
     assert cli("evaluate", "run", "iris.csv")[0] == 0
 
 
@@ -365,7 +365,7 @@ def test_patience_ends_a_run_early_with_the_weights_and_scores_of_its_best_epoch
     assert f"accuracy {float(rows[0]['validation_accuracy']):.4f}" in out
     code, _, err = cli("train", "--resume", "run")
     assert code == 2
-    assert "is complete: there is nothing left to go on with" in err
+    assert "is complete: there is nothing left to train" in err
 
 
 def test_patience_without_a_finite_validation_loss_keeps_the_last_weights_and_says_so(cli, tmp_path):
@@ -378,7 +378,7 @@ def test_patience_without_a_finite_validation_loss_keeps_the_last_weights_and_sa
     code, _, err = cli("train", "data.npz", *arguments, "--epochs", "5", "--patience", "2", "--out", "run")
     assert code == 0
     assert "epoch 3/5" not in err
-    assert "the validation loss was no finite number after any epoch: the weights are those of the last one" in err
+    assert "the validation loss was not finite after any epoch: the weights are those of the last one" in err
 
 
 def test_divergence_in_the_first_epoch_ends_with_advice_and_without_a_model(cli, tmp_path):
@@ -422,7 +422,7 @@ def test_ctrl_c_saves_what_was_learnt_so_far(tmp_path):
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert re.search(r"Interrupted (in|after) epoch \d+; what was learnt so far is saved", err)
-    assert "There is no checkpoint to go on from" in err
+    assert "There is no checkpoint to resume from" in err
     assert "Traceback" not in err
     assert "test accuracy" in out
     files = {file.name for file in (tmp_path / "run").iterdir()}
@@ -444,12 +444,23 @@ def test_fashion_mnist_is_found_through_the_environment(cli, data_dir, tmp_path,
 
 
 def test_graphs_and_precision_are_kept_with_the_run_which_runs_before_them_lack(cli, tmp_path):
+    assert cli("train", "circles", "--no-graphs", "--out", "run", *QUICK)[0] == 0
+    path = tmp_path / "run" / "config.json"
+    config = json.loads(path.read_text())
+    assert (config["options"].pop("graphs"), config["options"].pop("precision")) == (False, "highest")
+    path.write_text(json.dumps(config))
+    assert cli("evaluate", "run")[0] == 0
+
+
+def test_the_earlier_name_of_an_option_still_works(cli, tmp_path):
     assert cli("train", "circles", "--no-graph", "--out", "run", *QUICK)[0] == 0
     path = tmp_path / "run" / "config.json"
     config = json.loads(path.read_text())
-    assert (config["options"].pop("graph"), config["options"].pop("precision")) == (False, "highest")
+    assert config["options"]["graphs"] is False
+    config["options"]["graph"] = config["options"].pop("graphs")
     path.write_text(json.dumps(config))
     assert cli("evaluate", "run")[0] == 0
+    assert "--no-graph," not in cli("train", "--help")[1]
 
 
 def test_a_precision_that_the_backend_or_the_dtype_has_not_is_refused(cli, tmp_path):

@@ -123,16 +123,16 @@ def test_a_header_of_numbers_is_named_with_the_error_that_follows(cli, run, tmp_
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("train", "circles", "--data-dir", "."), "--data-dir is where Fashion-MNIST lies, but the data are circles"),
-        (("train", "data.csv", "--data-dir", "."), "--data-dir is where Fashion-MNIST lies"),
+        (("train", "circles", "--data-dir", "."), "--data-dir is where Fashion-MNIST is, but the data are circles"),
+        (("train", "data.csv", "--data-dir", "."), "--data-dir is where Fashion-MNIST is"),
         (("train", "fashion-mnist", "--test", "0.1"), "--test is a share of the data, but fashion-mnist brings its"),
         (("train", "circles", "--hidden", "", "--activation", "tanh"), "--activation is of hidden units, and there"),
         (("gradcheck", "--hidden", "", "--activation", "tanh"), "--activation is of hidden units, and there are none"),
-        (("search", "circles", "--random", "1", "--data-dir", "."), "--data-dir is where Fashion-MNIST lies"),
-        (("evaluate", "run", "--data-dir", "."), "--data-dir is where Fashion-MNIST lies"),
-        (("evaluate", "run", "other.csv", "--data-dir", "."), "--data-dir is where Fashion-MNIST lies"),
+        (("search", "circles", "--random", "1", "--data-dir", "."), "--data-dir is where Fashion-MNIST is"),
+        (("evaluate", "run", "--data-dir", "."), "--data-dir is where Fashion-MNIST is"),
+        (("evaluate", "run", "other.csv", "--data-dir", "."), "--data-dir is where Fashion-MNIST is"),
         (("evaluate", "run", "other.csv", "--part", "test"), "--part test is one of the run's own data"),
-        (("train", "--resume", "run", "--data-dir", "."), "--data-dir is where Fashion-MNIST lies"),
+        (("train", "--resume", "run", "--data-dir", "."), "--data-dir is where Fashion-MNIST is"),
     ],
 )
 def test_options_that_would_change_nothing_are_refused(cli, run, tmp_path, arguments, message):
@@ -145,12 +145,12 @@ def test_options_that_would_change_nothing_are_refused(cli, run, tmp_path, argum
 
 
 def test_no_graph_is_warned_of_where_there_are_none(cli):
-    message = "Warning: --no-graph changes nothing: array_api_strict on device1 has no graphs.\n"
-    assert cli("train", "circles", "--no-graph", "--backend", "array_api_strict", *QUICK) == (0, "", message)
+    message = "Warning: --no-graphs changes nothing: array_api_strict on device1 has no graphs.\n"
+    assert cli("train", "circles", "--no-graphs", "--backend", "array_api_strict", *QUICK) == (0, "", message)
 
 
 def test_no_graph_asks_numpy_for_each_operation(cli, tmp_path):
-    for name, flags in {"on tape": (), "plain": ("--no-graph",)}.items():
+    for name, flags in {"on tape": (), "plain": ("--no-graphs",)}.items():
         assert cli("train", "circles", "--out", name, *flags, *QUICK) == (0, "", "")
     one, other = (RunFolder(tmp_path / name).load() for name in ("on tape", "plain"))
     for mine, theirs in zip(one.layers, other.layers, strict=True):
@@ -200,7 +200,7 @@ def test_what_is_no_model_is_said_to_be_none(cli, run):
     ):
         code, _, err = cli(*arguments)
         assert code == 2
-        assert f"Error: {arguments[1]} is no model: give the folder of a run, or the model.safetensors in it." in err
+        assert f"Error: {arguments[1]} is not a model: give the folder of a run, or the model.safetensors in it." in err
 
 
 def test_a_single_npy_file_is_told_what_is_wanted(cli, tmp_path):

@@ -31,18 +31,18 @@ def install(monkeypatch):
 def test_products_are_captured_by_a_stream_of_their_own(install):
     cupy = install(Library())
     backend = get_backend("cupy")
-    assert isinstance(backend._capturer, CupyStream)
+    assert isinstance(backend.capturer, CupyStream)
     x, before = on_device(np.arange(6, dtype=np.float32).reshape(2, 3)), cupy.fell_back
     np.testing.assert_array_equal(backend.xp.matmul(x, x.T), np.matmul(x, x.T))
     assert cupy.fell_back == before
-    assert get_backend("cupy")._capturer is backend._capturer
+    assert get_backend("cupy").capturer is backend.capturer
     assert cupy.streams == 1
 
 
 def test_without_graphs_there_is_no_stream_and_the_products_are_the_same(install):
     cupy = install(Library())
     backend = get_backend("cupy", graphs=False)
-    assert backend._capturer is None
+    assert backend.capturer is None
     assert cupy.streams == 0
     assert backend.xp.matmul == get_backend("cupy").xp.matmul
 
@@ -83,9 +83,9 @@ def test_without_cublas_graphs_are_off_with_the_reason_and_products_are_cupys(in
     cupy = install(library)
     with pytest.warns(XpmlpWarning, match=f"not captured into graphs, which takes longer: .*{reason}"):
         backend = get_backend("cupy")
-    assert backend._capturer is None
+    assert backend.capturer is None
     assert backend.xp.matmul == cupy.matmul
-    assert get_backend("cupy", graphs=False)._capturer is None  # without a warning
+    assert get_backend("cupy", graphs=False).capturer is None  # without a warning
     with pytest.raises(BackendError, match=f"precision tf32 needs products that cannot be had: .*{reason}"):
         get_backend("cupy", precision="tf32")
 
@@ -116,7 +116,7 @@ def test_the_training_loops_context_is_that_of_the_stream_where_there_are_graphs
     install(Library())
     entered = []
     backend, without = get_backend("cupy"), get_backend("cupy", graphs=False)
-    monkeypatch.setattr(backend, "_capturer", Entered(entered))
+    monkeypatch.setattr(backend, "capturer", Entered(entered))
     with without.computing():
         assert entered == []
     with backend.computing():

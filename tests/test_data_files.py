@@ -27,5 +27,5 @@ class TestFilesThatCannotBeOpened:
     def test_a_file_that_may_not_be_read_is_refused(self, read, suffix, write, as_nobody):
         path = write(TABLE, f"secret{suffix}")
         path.chmod(0)
-        with as_nobody(), pytest.raises(InputError, match="may not be read"):
+        with as_nobody(), pytest.raises(InputError, match="permission denied"):
             read(path)

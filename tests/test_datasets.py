@@ -168,3 +168,11 @@ def test_a_part_that_leaves_fewer_rows_than_classes_is_refused():
 def test_a_part_that_takes_all_examples_of_a_class_is_refused():
     with pytest.raises(InputError, match="takes every example of class '1'"):
         split(dataset([100, 2]), test=0.9)
+
+
+def test_a_data_set_and_its_parts_show_themselves_in_one_line():
+    whole = dataset([50, 50], test=(np.zeros((3, 1)), np.array([0, 1, 1])))
+    assert repr(whole) == "<Dataset made: 100 examples of 1 feature in float32, 2 classes, and 3 to test>"
+    assert repr(dataset([10, 10])) == "<Dataset made: 20 examples of 1 feature in float32, 2 classes>"
+    assert repr(split(whole, validation=0.1)) == "<Splits: train 90, validation 10, test 3 examples>"
+    assert repr(split(whole, validation=0)) == "<Splits: train 100, test 3 examples>"

@@ -1,45 +1,30 @@
 """docs/derivation.md: every equation of the report once and in its order, each with code and a test that exist.
 
-An entry has the heading `### FIRST Title` or `### FIRST-LAST Title`. Links are [`module.name`](../xpmlp/module.py)
-and [`test_name`](../tests/test_file.py); there is no other form.
+An entry has the heading `### FIRST Title` or `### FIRST-LAST Title`. Its links have the two forms of `links.py` alone.
 """
 
 from __future__ import annotations
 
-import ast
-import functools
-import importlib
 import re
-from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from links import LINK, ROOT, Link, broken, links_of, targets_of
+from markdown_it import MarkdownIt
 
-ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "docs" / "derivation.md").read_text(encoding="utf-8")
 
 HEADING = re.compile(r"### (?P<section>\d+(?:\.\d+)*)\.(?P<first>\d+)(?:-(?P=section)\.(?P<last>\d+))? [A-Z]")
-LINK = re.compile(r"\[`(?P<name>[\w.]+)`\]\(\.\./(?P<folder>xpmlp|tests)/(?P<path>[\w/]+)\.py\)")
-ANY_LINK = re.compile(r"\]\(\s*(\S+?)\s*\)")
+INLINE = re.compile(r"(?<!\$)\$(?!\$)([^$]+)\$")
 
 EXPECTED = [
     f"{section}.{number}" for section, last in (("1", 40), ("2", 72), ("3.1", 6)) for number in range(1, last + 1)
 ]
 
 
-class Link(NamedTuple):
-    name: str
-    folder: str
-    path: str
-
-
 class Entry(NamedTuple):
     numbers: list[str]
     links: list[Link]
-
-
-def links_of(text):
-    return [Link(**match.groupdict()) for match in LINK.finditer(text)]
 
 
 def entries_of(text):
@@ -57,32 +42,6 @@ def covered(text):
     return [number for entry in entries_of(text) for number in entry.numbers]
 
 
-@functools.cache
-def names_of_tests(path):
-    tree = ast.parse((ROOT / "tests" / f"{path}.py").read_text(encoding="utf-8"))
-    return {node.name for node in tree.body if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")}
-
-
-def exists(link):
-    """Whether a link's file exists and itself defines what the link names."""
-    if not (ROOT / link.folder / f"{link.path}.py").is_file():
-        return False
-    if link.folder == "tests":
-        return link.name in names_of_tests(link.path)
-    module, *names = link.name.split(".")
-    if module != Path(link.path).name or not names:
-        return False
-    found = importlib.import_module(f"xpmlp.{link.path.replace('/', '.')}")
-    home = found.__name__
-    for name in names:
-        found = getattr(found, name, None)
-    return found is not None and getattr(found, "__module__", home) == home
-
-
-def broken(text):
-    return [link.name for link in links_of(text) if not exists(link)]
-
-
 def unproved(text):
     """Give the first number of each entry without code, or without a test whose name has the numbers of the entry."""
     lacking = []
@@ -97,8 +56,18 @@ def unproved(text):
 def irregular(text):
     """Give the targets of links that are of no form known here: these would go unchecked."""
     regular = [match.group().split("](")[1].rstrip(")") for match in LINK.finditer(text)]
-    targets = ANY_LINK.findall(text)
+    targets = targets_of(text)
     return sorted(target for target in targets if targets.count(target) != regular.count(target))
+
+
+def mangled(text):
+    """Give the inline formulas that Markdown would change: GitHub finds `$...$` in what Markdown has left."""
+    found = []
+    for block in MarkdownIt("commonmark").enable("table").parse(re.sub(r"`[^`\n]*`", "", text)):
+        parts = [part for part in block.children or () if part.type != "html_inline"]
+        left = "".join("\n" if part.type == "softbreak" else part.content for part in parts)
+        found += [formula for formula in INLINE.findall(block.content) if f"${formula}$" not in left]
+    return found
 
 
 def test_every_equation_of_the_report_is_covered_once_and_in_its_order():
@@ -118,6 +87,10 @@ def test_every_entry_names_its_code_and_the_test_of_its_numbers():
     assert unproved(TEXT) == []
 
 
+def test_inline_formulas_come_through_markdown_as_they_are_written():
+    assert mangled(TEXT) == []
+
+
 CODE = "[`network.bprop`](../xpmlp/nn/network.py)"
 TEST = "[`test_eq_2_4_to_2_5_the_output_layer`](../tests/test_equations.py)"
 
@@ -126,17 +99,23 @@ TEST = "[`test_eq_2_4_to_2_5_the_output_layer`](../tests/test_equations.py)"
     ("check", "text", "found"),
     [
         (covered, "### 2.4-2.5 A\n### 2.5 B\n### Other\n#### 2.7 C\n### 2.8-1.9 D\n### 2.9 b\n", ["2.4", "2.5", "2.5"]),
-        (broken, f"{CODE} {TEST} [`base.Backend.split`](../xpmlp/backends/base.py)", []),
+        (broken, f"{CODE} {TEST} [`base.Backend.minibatches`](../xpmlp/backends/base.py)", []),
         (broken, CODE.replace("bprop`", "brop`"), ["network.brop"]),
         (broken, CODE.replace("network.py", "networks.py"), ["network.bprop"]),
         (broken, CODE.replace("network.py", "losses.py"), ["network.bprop"]),
         (broken, "[`network`](../xpmlp/nn/network.py)", ["network"]),
-        (broken, "[`network.get_loss`](../xpmlp/nn/network.py)", ["network.get_loss"]),  # only imported there
+        (broken, "[`network.check_choice`](../xpmlp/nn/network.py)", ["network.check_choice"]),  # only imported there
         (broken, "[`losses.Loss.deltas`](../xpmlp/nn/losses.py)", ["losses.Loss.deltas"]),
         (broken, TEST.replace("2_5", "2_6"), ["test_eq_2_4_to_2_6_the_output_layer"]),
         (broken, TEST.replace("test_equations", "test_network"), ["test_eq_2_4_to_2_5_the_output_layer"]),
         (broken, "[`columns`](../tests/test_equations.py)", ["columns"]),  # a helper, and no test
         (irregular, f"{CODE} [bprop](../xpmlp/nn/network.py)", ["../xpmlp/nn/network.py"] * 2),
+        (mangled, "$x_1$ and $\\mathrm{f}_m(y)$ | $\\lbrace c \\rbrace$, $a\nb$\n", []),
+        (
+            mangled,
+            "$h \\, x$ and $\\{c\\}$, $a*b*c$, $[a](b)$, $a <b> c$\n",
+            ["h \\, x", "\\{c\\}", "a*b*c", "[a](b)", "a <b> c"],
+        ),
         (unproved, f"### 2.4-2.5 A\n{CODE}\n{TEST}\n", []),
         (unproved, f"### 2.4-2.5 A\n{TEST}\n### 2.6 B\n{CODE}\n## C\n{TEST}\n", ["2.4", "2.6"]),
         (unproved, f"### 2.4 A\n{CODE}\n{TEST}\n### 2.5-2.6 B\n{CODE}\n{TEST}\n", ["2.4", "2.5"]),

@@ -163,8 +163,8 @@ def test_a_rank_that_is_killed_ends_the_job_and_other_numbers_of_ranks_go_on_to_
     assert code == 130, err
     who, going_on, *lines = err.splitlines()
     assert who.startswith("3 ranks, by ")
-    assert going_on.startswith("Going on after epoch ")
-    assert "To go on: xpmlp train --resume run" in lines
+    assert going_on.startswith("Resuming after epoch ")
+    assert "To resume: xpmlp train --resume run" in lines
     assert len(re.findall(r"Interrupted (in|after) epoch", err)) == out.count("parameters") == out.count("3 ranks") == 1
     assert len(rows(folder / "run")) < 150
     assert "2 ranks" in (folder / "run" / "train.log").read_text()
@@ -210,9 +210,3 @@ def test_without_mpiexec_it_is_a_job_of_one_rank_and_says_so(folder):
     done = subprocess.run(arguments, cwd=folder, capture_output=True, text=True, check=False, timeout=SECONDS)  # noqa: S603 - our own
     assert done.returncode == 0, done.stderr
     assert done.stderr.startswith("A job of one rank: for more, start it with mpiexec -n N xpmlp train ... --distrib")
-
-
-def test_a_communicator_of_one_process_is_refused(cli):
-    code, _, err = cli("train", "circles", "--communicator", "nccl")
-    assert code == 2
-    assert "--communicator nccl is of several processes: give --distributed too" in err

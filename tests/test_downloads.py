@@ -9,8 +9,7 @@ import sys
 
 import pytest
 
-from xpmlp.data.datasets import _download
-from xpmlp.data.datasets._download import fetch
+from xpmlp.data.datasets.download import Limits, fetch
 
 NAME = "file.gz"
 CONTENT = bytes(range(256)) * 500
@@ -30,10 +29,7 @@ FAILURES = {
 }
 
 
-@pytest.fixture(autouse=True)
-def little_patience(monkeypatch):
-    monkeypatch.setattr(_download, "_PATIENCE", 2.0)
-    monkeypatch.setattr(_download, "_MOST_BYTES", 2**20)
+SHORT = Limits(seconds=2.0, max_bytes=2**20)
 
 
 @pytest.fixture
@@ -47,8 +43,9 @@ def folder(tmp_path):
     return tmp_path / "cache"
 
 
-def download(server, folder, *behaviours):
-    fetch({NAME: CHECKSUM}, [server.address(behaviour) for behaviour in behaviours], folder, progress=False)
+def download(server, folder, *behaviours, limits=SHORT):
+    addresses = [server.address(behaviour) for behaviour in behaviours]
+    fetch({NAME: CHECKSUM}, addresses, folder, progress=False, limits=limits)
 
 
 def contents(folder):
@@ -69,7 +66,7 @@ def test_a_failed_download_says_where_and_why_and_leaves_nothing_in_the_cache(fa
     assert contents(folder) == {}
 
 
-# Those that take all the patience are here once.
+# Those that take all of the time are here once.
 @pytest.mark.parametrize("failure", sorted(FAILURES.keys() - {"silent", "dripping_headers"}))
 def test_the_next_address_is_tried_when_one_fails(failure, server, folder):
     download(server, folder, failure, "good")
@@ -78,7 +75,7 @@ def test_the_next_address_is_tried_when_one_fails(failure, server, folder):
 
 def test_a_server_that_does_not_answer_at_all_is_named(server, folder):
     with pytest.raises(ConnectionError, match=f"^http://127[.]0[.]0[.]1:1/{NAME}: .*refused"):
-        fetch({NAME: CHECKSUM}, ["http://127.0.0.1:1/"], folder, progress=False)
+        fetch({NAME: CHECKSUM}, ["http://127.0.0.1:1/"], folder, progress=False, limits=SHORT)
     assert contents(folder) == {}
 
 
@@ -97,27 +94,25 @@ def test_a_bad_file_in_the_cache_is_never_taken_when_the_download_fails(server, 
         download(server, folder, "missing")
 
 
-def test_a_slow_server_is_waited_for_as_long_as_enough_comes(server, folder, monkeypatch):
-    """The whole takes longer than the patience, in which each piece that counts comes."""
-    monkeypatch.setattr(_download, "_LEAST_BYTES", 2**10)
-    download(server, folder, "steady")
+def test_a_slow_server_is_waited_for_as_long_as_enough_comes(server, folder):
+    """The whole takes longer than the time in which each piece that counts must come."""
+    download(server, folder, "steady", limits=SHORT._replace(min_bytes=2**10))
     assert contents(folder) == {NAME: CONTENT}
 
 
 PROGRAM = """
 import sys
 from pathlib import Path
-from xpmlp.data.datasets import _download
+from xpmlp.data.datasets.download import Limits, fetch
 
-_download._PATIENCE = float(sys.argv[1])
-name, checksum, address, folder = sys.argv[2:]
-_download.fetch({name: checksum}, [address], Path(folder), progress=False)
+seconds, name, checksum, address, folder = sys.argv[1:]
+fetch({name: checksum}, [address], Path(folder), progress=False, limits=Limits(float(seconds)))
 """
 
 
-def downloading(address, folder, patience=30):
+def downloading(address, folder, seconds=30):
     """Start a process that downloads."""
-    command = [sys.executable, "-c", PROGRAM, str(patience), NAME, CHECKSUM, address, str(folder)]
+    command = [sys.executable, "-c", PROGRAM, str(seconds), NAME, CHECKSUM, address, str(folder)]
     return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)  # noqa: S603 - our own program
 
 
@@ -132,7 +127,7 @@ def test_two_processes_that_download_at_once_both_have_the_whole_file(server, fo
 
 
 def test_a_program_that_gave_up_ends_although_the_server_goes_on(server, folder):
-    process = downloading(server.address("dripping"), folder, patience=1)
+    process = downloading(server.address("dripping"), folder, seconds=1)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "ConnectionError" in err

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from conftest import open_backend
@@ -26,7 +28,7 @@ from xpmlp import (
 )
 from xpmlp.common.rng import make_generator
 from xpmlp.experiments.experiment import check_circles, prepare
-from xpmlp.experiments.options import Options
+from xpmlp.experiments.options import CIRCLES, Options
 from xpmlp.nn.dropout import mask_function
 from xpmlp.nn.network import MODES, gradient_function
 
@@ -160,7 +162,7 @@ def test_gradients_with_masks_pass_the_check(backend, activation, mode):
 
 
 def test_the_gradient_check_of_the_circles_takes_dropout(backend):
-    checked = check_circles(backend, hidden=(6,), dropout=(0.5,), seed=1)
+    checked = check_circles(backend, replace(CIRCLES, hidden=(6,), dropout=(0.5,), seed=1))
     assert checked.passed
     assert checked.report_passed
     assert sum(parameter.bprop == 0 for parameter in checked.parameters) < sum(

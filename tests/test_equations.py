@@ -196,7 +196,7 @@ def test_eq_2_16_to_2_28_gradient_by_the_output_activation(backend, check, drawn
     for k in range(K):
         _, y, _, _, oa, os_ = columns(drawn, k)
         output = output_of(LOSSES["softmax"], backend.xp, backend.asarray(oa.T))
-        delta = LOSSES["softmax"].delta(backend.xp, output, backend.asarray(y.T))
+        delta = LOSSES["softmax"].gradient(backend.xp, output, backend.asarray(y.T))
         check(backend, delta, (os_ - onehot([drawn.T[k].argmax()], M).T).T)
         expected = differences(lambda oa, y=y: -(y * special.log_softmax(oa, axis=0)).sum(), oa, 1e-2)
         check(backend, delta, expected.T, rtol=1e-8, atol=1e-11)

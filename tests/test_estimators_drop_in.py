@@ -24,7 +24,6 @@ from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_sco
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import get_tags
-from sklearn.utils._param_validation import InvalidParameterError
 
 from xpmlp import MLPClassifier, MLPRegressor
 
@@ -234,7 +233,7 @@ def test_an_unknown_choice_is_refused(params):
     which = "regressor" if name == "loss" else "classifier"
     message = rf"The '{name}' parameter of MLP{which.title()} must be .* Got {value!r} instead\."
     for cls in PAIRS[which]:
-        with pytest.raises(InvalidParameterError, match=message):
+        with pytest.raises(ValueError, match=message):
             cls(**params).fit(X, y)
 
 
@@ -242,9 +241,22 @@ def test_parameters_are_checked_by_fit_and_partial_fit_not_by_the_constructor():
     X, y = make("binary")
     model = MLPClassifier(alpha=-1)
     for call in (lambda: model.fit(X, y), lambda: model.partial_fit(X, y, classes=[0, 1])):
-        with pytest.raises(InvalidParameterError, match="'alpha'"):
+        with pytest.raises(ValueError, match="'alpha'"):
             call()
     assert not hasattr(model, "coefs_")
+
+
+@pytest.mark.parametrize("cls", [MLPClassifier, MLPRegressor])
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_warnings_name_the_line_of_the_user(cls, method):
+    X, y = make("binary")
+    given = {"classes": [0, 1]} if (cls, method) == (MLPClassifier, "partial_fit") else {}
+    own = {"quantile": 0.9} if cls is MLPRegressor else {}
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        getattr(cls(hidden_layer_sizes=(3,), max_iter=1, batch_size=1000, **own), method)(X, y, **given)
+    assert len(caught) == 1 + len(own) + (method == "fit")
+    assert {warning.filename for warning in caught} == {__file__}
 
 
 @pytest.mark.parametrize("method", ["predict", "predict_proba", "predict_log_proba"])
@@ -818,6 +830,16 @@ def test_a_copy_predicts_the_same_and_goes_on_the_same(kind, solver, way):
     for _ in range(3):
         other.partial_fit(X, y)
     alike(copied, other, X)
+
+
+@pytest.mark.parametrize("rule", ["invscaling", "adaptive"])
+def test_a_copy_goes_on_with_the_learning_rate_that_was_reached(rule):
+    X, y = make("regression")
+    params = {"solver": "sgd", "learning_rate": rule, "learning_rate_init": 0.05, "tol": 0.01, "n_iter_no_change": 1}
+    estimators = pair("regression", **params)
+    for _ in range(12):
+        estimators = [pickle.loads(pickle.dumps(each)).partial_fit(X, y) for each in estimators]  # noqa: S301 - our own
+    np.testing.assert_allclose(estimators[0].coefs_[0], estimators[1].coefs_[0], rtol=1e-8)
 
 
 def test_an_unfitted_estimator_can_be_pickled():

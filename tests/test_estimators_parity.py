@@ -315,13 +315,18 @@ def test_every_learning_rate_rule_gives_the_same_model(solver, kind, rule, early
     same(ours, theirs, X)
 
 
+def rate_of(theirs):
+    """Give scikit-learn's learning rate, which has no public name: the test is of one that has changed."""
+    return theirs._optimizer.learning_rate
+
+
 @pytest.mark.parametrize("early_stopping", [False, True])
 @pytest.mark.parametrize("kind", ["binary", "regression"])
 def test_an_adaptive_rate_is_divided_until_it_is_too_small(kind, early_stopping):
     estimator, X, y = make(kind)
     params = {"learning_rate": "adaptive", "tol": 0.05, "n_iter_no_change": 2, "max_iter": 200, "momentum": 0.5}
     ours, theirs = fitted(estimator, X, y, solver="sgd", early_stopping=early_stopping, **params)
-    assert theirs._optimizer.learning_rate == pytest.approx(COMMON["learning_rate_init"] / 5**7)  # below 1e-6
+    assert rate_of(theirs) == pytest.approx(COMMON["learning_rate_init"] / 5**7)  # below 1e-6
     assert theirs.n_iter_ < 200
     same(ours, theirs, X)
 
@@ -330,7 +335,7 @@ def test_an_adaptive_rate_that_has_been_divided_goes_on_dividing_in_partial_fit_
     estimator, X, y = make("regression")
     params = {"learning_rate": "adaptive", "tol": 0.05, "n_iter_no_change": 1, "max_iter": 12, "warm_start": True}
     estimators = fitted(estimator, X, y, solver="sgd", **params)
-    assert estimators[1]._optimizer.learning_rate < COMMON["learning_rate_init"] / 5
+    assert rate_of(estimators[1]) < COMMON["learning_rate_init"] / 5
     for _ in range(5):
         both(estimators, "partial_fit", X, y)
         same(*estimators, X)
@@ -669,7 +674,7 @@ def test_the_rate_goes_on_through_partial_fits(rule):
     estimators = pair(estimator, **params)
     for _ in range(12):
         both(estimators, "partial_fit", X, y)
-    assert estimators[1]._optimizer.learning_rate < 0.05
+    assert rate_of(estimators[1]) < 0.05
     same(*estimators, X)
 
 

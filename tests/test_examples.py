@@ -5,7 +5,7 @@ import pytest
 
 from xpmlp.common.errors import InputError
 from xpmlp.data.datasets import Dataset
-from xpmlp.data.examples import QuantizedExamples, dequantize, slice_rows, take_rows
+from xpmlp.data.examples import Examples, QuantizedExamples, dequantize, slice_rows, take_rows
 from xpmlp.data.preprocessing import Scaling
 from xpmlp.experiments.experiment import lay_out
 from xpmlp.models.model import Model
@@ -37,16 +37,19 @@ def test_pixels_stay_8_bit_where_scaling_them_only_multiplies(backend):
     assert isinstance(kept, QuantizedExamples)
     assert str(kept.values.dtype).endswith("uint8")
     assert kept.shape == plain.shape == (64, 4)
+    assert repr(kept) == f"<QuantizedExamples (64, 4) of {kept.values.dtype}>"
     (shifted, _), _ = both(backend, "standard")
     assert shifted.dtype == backend.float_dtype
 
 
 def test_a_minibatch_has_the_same_bits_either_way(backend, check):
-    (kept, _), (plain, _) = both(backend)
+    (kept, T), (plain, _) = both(backend)
     rows = backend.asindex([63, 0, 7])
-    check(backend, take_rows(backend.xp, kept, rows), backend.to_numpy(plain)[[63, 0, 7]], rtol=0, atol=0)
-    for examples in (kept, plain):
-        part = dequantize(backend.xp, slice_rows(examples, 5, 9))
+    check(
+        backend, take_rows(backend.xp, Examples(kept, T), rows).X, backend.to_numpy(plain)[[63, 0, 7]], rtol=0, atol=0
+    )
+    for X in (kept, plain):
+        part = dequantize(backend.xp, slice_rows(Examples(X, T), 5, 9).X)
         check(backend, part, backend.to_numpy(plain)[5:9], rtol=0, atol=0)
 
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import pickle
-from dataclasses import replace
+from dataclasses import fields, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from reproduction.fashion import train_run
 from xpmlp import BACKENDS, InputError, XpmlpError
-from xpmlp.experiments.experiment import check_circles, load_splits, prepare, score_model
-from xpmlp.experiments.options import Options
+from xpmlp.data.datasets import Dataset
+from xpmlp.experiments.experiment import check_circles, fingerprint, load_splits, prepare, score_model
+from xpmlp.experiments.options import CIRCLES, Options
+from xpmlp.experiments.runs import RunFolder
+from xpmlp.search import Space, plan, search
 
 REPORT = Options(
     dataset="fashion-mnist",
@@ -123,7 +128,7 @@ def test_a_trained_model_scores_on_raw_data_what_the_last_record_says(backend_na
         ({"patience": 0}, "patience is 0"),
         ({"patience": 3, "min_delta": -0.1}, "min_delta is -0.1"),
         ({"patience": 3, "validation": 0.0}, "patience waits for a better loss on the validation part: give --valid"),
-        ({"min_delta": 0.1}, "min_delta says what patience takes for better: give --patience too"),
+        ({"min_delta": 0.1}, "min_delta is an option of patience: give --patience too"),
         ({"momentum": 0.9}, "momentum and nesterov are options of optimizer sgd"),
         ({"optimizer": "sgd", "momentum": 1.5}, "momentum is 1.5"),
         ({"weight_decay": 0.1}, "weight decay is an option of optimizer adamw"),
@@ -159,7 +164,7 @@ def test_a_lone_value_of_an_option_is_a_tuple_of_one_and_a_list_a_tuple():
 @pytest.mark.parametrize("mode", ["loop", "matrix"])
 @pytest.mark.parametrize("batch_size", [1, 10])
 def test_the_circles_network_of_the_report_passes_both_gradient_checks(backend, mode, batch_size):
-    check = check_circles(backend, mode=mode, batch_size=batch_size)
+    check = check_circles(backend, replace(CIRCLES, mode=mode, batch_size=batch_size))
     assert len(check.parameters) == 12
     assert check.passed
     assert check.report_passed
@@ -169,7 +174,7 @@ def test_more_examples_than_the_circles_have_are_refused():
     from conftest import open_backend
 
     with pytest.raises(InputError, match="batch size is 1001"):
-        check_circles(open_backend("numpy"), batch_size=1001)
+        check_circles(open_backend("numpy"), replace(CIRCLES, batch_size=1001))
 
 
 def test_the_records_of_a_reproduced_run_travel_between_processes(backend_name, tmp_path):
@@ -179,3 +184,45 @@ def test_the_records_of_a_reproduced_run_travel_between_processes(backend_name, 
     options = Options(dataset="circles", hidden=(4,), epochs=3, backend=backend_name)
     records = train_run("circles", options, tmp_path / "run", 1)
     assert pickle.loads(pickle.dumps(records)) == records  # noqa: S301 - our own bytes
+
+
+def test_the_fingerprint_is_that_of_the_bytes_and_copies_no_more_than_a_piece_of_them(peak, rng):
+    """In any order of memory, and of labels that are strings."""
+    X = rng.integers(0, 255, (40_000, 100), np.uint8)
+    y = np.array(["cat", "dog"])[rng.integers(0, 2, 40_000)]
+    data = Dataset("made up", np.asfortranarray(X), y, test=(X[:3], y[:3]))
+    digest = hashlib.sha256()
+    for array in (X, y, X[:3], y[:3]):
+        digest.update(f"{array.dtype.str}{array.shape}".encode() + array.tobytes())
+    assert fingerprint(data) == digest.hexdigest()
+    assert peak(lambda: fingerprint(data)) < 3 * 2**20 < X.nbytes
+
+
+def test_what_is_printed_of_experiments_folders_and_searches_is_one_line_without_arrays_and_addresses(tmp_path):
+    experiment = prepare(Options("circles", hidden=(4,), epochs=3))
+    assert repr(experiment) == "Experiment(circles: 2-4-2, adam at 0.003, K = 64, numpy on cpu in float32)"
+    assert repr(RunFolder(Path("runs/one"))) == "RunFolder('runs/one')"
+    space = Space({"hidden": [4, 8], "l2": {"uniform": [0.0, 0.1]}})
+    assert repr(space) == "Space({'hidden': [4, 8], 'l2': {'uniform': [0.0, 0.1]}}, 'the space')"
+    study = plan(Options("circles", epochs=1), space, draws=3)
+    result = search(study, tmp_path / "search", engine="sequential")
+    for shown in (repr(study), repr(result), repr(result.trials[0]), repr(space.dimensions), repr(Options())):
+        assert "\n" not in shown
+        assert "array" not in shown
+        assert " at 0x" not in shown
+        assert len(shown) < 1200
+    assert repr(result).startswith("SearchResult(3 trials, the best: Trial(number=")
+
+
+def test_every_option_is_documented_and_has_its_help_text():
+    import typer
+
+    from xpmlp.cli import app
+
+    known = {option.name: option for option in typer.main.get_command(app).commands["train"].params}
+    for option in fields(Options):
+        assert f"\n    {option.name} : " in Options.__doc__
+        assert known[option.name].help == option.metadata["help"]
+    rates = f"{Options().highest_rate:g}; {Options(optimizer='sgd').highest_rate:g} for sgd"
+    schedules = f"{Options().chosen_schedule}; {Options(optimizer='sgd').chosen_schedule} for sgd"
+    assert (known["learning_rate"].show_default, known["schedule"].show_default) == (rates, schedules)

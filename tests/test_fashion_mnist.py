@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from xpmlp.common.errors import InputError
-from xpmlp.data.datasets import _fashion_mnist, load_dataset
-from xpmlp.data.datasets._idx import read_idx
+from xpmlp.data.datasets import fashion_mnist, load_dataset
+from xpmlp.data.datasets.fashion_mnist import read_idx
 
 IMAGES, LABELS = 2051, 2049
-FILES = tuple(_fashion_mnist.CHECKSUMS)
+FILES = tuple(fashion_mnist.CHECKSUMS)
 
 
 def idx(magic, array):
@@ -32,10 +32,10 @@ def small_files():
 
 @pytest.fixture
 def files(monkeypatch):
-    """Stand small files in for the real ones."""
+    """Stand small files in for the real ones: their checksums are constants, for no others may be taken."""
     files = small_files()
     checksums = {name: hashlib.sha256(files[name]).hexdigest() for name in FILES}
-    monkeypatch.setattr(_fashion_mnist, "CHECKSUMS", checksums)
+    monkeypatch.setattr(fashion_mnist, "CHECKSUMS", checksums)
     return files
 
 
@@ -43,14 +43,15 @@ def files(monkeypatch):
 def cache(files, tmp_path, monkeypatch):
     """Stand an empty folder in for the user's cache, and leave no other place to look."""
     monkeypatch.delenv("XPMLP_DATA", raising=False)
-    monkeypatch.setattr(_fashion_mnist, "cache_folder", lambda: tmp_path / "cache")
-    return tmp_path / "cache" / "fashion-mnist"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "xpmlp" / "fashion-mnist"
 
 
 @pytest.fixture
 def no_network(monkeypatch):
+    """Leave addresses alone that nobody answers at; they are constants, for there are no others."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr(_fashion_mnist, "ADDRESSES", ("http://127.0.0.1:1/one/", "http://127.0.0.1:1/two/"))
+    monkeypatch.setattr(fashion_mnist, "ADDRESSES", ("http://127.0.0.1:1/one/", "http://127.0.0.1:1/two/"))
 
 
 def write(folder, files):
@@ -145,7 +146,7 @@ def test_a_local_file_with_another_checksum_is_refused_by_name(files, cache, tmp
 
 def test_a_download_fills_the_cache_which_is_then_used_without_a_network(files, cache, server, monkeypatch):
     server.files = files
-    monkeypatch.setattr(_fashion_mnist, "ADDRESSES", [server.address("good")])
+    monkeypatch.setattr(fashion_mnist, "ADDRESSES", [server.address("good")])
     first = load_dataset("fashion-mnist")
     assert names(cache) == sorted(FILES)
     asked = len(server.asked)
@@ -171,6 +172,7 @@ def test_the_reason_given_is_the_downloads_own_even_inside_a_handler(cache, no_n
 
 
 def test_a_cache_that_cannot_be_used_is_named_with_what_to_do(files, cache, no_network):
+    cache.parent.parent.mkdir()
     cache.parent.write_bytes(b"a file in the place of the folder")
     with pytest.raises(InputError, match=rf"The cache, {cache}, cannot be used .*--data-dir.*XPMLP_DATA"):
         load_dataset("fashion-mnist")
@@ -181,7 +183,7 @@ def test_a_download_draws_a_bar_only_when_asked_and_never_on_standard_output(
     progress, files, cache, server, capsys, monkeypatch
 ):
     server.files = files
-    monkeypatch.setattr(_fashion_mnist, "ADDRESSES", [server.address("good")])
+    monkeypatch.setattr(fashion_mnist, "ADDRESSES", [server.address("good")])
     load_dataset("fashion-mnist", progress=progress)
     captured = capsys.readouterr()
     assert captured.out == ""

@@ -9,6 +9,7 @@ from itertools import count
 
 import pytest
 import typer
+from devices import Recorder
 
 import gpu_check
 from gpu import worker
@@ -160,30 +161,23 @@ def test_graphs_and_eager_steps_are_compared_over_a_thousand_steps_and_a_thousan
     assert found["short graphs"]["apart"] == 0  # NumPy has no graphs: both runs are the same
 
 
-class Capturer:
-    """Captures by computing, and replays by computing again."""
+class Capturer(Recorder):
+    """A capturer on the host that knows its arrays again, or never does."""
 
     def __init__(self, *, known):
+        super().__init__()
         self.addresses = None if known else count()
 
     def address(self, array):
-        if self.addresses is not None:
-            return next(self.addresses)
-        return array.__array_interface__["data"][0], array.shape, array.strides, array.dtype
-
-    def fill(self, array, values):
-        array[...] = values
-
-    def capture(self, call):
-        results, done = call(), iter([True])
-        return lambda: next(done, None) or call(), results
+        address = super().address(array)
+        return address if self.addresses is None else next(self.addresses)
 
 
 @pytest.mark.parametrize(("known", "captured", "passed"), [(True, 4, True), (False, 0, False)])
 def test_graphs_must_have_been_captured_and_once(monkeypatch, known, captured, passed):
     def prepare_with_graphs(options):
         experiment = prepare(options)
-        experiment.backend._capturer = Capturer(known=known) if options.graph else None
+        experiment.backend.capturer = Capturer(known=known) if options.graphs else None
         return experiment
 
     monkeypatch.setattr(worker, "prepare", prepare_with_graphs)
@@ -198,7 +192,7 @@ def test_a_training_that_warns_that_there_are_no_graphs_has_not_passed(monkeypat
     said = [XpmlpWarning("could not be captured"), DeprecationWarning("of a library")]
 
     def prepare_and_warn(options):
-        if options.graph and said:
+        if options.graphs and said:
             warnings.warn(said.pop(), stacklevel=2)
         return prepare(options)
 

@@ -274,6 +274,21 @@ def test_an_outcome_finds_its_worst_parameters_and_judges_by_its_tolerance():
     assert GradientCheck((good, kink), 1e-7).report_passed
 
 
+def test_an_outcome_is_shown_in_a_line():
+    good = ParameterCheck("W1[0, 0]", 1.0, 1.0, 1.005, 1e-9, 1.005)
+    kink = ParameterCheck("b1[1]", 0.0, math.nan, math.nan, math.nan, math.nan, kink=True)
+    assert repr(GradientCheck((good, kink) * 600, 1e-7)) == (
+        "<gradient check passed at tolerance 1e-07: 1,200 parameters, worst relative error 1.0e-09 at W1[0, 0], "
+        "600 at kinks not judged>"
+    )
+    assert repr(GradientCheck((good,), 1e-10)) == (
+        "<gradient check FAILED at tolerance 1e-10: 1 parameter, worst relative error 1.0e-09 at W1[0, 0]>"
+    )
+    assert repr(GradientCheck((kink,), 1e-7)) == (
+        "<gradient check FAILED at tolerance 1e-07: 1 parameter, 1 at kinks not judged>"
+    )
+
+
 def test_nothing_judged_is_nothing_passed():
     kink = ParameterCheck("b1[1]", 0.0, math.nan, math.nan, math.nan, math.nan, kink=True)
     for parameters in ((), (kink,)):

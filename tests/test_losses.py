@@ -1,12 +1,16 @@
 """Output functions and losses."""
 
+import pickle
+
 import numpy as np
 import pytest
-from references import OUTPUTS, differences, onehot, output_of, problem, targets, total_loss
+from conftest import open_backend
+from references import OUTPUTS, differences, every_size, onehot, output_of, problem, targets, total_loss
 from scipy import special
 
 from xpmlp.common.errors import InputError
-from xpmlp.nn.losses import LOSSES, get_loss, huber, log_softmax, quantile
+from xpmlp.nn.activations import ACTIVATIONS
+from xpmlp.nn.losses import LOSSES, huber, log_softmax, quantile
 from xpmlp.nn.network import Network, bprop, fprop
 
 LOGITS = np.array([[0.3, -1.2, 2.0], [-4.0, 0.0, 5.5], [7.0, 7.0, 7.0], [-0.1, 0.4, -30.0]])
@@ -44,7 +48,7 @@ def test_the_value_is_the_sum_over_the_rows_of_an_independent_formula(backend, c
 @each_loss
 def test_delta_is_the_gradient_of_the_value(backend, check, rng, loss):
     T = targets(loss.name, rng, 4, 3)
-    delta = loss.delta(backend.xp, output_of(loss, backend.xp, backend.asarray(LOGITS)), backend.asarray(T))
+    delta = loss.gradient(backend.xp, output_of(loss, backend.xp, backend.asarray(LOGITS)), backend.asarray(T))
     expected = differences(lambda z: total_loss(loss.name, z, T), LOGITS, 1e-2)
     check(backend, delta, expected, rtol=1e-9, atol=1e-10)
 
@@ -52,7 +56,7 @@ def test_delta_is_the_gradient_of_the_value(backend, check, rng, loss):
 @pytest.mark.parametrize("name", ["softmax", "logistic"])
 def test_delta_is_the_gradient_for_soft_targets_too(backend, check, name):
     T = np.tile([0.2, 0.7, 0.1], (4, 1))
-    delta = LOSSES[name].delta(
+    delta = LOSSES[name].gradient(
         backend.xp, output_of(LOSSES[name], backend.xp, backend.asarray(LOGITS)), backend.asarray(T)
     )
     expected = differences(lambda z: total_loss(name, z, T), LOGITS, 1e-2)
@@ -69,7 +73,22 @@ def test_huge_logits_give_finite_losses_and_gradients_in_float32(backend32, chec
         rtol=1e-6,
     )
     outputs = [OUTPUTS[name](row) for row in HUGE.astype(float)]
-    check(backend32, loss.delta(backend32.xp, output_of(loss, backend32.xp, z), T), outputs - CLASSES, rtol=1e-6)
+    check(backend32, loss.gradient(backend32.xp, output_of(loss, backend32.xp, z), T), outputs - CLASSES, rtol=1e-6)
+
+
+@each_loss
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_gradients_are_finite_at_every_size_of_the_dtype_where_the_loss_is(backend_name, rng, loss, dtype):
+    backend = open_backend(backend_name, dtype)
+    z, T = rng.choice(every_size(dtype), size=(3000, 3)), targets(loss.name, rng, 3000, 3)
+    with backend.computing():
+        u, t = loss.normalise(backend.xp, backend.asarray(z)), backend.asarray(T)
+        terms = backend.to_numpy(loss.terms(backend.xp, u, t, *loss.settings))
+        delta = backend.to_numpy(loss.gradient(backend.xp, loss.output(backend.xp, u), t))
+    assert np.isfinite(delta)[np.isfinite(terms)].all()
+    if loss.name not in {"squared", "poisson"}:  # their squares and exponentials are beyond the dtype
+        assert np.isfinite(terms).all()
+        assert np.abs(delta).max() <= 1
 
 
 def test_a_huge_squared_error_is_right_in_float32(backend32, check):
@@ -132,19 +151,21 @@ def test_inputs_stay_as_they_are(backend, rng, loss):
     host = targets(loss.name, rng, 4, 3)
     z, T = backend.copy_to_device(LOGITS), backend.copy_to_device(host)
     loss.value(backend.xp, loss.normalise(backend.xp, z), T)
-    loss.delta(backend.xp, output_of(loss, backend.xp, z), T)
+    loss.gradient(backend.xp, output_of(loss, backend.xp, z), T)
     np.testing.assert_array_equal(backend.to_numpy(z), LOGITS)
     np.testing.assert_array_equal(backend.to_numpy(T), host)
 
 
 @each_loss
-def test_get_loss_finds_each_by_name(loss):
-    assert get_loss(loss.name) is loss
+def test_a_network_takes_a_loss_by_its_name_or_itself(loss):
+    for given in (loss.name, loss):
+        assert Network.build(2, [2], 2, loss=given).loss is loss
 
 
-def test_an_unknown_name_lists_the_known_ones():
-    with pytest.raises(InputError, match=r"loss is 'hinge', but must be one of: softmax, logistic, squared"):
-        get_loss("hinge")
+@pytest.mark.parametrize("given", ["hinge", None, ACTIVATIONS["relu"]])
+def test_what_is_no_loss_lists_the_names_of_all(given):
+    with pytest.raises(InputError, match=r"loss is .*, but must be one of: softmax, logistic, squared"):
+        Network.build(2, [2], 2, loss=given)
 
 
 @pytest.mark.parametrize(("build", "level"), [(huber, 0.3), (huber, 2.0), (quantile, 0.1), (quantile, 0.8)])
@@ -156,9 +177,29 @@ def test_thresholds_and_levels_decide_loss_and_gradient(backend, check, build, l
         special.huber(level, errors) if loss.name == "huber" else np.maximum((1 - level) * errors, -level * errors)
     )
     z = backend.asarray(errors + T)
-    check(backend, loss.terms(backend.xp, z, backend.asarray(T)), reference)
+    check(backend, loss.value(backend.xp, z, backend.asarray(T)), reference.sum())
     slopes = np.clip(errors, -level, level) if loss.name == "huber" else np.where(errors > 0, 1 - level, -level)
-    check(backend, loss.delta(backend.xp, z, backend.asarray(T)), slopes)
+    check(backend, loss.gradient(backend.xp, z, backend.asarray(T)), slopes)
+
+
+def test_losses_with_equal_settings_are_equal():
+    assert huber(1.0) == huber() == LOSSES["huber"]
+    assert quantile(0.5) == LOSSES["quantile"]
+    assert hash(huber(2.0)) == hash(huber(2))
+    assert len({huber(1.0), huber(2.0), quantile(0.5), LOSSES["huber"]}) == 3
+    assert pickle.loads(pickle.dumps(huber(2.0))) == huber(2.0)  # noqa: S301 - of this test's own
+
+
+@pytest.mark.parametrize(("build", "level"), [(huber, 0.0), (huber, -1.0), (quantile, 0.0), (quantile, 1.0)])
+def test_settings_out_of_bounds_are_refused(build, level):
+    with pytest.raises(InputError, match=f"is {level}, but must be a number above 0"):
+        build(level)
+
+
+def test_a_loss_and_an_activation_are_shown_in_a_line_without_addresses():
+    assert repr(LOSSES["softmax"]) == "Loss(name='softmax', settings=())"
+    assert repr(huber(2)) == "Loss(name='huber', settings=(2.0,))"
+    assert repr(ACTIVATIONS["relu"]) == "Activation(name='relu')"
 
 
 @each_loss

@@ -91,7 +91,7 @@ def test_a_run_that_runs_out_of_memory_later_keeps_its_last_good_weights_and_can
     assert "Unable to allocate 1.00 GiB" in (tmp_path / "run" / "train.log").read_text()
     kept = load_model(tmp_path / "run" / "model.safetensors")
     checkpoint = load_checkpoint(tmp_path / "run" / "checkpoint.safetensors")
-    np.testing.assert_array_equal(kept.layers[0].W, checkpoint.resumption.layers[0].W)
+    np.testing.assert_array_equal(kept.layers[0].W, checkpoint.records[-1].layers[0].W)
     assert run("--resume", "run") == 0
 
 

@@ -8,10 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
+from scipy import sparse
 
-from xpmlp import InputError, Model, Network, Scaling, initialize, load_model, save_model
-from xpmlp.models.checkpoints import _digest
-from xpmlp.nn.losses import huber
+from xpmlp import InputError, Model, Network, Scaling, get_backend, initialize, load_model, save_model
+from xpmlp.models.checkpoints import digest
+from xpmlp.nn.losses import LOSSES, huber, quantile
 
 D, M = 4, 3
 
@@ -146,7 +147,7 @@ def rewrite(path, *, arrays=None, **changes):
         description = json.loads(file.metadata()["xpmlp"]) | changes
     description.pop("sha256")
     arrays = load_file(path) | (arrays or {})
-    description["sha256"] = _digest(arrays, description, "")
+    description["sha256"] = digest(arrays, description, "")
     save_file(arrays, path, {"xpmlp": json.dumps(description)})
 
 
@@ -159,6 +160,9 @@ def rewrite(path, *, arrays=None, **changes):
         ({"sizes": []}, "does not describe a model"),
         ({"activations": ["sine"]}, "activation is 'sine'"),
         ({"loss": "hinge"}, "loss is 'hinge'"),
+        ({"loss": ["hinge", 1.0]}, "loss is 'hinge'"),
+        ({"loss": ["huber", -1.0]}, "threshold is -1.0"),
+        ({"loss": ["huber"] * 3}, "does not describe a model"),
         ({"classes": ["ant"]}, "names 1 classes for 3 outputs"),
         ({"arrays": {"scaling.shift": np.zeros(2)}}, "scaling is not one of 4 features"),
         ({"arrays": {"b1": np.full(5, np.nan, np.float32)}}, "NaN or infinite"),
@@ -182,11 +186,137 @@ def test_a_model_that_cannot_be_written_leaves_nothing(model, tmp_path):
     assert list(tmp_path.iterdir()) == [folder]
 
 
+@pytest.mark.parametrize("loss", [*LOSSES.values(), huber(5.0), quantile(0.9)], ids=lambda loss: loss.name)
+def test_every_loss_is_saved_with_its_settings_and_loads_equal(model, tmp_path, loss):
+    path = tmp_path / "model.safetensors"
+    save_model(replace(model, network=replace(model.network, loss=loss)), path)
+    assert load_model(path).network.loss == loss
+
+
+@pytest.mark.parametrize("loss", ["huber", "quantile"])
+def test_a_file_that_names_a_loss_without_settings_has_the_default_ones(model, tmp_path, loss):
+    """As files of earlier versions do."""
+    path = tmp_path / "model.safetensors"
+    save_model(model, path)
+    rewrite(path, loss=loss)
+    assert load_model(path).network.loss == LOSSES[loss]
+
+
 def test_a_model_with_functions_of_ones_own_is_not_saved_under_their_names(model, tmp_path):
     """A file holds names: another function of a known name would be read in its place."""
     (activation,) = model.network.activations
     mine = replace(activation, name="relu")
-    for network in (replace(model.network, activations=(mine,)), replace(model.network, loss=huber(5.0))):
+    changed = replace(huber(5.0), terms=LOSSES["squared"].terms)
+    for network in (replace(model.network, activations=(mine,)), replace(model.network, loss=changed)):
         with pytest.raises(InputError, match=r"a function of your own, '(relu|huber)', cannot be saved"):
             save_model(replace(model, network=network), tmp_path / "model.safetensors")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_model_shows_itself_in_one_line_and_in_a_notebook_as_a_table_of_its_layers(model):
+    line = "<Model 4-5-3 of 43 parameters in float32, activations gelu, loss softmax, 3 classes>"
+    assert repr(model) == line
+    table = model._repr_html_()
+    assert line.replace("<", "&lt;").replace(">", "&gt;") in table
+    for row in (("1", "4", "0", "5", "gelu", "25"), ("2", "5", "0", "3", "output of loss softmax", "18")):
+        assert "<td>" + "</td><td>".join(row) + "</td>" in table
+
+
+def as_torch(X, *, requires_grad=False):
+    torch = pytest.importorskip("torch")
+    return torch.tensor(X, requires_grad=requires_grad)
+
+
+def as_jax(X):
+    return pytest.importorskip("jax").numpy.asarray(X, dtype="float32")
+
+
+def as_strict(X):
+    strict = pytest.importorskip("array_api_strict")
+    return strict.asarray(X, device=strict.Device("device1"))
+
+
+def frame_of(library, X, names):
+    return pytest.importorskip(library).DataFrame({name: X[:, "abcd".index(name)] for name in names})
+
+
+KINDS = {
+    "lists": lambda X: X.tolist(),
+    "tuples": lambda X: tuple(map(tuple, X)),
+    "integers": lambda X: [[int(value) for value in row] for row in X],
+    "torch": as_torch,
+    "torch with gradients": lambda X: as_torch(X, requires_grad=True),
+    "jax": as_jax,
+    "another device": as_strict,
+    "pandas": lambda X: frame_of("pandas", X, "abcd"),
+    "pandas without names": lambda X: pytest.importorskip("pandas").DataFrame(X),
+    "pandas in another order": lambda X: frame_of("pandas", X, "dbac").assign(label="x"),
+    "polars": lambda X: frame_of("polars", X, "abcd"),
+    "polars in another order": lambda X: frame_of("polars", X, "cbda"),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_predictions_are_numpys_and_the_same_from_tensors_frames_and_lists(model, kind):
+    X = np.arange(-8.0, 8.0).reshape(4, D)
+    for found, expected in (
+        (model.predict_proba(KINDS[kind](X)), model.predict_proba(X)),
+        (model.predict(KINDS[kind](X)), model.predict(X)),
+    ):
+        assert isinstance(found, np.ndarray)
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_columns_of_a_frame_are_taken_in_their_order_where_the_training_data_had_no_names(model):
+    X = np.arange(8.0).reshape(2, D)
+    nameless = replace(model, feature_names=None)
+    np.testing.assert_array_equal(nameless.predict_proba(frame_of("pandas", X, "abcd")), model.predict_proba(X))
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_frames_that_do_not_fit_are_refused_by_the_name_of_a_column(model, library):
+    X = np.eye(D)
+    with pytest.raises(InputError, match=r"X lacks the columns 'c', 'd', .* it has 'a', 'b'"):
+        model.predict(frame_of(library, X, "ab"))
+    words = frame_of(library, X.astype(int).astype(str), "abcd")
+    with pytest.raises(InputError, match="column 'a' of X has dtype String, but features must be numbers"):
+        model.predict(words)
+
+
+@pytest.mark.parametrize(
+    ("X", "message"),
+    [
+        ([[1, 2], [3]], "X is list, and cannot be converted to an array of NumPy"),
+        ([["a", "b", "c", "d"]], "X has dtype <U1, but must hold real numbers"),
+        ("abcd", "X is str, but must be an array"),
+        (None, "X is NoneType, but must be an array"),
+        (sparse.csr_array(np.eye(D)), r"X is csr_array, but must be .* with X\.toarray\(\)"),
+    ],
+)
+def test_what_is_no_matrix_of_numbers_is_refused(model, X, message):
+    with pytest.raises(InputError, match=message):
+        model.predict(X)
+
+
+def test_a_tensor_that_numpy_has_no_dtype_for_is_refused(model):
+    torch = pytest.importorskip("torch")
+    with pytest.raises(InputError, match=r"X is Tensor, and cannot be converted to an array of NumPy: .*BFloat16"):
+        model.predict(torch.ones(2, D, dtype=torch.bfloat16))
+
+
+def test_a_backend_may_be_named(model, X, backend_name):
+    if backend_name == "numpy-readonly":
+        pytest.skip("numpy-readonly is a backend of the tests alone")
+    found = model.predict_proba(X, backend_name)
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, model.predict_proba(X, get_backend(backend_name)))
+    np.testing.assert_array_equal(model.predict(X, backend_name), model.predict(X))
+
+
+@pytest.mark.parametrize(
+    ("backend", "message"),
+    [("tensorflow", "backend is 'tensorflow', but must be one of"), (np, "backend is module, but must be a Backend")],
+)
+def test_what_is_no_backend_is_refused(model, X, backend, message):
+    with pytest.raises(InputError, match=message):
+        model.predict(X, backend)

@@ -143,7 +143,7 @@ def test_no_labels_give_no_rows():
         ([5.0, -1.0], [-1, 5]),
         (np.array([200, 3], dtype=np.uint8), [3, 200]),
     ],
-    ids=["texts", "texts of other lengths", "booleans", "whole floats", "bytes"],
+    ids=["strings", "strings of other lengths", "booleans", "whole floats", "bytes"],
 )
 def test_labels_of_any_kind_are_found_by_value(y, classes):
     classes = np.sort(np.array(classes))
@@ -168,23 +168,28 @@ def test_an_unknown_label_is_named_counted_and_placed_with_the_known_classes(unk
         encode(np.array([0, unknown, 3, unknown]), np.array([0, 1, 3]), "test")
 
 
-def test_unknown_texts_are_each_named_once():
+def test_unknown_strings_are_each_named_once():
     with refused("y holds labels that the training data do not: 'cow', 'yak' (3 times, first at row 0)."):
         encode(np.array(["yak", "cat", "cow", "yak"]), np.array(["cat", "dog"]))
 
 
 def test_a_long_list_of_classes_is_cut_short():
-    with refused("The classes: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, ... (100 in all)."):
+    with refused("The classes: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 90 more."):
         encode(np.array([100]), np.arange(100))
 
 
 @pytest.mark.parametrize(
     ("y", "classes", "message"),
     [
-        (["1", "2"], [1, 2], "y holds texts, but the classes are numbers: 1, 2."),
-        ([1, 2], ["1", "2"], "y holds numbers, but the classes are texts: '1', '2'."),
+        (["1", "2"], [1, 2], "the labels in y are strings, but the model's classes are numbers: 1, 2."),
+        ([1, 2], ["1", "2"], "the labels in y are numbers, but the model's classes are strings: '1', '2'."),
     ],
 )
-def test_texts_are_not_taken_for_numbers(y, classes, message):
+def test_strings_are_not_taken_for_numbers(y, classes, message):
     with refused(message):
         encode(np.array(y), np.array(classes))
+
+
+def test_a_scaling_shows_itself_in_one_line():
+    assert repr(Scaling.fit("range", X, 255.0)) == "<Scaling of 3 features: divided by 255>"
+    assert repr(Scaling.fit("none", X[:, :1])) == "<Scaling of 1 feature: none>"

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
+import tomllib
 from pathlib import Path
 
-import pytest
-from sklearn.neural_network import MLPClassifier, MLPRegressor
+import typer
 
-import xpmlp
-import xpmlp.cli
-from xpmlp.cli import _evaluate, _export, _gradcheck, _predict, _search, _show, _train
+from xpmlp.cli import app
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-ESTIMATORS = (ROOT / "docs" / "estimators.md").read_text(encoding="utf-8")
+OPTIONS = {
+    name: {option for parameter in command.params for option in parameter.opts}
+    for name, command in typer.main.get_command(app).commands.items()
+}
 
 
 def snippets_of(page):
@@ -46,28 +46,6 @@ def test_the_snippet_on_streams_runs_as_it_is_printed(tmp_path, monkeypatch):
     assert names["record"].scores["validation"].accuracy > 0.9
 
 
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # few epochs, to be read in a moment
-def test_the_snippets_on_estimators_run_as_they_are_printed_one_after_the_other(monkeypatch):
-    monkeypatch.setenv("SCIPY_ARRAY_API", "1")
-    missing = {"cuda:0"} | ({"torch"} if importlib.util.find_spec("torch") is None else set())
-    names, left_out = {}, 0
-    for snippet in snippets_of(ESTIMATORS):
-        if any(f'"{word}"' in snippet or f"import {word}" in snippet for word in missing):
-            left_out += 1
-        else:
-            run(snippet, "estimators.md", names)
-    assert left_out <= 3
-    assert names["model"].fit(names["X_train"], names["y_train"]).score(names["X_test"], names["y_test"]) > 0.9
-
-
-def test_the_page_on_estimators_names_every_parameter_that_scikit_learn_lacks():
-    for ours, theirs in ((xpmlp.MLPClassifier(), MLPClassifier()), (xpmlp.MLPRegressor(), MLPRegressor())):
-        extra = set(ours.get_params()) - set(theirs.get_params())
-        assert extra
-        for name in extra:
-            assert f"`{name}" in ESTIMATORS or f"{name}=" in ESTIMATORS, name
-
-
 def test_the_quick_start_lines_are_the_ones_that_ci_runs():
     ci = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     for line in ("pip install . && xpmlp train", "pip install -e '.[test]' && pytest"):
@@ -75,17 +53,21 @@ def test_the_quick_start_lines_are_the_ones_that_ci_runs():
         assert line in ci
 
 
+def test_every_command_line_has_the_command_and_the_options_that_it_names():
+    blocks = "".join(re.findall(r"```sh\n(.*?)```", README, flags=re.DOTALL)).replace("\\\n", "")
+    lines = [line.partition("#")[0] for line in blocks.splitlines() if "xpmlp " in line and "pip install ." not in line]
+    assert len(lines) > 12
+    for line in lines:
+        command, *words = line.partition("xpmlp ")[2].split()
+        assert {word for word in words if word.startswith("--")} <= OPTIONS[command], line
+
+
 def test_every_option_that_the_readme_names_exists():
-    modelling = (_train.train, _search.search, _evaluate.evaluate, _predict.predict)
-    commands = (*modelling, _export.export, _show.show, _gradcheck.gradcheck)
-    known = {name.replace("_", "-") for command in commands for name in command.__kwdefaults__ or {}}
-    own = {"out", "figure", "draw", "quick", "repetitions", "json"} | {"backend", "help"}  # of scripts and pytest
-    named = set(re.findall(r"--([a-z][a-z0-9-]+)", README))
-    assert named <= known | own
-    assert xpmlp.cli.app.registered_commands
+    own = {"--help", "--out", "--figure", "--quick", "--repetitions"}  # of every command, and of scripts
+    named = {*re.findall(r"(?<!\S)`?(--[a-z][a-z0-9-]+)", README)}
+    assert named <= set.union(own, *OPTIONS.values())
 
 
-def test_links_to_files_of_the_project_lead_somewhere():
-    for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]:
-        for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
-            assert (page.parent / link).exists(), f"{page.name}: {link}"
+def test_every_extra_that_the_readme_names_exists():
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    assert set(re.findall(r"'\.\[(\w+)\]'", README)) <= set(extras)

@@ -19,6 +19,7 @@ from xpmlp import InputError
 from xpmlp.cli import main
 from xpmlp.experiments.runs import RunFolder
 from xpmlp.models.checkpoints import load_checkpoint, load_model
+from xpmlp.training import Trainer
 
 
 def command(*arguments):
@@ -88,7 +89,7 @@ def test_a_run_that_is_told_to_end_says_how_to_go_on(tmp_path, number):
     process.send_signal(number)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "To go on: xpmlp train --resume run" in err
+    assert "To resume: xpmlp train --resume run" in err
     assert load_model(tmp_path / "run" / "model.safetensors")
 
 
@@ -107,7 +108,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_taken(tmp_path):
     line = resumed.stderr.readline()
     assert "has changed since it was written" in line
     assert "The checkpoint before it is taken" in line
-    assert "Going on after epoch" in resumed.stderr.readline()
+    assert "Resuming after epoch" in resumed.stderr.readline()
     resumed.send_signal(signal.SIGINT)
     resumed.communicate(timeout=60)
 
@@ -128,7 +129,7 @@ def test_resuming_refuses_other_options_changed_configurations_and_runs_without_
         file.unlink()
     done = xpmlp(tmp_path, "train", "--resume", "run")
     assert done.returncode == 2
-    assert "no checkpoint to go on from" in done.stderr
+    assert "no checkpoint to resume from" in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -139,9 +140,9 @@ def test_a_full_disk_ends_the_run_and_leaves_the_last_good_checkpoint(tmp_path):
     done = subprocess.run(limited, cwd=tmp_path, capture_output=True, text=True, check=False)  # noqa: S603 - as above
     assert done.returncode == 2
     assert "next-checkpoint.safetensors cannot be written: File too large." in done.stderr
-    assert done.stderr.endswith("go on with `xpmlp train --resume run`.\n")
+    assert done.stderr.endswith("resume it with `xpmlp train --resume run`.\n")
     checkpoint = load_checkpoint(tmp_path / "run" / "checkpoint.safetensors")
-    assert 10 < checkpoint.resumption.epoch < 60
+    assert 10 < checkpoint.records[-1].epoch < 60
     assert xpmlp(tmp_path, "train", "--resume", "run").returncode == 0
     assert len(rows_of(tmp_path / "run")) == 60
 
@@ -166,7 +167,7 @@ def test_an_interrupted_run_without_checkpoint_is_not_called_complete_and_an_unf
         file.unlink()
     done = xpmlp(tmp_path, "train", "--resume", "run")
     assert done.returncode == 2
-    assert "has no checkpoint to go on from" in done.stderr
+    assert "has no checkpoint to resume from" in done.stderr
 
 
 def test_a_run_that_another_process_trains_is_refused_until_that_one_ends(tmp_path):
@@ -228,9 +229,9 @@ def test_a_run_that_ends_between_its_last_checkpoint_and_its_model_is_only_saved
         raise SystemExit(9)
 
     with monkeypatch.context() as patched:
-        patched.setattr("xpmlp.cli._run._save", end)
+        patched.setattr(RunFolder, "save", end)
         assert cli("train", "circles", "--out", "run", *quick) == 9
-    assert load_checkpoint(tmp_path / "run" / "checkpoint.safetensors").resumption.epoch == last
+    assert load_checkpoint(tmp_path / "run" / "checkpoint.safetensors").records[-1].epoch == last
     assert cli("train", "--resume", "run", "--quiet") == 0
     one, other = tmp_path / "run", tmp_path / "whole"
     assert (one / "model.safetensors").read_bytes() == (other / "model.safetensors").read_bytes()
@@ -263,9 +264,9 @@ def test_a_model_that_finds_no_room_leaves_a_checkpoint_of_the_last_epoch(cli, t
         )
         assert cli("train", "circles", "--out", "diverged", "--quiet", *diverging) == 2
     err = capsys.readouterr().err
-    assert "No space left on device. Once that is mended, go on with `xpmlp" in err
+    assert "No space left on device. Once that is mended, resume it with `xpmlp" in err
     assert "are kept" in err
-    assert load_checkpoint(tmp_path / "run" / "checkpoint.safetensors").resumption.epoch == 3
+    assert load_checkpoint(tmp_path / "run" / "checkpoint.safetensors").records[-1].epoch == 3
     assert cli("train", "--resume", "run", "--quiet") == 0
     one, other = tmp_path / "run", tmp_path / "whole"
     assert (one / "model.safetensors").read_bytes() == (other / "model.safetensors").read_bytes()
@@ -284,8 +285,8 @@ def test_a_row_that_finds_no_room_ends_the_run_with_a_checkpoint_of_its_epoch(cl
     with monkeypatch.context() as patched:
         patched.setattr(RunFolder, "add", add_three)
         assert cli("train", "circles", "--out", "run", *quick, "--checkpoint-seconds", "1000") == 2
-    assert "No space left on device. Once that is mended, go on with `xpmlp" in capsys.readouterr().err
-    assert load_checkpoint(tmp_path / "run" / "checkpoint.safetensors").resumption.epoch == 4
+    assert "No space left on device. Once that is mended, resume it with `xpmlp" in capsys.readouterr().err
+    assert load_checkpoint(tmp_path / "run" / "checkpoint.safetensors").records[-1].epoch == 4
     assert cli("train", "--resume", "run", "--quiet") == 0
     one, other = tmp_path / "run", tmp_path / "whole"
     assert (one / "model.safetensors").read_bytes() == (other / "model.safetensors").read_bytes()
@@ -300,7 +301,7 @@ def test_a_run_does_not_go_on_with_a_file_that_has_changed(cli, tmp_path, monkey
         raise SystemExit(9)
 
     with monkeypatch.context() as patched:
-        patched.setattr("xpmlp.cli._run._save", end)
+        patched.setattr(RunFolder, "save", end)
         assert cli("train", "data.csv", "--epochs", "2", "--hidden", "4", "--quiet", "--out", "run") == 9
     metrics = (tmp_path / "run" / "metrics.csv").read_bytes()
     (tmp_path / "data.csv").write_text("\n".join([*rows[:-1], "4,4,0"]))
@@ -316,31 +317,102 @@ def test_a_resumed_run_that_diverges_at_once_keeps_the_weights_of_its_checkpoint
     assert cli("train", "circles", *growing, "--epochs", "300", "--out", "run", "--quiet") == 1
     checkpoint = load_checkpoint(tmp_path / "run" / "checkpoint.safetensors")
     assert cli("train", "--resume", "run", "--quiet") == 1
-    assert f"the weights after epoch {checkpoint.resumption.epoch} are kept" in capsys.readouterr().err.splitlines()[-1]
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert f"the weights after epoch {checkpoint.records[-1].epoch} are kept" in last
     model = load_model(tmp_path / "run" / "model.safetensors")
-    for kept, saved in zip(checkpoint.resumption.layers, model.layers, strict=True):
+    for kept, saved in zip(checkpoint.records[-1].layers, model.layers, strict=True):
         np.testing.assert_array_equal(kept.W, saved.W)
+
+
+@pytest.fixture
+def told_to_end(monkeypatch):
+    """Let Ctrl-C come after so many steps of a training: gives a context manager."""
+    run_epoch = Trainer.run_epoch
+
+    @contextmanager
+    def told(steps):
+        taken = count(1)
+
+        def run(*arguments, on_step, **options):
+            def counted(examples):
+                on_step(examples)
+                if next(taken) == steps:
+                    signal.raise_signal(signal.SIGINT)
+
+            return run_epoch(*arguments, on_step=counted, **options)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Trainer, "run_epoch", run)
+            yield
+
+    return told
+
+
+@pytest.fixture
+def checkpoints(monkeypatch):
+    """The epochs after which checkpoints were written."""
+    epochs, save = [], RunFolder.save_checkpoint
+
+    def noted(folder, experiment, records):
+        epochs.append(records[-1].epoch)
+        save(folder, experiment, records)
+
+    monkeypatch.setattr(RunFolder, "save_checkpoint", noted)
+    return epochs
+
+
+STEPS = 12  # of an epoch
 
 
 @pytest.mark.parametrize("rarely", [("--checkpoint-seconds", "1000"), ("--checkpoint-every", "7")])
 @pytest.mark.parametrize("length", [("--epochs", "6"), EARLY])
 def test_a_run_that_is_told_to_end_leaves_a_checkpoint_of_its_last_whole_epoch(
-    cli, tmp_path, monkeypatch, rarely, length
+    cli, tmp_path, told_to_end, rarely, length
 ):
-    """Wherever in an epoch that is, and however rarely checkpoints are written; 12 steps are an epoch."""
+    """Wherever in an epoch that is, and however rarely checkpoints are written."""
     quick = (*length, "--hidden", "4", "--optimizer", "adam", "--dropout", "0.2", "--quiet")
     assert cli("train", "circles", "--out", "whole", *quick) == 0
-    asked = count(1)
-
-    @contextmanager
-    def told_in_the_fourth_epoch():
-        yield lambda: next(asked) > 3 * 13 + 4  # asked after each step and each epoch
-
-    with monkeypatch.context() as patched:
-        patched.setattr("xpmlp.cli._run.stopping_on_interrupt", told_in_the_fourth_epoch)
+    with told_to_end(3 * STEPS + 4):
         assert cli("train", "circles", "--out", "run", *quick, *rarely) == 130
-    assert load_checkpoint(tmp_path / "run" / "checkpoint.safetensors").resumption.epoch == 3
+    assert load_checkpoint(tmp_path / "run" / "checkpoint.safetensors").records[-1].epoch == 3
     assert cli("train", "--resume", "run", "--quiet") == 0
     one, other = tmp_path / "run", tmp_path / "whole"
     assert (one / "model.safetensors").read_bytes() == (other / "model.safetensors").read_bytes()
     assert rows_of(one) == rows_of(other)
+
+
+@pytest.mark.parametrize(
+    ("every", "seconds", "expected"), [(1, 0, [1, 2, 3, 4]), (2, 0, [2, 4]), (0, 0, []), (1, 99, [])]
+)
+def test_checkpoints_may_be_rarer_or_none(cli, checkpoints, every, seconds, expected):
+    rarely = ("--checkpoint-every", every, "--checkpoint-seconds", seconds)
+    assert cli("train", "circles", "--out", "run", "--epochs", "4", "--hidden", "4", "--quiet", *rarely) == 0
+    assert checkpoints == expected
+
+
+@pytest.mark.parametrize(
+    ("every", "seconds", "expected"), [(1, 0, [1, 2, 3]), (2, 0, [2, 3]), (1, 99, [3]), (0, 0, [])]
+)
+def test_a_run_that_is_told_to_end_has_one_of_its_last_whole_epoch(
+    cli, checkpoints, told_to_end, every, seconds, expected
+):
+    rarely = ("--checkpoint-every", every, "--checkpoint-seconds", seconds)
+    with told_to_end(3 * STEPS + 1):
+        assert cli("train", "circles", "--out", "run", "--epochs", "9", "--hidden", "4", "--quiet", *rarely) == 130
+    assert checkpoints == expected
+
+
+def test_a_run_that_ends_before_an_epoch_is_done_leaves_the_checkpoint_that_it_resumed_from(
+    cli, tmp_path, checkpoints, told_to_end
+):
+    with told_to_end(1):
+        assert cli("train", "circles", "--out", "first", "--epochs", "9", "--hidden", "4", "--quiet") == 130
+    assert checkpoints == []
+    with told_to_end(3 * STEPS + 1):
+        assert cli("train", "circles", "--out", "run", "--epochs", "9", "--hidden", "4", "--quiet") == 130
+    checkpoint = tmp_path / "run" / "checkpoint.safetensors"
+    before = checkpoint.read_bytes()
+    with told_to_end(1):
+        assert cli("train", "--resume", "run", "--quiet") == 130
+    assert checkpoints == [1, 2, 3]
+    assert checkpoint.read_bytes() == before

@@ -14,7 +14,7 @@ import pytest
 from xpmlp import InputError
 from xpmlp.experiments.experiment import prepare
 from xpmlp.experiments.options import Options
-from xpmlp.experiments.runs import METRICS, RunFolder, _run_of
+from xpmlp.experiments.runs import METRICS, RunFolder, options_sha256
 from xpmlp.plots import curves_figure, save_figure
 
 
@@ -102,7 +102,7 @@ def test_a_run_that_ended_early_is_finished_and_one_that_was_cut_is_not(folder):
     for record in records:
         assert not folder.is_finished()
         folder.add(record)
-        folder.save(experiment.trained(record.selected[1]))
+        folder.save(experiment.trained(record.selected.layers))
     assert [row["best_epoch"] for row in folder.rows()] == [1, 1, 1]
     assert folder.is_finished()
 
@@ -146,8 +146,8 @@ def test_a_run_that_is_not_there_or_is_damaged_is_refused(folder):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("", "it is damaged, and no JSON from line 1, column 1 on"),
-        ('{\n"options": ', "it is damaged, and no JSON from line 2, column 12 on"),
+        ("", "it is damaged: no valid JSON at line 1, column 1"),
+        ('{\n"options": ', "it is damaged: no valid JSON at line 2, column 12"),
         ("[" * 100_000, "it is damaged"),
         ("[]", "it is damaged"),
         ("\udcff", "it is damaged"),
@@ -159,11 +159,11 @@ def test_a_run_that_is_not_there_or_is_damaged_is_refused(folder):
 def test_a_damaged_configuration_is_said_to_be_that(folder, content, message):
     folder.path.mkdir()
     folder.config.write_text(content, errors="surrogateescape")
-    with pytest.raises(InputError, match=rf"config\.json cannot be read: {message}.*\. Restore it, or begin anew"):
+    with pytest.raises(InputError, match=rf"config\.json cannot be read: {message}.*\. Restore it, or start anew"):
         folder.options()
 
 
-KEPT_OF_OLD = {field.name for field in fields(Options)} - {"data_dir", "precision", "graph", "patience", "min_delta"}
+KEPT_OF_OLD = {field.name for field in fields(Options)} - {"data_dir", "precision", "graphs", "patience", "min_delta"}
 
 
 def test_options_that_came_later_leave_runs_that_were_begun_before_as_they_were():
@@ -171,5 +171,13 @@ def test_options_that_came_later_leave_runs_that_were_begun_before_as_they_were(
     options = prepare(Options(dataset="circles")).options
     older = {k: v for k, v in options.to_json().items() if k in KEPT_OF_OLD}
     kept = hashlib.sha256(json.dumps(older, sort_keys=True).encode()).hexdigest()
-    assert _run_of(prepare(Options.from_json(older)))[0] == kept
-    assert _run_of(prepare(replace(options, graph=False)))[0] != kept
+    assert options_sha256(prepare(Options.from_json(older)).options) == kept
+    assert options_sha256(replace(options, graphs=False)) != kept
+
+
+def test_an_option_that_was_renamed_leaves_runs_that_were_begun_before_as_they_were():
+    older = {"dataset": "circles", "graph": False}
+    options = Options.from_json(older)
+    assert options == Options("circles", graphs=False)
+    kept = {k: v for k, v in options.to_json().items() if k in KEPT_OF_OLD} | {"graph": False}
+    assert options_sha256(options) == hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()

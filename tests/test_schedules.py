@@ -91,6 +91,32 @@ def test_an_unknown_schedule_lists_the_known_ones():
         build_schedule("linear", 0.1, 10)
 
 
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: StepDecay(0.1, every=2.5), "every is 2.5, but must be an integer at least 1"),
+        (lambda: StepDecay(0.1, every=0), "every is 0, but must be an integer at least 1"),
+        (lambda: StepDecay(0.1, every=5, factor=0.0), "factor is 0.0, but must be a number above 0"),
+        (lambda: StepDecay(0.0, every=5), "learning rate is 0.0, but must be a number above 0"),
+        (lambda: Cosine(0.1, total=10.5), "total is 10.5, but must be an integer at least 1"),
+        (lambda: Cosine(0.1, total=0), "total is 0, but must be an integer at least 1"),
+        (lambda: Cosine(0.1, total=10, warmup=0.5), "warmup is 0.5, but must be an integer at least 0"),
+        (lambda: Cosine(0.1, total=10, warmup=-1), "warmup is -1, but must be an integer at least 0"),
+        (lambda: Cosine(-0.1, total=10), "learning rate is -0.1, but must be a number above 0"),
+    ],
+)
+def test_a_schedule_names_the_number_that_is_out_of_bounds(build, message):
+    with pytest.raises(InputError, match=message):
+        build()
+
+
+def test_numbers_of_a_schedule_are_kept_as_python_numbers():
+    step, cosine = StepDecay(1, every=3.0, factor=1), Cosine(1, total=9.0, warmup=2.0)
+    assert [type(value) for value in (*vars(step).values(), *vars(cosine).values())] == [
+        float, int, float, float, int, int,
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("name", SCHEDULES)
 @pytest.mark.parametrize("rate", [0, -0.1, math.inf, math.nan, "fast"])
 def test_a_rate_must_be_a_positive_number(name, rate):

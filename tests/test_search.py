@@ -13,19 +13,22 @@ import threading
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import count
 
 import numpy as np
 import pytest
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from searches import GRID, QUICK, draw_no_figures, table
-from sklearn.base import clone
+from sklearn.base import BaseEstimator
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401 - scikit-learn asks for it
+from sklearn.model_selection import HalvingGridSearchCV
 from threadpoolctl import threadpool_info
 
 from xpmlp import BackendError, InputError, WorkerError, XpmlpWarning
 from xpmlp.experiments.experiment import load_splits, prepare, score_model
-from xpmlp.search import Point, SearchFolder, Space, Trial, check_engine, plan, rank, search
-from xpmlp.search._engines import _end_with
-from xpmlp.search._search import _Candidate
+from xpmlp.search import Point, SearchFolder, Space, Trial, check_engine, plan, rank, rungs, search
+from xpmlp.search._engines import _end_with  # no search can be killed between its start and that of a worker
+from xpmlp.training import Trainer
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +112,7 @@ def test_data_without_a_test_part_give_no_test_score(tmp_path):
 def test_a_finished_search_is_not_repeated(study, found, tmp_path, monkeypatch):
     result, folder = found
     before = {file: file.stat().st_mtime_ns for file in [*folder.trials.glob("*.json"), folder.best.model]}
-    monkeypatch.setattr("xpmlp.search._winner.score_model", None)  # the test part is not looked at again
+    monkeypatch.setattr("xpmlp.experiments.experiment.load_dataset", None)  # the test part is not looked at again
     again = search(folder.study(), folder.path, resume=True, engine="sequential", on_trial=pytest.fail)
     assert again == result
     assert before == {file: file.stat().st_mtime_ns for file in before}
@@ -139,18 +142,6 @@ def test_equal_accuracies_are_ranked_by_nll_and_with_halving_more_epochs_come_fi
     assert [t.number for t in rank([failed, *trials], halving=True)] == [2, 3, 1, 4]
 
 
-def test_what_is_halved_by_is_the_rank(study, found):
-    candidate = _Candidate(study, found[1], None)
-
-    def score(last):
-        candidate.trial_ = Trial(1, {}, 1, "finished" if last else "diverged", "", 1.0, last, last)
-        return candidate.score(None)
-
-    points = [Point(1, 0.5, 0.1), Point(1, 0.5, 0.1001), Point(1, 0.5 - 1e-6, 0.0), Point(1, 0.0, np.inf), None]
-    scores = [score(point) for point in points]
-    assert scores == sorted(set(scores), reverse=True)
-
-
 # Halving
 
 
@@ -176,6 +167,46 @@ def test_halving_trains_the_better_third_three_times_as_long(tmp_path):
     assert [trial.kept for trial in again.trials] == [trial.kept for trial in result.trials]
 
 
+class Dummy(BaseEstimator):
+    """What scikit-learn's halving is given to train."""
+
+    def __init__(self, number=0, epochs=0):
+        self.number, self.epochs = number, epochs
+
+    def fit(self, *_):
+        return self
+
+    def score(self, *_):
+        return self.number
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 8, 9, 10, 100])
+@pytest.mark.parametrize("candidates", [1, 2, 3, 8, 9, 10, 27, 80, 81])
+def test_the_rungs_of_halving_are_those_of_scikit_learn(candidates, epochs):
+    theirs = HalvingGridSearchCV(
+        Dummy(), {"number": range(candidates)}, resource="epochs", max_resources=epochs, cv=[([0], [1])], refit=False
+    ).fit([0, 1])
+    assert rungs(candidates, epochs) == theirs.n_resources_
+
+
+def test_a_rung_is_the_better_third_with_ties_decided_by_nll(tmp_path, monkeypatch):
+    """A trial is made up of its number: 4 is the best by its NLL, 5 and 6 are less accurate."""
+    points = {1: (0.5, 0.3), 2: (0.5, float("nan")), 3: None, 4: (0.5, 0.1), 5: (0.4, 0.0), 6: (0.4, 0.0)}
+
+    def made_up(number, settings, options, data):
+        point = points[number] and Point(options.epochs, *points[number])
+        status = "finished" if point else "diverged"
+        return Trial(number, settings, options.epochs, status, "" if point else "too fast", 0.0, point, point)
+
+    monkeypatch.setattr("xpmlp.search._search.run_trial", made_up)  # no public way makes trials with equal accuracies
+    study = plan(replace(QUICK, epochs=3), Space({"hidden": [1, 2, 3, 4, 5, 6]}), halving=True)
+    result = search(study, tmp_path / "search", engine="sequential")
+    assert [(trial.number, trial.epochs) for trial in result.trials] == [
+        *[(4, 3), (1, 3)],
+        *[(4, 1), (1, 1), (2, 1), (5, 1), (6, 1), (3, 1)],
+    ]
+
+
 # Engines
 
 
@@ -192,17 +223,12 @@ def test_two_threads_find_the_same_with_one_blas_thread_each(study, found, tmp_p
     assert threads_of_blas() == before
 
 
-def test_candidates_share_their_study(study, found):
-    """scikit-learn clones the estimator for each candidate."""
-    assert clone(_Candidate(study, found[1], None)).study is study
-
-
 def test_an_engine_that_cannot_be_had_is_refused(monkeypatch):
     with pytest.raises(InputError, match="engine is 'spark', but must be one of: loky"):
         check_engine("spark", 1, None)
     with pytest.raises(InputError, match="jobs is 0"):
         check_engine("loky", 0, None)
-    with pytest.raises(InputError, match="a scheduler is of the engines dask and ray, but the engine is loky"):
+    with pytest.raises(InputError, match="only the engines dask and ray have a scheduler, but the engine is loky"):
         check_engine("loky", 1, "tcp://there:8786")
     for package in ("dask", "ray"):
         monkeypatch.setitem(sys.modules, package, None)
@@ -218,6 +244,9 @@ SCRIPT = """
 import time
 from pathlib import Path
 
+from sklearn.base import BaseEstimator
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401 - scikit-learn asks for it
+from sklearn.model_selection import HalvingGridSearchCV
 from threadpoolctl import threadpool_info
 
 from xpmlp.experiments.options import Options
@@ -296,26 +325,30 @@ def test_a_worker_that_is_lost_ends_the_search_with_its_table_and_what_to_do(stu
     def end(_):
         raise TerminatedWorkerError("A worker was unexpectedly terminated.\n\nThe exit codes are {SIGKILL(-9)}")
 
-    lost = "a worker of loky was lost: TerminatedWorkerError: A worker was unexpectedly terminated. .* go on with --res"
+    lost = (
+        "a worker of loky was lost: TerminatedWorkerError: A worker was unexpectedly terminated. .* resume with --res"
+    )
     with pytest.raises(WorkerError, match=lost):
         search(study, tmp_path / "search", engine="loky", on_trial=end)
     assert len(table(SearchFolder(tmp_path / "search"))) == 1
 
 
 def test_an_interrupt_leaves_the_table_of_what_has_ended_and_says_how_to_go_on(cli, tmp_path, monkeypatch):
-    count = iter(range(10))
+    run_epoch, begun = Trainer.run_epoch, count(1)
 
-    def terminate(*_):
-        if next(count) == 1:
+    def run_epoch_of_two_trials(*arguments, **options):
+        if next(begun) == 3:
             signal.raise_signal(signal.SIGTERM)
+        return run_epoch(*arguments, **options)
 
     (tmp_path / "grid.toml").write_text("hidden = [2, 4, 8]")
-    monkeypatch.setattr("xpmlp.cli._search._say_trial", terminate)
     where = ("--out", "run", "--engine", "sequential")
-    code, out, err = cli("search", "circles", "--epochs", "1", "--grid", "grid.toml", *where)
+    with monkeypatch.context() as patched:
+        patched.setattr(Trainer, "run_epoch", run_epoch_of_two_trials)
+        code, out, err = cli("search", "circles", "--epochs", "1", "--grid", "grid.toml", *where)
     assert code == 130
     assert "the best of 2 trials" in out
-    assert "Interrupted. To go on: xpmlp search --resume run" in err
+    assert "Interrupted. To resume: xpmlp search --resume run" in err
     assert len(table(SearchFolder(tmp_path / "run"))) == 2
     assert not (tmp_path / "run" / "best").exists()
     code, out, err = cli("search", "--resume", "run", "--engine", "sequential")
@@ -340,7 +373,7 @@ def test_a_search_does_not_go_on_with_changed_data(tmp_path, write):
     file = write("\n".join(rows))
     study = plan(replace(QUICK, dataset=str(file), batch_size=16), Space({"hidden": [2, 4]}))
 
-    folder, refused = SearchFolder(tmp_path / "search"), r"data\.csv is not what it was when the search was begun"
+    folder, refused = SearchFolder(tmp_path / "search"), r"data\.csv has changed since the search began"
 
     def change(_):
         write("\n".join(rows[1:]))
@@ -357,7 +390,7 @@ def test_a_search_does_not_go_on_with_changed_data(tmp_path, write):
 
 def test_a_folder_in_use_or_with_something_in_it_is_refused(study, found, tmp_path):
     folder = found[1]
-    with pytest.raises(InputError, match="holds a search: go on with `xpmlp search --resume"):
+    with pytest.raises(InputError, match="holds a search: resume it with `xpmlp search --resume"):
         search(study, folder.path)
     with folder.locked(), pytest.raises(InputError, match="another process is searching in"):
         search(study, folder.path, resume=True)

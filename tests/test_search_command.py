@@ -12,11 +12,9 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-import typer
 from searches import QUICK, draw_no_figures, table
 
-from xpmlp.cli import app
-from xpmlp.cli._options import parse_options
+from xpmlp import InputError
 from xpmlp.experiments.options import Options
 from xpmlp.experiments.runs import RunFolder
 from xpmlp.models.checkpoints import load_model
@@ -78,7 +76,7 @@ def test_data_on_disk_are_searched_and_a_search_does_not_go_on_where_they_have_c
     next((tmp_path / "run" / "trials").glob("*.json")).unlink()
     code, _, err = cli("search", "--resume", "run", "--engine", "sequential")
     assert code == 2
-    assert "data is not what it was when the search was begun: restore it, or search anew" in err
+    assert "data has changed since the search began: restore it, or start another search" in err
 
 
 def test_a_file_without_a_header_is_told(cli, write):
@@ -125,15 +123,21 @@ def test_the_command_refuses_what_does_not_go_together(cli, write):
     "options",
     [
         Options(),
-        Options("circles", hidden=(), graph=False, l2=(1e-05,), validation=0.25, data_dir="a folder"),
+        Options("fashion-mnist", hidden=(), graphs=False, l2=(1e-05,), validation=0.25, data_dir="a folder"),
         Options(hidden=(5, 6), dropout=(0.1, 0.2), optimizer="sgd", momentum=0.9, nesterov=True, learning_rate=1 / 3),
     ],
 )
-def test_the_arguments_of_options_make_the_same_options(options):
-    command = typer.main.get_command(app).commands["train"]
-    params = command.make_context("train", options.to_arguments()).params
-    known = {name: params[name] for name in [*options.to_json(), "no_graph"] if name in params}
-    assert parse_options(**known) == options
+def test_the_arguments_of_options_make_the_same_options(cli, monkeypatch, options):
+    """What `train` hands on to be prepared is noted."""
+    noted = []
+
+    def prepare(options, **_):
+        noted.append(options)
+        raise InputError("noted")
+
+    monkeypatch.setattr("xpmlp.experiments.experiment.prepare", prepare)
+    assert cli("train", *options.to_arguments()) == (2, "", "Error: noted\n")
+    assert noted == [options]
 
 
 def test_every_table_of_the_docs_is_a_space_and_the_default_one_is_there():

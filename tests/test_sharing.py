@@ -29,10 +29,10 @@ from xpmlp import (
     train,
 )
 from xpmlp.cli._job import Job
-from xpmlp.data.examples import QuantizedExamples
+from xpmlp.data.examples import Examples, QuantizedExamples
 from xpmlp.data.streams import Stream, load_stream
 from xpmlp.distributed import CollectiveError, share_of
-from xpmlp.training import Resumption, Trainer
+from xpmlp.training import Trainer
 
 N, D, M = 22, 5, 3  # in minibatches of 7, the last has one row: fewer than ranks
 
@@ -122,7 +122,7 @@ def test_weighted_examples_and_a_penalised_loss_are_shared_too(numpy64):
     def run(communicator=None):
         trainer = Trainer(numpy64, network(), recipe, communicator)
         trainer.start(initialize(network(), seed=3))
-        seen = trainer.run_epoch(X, T, np.arange(12), weights=counts, rate=0.2)
+        seen = trainer.run_epoch(Examples(X, T, counts), np.arange(12), rate=0.2)
         return seen, trainer.read({}).loss, [numpy64.to_numpy(p) for layer in trainer.copy_layers() for p in layer]
 
     seen, loss, layers = run()
@@ -198,8 +198,7 @@ def test_a_run_goes_on_with_another_number_of_ranks(numpy64):
     recipe = RECIPES["adam"]
     whole = trained(numpy64, recipe)
     (record, *_), *_ = on_ranks(2, lambda ranks: trained(numpy64, replace(recipe, epochs=1), communicator=ranks))
-    resume = Resumption(1, record.seconds, record.layers, record.state)
-    found = on_ranks(3, lambda ranks: trained(numpy64, recipe, resume=resume, communicator=ranks))
+    found = on_ranks(3, lambda ranks: trained(numpy64, recipe, resume=record, communicator=ranks))
     check_same(numpy64, found, whole[1:])
 
 
@@ -269,6 +268,8 @@ class TestWhatRanksDoTogether:
 
 
 class TestHowAJobEnds:
+    """By the command's own module: threads can raise each kind of error on each rank, processes take seconds."""
+
     def end(self, size, error):
         """The exit codes of all ranks of a job where an error is raised."""
 

@@ -16,7 +16,7 @@ from pages import DOCS, shown
 from streaming.made_up import write
 from xpmlp import InputError, XpmlpError
 from xpmlp.cli import main
-from xpmlp.data.streams._ahead import READER
+from xpmlp.data.streams.stream import READER
 from xpmlp.experiments.experiment import prepare
 from xpmlp.experiments.options import Options
 from xpmlp.experiments.runs import RunFolder
@@ -113,7 +113,7 @@ def test_a_run_that_ended_early_goes_on_to_the_same_bytes_and_not_with_other_dat
     with monkeypatch.context() as patched:
         patched.setattr(RunFolder, "save_checkpoint", end)
         assert cli("train", folder, "--out", "run", *QUICK)[0] == 9
-    assert kept["epochs"] == load_checkpoint(tmp_path / "run" / "checkpoint.safetensors").resumption.epoch == 1
+    assert kept["epochs"] == load_checkpoint(tmp_path / "run" / "checkpoint.safetensors").records[-1].epoch == 1
 
     X = np.load(tmp_path / folder / "X.npy")
     changed = X.copy()
@@ -139,7 +139,7 @@ def test_a_run_knows_its_data_from_any_folder_and_refuses_changed_ones(cli, data
     np.save(tmp_path / folder / "y.npy", y)
     code, _, err = cli("evaluate", "../run")
     assert code == 2
-    assert "is not what it was when the run was trained" in err
+    assert "has changed since the run was trained" in err
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_a_run_knows_its_data_from_any_folder_and_refuses_changed_ones(cli, data
         (("evaluate", "run", "other"), "X has 2 features, but the model was trained on 8"),
         (("train", "empty"), "holds neither X.npy and y.npy nor shards"),
         (("train", "nothing.h5"), "There is no file"),
-        (("train", "nothing.zarr"), "a Zarr group is one"),
+        (("train", "nothing.zarr"), "a Zarr group is a folder"),
     ],
 )
 def test_what_cannot_be_used_is_one_message_with_exit_code_2(cli, data, tmp_path, arguments, message):

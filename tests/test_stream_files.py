@@ -13,7 +13,7 @@ import pytest
 from xpmlp import BackendError, InputError, XpmlpWarning
 from xpmlp.data.datasets import load_dataset
 from xpmlp.data.streams import is_streamed, load_stream, open_source
-from xpmlp.data.streams._source import MOST_TOGETHER
+from xpmlp.data.streams.source import MAX_PIECE_BYTES
 
 N = 300
 
@@ -150,7 +150,7 @@ def test_the_ends_of_a_block_that_is_stored_as_one_are_read_at_once(tmp_path, mo
         ({"X": np.float64(3), "y": np.float64(3)}, "has no rows to read"),
         ({"X": np.eye(3), "y": np.eye(3)}, "must have one dimension"),
         ({"X": np.zeros((0, 2)), "y": labels(0)}, "at least one example"),
-        ({"X": np.zeros((3, 0)), "y": labels(3)}, "at least one example"),
+        ({"X": np.zeros((3, 0)), "y": labels(3)}, "at least one feature"),
         ({"X": np.eye(3).astype(str), "y": labels(3)}, "must hold real numbers"),
         ({"X": np.eye(3) * 1j, "y": labels(3)}, "must hold real numbers"),
         ({"X": np.asfortranarray(examples()), "y": labels()}, "stored column by column"),
@@ -172,8 +172,8 @@ def test_a_folder_that_cannot_be_used_is_refused(folder, arrays, message):
 @pytest.mark.parametrize(
     ("numbers", "lost"),
     [
-        (["0000", "0001", "0003", "0004", "0007"], "leave out 3, first 2"),
-        (["3", "4", "6"], "leave out 1, first 5"),
+        (["0000", "0001", "0003", "0004", "0007"], "lack 3 shards, the first with number 2"),
+        (["3", "4", "6"], "lack 1 shard, the first with number 5"),
         (["20260131", "20260201", "20260301"], None),  # days
         (["a", "1", "3b"], None),
         (["1", "2"], None),
@@ -271,7 +271,7 @@ def test_hdf5_files_that_cannot_be_used_are_refused(tmp_path):
         load_stream(path)
     for make, message in (
         (lambda file: file.create_dataset("X", data=examples()), "lacks 'y'"),
-        (lambda file: file.create_group("X"), "X in .* is no dataset"),
+        (lambda file: file.create_group("X"), "X in .* is not a dataset"),
         (lambda file: file.__setitem__("X", h5py.ExternalLink("other.h5", "X")), "X in .* is a link"),
         (lambda file: file.create_dataset("X", (2, 2), "f8", external=[("other", 0, 32)]), "in other files"),
         (lambda file: file.create_dataset("X", (2,), h5py.vlen_dtype(np.int32)), "holds Python objects"),
@@ -286,7 +286,7 @@ def test_hdf5_files_that_cannot_be_used_are_refused(tmp_path):
 def test_pieces_that_are_too_large_and_claims_of_too_many_rows_are_refused(tmp_path):
     import h5py
 
-    rows = MOST_TOGETHER // 8 + 1
+    rows = MAX_PIECE_BYTES // 8 + 1
     for shape, chunks, message in (
         ((2 * rows, 1), (rows, 1), "which can only be read as one"),
         ((2**50, 1), (2**10, 1), "claims 1125899906842624 rows"),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import mmap
+import sys
 import threading
+import weakref
 from contextlib import closing
 from types import SimpleNamespace
 
@@ -27,13 +29,15 @@ from xpmlp import (
     initialize,
     train,
 )
-from xpmlp.backends.staging import FreshSlot
+from xpmlp.backends import get_backend
+from xpmlp.backends.cupy.backend import CupyBackend
+from xpmlp.backends.torch.backend import TorchBackend
 from xpmlp.common.rng import make_generator
-from xpmlp.data.examples import QuantizedExamples
+from xpmlp.data.examples import Examples, QuantizedExamples
 from xpmlp.data.streams import Part, Source, Stream, load_stream
-from xpmlp.data.streams._ahead import READER, read_ahead
-from xpmlp.data.streams._blocks import cut, shuffled
-from xpmlp.training import Resumption, Trainer, steps_per_epoch
+from xpmlp.data.streams.shuffle import cut, shuffled
+from xpmlp.data.streams.stream import READER, prefetch
+from xpmlp.training import Trainer, steps_per_epoch
 from xpmlp.training.scoring import make_scorer, score_rows
 
 N, D, M = 1003, 6, 3
@@ -45,9 +49,8 @@ PIXELS = "range", np.uint8
 class InMemory:
     """Rows that are in memory: what a source is made of."""
 
-    together = 1
-
-    def __init__(self, array):
+    def __init__(self, array, piece_rows=1):
+        self.piece_rows = piece_rows
         self.array, self.shape, self.dtype = array, array.shape, array.dtype
 
     def read(self, start, stop, out=None):
@@ -64,8 +67,22 @@ def made(dtype=np.float32, n=N):
     return (40 * rng.random((n, D)) + 100 * np.eye(M, D)[y]).astype(dtype), y
 
 
+class Watched(InMemory):
+    """Rows that call a function before each read."""
+
+    def __init__(self, array, call, piece_rows=1):
+        super().__init__(array, piece_rows)
+        self.call = call
+
+    def read(self, start, stop, out=None):
+        self.call()
+        return super().read(start, stop, out)
+
+
 def whole(X, y):
-    source = Source("made up", InMemory(X), InMemory(y))
+    """All of some examples and labels, each an array or rows, as one part."""
+    X, y = (InMemory(rows) if isinstance(rows, np.ndarray) else rows for rows in (X, y))
+    source = Source("made up", X, y)
     return Part(source, np.arange(len(source.blocks)))
 
 
@@ -80,8 +97,8 @@ def laid_out(backend, X, scaling, y):
     """What in-memory training is given."""
     T = backend.asarray(encode(y, np.arange(M)))
     if X.dtype == np.uint8 and scaling.only_scales:
-        return QuantizedExamples(backend.asarray(X, dtype=None), backend.asarray(scaling.factors)), T
-    return backend.asarray(scaling.apply(X, backend.dtype)), T
+        return Examples(QuantizedExamples(backend.asarray(X, dtype=None), backend.asarray(scaling.factors)), T)
+    return Examples(backend.asarray(scaling.apply(X, backend.dtype)), T)
 
 
 def of_rows(segments, X, scaling, y):
@@ -187,7 +204,7 @@ def fills(count, fail_at=None, log=None):
 
 def test_memory_is_filled_again_only_once_the_next_result_is_asked_for():
     fill, tasks = fills(50)
-    for expected, memory in enumerate(read_ahead(fill, tasks, [[0], [0]])):
+    for expected, memory in enumerate(prefetch(fill, tasks, [[0], [0]])):
         assert memory[0] == expected
     assert not readers()
 
@@ -195,7 +212,7 @@ def test_memory_is_filled_again_only_once_the_next_result_is_asked_for():
 def test_one_task_is_done_ahead_and_no_more():
     log = []
     fill, tasks = fills(9, log=log)
-    with closing(read_ahead(fill, tasks, [[0], [0]])) as results:
+    with closing(prefetch(fill, tasks, [[0], [0]])) as results:
         next(results)
         for _ in range(200):
             if len(log) == 2:
@@ -208,7 +225,7 @@ def test_errors_of_the_thread_are_raised_where_its_result_is_asked_for_and_end_i
     fill, tasks = fills(9, fail_at=3)
     found = []
     with pytest.raises(InputError, match="task 3"):
-        found.extend(memory[0] for memory in read_ahead(fill, tasks, [[0], [0]]))
+        found.extend(memory[0] for memory in prefetch(fill, tasks, [[0], [0]]))
     assert found == [0, 1, 2]
     assert not readers()
 
@@ -218,7 +235,7 @@ def test_an_interruption_of_what_is_done_with_the_results_ends_the_thread(error)
     fill, tasks = fills(9)
 
     def interrupted():
-        with closing(read_ahead(fill, tasks, [[0], [0]])) as results:
+        with closing(prefetch(fill, tasks, [[0], [0]])) as results:
             next(results)
             assert readers()
             raise error
@@ -238,13 +255,14 @@ def test_chunks_hold_what_is_given_in_memory_to_the_last_bit(backend32, kind):
     backend = backend32
     stream, X, scaling, y = stream_of(backend, kind, chunk_bytes=10_000)
     for epoch in (1, 2):
-        found = [(host_copy(backend, x), backend.to_numpy(t), order) for x, t, order in stream.shuffled(4, epoch, 32)]
+        chunks = stream.shuffled(4, epoch, 32)
+        found = [(host_copy(backend, given.X), backend.to_numpy(given.T), order) for given, order in chunks]
         rows = found[0][2].shape[0]
-        for chunk, (x, t, order) in zip(shuffled(stream._part.blocks, rows, 4, epoch), found, strict=True):
-            examples, targets = laid_out(backend, *of_rows(chunk.segments, X, scaling, y))
-            for part, expected in zip(x, host_copy(backend, examples), strict=True):
+        for chunk, (x, t, order) in zip(shuffled(stream.part.blocks, rows, 4, epoch), found, strict=True):
+            examples = laid_out(backend, *of_rows(chunk.segments, X, scaling, y))
+            for part, expected in zip(x, host_copy(backend, examples.X), strict=True):
                 np.testing.assert_array_equal(part, expected, strict=True)
-            np.testing.assert_array_equal(t, backend.to_numpy(targets), strict=True)
+            np.testing.assert_array_equal(t, backend.to_numpy(examples.T), strict=True)
             np.testing.assert_array_equal(order, chunk.order)
     assert len(found) > 3
 
@@ -259,8 +277,8 @@ def test_one_chunk_is_trained_on_as_the_same_order_is_in_memory_to_the_last_bit(
     trainer = Trainer(backend, net, recipe)
     trainer.start(initialize(net))
     for epoch in range(1, recipe.epochs + 1):
-        (chunk,) = shuffled(stream._part.blocks, 256, 4, epoch)
-        trainer.run_epoch(*laid_out(backend, *of_rows(chunk.segments, X, scaling, y)), chunk.order)
+        (chunk,) = shuffled(stream.part.blocks, 256, 4, epoch)
+        trainer.run_epoch(laid_out(backend, *of_rows(chunk.segments, X, scaling, y)), chunk.order)
     assert record.loss == trainer.read({}).loss / 200
     check_same_bits(record.layers, trainer.layers)
 
@@ -273,15 +291,15 @@ def test_many_chunks_are_trained_on_and_scored_as_their_order_is_in_memory(backe
     pixels, *of_pixels = stream_of(backend, PIXELS, n, chunk_bytes=10_000)
     sets = {"all": (stream, None), "pixels": (pixels, None)}
     records = list(train(backend, net, initialize(net), stream, None, recipe, evaluate=sets))
-    rows = [len(order) for _, _, order in stream.shuffled(0, 1, 32)]
+    rows = [len(order) for _, order in stream.shuffled(0, 1, 32)]
     assert rows == [96, 96, 96, 20]
-    examples, targets = laid_out(backend, X, scaling, y)
+    examples = laid_out(backend, X, scaling, y)
     trainer = Trainer(backend, net, recipe)
     trainer.start(initialize(net))
     for record in records:
-        order = np.concatenate(order_of(stream._part.blocks, rows[0], 0, record.epoch))
-        assert trainer.run_epoch(examples, targets, order) == record.examples == n
-        reading = trainer.read({"all": (examples, targets), "pixels": laid_out(backend, *of_pixels)})
+        order = np.concatenate(order_of(stream.part.blocks, rows[0], 0, record.epoch))
+        assert trainer.run_epoch(examples, order) == record.examples == n
+        reading = trainer.read({"all": examples, "pixels": laid_out(backend, *of_pixels)})
         assert record.complete
         assert record.loss == pytest.approx(reading.loss / n, rel=1e-12)
         for name, score in reading.scores.items():
@@ -299,8 +317,7 @@ def test_a_resumed_training_goes_on_to_the_same_bits():
     recipe = Recipe(Adam(), Constant(0.01), batch_size=50, epochs=3)
     records = train(backend, net, initialize(net), stream, None, recipe)
     first = next(records)
-    resumption = Resumption(1, first.seconds, first.layers, first.state)
-    resumed = train(backend, net, initialize(net), stream, None, recipe, resume=resumption)
+    resumed = train(backend, net, initialize(net), stream, None, recipe, resume=first)
     check_same_bits(list(resumed)[-1].layers, list(records)[-1].layers)
 
 
@@ -320,12 +337,13 @@ def test_the_work_on_a_chunk_is_waited_for_before_its_memory_is_filled_again(mon
     """By steps and by scores, and where an epoch is stopped: a library may compute later than it is called."""
     backend, waits, fills = open_backend("numpy"), [], []
     monkeypatch.setattr(backend, "synchronize", lambda results: waits.append(len(results)))
-    stream, *_ = stream_of(backend, chunk_bytes=20_000)
-    lay_out = stream._lay_out
-    monkeypatch.setattr(stream, "_lay_out", lambda *task: fills.append(len(waits)) or lay_out(*task))
-    net, recipe = Network.build(D, [4], M), Recipe(SGD(), batch_size=50, epochs=1)
+    X, y = made(n=960)
+    watched = Watched(X, lambda: fills.append(len(waits)), piece_rows=48)  # a chunk to train on, or four to score
+    scaling = Scaling.fit("standard", X)
+    stream = Stream(backend, whole(watched, y), np.arange(M), scaling, chunk_bytes=48 * 88)
+    net, recipe = Network.build(D, [4], M), Recipe(SGD(), batch_size=24, epochs=1)
     list(train(backend, net, initialize(net), stream, None, recipe, evaluate={"all": (stream, None)}))
-    assert len(fills) > 8
+    assert len(fills) == 20 + 80
     assert all(waited >= number - 1 for number, waited in enumerate(fills))
     assert all(waits), "for results that there are"
     waits.clear()
@@ -338,22 +356,22 @@ def test_scores_of_chunks_are_those_of_the_whole_set_to_the_last_bit():
     net = Network.build(D, [4], M)
     stream, X, scaling, y = stream_of(backend, n=20_000)
     score, layers = make_scorer(backend, net), initialize(net)
-    expected = score_rows(backend, score, layers, *laid_out(backend, X, scaling, y))
-    assert score_rows(backend, score, layers, stream, None) == expected
+    expected = score_rows(backend, score, layers, laid_out(backend, X, scaling, y))
+    assert score_rows(backend, score, layers, Examples(stream, None)) == expected
 
 
 def test_a_chunk_holds_what_it_may_take_and_one_minibatch_at_least():
     backend = open_backend("numpy", "float32")
     stream, *_ = stream_of(backend, PIXELS, chunk_bytes=34 * 100)  # 6 pixels, 3 targets and 2 numbers an example
-    assert [len(order) for *_, order in stream.shuffled(0, 1, 30)][:2] == [90, 90]
-    assert [len(order) for *_, order in stream.shuffled(0, 1, 400)] == [400, 400, 203]
-    for X, T in stream.in_order():
+    assert [len(order) for _, order in stream.shuffled(0, 1, 30)][:2] == [90, 90]
+    assert [len(order) for _, order in stream.shuffled(0, 1, 400)] == [400, 400, 203]
+    for X, T, _ in stream.in_order():
         assert X.shape[0] * (4 * D + 4 * M + 16) <= 34 * 100
         assert T.shape == (X.shape[0], M)
 
 
 def places(chunks):
-    return {examples.ctypes.data for examples, *_ in chunks}
+    return {examples.X.ctypes.data for examples, _ in chunks}
 
 
 def test_the_next_epoch_is_read_into_the_memory_of_the_one_before_and_no_other_is():
@@ -364,20 +382,20 @@ def test_the_next_epoch_is_read_into_the_memory_of_the_one_before_and_no_other_i
     assert len(first) == 2
     assert places(stream.shuffled(0, 2, 32)) == first
     with closing(stream.shuffled(0, 3, 32)) as chunks:
-        assert {next(chunks)[0].ctypes.data} < first
+        assert {next(chunks)[0].X.ctypes.data} < first
         assert not places(stream.shuffled(0, 3, 32)) & first
-    kept = places(stream.shuffled(0, 4, 32))
-    assert not kept & first
+    assert not places(stream.shuffled(0, 4, 32)) & first
+    memory = weakref.ref([examples.X.base for examples, _ in stream.shuffled(0, 4, 32)][-1])
     with closing(stream.shuffled(0, 5, 300)) as chunks:
-        assert len(next(chunks)[2]) == 300
-        assert not stream._kept, "that of other sizes is given up before"
+        assert len(next(chunks)[1]) == 300
+        assert memory() is None, "that of other sizes is given up before"
 
 
 def test_what_is_scored_at_once_takes_a_quarter_of_a_chunk():
     """The two chunks that are trained on are kept meanwhile."""
     backend = open_backend("numpy", "float32")
     stream, *_ = stream_of(backend, chunk_bytes=4 * 5200)  # 52 bytes an example
-    assert [X.shape[0] for X, _ in stream.in_order()] == [100] * 10 + [3]
+    assert [examples.X.shape[0] for examples in stream.in_order()] == [100] * 10 + [3]
 
 
 @pytest.mark.parametrize(
@@ -399,14 +417,14 @@ def test_what_cannot_be_learnt_from_is_named_with_its_row_and_leaves_no_thread(v
     assert not readers()
 
 
-def test_a_lack_of_memory_in_the_thread_is_ours_with_the_sizes_of_a_chunk(monkeypatch):
-    backend = open_backend("numpy", "float32")
-    stream, *_ = stream_of(backend)
+def test_a_lack_of_memory_in_the_thread_is_ours_with_the_sizes_of_a_chunk():
 
-    def fail(*_):
+    def fail():
         raise MemoryError
 
-    monkeypatch.setattr(stream._part.source, "labels", fail)
+    X, y = made()
+    part = whole(X, Watched(y, fail))
+    stream = Stream(open_backend("numpy", "float32"), part, np.arange(M), Scaling.fit("none", X))
     with pytest.raises(OutOfMemoryError, match=r"for chunks of 1,003 examples of 6 features"):
         next(stream.shuffled(0, 1, 32))
     assert not readers()
@@ -425,6 +443,16 @@ def test_streams_that_do_not_fit_the_training_are_refused():
             train(place, net, initialize(net), stream, T, recipe)
     with pytest.raises(InputError, match="chunk bytes is 0"):
         stream_of(backend, chunk_bytes=0)
+
+
+def test_a_stream_and_what_it_reads_show_themselves_in_one_line(tmp_path):
+    stream, *_ = stream_of(open_backend("numpy", "float32"))
+    assert repr(stream.part.source) == "<Source made up: 1,003 examples of 6 features in float32, 144 blocks>"
+    assert repr(stream.part) == "<Part of made up: 1,003 examples of 6 features, 144 blocks>"
+    assert repr(stream) == f"<Stream of {stream.part} in 3 classes, on {stream.backend}>"
+    data, parts = load_stream(save(tmp_path / "data", *made()), test=0.5)
+    assert repr(data) == f"<StreamedData data: 3 classes, SHA-256 {data.sha256[:8]}...>"
+    assert repr(parts) == "<Splits: train 504, test 499 examples>"
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
@@ -544,36 +572,35 @@ def on_card(log, side, shape, dtype):
     return array
 
 
-def check_slot(slot, log):
-    slot.host[...] = np.arange(8).reshape(4, 2)
-    first = slot.send(3)
+def check_staging_buffer(buffer, log):
+    buffer.host[...] = np.arange(8).reshape(4, 2)
+    first = buffer.send(3)
     assert log == ["copy", "wait"]
     np.testing.assert_array_equal(first, np.arange(6).reshape(3, 2))
-    slot.host[...] = -1
+    buffer.host[...] = -1
     np.testing.assert_array_equal(first, np.arange(6).reshape(3, 2))
-    assert slot.send(4).base is first.base, "a graph knows the memory again"
+    assert buffer.send(4).base is first.base, "a graph knows the memory again"
     assert log == ["copy", "wait"] * 2
 
 
-def test_memory_that_a_library_keeps_is_given_to_it_and_replaced(monkeypatch):
-    slot = FreshSlot((4, 2), np.uint16, lambda rows: rows)
-    slot.host[...] = np.arange(8).reshape(4, 2)
-    sent = slot.send(3)
-    slot.host[...] = 9
+def test_memory_that_jax_keeps_is_given_to_it_and_replaced(monkeypatch):
+    pytest.importorskip("jax", reason="this is about jax")
+    buffer = get_backend("jax").staging_buffer((4, 2), np.uint16)
+    buffer.host[...] = np.arange(8).reshape(4, 2)
+    address, sent = buffer.host.ctypes.data, buffer.send(3)
+    buffer.host[...] = 9
     np.testing.assert_array_equal(sent, np.arange(6, dtype=np.uint16).reshape(3, 2), strict=True)
-    assert sent.ctypes.data % mmap.PAGESIZE == 0, "JAX would copy it"
+    assert sent.unsafe_buffer_pointer() == address, "JAX has copied it"
 
     def fail(*_):
         raise OSError("Cannot allocate memory")
 
     monkeypatch.setattr(mmap, "mmap", fail)
     with pytest.raises(MemoryError, match="Cannot allocate"):
-        slot.send(1)
+        buffer.send(1)
 
 
-def test_cupy_copies_from_pinned_memory_on_a_stream_of_its_own():
-    from xpmlp.backends.staging import CupySlot
-
+def test_cupy_copies_from_pinned_memory_on_a_stream_of_its_own(monkeypatch):
     log, side = [], None
     cupy = SimpleNamespace(cuda=SimpleNamespace(), empty=lambda shape, dtype: on_card(log, side, shape, dtype))
     side = Side(log)
@@ -583,12 +610,13 @@ def test_cupy_copies_from_pinned_memory_on_a_stream_of_its_own():
         return side
 
     cupy.cuda.Stream, cupy.cuda.Device = stream, lambda _: Side(log)
-    check_slot(CupySlot(cupy, np.empty, 0, (4, 2), np.dtype(np.float32)), log)
+    monkeypatch.setitem(sys.modules, "cupyx", SimpleNamespace(empty_pinned=np.empty))
+    backend = CupyBackend.__new__(CupyBackend)
+    backend._cupy, backend.device = cupy, SimpleNamespace(id=0)
+    check_staging_buffer(backend.staging_buffer((4, 2), np.dtype(np.float32)), log)
 
 
 def test_torch_copies_from_pinned_memory_on_a_stream_of_its_own():
-    from xpmlp.backends.staging import TorchSlot
-
     class Pinned(np.ndarray):
         def numpy(self):
             return self.view(np.ndarray)
@@ -601,4 +629,7 @@ def test_torch_copies_from_pinned_memory_on_a_stream_of_its_own():
         return np.empty(shape, dtype).view(Pinned) if pin_memory else on_card(log, side, shape, dtype)
 
     cuda = SimpleNamespace(Stream=lambda _: side, stream=lambda stream: stream)
-    check_slot(TorchSlot(SimpleNamespace(empty=empty, cuda=cuda, float32=np.float32), "cuda:0", (4, 2), "float32"), log)
+    backend = TorchBackend.__new__(TorchBackend)
+    backend._torch = SimpleNamespace(empty=empty, cuda=cuda, float32=np.float32)
+    backend.device = backend.device_name = "cuda:0"
+    check_staging_buffer(backend.staging_buffer((4, 2), "float32"), log)

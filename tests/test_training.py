@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import FrozenInstanceError, replace
 
 import numpy as np
 import pytest
@@ -11,7 +11,9 @@ from references import mean_loss, summed_gradients
 
 from xpmlp import (
     ACTIVATIONS,
+    LOSSES,
     SGD,
+    Activation,
     Adam,
     AdamW,
     Constant,
@@ -27,8 +29,14 @@ from xpmlp import (
     initialize,
     train,
 )
+from xpmlp.backends.elementwise import replacing
 from xpmlp.backends.numpy.backend import NumpyBackend
+from xpmlp.data.examples import Examples
+from xpmlp.nn.activations import d_identity, identity
+from xpmlp.nn.losses import huber, quantile
+from xpmlp.nn.optimizers import SGDState
 from xpmlp.training import Trainer, loop, steps_per_epoch
+from xpmlp.training.scoring import make_scorer, outputs, score_rows
 
 N, D, M = 103, 6, 3
 
@@ -232,9 +240,9 @@ def test_patience_ends_a_training_that_gets_no_better_and_keeps_the_best_epochs_
     assert [record.best_epoch for record in records] == [
         max(best for best in bests if best <= number) + 1 for number in range(epoch + 1)
     ]
-    kept, layers = records[-1].selected
-    assert (kept, records[-1].best.loss) == (bests[-1] + 1, curve[bests[-1]])
-    for layer, wanted in zip(layers, every[bests[-1]].layers, strict=True):
+    selected = records[-1].selected
+    assert (selected.epoch, selected.scores["validation"].loss) == (bests[-1] + 1, curve[bests[-1]])
+    for layer, wanted in zip(selected.layers, every[bests[-1]].layers, strict=True):
         for p, q in zip(layer, wanted, strict=True):
             np.testing.assert_array_equal(backend.to_numpy(p), backend.to_numpy(q))
 
@@ -250,7 +258,8 @@ def test_an_epoch_that_is_cut_is_never_the_best(backend):
     )
     assert [record.complete for record in records] == [True, False]
     assert records[1].scores["validation"].loss < records[0].scores["validation"].loss
-    assert records[1].selected == (1, records[0].layers)
+    assert records[1].selected.epoch == 1
+    assert records[1].selected.layers is records[0].layers
 
 
 def test_a_validation_loss_that_is_never_finite_is_no_better_loss():
@@ -262,7 +271,106 @@ def test_a_validation_loss_that_is_never_finite_is_no_better_loss():
     records = list(train(backend, net, initialize(net), X, T, recipe, evaluate={"validation": huge}))
     assert [record.best for record in records] == [None, None]
     assert not any(np.isfinite(record.scores["validation"].loss) for record in records)
-    assert records[-1].selected == (2, records[-1].layers)
+    assert records[-1].epoch == 2
+    assert records[-1].selected is records[-1]
+
+
+@pytest.mark.parametrize("changes", [{"state": None}, {"complete": False}])
+def test_a_run_resumes_from_the_record_of_a_whole_epoch_with_its_state_alone(backend, changes):
+    recipe = Recipe(Adam(), Constant(0.01), epochs=2)
+    first, second = run(backend, recipe)
+    (again,) = run(backend, recipe, resume=first)
+    assert (again.epoch, again.loss, again.learning_rate) == (2, second.loss, second.learning_rate)
+    with pytest.raises(InputError, match=r"epoch 1 cannot be resumed from: .* complete epoch, with its state"):
+        run(backend, recipe, resume=replace(first, **changes))
+
+
+class Walking:
+    """An update rule that takes the learning rate from every parameter, whatever the gradients are."""
+
+    def init(self, xp, params):  # noqa: ARG002 - as every optimiser
+        return SGDState([])
+
+    def update(self, xp, params, gradients, state, rate, t):  # noqa: ARG002 - as every optimiser
+        return [p - rate for p in params], state
+
+
+@pytest.mark.parametrize("graphs", [True, False])
+def test_the_learning_rate_of_a_record_is_the_one_that_was_used(backend, graphs):
+    """A schedule of one's own may change between epochs: it is told which rate was taken, in every mode."""
+
+    class Changing:
+        rate = 0.25
+
+        def __call__(self, xp, t):  # noqa: ARG002 - as every schedule
+            return self.rate
+
+    backend = type(backend)(dtype=backend.dtype, graphs=graphs)
+    schedule, net = Changing(), network()
+    X, T = (backend.asarray(values) for values in blobs())
+    layers, rates = initialize(net), []
+    start = float(layers[0].b[0])
+    for record in train(backend, net, layers, X, T, Recipe(Walking(), schedule, batch_size=10, epochs=3)):
+        end = float(backend.to_numpy(record.layers[0].b)[0])
+        assert start - end == pytest.approx(11 * record.learning_rate, rel=1e-12)
+        rates.append(record.learning_rate)
+        start, schedule.rate = end, schedule.rate / 2
+    assert rates[0] == 0.25
+
+
+@pytest.mark.parametrize(
+    "part", [ACTIVATIONS["relu"], LOSSES["huber"], network(), ElasticNet(), SGD(), Adam(), AdamW(), Constant(1.0),
+             StepDecay(1.0, 2), Cosine(1.0, 2), Recipe()], ids=lambda part: type(part).__name__,
+)  # fmt: skip
+def test_what_describes_a_training_cannot_be_changed(part):
+    name = next(iter(vars(part)))
+    with pytest.raises(FrozenInstanceError):
+        setattr(part, name, getattr(part, name))
+    assert hash(part) == hash(replace(part))
+
+
+def test_a_record_and_a_recipe_are_shown_in_a_line_without_arrays(backend):
+    recipe = Recipe(Adam(), Constant(0.01), epochs=2, patience=2)
+    record = run(backend, recipe, evaluate=[("validation", 1)])[-1]
+    shown = repr(replace(record, seconds=1.5, examples_per_second=206.0, learning_rate=0.01, loss=0.5, scores={}))
+    assert shown == (
+        "Record(epoch=2, seconds=1.5, examples=103, examples_per_second=206.0, learning_rate=0.01, loss=0.5, "
+        "scores={}, complete=True)"
+    )
+    assert len(repr(recipe)) < 400
+    assert repr(record.layers[0]) == "<layer: W (6, 8), b (8,)>"
+    for part in (record, record.scores["validation"], recipe, network(), record.layers):
+        assert "\n" not in repr(part)
+        assert " at 0x" not in repr(part)
+
+
+def numpys(_, array, *others):
+    """Say what a library says of one of its arrays in a function of NumPy."""
+    raise TypeError(f"can't convert {type(array).__name__} to numpy.\nUse Tensor.cpu() first.")
+
+
+OWN_PARTS = {
+    "activation": {"activation": Activation("own", numpys, d_identity)},
+    "derivative": {"activation": Activation("own", identity, numpys)},
+    "loss": {"loss": replace(LOSSES["squared"], name="own", terms=numpys)},
+    "delta": {"loss": replace(LOSSES["squared"], name="own", delta=numpys)},
+}
+
+
+@pytest.mark.parametrize("parts", OWN_PARTS.values(), ids=OWN_PARTS)
+def test_a_function_of_ones_own_that_calls_numpy_is_told_to_use_xp(backend, parts):
+    message = (
+        r"a step failed \(can't convert \w+ to numpy\)\. .* your own .* \((activation|loss) own\): .* such as xp\.tanh"
+    )
+    with pytest.raises(InputError, match=message):
+        run(backend, Recipe(epochs=1), net=network(**parts))
+
+
+def test_numpys_functions_are_refused_where_the_library_compiles():
+    pytest.importorskip("jax", reason="this is about jax")
+    own = Activation("own", lambda xp, z: np.tanh(z), lambda xp, z, a: 1 - a * a)  # noqa: ARG005 - not to use it
+    with pytest.raises(InputError, match=r"a step failed \(.*numpy.*\)\. .* \(activation own\)"):
+        run(open_backend("jax"), Recipe(epochs=1), net=network(activation=own))
 
 
 def test_patience_needs_a_validation_set(backend):
@@ -324,6 +432,7 @@ def test_a_batch_size_above_n_is_taken_as_n_with_a_warning(backend):
         ({"epochs": 2.5}, "epochs is 2.5"),
         ({"seed": -1}, "seed is -1"),
         ({"mode": "tensor"}, "mode is 'tensor'"),
+        ({"optimizer": "adam"}, r"optimizer is 'adam', but must be an update rule, such as Adam\(\)"),
         ({"schedule": 3e-3}, r"schedule is 0.003, but must be a schedule, such as Constant\(3e-3\)"),
     ],
 )
@@ -359,6 +468,46 @@ def test_arrays_of_another_library_dtype_or_with_nan_are_refused_before_training
         train(backend, net, initialize(net), backend.asarray(holed), T, recipe)
 
 
+@pytest.mark.parametrize("n", [1, 7, 8, 9, 24, 25])
+def test_outputs_are_computed_for_few_rows_at_a_time_and_come_in_their_order(backend, monkeypatch, n):
+    monkeypatch.setattr(backend, "rows_at_a_time", 8)
+    sizes, X = [], np.arange(2.0 * n).reshape(n, 2)
+
+    def function(layers, x):
+        sizes.append(x.shape[0])
+        return layers * x
+
+    check_equal(backend, outputs(backend, function, 3.0, backend.asarray(X)), 3.0 * X)
+    assert sizes == [8] * (n // 8) + ([n % 8] if n % 8 else [])
+
+
+@pytest.mark.parametrize("n", [1, 7, 8, 9, 24, 25])
+def test_scores_are_those_of_all_rows_and_computed_for_few_at_a_time(backend, monkeypatch, n):
+    net = network()
+    X, T = blobs(n)
+    layers = [Layer(*map(backend.asarray, layer)) for layer in initialize(net, seed=3)]
+    examples = Examples(backend.asarray(X), backend.asarray(T))
+    whole = [float(backend.to_numpy(part)) for part in score_rows(backend, make_scorer(backend, net), layers, examples)]
+    monkeypatch.setattr(backend, "rows_at_a_time", 8)
+    sizes, correct = [], net.loss.correct
+
+    def counting(xp, u, targets):
+        sizes.append(u.shape[0])
+        return correct(xp, u, targets)
+
+    counted = replace(net, loss=replace(net.loss, correct=counting))
+    parts = score_rows(backend, make_scorer(backend, counted), layers, examples)
+    assert [float(backend.to_numpy(part)) for part in parts] == pytest.approx(whole, rel=1e-12)
+    assert whole[0] == pytest.approx(n * mean_loss(initialize(net, seed=3), ["tanh"], "softmax", X, T), rel=1e-12)
+    assert set(sizes) == ({8, n % 8} if n >= 8 else {n}) - {0}  # a size is compiled once on some backends
+    if backend.name == "numpy":
+        assert sizes == [8] * (n // 8) + ([n % 8] if n % 8 else [])
+
+
+def check_equal(backend, found, expected):
+    np.testing.assert_array_equal(backend.to_numpy(found), expected)
+
+
 class WithoutScalarCopies:
     """NumPy's namespace, which refuses what copies a number to the device, or waits for it, on some library."""
 
@@ -388,9 +537,48 @@ def test_a_step_copies_no_number_to_the_device_and_waits_for_nothing(activation,
     recipe = Recipe(AdamW(), schedule, ElasticNet.build(2, 0.1, 0.1), batch_size=20, epochs=1)
     trainer = Trainer(backend, net, recipe)
     trainer.start(initialize(net))
-    new, state, _ = next(trainer.steps(trainer.layers, trainer.state, *blobs(), np.arange(20), 20, None))
+    new, state, _ = next(trainer.steps(trainer.layers, trainer.state, Examples(*blobs()), np.arange(20), 20))
     assert all(np.isfinite(p).all() for layer in new for p in layer)
     assert state.t == 1
+
+
+RULES = {
+    "sgd": lambda x: SGD(),  # noqa: ARG005 - it has no numbers
+    "nesterov": lambda x: SGD(x, nesterov=True),
+    "adam": lambda x: Adam(x, x / 2, x / 1e6),
+    "adamw": lambda x: AdamW(weight_decay=x),
+}
+SCHEDULES = {
+    "constant": Constant,
+    "step": lambda x: StepDecay(x, round(10 * x), x),
+    "cosine": lambda x: Cosine(x, total=round(100 * x), warmup=round(10 * x)),
+}
+LOSSES_OF_NUMBERS = {"huber": huber, "quantile": quantile}
+
+
+@pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
+@pytest.mark.parametrize("schedule", SCHEDULES.values(), ids=SCHEDULES)
+@pytest.mark.parametrize("loss", LOSSES_OF_NUMBERS.values(), ids=LOSSES_OF_NUMBERS)
+def test_a_training_with_other_numbers_asks_for_the_same_kernels(rule, schedule, loss):
+    """Rates, strengths, shares and thresholds are arguments of what is fused, and no part of what is compiled."""
+    backend, asked = NumpyBackend(graphs=False), []
+
+    def fused(body):
+        def call(xp, *arrays, **settings):
+            asked[-1].add((body, *settings.items()))
+            return body(xp, *arrays, **settings)
+
+        return call
+
+    backend.xp = replacing(NumpyBackend.xp, fused=fused)
+    X, T = (backend.asarray(values) for values in blobs(40))
+    for x in (0.2, 0.4):
+        asked.append(set())
+        net = network(dropout=x, input_dropout=x / 2, loss=loss(x))
+        recipe = Recipe(rule(x), schedule(x), ElasticNet.build(2, x, x / 2, x / 4), batch_size=20, epochs=1)
+        list(train(backend, net, initialize(net), X, T, recipe))
+    assert asked[0] == asked[1]
+    assert len(asked[0]) > 8
 
 
 def steps_by_hand(net, layers, X, T, weights, alpha, rate, batches):
@@ -419,9 +607,8 @@ def test_weights_alpha_and_a_rate_give_the_steps_worked_out_by_hand(backend, mod
     recipe = Recipe(SGD(), Constant(0.5), ElasticNet.build(2, alpha=0.3), mode=mode, batch_size=3, penalised=True)
     trainer = Trainer(backend, net, recipe)
     trainer.start(initialize(net, seed=3))
-    seen = trainer.run_epoch(
-        backend.asarray(X), backend.asarray(T), np.arange(12), weights=backend.asarray(weights[:, None]), rate=0.2
-    )
+    examples = Examples(backend.asarray(X), backend.asarray(T), backend.asarray(weights[:, None]))
+    seen = trainer.run_epoch(examples, np.arange(12), rate=0.2)
     batches = np.arange(12).reshape(4, 3)
     expected, total = steps_by_hand(net, initialize(net, seed=3), X, T, weights, 0.3, 0.1, batches)
     reading = trainer.read({})

@@ -1,10 +1,10 @@
-"""Numbers as messages and tables write them."""
+"""Numbers and lists as messages and tables write them."""
 
 import math
 
 import pytest
 
-from xpmlp.common.wording import brief, counted
+from xpmlp.common.wording import brief, counted, quoted
 
 
 @pytest.mark.parametrize(
@@ -17,3 +17,9 @@ def test_losses_have_four_decimals_until_they_are_large(value, written):
 
 def test_things_are_counted_in_the_singular_where_there_is_one():
     assert [counted(n, "layer") for n in (0, 1, 2, 12_000)] == ["0 layers", "1 layer", "2 layers", "12,000 layers"]
+
+
+def test_the_first_ten_of_a_list_are_quoted_and_the_others_counted():
+    assert quoted(["a", "b"]) == "'a', 'b'"
+    assert quoted(range(10)) == "0, 1, 2, 3, 4, 5, 6, 7, 8, 9"
+    assert quoted(range(1_011)).endswith("8, 9 and 1,001 more")

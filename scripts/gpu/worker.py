@@ -28,7 +28,7 @@ from xpmlp import InputError, XpmlpWarning, get_backend
 from xpmlp.backends import statuses
 from xpmlp.common.files import write_whole
 from xpmlp.experiments.experiment import check_circles, prepare
-from xpmlp.experiments.options import Options
+from xpmlp.experiments.options import CIRCLES, Options
 from xpmlp.training import steps_per_epoch
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def with_and_without(options: Options) -> dict[str, Any]:
     for graph in (False, True):
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            experiment = prepare(replace(options, graph=graph))
+            experiment = prepare(replace(options, graphs=graph))
             captured = noted_graphs(experiment.backend)
             layers, ends = [], []
             for record in experiment.records():
@@ -137,7 +137,7 @@ def with_and_without(options: Options) -> dict[str, Any]:
 
 def noted_graphs(backend: Backend) -> list[Any] | None:
     """Return a list that grows with every graph that a backend captures; None where it captures none."""
-    capturer: Any = backend._capturer  # noqa: SLF001 - nothing else tells of graphs
+    capturer: Any = backend.capturer
     if capturer is None:
         return None
     noted: list[Any] = []
@@ -156,7 +156,8 @@ def gradients(options: Options) -> dict[str, Any]:
     backend = get_backend(options.backend, options.device, "float64")
     worst = {}
     for mode in ("matrix", "loop"):
-        check = check_circles(backend, mode=mode, l1=(0.01,), l2=(0.01,), dropout=(0.3,), hidden=(5,))
+        network = replace(CIRCLES, mode=mode, l1=(0.01,), l2=(0.01,), dropout=(0.3,), hidden=(5,))
+        check = check_circles(backend, network)
         worst[mode] = check.worst.error
     return {"passed": max(worst.values()) < check.tolerance, "worst_relative_error": worst}
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from xpmlp.experiments.experiment import check_circles
+from xpmlp.experiments.options import CIRCLES
 from xpmlp.plots import gradient_figure
 
 if TYPE_CHECKING:
@@ -20,7 +21,8 @@ CHECKS = (("loop", 1, "1 and 6"), ("matrix", 1, "8"), ("loop", 10, "2 and 7"), (
 def check_gradients_of_report(plan: Plan) -> dict[str, Any]:
     """Check both variants at both sizes, draw each, and compare the two variants with each other."""
     backend = plan.open("float64")
-    checks = {(mode, size): check_circles(backend, mode=mode, batch_size=size) for mode, size, _ in CHECKS}
+    variants = {(mode, size): replace(CIRCLES, mode=mode, batch_size=size) for mode, size, _ in CHECKS}
+    checks = {variant: check_circles(backend, options) for variant, options in variants.items()}
     return {
         "backend": repr(backend),
         "tolerance": next(iter(checks.values())).tolerance,

@@ -15,6 +15,7 @@ import numpy as np
 import typer
 
 from xpmlp import SGD, Adam, Constant, ElasticNet, Network, Recipe, get_backend, initialize
+from xpmlp.data.examples import Examples
 from xpmlp.distributed import open_communicator
 from xpmlp.training import Trainer
 
@@ -79,7 +80,7 @@ def steps(
         order = rng.integers(ROWS, size=count * batch)
         ranks.allgather(None)
         stopwatch.seconds, start = 0.0, time.perf_counter()
-        trainer.run_epoch(*data, order, should_stop=lambda: shared and ranks.any_rank(wish=False))
+        trainer.run_epoch(Examples(*data), order, should_stop=lambda: shared and ranks.any_rank(wish=False))
         return time.perf_counter() - start, stopwatch.seconds
 
     count = max(3, round(seconds / ranks.broadcast(take(5)[0] / 5)))

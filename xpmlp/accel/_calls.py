@@ -7,8 +7,6 @@ import logging
 from collections import defaultdict
 from pathlib import Path
 
-__all__ = ["LOG", "Calls", "table_of"]
-
 LOG = logging.getLogger("xpmlp.accel")
 HEAD = ("class", "method", "ran on", "calls", "seconds", "why not on xpmlp")
 

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from xpmlp.accel._calls import Calls
 
-__all__ = ["Runner"]
-
 
 class Refusal(Exception):  # noqa: N818 - no error where scikit-learn takes what was refused
     """Ours refused something before it trained."""

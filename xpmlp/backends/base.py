@@ -2,34 +2,33 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 import numpy as np
 from array_api_compat import device as device_of
 
 from xpmlp.backends.graphs import Captured, epoch_runner_in_graphs
-from xpmlp.backends.staging import HostSlot
+from xpmlp.backends.rehearsal import rehearse
+from xpmlp.backends.staging import StagingBuffer
 from xpmlp.common.errors import BackendError, InputError, OutOfMemoryError, XpmlpError
 from xpmlp.common.validation import check_choice
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from types import TracebackType
+    from collections.abc import Callable, Sequence
+    from types import ModuleType, TracebackType
 
-    from xpmlp.backends.graphs import Capturer
-    from xpmlp.backends.staging import Slot
+    from xpmlp.backends.graphs import Capturer, Steps, Taken
     from xpmlp.common.types import Array, Namespace
-
-    Steps = Callable[..., Iterator[tuple[Any, Any, int]]]
-
-__all__ = ["Backend", "Status", "device_memory", "not_installed", "unknown_device"]
 
 DTYPES = ("float32", "float64")
 PRECISIONS = ("highest", "tf32")
+DEVICES = {"cpu:0": "cpu", "cuda": "cuda:0", "mps:0": "mps"}  # as libraries print them, and as they are called here
 REMEDY = "fewer hidden units where the weights are large, a smaller batch size where the activations of a minibatch are"
 
 Function = TypeVar("Function", bound="Callable[..., Any]")
@@ -37,47 +36,22 @@ Function = TypeVar("Function", bound="Callable[..., Any]")
 
 @dataclass(frozen=True)
 class Status:
-    """What `xpmlp info` says of a backend.
-
-    Attributes
-    ----------
-    name, version : str
-        The backend and the version of its library ("" where it is not installed).
-    devices : tuple of str
-        What `device` may be.
-    details : str
-        BLAS or CUDA, threads, the name of the card.
-    problem : str
-        Why it cannot be used here, with what to do; "" where it can.
-    """
+    """What `xpmlp info` says of a backend."""
 
     name: str
-    version: str = ""
-    devices: tuple[str, ...] = ()
-    details: str = ""
-    problem: str = ""
+    version: str = ""  # of its library; "" where that is not installed
+    devices: tuple[str, ...] = ()  # what `device` may be
+    details: str = ""  # BLAS or CUDA, threads, the name of the card
+    problem: str = ""  # why it cannot be used here, with what to do; "" where it can
 
 
 class Backend(ABC):
     """An array library, a device of it and a floating dtype: where a network lives and computes.
 
-    Parameters
-    ----------
-    device : str, optional
-        A device of the library, as `Status.devices` names them; the library's first choice by default.
-    dtype : {"float32", "float64"}
-        The floating dtype of every array that the backend makes.
-    graphs : bool
-        Whether a step may be asked for as one: on CUDA captured into a graph with others, or scanned over by JAX; on
-        NumPy recorded and replayed. False asks for each operation of each step.
-    precision : {"highest", "tf32"}
-        Of products in float32: as the dtype says, or with the 10 bits of mantissa that an NVIDIA GPU's tensor cores
-        read, which is faster.
+    Parameters are those of `get_backend`, and so are the errors.
 
     Attributes
     ----------
-    name : str
-        As `get_backend` knows it.
     xp : namespace
         The library's functions, through array-api-compat; some of them by a faster way.
     device : object
@@ -88,43 +62,36 @@ class Backend(ABC):
         The dtype, as the library's functions take it.
     reason : str
         Why ``get_backend("auto")`` chose it; else "".
-
-    Raises
-    ------
-    InputError
-        For an unknown dtype or precision, and for tf32 in float64.
-    BackendError
-        Where the library is missing or cannot compute on that device, or not in that precision.
+    capturer : Capturer or None
+        What captures work into graphs, where there are any.
     """
 
-    name: ClassVar[str]
+    name: ClassVar[str]  # as `get_backend` knows it
     memory_errors: ClassVar[tuple[str, ...]] = ()  # what the library's errors say, beside `MemoryError`
-    prefers_cards: ClassVar[bool] = False  # whether its first choice is an NVIDIA GPU where there is one
-    lends_cuda: ClassVar[bool] = False  # whether another library may write to its arrays on such a GPU
     rows_at_a_time: int = 8192  # that an evaluation or a prediction takes, which bounds its memory
     xp: Namespace
     device: Any
     device_name: str
     reason: str = ""
-    _capturer: Capturer | None = None  # where there are graphs
+    capturer: Capturer | None = None
 
     def __init__(
-        self, device: str | None = None, dtype: str = "float32", *, graphs: bool = True, precision: str = "highest"
+        self, device: Any = None, dtype: Any = "float32", *, graphs: bool = True, precision: str = "highest"
     ) -> None:
-        check_choice("dtype", dtype, DTYPES)
+        name = str(getattr(dtype, "__name__", None) or getattr(dtype, "name", dtype)).rpartition(".")[2]
+        check_choice("dtype", name, DTYPES)
         check_choice("precision", precision, PRECISIONS)
-        if precision == "tf32" and dtype != "float32":
-            raise InputError(f"precision tf32 is of products in float32, but dtype is {dtype}: leave one of them out.")
-        self.dtype = dtype
-        self.graphs = graphs
-        self.precision = precision
-        self._open(device)
+        if precision == "tf32" and name != "float32":
+            raise InputError(f"precision tf32 is of products in float32, but dtype is {name}: leave one of them out.")
+        self.dtype, self.graphs, self.precision = name, graphs, precision
+        self.device_name = self._choose(device)
+        self._open()
         if precision == "tf32" and not self._on_cuda:
             raise BackendError(
                 f"precision tf32 is of NVIDIA GPUs, but backend {self.name} computes on {self.device_name}: "
                 "leave it out, or choose another backend or device."
             )
-        self.float_dtype = getattr(self.xp, dtype)
+        self.float_dtype = getattr(self.xp, self.dtype)
 
     def __repr__(self) -> str:
         graphs = "" if self.graphs else ", without graphs"
@@ -150,9 +117,33 @@ class Backend(ABC):
     def _on_cuda(self) -> bool:
         return self.device_name.startswith("cuda")
 
+    def _choose(self, device: Any) -> str:
+        """Return the name of a device, which the library may print otherwise; for None, of the first choice."""
+        devices = self.devices()
+        name = devices[0] if device is None else self._name_of(device)
+        if name not in devices:
+            raise self._unknown(device, devices)
+        return name
+
+    @staticmethod
+    def _name_of(device: Any) -> str:
+        return DEVICES.get(str(device), str(device))
+
+    @classmethod
+    def _unknown(cls, device: Any, devices: Sequence[str]) -> BackendError:
+        return BackendError(
+            f"backend {cls.name} has no device {str(device)!r} here. It has: {', '.join(devices)}. "
+            "See `xpmlp info` for what each backend can use on this machine."
+        )
+
     @abstractmethod
-    def _open(self, device: str | None) -> None:
-        """Set `xp`, `device` and `device_name`, or raise a `BackendError`."""
+    def _open(self) -> None:
+        """Set `xp` and `device`, given `device_name`, or raise a `BackendError`."""
+
+    @classmethod
+    @abstractmethod
+    def devices(cls) -> Sequence[str]:
+        """Name the devices that there are here, the first choice first; raise a `BackendError` without the library."""
 
     @classmethod
     @abstractmethod
@@ -160,17 +151,12 @@ class Backend(ABC):
         """Say what there is of this backend here; raise a `BackendError` where it cannot be used."""
 
     @classmethod
-    def cards(cls) -> Sequence[str]:
-        """Name the NVIDIA GPUs that the library sees, as devices, without computing on them."""
-        return ()
-
-    @classmethod
     @abstractmethod
     def device_of(cls, values: Any) -> str | None:
         """Name the device of an array of this library, as a user writes it; None for anything else."""
 
     def asarray(self, values: Any, *, dtype: str | None = "floating") -> Array:
-        """Move host values (numbers of any shape) to the device.
+        """Move host values (numbers of any shape) to the device, to an array that is not to be written to.
 
         Parameters
         ----------
@@ -179,12 +165,8 @@ class Backend(ABC):
         dtype : {"floating", None}
             "floating" for the backend's own dtype, in memory that may be shared with the host; None for the dtype of
             the values, which are copied.
-
-        Returns
-        -------
-        array
-            On the backend's device; not to be written to.
         """
+        values = _detached(values)
         host = np.array(values) if dtype is None else np.asarray(values, dtype=self.dtype)
         return self._from_host(host, copy=None)
 
@@ -194,16 +176,18 @@ class Backend(ABC):
 
     def copy_to_device(self, values: Any) -> Array:
         """Copy host values, or an array of this backend, to an array that may be written to."""
+        values = _detached(values)
         if self.holds(values):
             return self.xp.asarray(values, dtype=self.float_dtype, copy=True)
         return self._from_host(np.asarray(values, dtype=self.dtype), copy=True)
 
-    def slot(self, shape: tuple[int, ...], dtype: Any) -> Slot:
+    def staging_buffer(self, shape: tuple[int, ...], dtype: Any) -> StagingBuffer:
         """Make memory of the host that is filled and sent to the device again and again, beside the work there.
 
         It is used by one thread at a time, which need not be the one that computes.
         """
-        return HostSlot(shape, dtype, lambda rows: self._from_host(rows, copy=None))
+        host = np.empty(shape, dtype)
+        return StagingBuffer(host, lambda n: self._from_host(host[:n], copy=None))
 
     def holds(self, values: Any) -> bool:
         """Whether `values` is an array of this backend's library."""
@@ -220,7 +204,7 @@ class Backend(ABC):
     def to_numpy(self, x: Array) -> np.ndarray:
         """Copy an array of this backend to the host, waiting for it to be computed."""
 
-    def split(self, order: np.ndarray, size: int) -> Sequence[Array]:
+    def minibatches(self, order: np.ndarray, size: int) -> Sequence[Array]:
         """Move an order of rows to the device at once, and cut it into minibatches of `size`; the last may be less."""
         rows, n = self.asindex(order), order.shape[0]
         return [rows[start : min(start + size, n)] for start in range(0, n, size)]
@@ -241,74 +225,67 @@ class Backend(ABC):
     def capture(self, function: Function) -> Function:
         """Make a function of compiled parts a graph where there are graphs; as it is where there are none.
 
-        It is one that is called again and again on the same buffers. Its results may be overwritten by the next call of
-        a captured function.
+        It is one that is called again and again on the same buffers, and writes to none of them. Its results may be
+        overwritten by the next call of a captured function.
         """
-        return function if self._capturer is None else cast("Function", Captured(function, self._capturer))
+        return function if self.capturer is None else cast("Function", Captured(function, self.capturer, self.rehearse))
 
     def epoch_runner(self, step: Callable[..., Any], *, compile_whole: bool = True) -> Steps:
         """Make the steps of an epoch fast.
 
+        What is recorded, captured or compiled of a step has the numbers in it that Python computed on the way, and
+        lasts as long as the result: for a step that is not known to be pure (`is_pure`), make it anew for each epoch.
+
         Parameters
         ----------
         step : callable
-            ``step(layers, state, X, T, rows, weights)`` gives ``(layers, state)``, and uses up what it was given of
-            these. As for `compile`.
+            ``step(layers, state, examples, rows)`` gives ``(layers, state)``, and uses up what it was given of these.
+            As for `compile`; ``examples`` is a named tuple of arrays with a row for each example, or None.
         compile_whole : bool
             Whether to compile the step as one; False where its parts are compiled already.
 
         Returns
         -------
         callable
-            ``steps(layers, state, X, T, order, size, weights)`` takes the rows in an order, an array of the host, and
-            yields ``(layers, state, rows)``, with the number of rows, after each piece of work that is under way:
-            a step, or many.
+            ``steps(layers, state, examples, order, size)`` takes the rows in an order, an array of the host, and yields
+            ``(layers, state, rows)``, with the number of rows, after each piece of work that is under way: a step, or
+            many.
         """
-        if compile_whole and self._capturer is not None:
-            return epoch_runner_in_graphs(step, self._capturer, self.asindex)
+        if compile_whole and self.capturer is not None:
+            return epoch_runner_in_graphs(step, self.capturer, self.rehearse, self.asindex)
         step = self.compile(step, donate=(0, 1)) if compile_whole else step
 
-        def steps(
-            layers: Any, state: Any, X: Any, T: Array, order: np.ndarray, size: int, weights: Array | None
-        ) -> Iterator[tuple[Any, Any, int]]:
-            for rows in self.split(order, size):
-                layers, state = step(layers, state, X, T, rows, weights)
+        def steps(layers: Any, state: Any, examples: Any, order: np.ndarray, size: int) -> Taken:
+            for rows in self.minibatches(order, size):
+                layers, state = step(layers, state, examples, rows)
                 yield layers, state, rows.shape[0]
 
         return steps
 
-    def lending(self, function: Callable[[Any], None], *, to_cuda: bool = False) -> Callable[[Array], Array]:  # noqa: ARG002 - for subclasses
-        """Let a function of another library, such as MPI's sum, work on the memory of arrays.
+    @property
+    def rehearse(self) -> Callable[..., tuple[Any, bool]]:
+        """`rehearsal.rehearse`, for arrays of this backend."""
+        return partial(rehearse, copy=partial(self.xp.asarray, copy=True), to_numpy=self.to_numpy)
 
-        Parameters
-        ----------
-        function : callable
-            ``function(buffer)`` leaves its results where its argument lies.
-        to_cuda : bool
-            Whether it takes an NVIDIA GPU's memory; else what lies there is copied to the host and back.
+    def with_host_buffer(self, function: Callable[[np.ndarray], None]) -> Callable[[Array], Array]:
+        """Let a function of another library, such as MPI's sum, work on arrays by way of the host's memory.
 
-        Returns
-        -------
-        callable
-            ``lent(x)`` gives what the function makes of a contiguous array in the backend's dtype, which is used up.
+        ``function(buffer)`` leaves its results in its argument, an array of NumPy. What is returned takes a contiguous
+        array in the backend's dtype, uses it up, and gives those results: where it lies on the host, it is the buffer
+        itself; else it is copied there and back.
         """
 
-        def lent(x: Array) -> Array:
-            host = self.to_numpy(x)
-            function(host)
-            return self.asarray(host)
+        def wrapped(x: Array) -> Array:
+            own = self._on_host(x)
+            buffer = self.to_numpy(x) if own is None else own
+            function(buffer)
+            return self.asarray(buffer) if own is None else x
 
-        return lent
+        return wrapped
 
-    def nccl_adder(self, rank: int, size: int) -> Callable[[Array], Array]:  # noqa: ARG002 - for subclasses
-        """Return a function that sums an array over `size` processes, of which this is number `rank`, by NCCL.
-
-        Raises
-        ------
-        BackendError
-            Where this backend cannot.
-        """
-        raise BackendError(f"NCCL sums the arrays of backend cupy, but the backend is {self.name}: leave NCCL out.")
+    def _on_host(self, x: Array) -> np.ndarray | None:  # noqa: ARG002 - for subclasses
+        """Return the memory of an array that lies on the host, as NumPy has it."""
+        return None
 
     def refill(self, x: Array, value: float) -> Array:
         """Give every entry of an array a value: in place where the library can."""
@@ -316,28 +293,24 @@ class Backend(ABC):
         return x
 
     def computing(self, what: str = "", remedy: str = REMEDY) -> AbstractContextManager[Any]:
-        """Compute in the library's own context, and within its memory; parameters and errors as for `within_memory`."""
+        """Compute in the library's own context, and within its memory, as `within_memory` does."""
         return _WithinMemory(self, what, remedy, self._context())
 
     def _context(self) -> AbstractContextManager[Any]:
         return nullcontext()
 
     def within_memory(self, what: str = "", remedy: str = REMEDY) -> AbstractContextManager[Any]:
-        """Say what to change where the memory of the device, or of the machine, does not suffice.
+        """Raise an `OutOfMemoryError` where the memory of the device, or of the machine, does not suffice.
 
-        Parameters
-        ----------
-        what : str
-            What it is to suffice for, with the sizes.
-        remedy : str
-            What to take in its place; by default, what helps a training.
-
-        Raises
-        ------
-        OutOfMemoryError
-            In place of the library's own error.
+        `what` it is to suffice for, with the sizes, and `remedy`, what to take in its place, are parts of its message.
         """
         return _WithinMemory(self, what, remedy, nullcontext())
+
+    @classmethod
+    def is_memory_error(cls, error: Exception) -> bool:
+        """Whether an error says that memory does not suffice: the library has types of its own for some."""
+        told = isinstance(error, RuntimeError | ValueError) and any(words in str(error) for words in cls.memory_errors)
+        return isinstance(error, MemoryError) or told
 
     def _out_of_memory(self, what: str, remedy: str, error: Exception) -> OutOfMemoryError:
         if isinstance(error, MemoryError) and type(error).__module__.partition(".")[0] in {"builtins", "numpy"}:
@@ -386,23 +359,26 @@ class _WithinMemory:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._context.__exit__(kind, error, trace)
-        if not isinstance(error, Exception) or isinstance(error, XpmlpError):
-            return
-        told = isinstance(error, RuntimeError | ValueError) and any(
-            words in str(error) for words in self._backend.memory_errors
-        )
-        if isinstance(error, MemoryError) or told:
+        if isinstance(error, Exception) and not isinstance(error, XpmlpError) and self._backend.is_memory_error(error):
             raise self._backend._out_of_memory(self._what, self._remedy, error) from error  # noqa: SLF001 - of its own module
 
 
-def not_installed(library: str, extras: str) -> BackendError:
-    """Return the error for a library that is not installed, with the extra that installs it."""
-    return BackendError(f"{library} is not installed. Install it with: {extras}")
+def load_library(
+    module: str, title: str, install: str, unfit: Callable[[object], BackendError] | None = None
+) -> ModuleType:
+    """Import an array library, or raise a `BackendError`: that it is not installed, or lacks libraries of its own.
+
+    `title` is what it calls itself, `install` the command that installs it, and `unfit` makes the second error.
+    """
+    try:
+        return importlib.import_module(module)
+    except (ImportError, OSError, RuntimeError) as error:
+        if isinstance(error, ModuleNotFoundError) and error.name == module:
+            raise BackendError(f"{title} is not installed. Install it with: {install}") from error
+        message = f"{title} is installed, but its libraries are missing or do not match: {error}."
+        raise (unfit(error) if unfit else BackendError(message)) from error
 
 
-def unknown_device(backend: str, device: str, devices: Sequence[str]) -> BackendError:
-    """Return the error for a device that the backend does not have here."""
-    return BackendError(
-        f"backend {backend} has no device {device!r} here. It has: {', '.join(devices)}. "
-        "See `xpmlp info` for what each backend can use on this machine."
-    )
+def _detached(values: Any) -> Any:
+    """Return a tensor of torch outside its autograd, and anything else as it is."""
+    return values.detach() if getattr(values, "requires_grad", False) else values

@@ -6,14 +6,13 @@ to a namespace that has a function called `fused`, and to any other namespace th
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from xpmlp.common.types import Array, Namespace
-
-__all__ = ["add_scaled", "decayed_sum", "elementwise", "fuse", "positives", "quotient", "subtract_scaled"]
 
 Body = TypeVar("Body", bound="Callable[..., Any]")
 
@@ -24,14 +23,15 @@ def elementwise(*, inplace: int = 0) -> Callable[[Body], Body]:
     Parameters
     ----------
     inplace : int
-        How many of its results, the first ones, are its first arrays, written to in place.
+        How many of its results, the first ones, are its first arrays, written to in place. It may use up the others.
 
     Returns
     -------
     callable
-        A decorator of ``body(xp, *arrays, **settings)``, which gives an array or a tuple of them. It takes arrays and
-        Python numbers by position, and by keyword what is the same from call to call: functions of its kind, numbers.
-        It uses operators and elementwise functions alone: no product, sum, shape or index.
+        A decorator of ``body(xp, *arguments, **functions)``, which gives an array or a tuple of them. It takes arrays
+        and Python numbers by position, and by keyword what it is another body with: functions of its kind, a dtype, a
+        choice. It uses operators and elementwise functions alone: no product, sum, shape or index. What it computes of
+        numbers alone may have the precision of the arrays.
     """
 
     def mark(body: Body) -> Body:
@@ -44,6 +44,13 @@ def elementwise(*, inplace: int = 0) -> Callable[[Body], Body]:
 def fuse(xp: Namespace, body: Body) -> Body:
     """Return a function that was marked, to be called with `xp` too, as the namespace does it best."""
     return cast("Body", xp.fused(body)) if "fused" in xp.__dict__ else body
+
+
+def replacing(namespace: ModuleType, /, **functions: Any) -> ModuleType:
+    """Return a namespace of the array API with some functions in place of its own: how a backend does better."""
+    replaced = ModuleType(namespace.__name__, namespace.__doc__)
+    vars(replaced).update(vars(namespace), **functions)
+    return replaced
 
 
 # A namespace may have a function of the same name that does one of these in one pass.
@@ -64,20 +71,6 @@ def subtract_scaled(xp: Namespace, x: Array, factor: Array | float, y: Array) ->
     y *= factor
     x -= y
     return x
-
-
-def decayed_sum(xp: Namespace, total: Array, kept: float, x: Array) -> Array:
-    """Return ``kept * total + x``: in place where the library can."""
-    if "decayed_sum" in xp.__dict__:
-        return cast("Array", xp.decayed_sum(total, kept, x))
-    total *= kept
-    total += x
-    return total
-
-
-def quotient(xp: Namespace, x: Array, y: Array) -> Array:
-    """Return ``x / y``, and use up `y`."""
-    return cast("Array", xp.quotient(x, y) if "quotient" in xp.__dict__ else x / y)
 
 
 def positives(xp: Namespace, x: Array) -> Array:

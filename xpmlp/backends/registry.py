@@ -15,8 +15,6 @@ from xpmlp.backends.torch.backend import TorchBackend
 from xpmlp.common.errors import BackendError, InputError
 from xpmlp.common.validation import check_choice
 
-__all__ = ["BACKENDS", "backend_of", "device_for_rank", "get_backend", "statuses"]
-
 BACKENDS: dict[str, type[Backend]] = {
     backend.name: backend for backend in (NumpyBackend, CupyBackend, TorchBackend, JaxBackend, StrictBackend)
 }
@@ -24,8 +22,8 @@ BACKENDS: dict[str, type[Backend]] = {
 
 def get_backend(
     name: str = "numpy",
-    device: str | None = None,
-    dtype: str = "float32",
+    device: Any = None,
+    dtype: Any = "float32",
     *,
     graphs: bool = True,
     precision: str = "highest",
@@ -37,14 +35,16 @@ def get_backend(
     name : str
         A name from `BACKENDS`, or "auto": CuPy where a GPU is usable, else NumPy unless `device` asks for a GPU;
         `Backend.reason` says why.
-    device : str, optional
+    device : str or device of a library, optional
         One of its devices: "cpu", "cuda:0", "mps", ...; the library's first choice by default.
-    dtype : {"float32", "float64"}
-        The floating dtype of all that is computed.
+    dtype : {"float32", "float64"} or dtype of a library
+        The floating dtype of every array that the backend makes.
     graphs : bool
-        Whether CuPy and torch may capture training steps into CUDA graphs, and JAX scan over them, on a GPU.
+        Whether many operations may be asked for at once: training steps captured into CUDA graphs by CuPy and torch,
+        scanned over by JAX on a GPU, and recorded and replayed on NumPy. False asks for each operation of each step.
     precision : {"highest", "tf32"}
-        Of products in float32: tf32 lets an NVIDIA GPU read 10 bits of their mantissa, which is faster.
+        Of products in float32: as the dtype says, or with the 10 bits of mantissa that an NVIDIA GPU's tensor cores
+        read, which is faster.
 
     Returns
     -------
@@ -63,7 +63,7 @@ def get_backend(
     if name != "auto":
         return BACKENDS[name](device, dtype, graphs=graphs, precision=precision)
     backend: Backend
-    if device == "cpu":
+    if str(device) in {"cpu", "cpu:0"}:
         backend = NumpyBackend(device, dtype, graphs=graphs, precision=precision)
         backend.reason = "the device asked for is the CPU"
         return backend
@@ -79,52 +79,27 @@ def get_backend(
 
 
 def device_for_rank(name: str, device: str | None, local_rank: int) -> str | None:
-    """Choose the device of one of several processes on a machine: they take its NVIDIA GPUs by turns.
+    """Return the device, for `get_backend`, of one of several processes on a machine: they take its GPUs by turns.
 
-    Parameters
-    ----------
-    name, device : str
-        As for `get_backend`. A device with a number, or another one than a GPU, is taken by all of them.
-    local_rank : int
-        Which of the processes it is, from 0.
-
-    Returns
-    -------
-    str or None
-        For `get_backend`.
-
-    Raises
-    ------
-    BackendError
-        Where the library is missing.
+    `name` and `device` are as there: a device with a number, or another one than a GPU, is taken by all of them.
+    `local_rank` is which of the processes it is, from 0. Where the library is missing, a `BackendError` is raised.
     """
     backend = BACKENDS.get("cupy" if name == "auto" else name)
-    if backend is None or not (device == "cuda" or (device is None and backend.prefers_cards)):
+    if backend is None or device not in (None, "cuda"):
         return device
     try:
-        cards = backend.cards()
+        devices = backend.devices()
     except BackendError:
         if name != "auto":
             raise
-        cards = ()
-    return cards[local_rank % len(cards)] if cards else device
+        return device
+    cards = [each for each in devices if each.startswith("cuda")]
+    takes_one = cards and (device == "cuda" or devices[0] in cards)
+    return cards[local_rank % len(cards)] if takes_one else device
 
 
 def backend_of(values: Any, dtype: str) -> Backend:
-    """Open the backend that an array belongs to, on the array's device.
-
-    Parameters
-    ----------
-    values : array
-        Of any library that is a backend.
-    dtype : {"float32", "float64"}
-        The floating dtype to compute in.
-
-    Raises
-    ------
-    InputError
-        For anything else.
-    """
+    """Open the backend that an array belongs to, on the array's device; an `InputError` for anything else."""
     for backend in BACKENDS.values():
         device = backend.device_of(values)
         if device is not None:

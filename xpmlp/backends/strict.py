@@ -6,15 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xpmlp.backends.base import Backend, Status, not_installed, unknown_device
+from xpmlp.backends.base import Backend, Status, load_library
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from contextlib import AbstractContextManager
     from types import ModuleType
 
     from xpmlp.common.types import Array
-
-__all__ = ["StrictBackend"]
 
 
 class StrictBackend(Backend):
@@ -22,23 +21,24 @@ class StrictBackend(Backend):
 
     name = "array_api_strict"
 
-    def _open(self, device: str | None) -> None:
+    def _open(self) -> None:
         self.xp = _library()
-        self.device_name = device or "device1"
-        if self.device_name not in self.status().devices:
-            raise unknown_device(self.name, self.device_name, self.status().devices)
         self.device = self.xp.Device(self.device_name)
+
+    def _choose(self, device: Any) -> str:
+        return super()._choose("device1" if device is None else device)
+
+    @classmethod
+    def devices(cls) -> Sequence[str]:
+        return [device._device for device in _library().__array_namespace_info__().devices()]  # noqa: SLF001 - it has no public name
 
     @classmethod
     def status(cls) -> Status:
-        """Name the version and the pretended devices."""
-        library = _library()
-        devices = tuple(device._device for device in library.__array_namespace_info__().devices())  # noqa: SLF001 - it has no public name
-        return Status(cls.name, library.__version__, devices, "for tests: slow, and strict about the standard")
+        about = "for tests: slow, and strict about the standard"
+        return Status(cls.name, _library().__version__, tuple(cls.devices()), about)
 
     @classmethod
     def device_of(cls, values: Any) -> str | None:
-        """Return "CPU_DEVICE", "device1" or the like for an array of array-api-strict."""
         return values.device._device if type(values).__module__.startswith("array_api_strict") else None  # noqa: SLF001 - as above
 
     def to_numpy(self, x: Array) -> np.ndarray:
@@ -51,9 +51,4 @@ class StrictBackend(Backend):
 
 
 def _library() -> ModuleType:
-    try:
-        import array_api_strict  # noqa: PLC0415 - optional
-    except ModuleNotFoundError as error:
-        raise not_installed("array-api-strict", "pip install 'xpmlp[test]'") from error
-    library: ModuleType = array_api_strict
-    return library
+    return load_library("array_api_strict", "array-api-strict", "pip install 'xpmlp[test]'")

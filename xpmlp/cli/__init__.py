@@ -27,13 +27,15 @@ from xpmlp.common.errors import EXPECTED, XpmlpWarning
 
 __all__ = ["app", "main"]
 
+EARLIER_NAMES = {"no-graph": "no-graphs"}  # of options: command lines that have them still work
+
 app = typer.Typer(
     name="xpmlp",
-    help="A multilayer perceptron with hand-derived gradients, on NumPy, CuPy, PyTorch or JAX.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
+    context_settings={"token_normalize_func": lambda name: EARLIER_NAMES.get(name, name)},
 )
 for command in (train, evaluate, predict, show, search, export, gradcheck, info):
     app.command()(command)

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from xpmlp.cli._options import BackendName, DataDir, Device, RunOrModel, Target, check_used, given
-from xpmlp.cli._terminal import announce, print_table, say, warn
+from xpmlp.cli._options import RunOrModel, check_used, given, open_backend, takes_options
+from xpmlp.cli._terminal import print_table, say, warn
+from xpmlp.common.errors import InputError
 from xpmlp.common.wording import brief, counted
 from xpmlp.experiments.options import Options
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import numpy as np
 
     from xpmlp.backends import Backend
@@ -25,9 +25,8 @@ if TYPE_CHECKING:
     from xpmlp.models.model import Model
     from xpmlp.training.scoring import Score
 
-__all__ = ["evaluate"]
 
-
+@takes_options("target", "data_dir", "backend", "device", own_first=True)
 def evaluate(
     context: typer.Context,
     run: RunOrModel,
@@ -41,23 +40,19 @@ def evaluate(
     ] = None,
     *,
     part: Annotated[str, typer.Option(help="Of the run's own data: test, validation or train.")] = "test",
-    target: Target = None,
-    data_dir: DataDir = None,
-    backend: BackendName = "numpy",
-    device: Device = None,
     out: Annotated[
         Path | None,
         typer.Option(
             help="The figure to write.", show_default="confusion.png in the run's folder; none for other data"
         ),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists.")] = False,
+    **options: Any,
 ) -> None:
     """Score a trained model: accuracy, NLL, precision and recall of each class, and the confusion matrix.
 
-    A model file takes data with it: `xpmlp evaluate model.safetensors data.csv`.
+    A model file needs data: `xpmlp evaluate model.safetensors data.csv`.
     """
-    from xpmlp.backends import get_backend
     from xpmlp.common.files import FIGURE_KINDS, check_place
     from xpmlp.common.validation import check_choice
     from xpmlp.experiments.experiment import score_model
@@ -67,31 +62,25 @@ def evaluate(
     if out is not None:
         check_place(out, FIGURE_KINDS, overwrite=overwrite)
     folder, model = RunFolder(run), model_at(run)
-    name, X, y = _data(context, folder, model, dataset, part, target, data_dir)
-    place = get_backend(backend, device, model.dtype)
-    announce(place.reason, place.name)
-    score = score_model(model, place, X, y)
-    picture = folder.confusion if out is None and dataset is None else out
-    _report(model, score, name, _confusion(model, place, X, y), picture)
-
-
-def _data(
-    context: typer.Context,
-    folder: RunFolder,
-    model: Model,
-    dataset: str | None,
-    part: str,
-    target: str | None,
-    data_dir: Path | None,
-) -> tuple[str, Any, Any]:
-    """Find the examples and labels to score, or a part of data on disk and None, and say what they are."""
-    from xpmlp.common.errors import InputError
-
+    if dataset is not None and "part" in given(context):
+        raise InputError(f"--part {part} is one of the run's own data: leave DATASET out, or --part.")
     if dataset is not None:
-        if "part" in given(context):
-            raise InputError(f"--part {part} is one of the run's own data: leave DATASET out, or --part.")
         check_used(context, Options(dataset))
-        return _other_data(folder, model, dataset, target, data_dir)
+        name, X, y = _other_data(folder, model, dataset, options["target"], options["data_dir"])
+    else:
+        name, X, y = _own_data(context, folder, part, options["target"], options["data_dir"])
+    backend = open_backend(options["backend"], options["device"], model.dtype)
+    score = score_model(model, backend, X, y)
+    picture = folder.confusion if out is None and dataset is None else out
+    _report(model, score, name, _confusion(model, backend, X, y), picture)
+
+
+def _own_data(
+    context: typer.Context, folder: RunFolder, part: str, target: str | None, data_dir: str | None
+) -> tuple[str, Any, Any]:
+    """Find a part of the data that the run was trained on, and say what it is."""
+    from xpmlp.experiments.experiment import fingerprint, load_splits
+
     if not folder.config.exists():
         raise InputError(
             f"{folder.path} does not say which data its model was trained on: give some, as in `xpmlp evaluate "
@@ -99,24 +88,12 @@ def _data(
         )
     if target is not None:
         raise InputError("--target goes with DATASET: the run's own data have the target of their training.")
-    check_used(context, folder.options())
-    return _own_data(folder, part, data_dir)
-
-
-def _own_data(folder: RunFolder, part: str, data_dir: Path | None) -> tuple[str, Any, Any]:
-    """Find a part of the data that the run was trained on."""
-    from dataclasses import replace
-
-    from xpmlp.common.errors import InputError
-    from xpmlp.experiments.experiment import fingerprint, load_splits
-
     options = folder.options()
-    if data_dir is not None:
-        options = replace(options, data_dir=str(data_dir))
-    found, parts = load_splits(options)
+    check_used(context, options)
+    found, parts = load_splits(replace(options, data_dir=data_dir or options.data_dir))
     if fingerprint(found) != folder.data_sha256():
         raise InputError(
-            f"{options.dataset} is not what it was when the run was trained, so its parts cannot be told apart "
+            f"{options.dataset} has changed since the run was trained, so its parts cannot be found "
             "again. Give it, or other data, as DATASET, to evaluate the whole of it."
         )
     pair = getattr(parts, part)
@@ -126,22 +103,22 @@ def _own_data(folder: RunFolder, part: str, data_dir: Path | None) -> tuple[str,
 
 
 def _other_data(
-    folder: RunFolder, model: Model, dataset: str, target: str | None, data_dir: Path | None
+    folder: RunFolder, model: Model, dataset: str, target: str | None, data_dir: str | None
 ) -> tuple[str, Any, Any]:
     """Find data that a user names: their test set where they bring one, else all of them."""
-    from xpmlp.data.datasets import Like, load_dataset
+    from xpmlp.data.datasets import ColumnSchema, load_dataset
     from xpmlp.data.streams import is_streamed, load_stream
     from xpmlp.experiments.experiment import features_of, fingerprint
 
     other: Dataset | StreamedData
     pair: tuple[Any, Any]
     if is_streamed(dataset):
-        other, parts = load_stream(dataset, target=target, least_classes=1)
+        other, parts = load_stream(dataset, target=target, min_classes=1)
         pair = parts.train
     else:
         known = folder.options().target if folder.config.exists() else None
-        like = Like(model.feature_names or (), known, n_features=model.network.sizes[0])
-        other = load_dataset(dataset, data_dir=data_dir, target=target, like=like, least_classes=1)
+        schema = ColumnSchema(model.feature_names or (), known, n_features=model.network.sizes[0])
+        other = load_dataset(dataset, data_dir=data_dir, target=target, schema=schema, min_classes=1)
         if other.note:
             say(other.note)
         if other.test:
@@ -152,7 +129,7 @@ def _other_data(
     return f"{other.name}, all of it", *pair
 
 
-def _confusion(model: Model, place: Backend, X: np.ndarray | Part, y: Any) -> np.ndarray:
+def _confusion(model: Model, backend: Backend, X: np.ndarray | Part, y: Any) -> np.ndarray:
     """Count the examples of each class, a row, that each class, a column, is predicted for."""
     from sklearn.metrics import confusion_matrix
 
@@ -160,7 +137,7 @@ def _confusion(model: Model, place: Backend, X: np.ndarray | Part, y: Any) -> np
 
     blocks = X.labelled() if isinstance(X, Part) else [(X, y)]
     matrix: np.ndarray = sum(
-        confusion_matrix(labels, model.predict(examples, place), labels=model.classes) for examples, labels in blocks
+        confusion_matrix(labels, model.predict(examples, backend), labels=model.classes) for examples, labels in blocks
     )
     return matrix
 
@@ -170,7 +147,7 @@ def _report(model: Model, score: Score, name: str, matrix: np.ndarray, picture: 
     from rich.table import Table
     from sklearn.metrics import precision_recall_fscore_support
 
-    names = _names(model)
+    names = model.class_names or [str(label) for label in model.classes.tolist()]
     m = len(names)
     true, predicted = np.repeat(model.classes, m), np.tile(model.classes, m)  # of each count in the matrix
     *measures, _ = precision_recall_fscore_support(
@@ -188,7 +165,3 @@ def _report(model: Model, score: Score, name: str, matrix: np.ndarray, picture: 
 
         save_figure(confusion_figure(matrix, names, f"{name}: accuracy {score.accuracy:.4f}"), picture)
         typer.echo(f"confusion matrix: {picture}")
-
-
-def _names(model: Model) -> Sequence[str]:
-    return model.class_names or [str(label) for label in model.classes.tolist()]

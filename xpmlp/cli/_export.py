@@ -10,8 +10,6 @@ import typer
 from xpmlp.cli._options import RunOrModel
 from xpmlp.cli._terminal import say
 
-__all__ = ["export"]
-
 
 def export(
     run: RunOrModel,
@@ -26,11 +24,11 @@ def export(
     *,
     to: Annotated[
         str | None,
-        typer.Option(help="onnx, npz or sklearn: checked against the file's ending.", show_default="what it says"),
+        typer.Option(help="onnx, npz or sklearn: checked against the file's ending.", show_default="by the ending"),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists.")] = False,
 ) -> None:
-    """Write a trained model for another program, with all that is done to the features before the network."""
+    """Export a trained model for other programs, with the scaling of its features."""
     from xpmlp.experiments.runs import model_at
     from xpmlp.models.exports import export_model
 

@@ -3,84 +3,46 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from xpmlp.cli._options import (
-    L1,
-    L2,
-    TRAINING,
-    Activation,
-    BackendName,
-    Device,
-    Dropout,
-    Hidden,
-    Init,
-    Mode,
-    Seed,
-    check_used,
-)
-from xpmlp.cli._terminal import FAILED, announce, parse_floats, parse_integers, parse_names, print_table
-from xpmlp.experiments.options import Options
+from xpmlp.cli._options import check_used, open_backend, parse_options, takes_options
+from xpmlp.cli._terminal import FAILED, print_table
+from xpmlp.experiments.options import CIRCLES, to_text
 
 if TYPE_CHECKING:
     from xpmlp.nn.gradcheck import GradientCheck
 
-__all__ = ["gradcheck"]
+MAX_ROWS = 40
+NETWORK = ("hidden", "activation", "dropout", "init", "l1", "l2")
 
-MOST_LISTED = 40
 
-
+@takes_options(*NETWORK, "mode", "batch_size", "seed", "backend", "device", defaults=CIRCLES)
 def gradcheck(
     context: typer.Context,
     *,
-    mode: Mode = "matrix",
-    batch_size: Annotated[
-        int, typer.Option(help="Examples to take the gradients over.", rich_help_panel=TRAINING)
-    ] = 10,
-    hidden: Hidden = "2",
-    activation: Activation = "relu",
-    init: Init = "report",
-    l1: L1 = "0",
-    l2: L2 = "0",
-    dropout: Dropout = "0",
-    seed: Seed = 0,
-    backend: BackendName = "numpy",
-    device: Device = None,
     out: Annotated[Path, typer.Option(help="The figure to write.")] = Path("gradcheck.png"),
+    **options: Any,
 ) -> None:
     """Check the gradients of the report's network on the circles against finite differences, in float64.
 
-    Ends with exit code 1 where a relative error is not below 1e-7, or a ratio to bprop not within 0.99 to 1.01.
+    The exit code is 1 where a relative error is not below 1e-7, or a ratio to bprop not within 0.99 to 1.01.
     """
-    from xpmlp.backends import get_backend
     from xpmlp.common.files import FIGURE_KINDS, check_place
     from xpmlp.experiments.experiment import check_circles
     from xpmlp.plots import gradient_figure, save_figure
 
     check_place(out, FIGURE_KINDS)
-    units = parse_integers("--hidden", hidden)
-    check_used(context, Options("circles", hidden=units))
-    place = get_backend(backend, device, "float64")
-    announce(place.reason, place.name)
-    check = check_circles(
-        place,
-        mode=mode,
-        batch_size=batch_size,
-        hidden=units,
-        activation=parse_names(activation),
-        init=init,
-        l1=parse_floats("--l1", l1),
-        l2=parse_floats("--l2", l2),
-        dropout=parse_floats("--dropout", dropout),
-        seed=seed,
-    )
+    chosen = parse_options(options, CIRCLES)
+    check_used(context, chosen)
+    backend = open_backend(chosen.backend, chosen.device, "float64")
+    check = check_circles(backend, chosen)
     _print(check)
-    dropped = f", dropout {dropout}" if dropout != "0" else ""
-    title = (
-        f"circles, {hidden} hidden {activation}, {mode}{dropped}, K = {batch_size}, {place.name} on {place.device_name}"
-    )
+    network = f"{to_text(chosen.hidden)} hidden {to_text(chosen.activation)}, {chosen.mode}"
+    dropped = f", dropout {to_text(chosen.dropout)}" if any(chosen.dropout) else ""
+    place = f"{backend.name} on {backend.device_name}"
+    title = f"circles, {network}{dropped}, K = {chosen.batch_size}, {place}"
     typer.echo(title)
     save_figure(gradient_figure(check, title), out)
     typer.echo(f"figure: {out}")
@@ -91,25 +53,20 @@ def gradcheck(
 def _print(check: GradientCheck) -> None:
     from rich.table import Table
 
-    shown = sorted(check.judged, key=lambda parameter: -parameter.error)[:MOST_LISTED]
+    parameters = list(check.parameters)
     table = Table("parameter", "bprop", "central\ndifferences", "relative\nerror", "forward\ndifferences\n/ bprop")
-    for parameter in check.parameters if len(check.parameters) <= MOST_LISTED else shown:
-        table.add_row(
-            parameter.name,
-            f"{parameter.bprop:+.9e}",
-            f"{parameter.central:+.9e}",
-            f"{parameter.error:.1e}",
-            f"{parameter.ratio:.6f}",
-        )
-    if len(check.parameters) > MOST_LISTED:
-        table.caption = f"the {MOST_LISTED} worst of {len(check.parameters)} parameters"
+    if len(parameters) > MAX_ROWS:
+        parameters = sorted(check.judged, key=lambda parameter: -parameter.error)[:MAX_ROWS]
+        table.caption = f"the {MAX_ROWS} worst of {len(check.parameters)} parameters"
+    for p in parameters:
+        table.add_row(p.name, f"{p.bprop:+.9e}", f"{p.central:+.9e}", f"{p.error:.1e}", f"{p.ratio:.6f}")
     print_table(table)
     for parameter in check.kinks:
-        typer.echo(f"not judged: {parameter.name}, where a unit sits on its kink")
+        typer.echo(f"not judged: {parameter.name}, where a unit is at its kink")
     worst, ratio = check.worst, check.worst_ratio
     typer.echo(
         f"{'passed' if check.passed else 'FAILED'}: worst relative error {worst.error:.1e} at {worst.name}, "
-        f"bar {check.tolerance:g}"
+        f"tolerance {check.tolerance:g}"
     )
     typer.echo(
         f"{'passed' if check.report_passed else 'FAILED'}: worst ratio of forward differences to bprop "

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from xpmlp.cli._terminal import print_table
 
-__all__ = ["info"]
-
 
 def info() -> None:
     """List the backends: version, devices, BLAS or CUDA; usable here, or why not."""

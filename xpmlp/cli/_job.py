@@ -13,11 +13,8 @@ from xpmlp.common.errors import EXPECTED, DivergenceError, XpmlpWarning
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import TracebackType
 
     from xpmlp.distributed import Communicator
-
-__all__ = ["Job"]
 
 Value = TypeVar("Value")
 
@@ -25,17 +22,7 @@ Value = TypeVar("Value")
 class Job:
     """A context in which an error on one rank ends all, with one message; without a communicator, nothing at all.
 
-    Parameters
-    ----------
-    communicator : Communicator, optional
-        The ranks. The first one's warnings are shown alone.
-
-    Attributes
-    ----------
-    communicator : Communicator or None
-        As given.
-    is_first : bool
-        Whether this is the one process that prints and writes.
+    The first rank is the one process that prints and writes, and shows warnings.
     """
 
     def __init__(self, communicator: Communicator | None = None) -> None:
@@ -47,9 +34,7 @@ class Job:
             warnings.simplefilter("ignore", XpmlpWarning)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         ranks = self.communicator
         if ranks is None:
             return
@@ -57,42 +42,36 @@ class Job:
 
         if error is None:
             ranks.close()
-        elif isinstance(
-            error, CollectiveError | DivergenceError
-        ):  # a divergence is seen by all: their weights are the same
+        elif isinstance(error, CollectiveError | DivergenceError):  # all ranks have it: their weights are the same
             cause, rank = (error.error, error.rank) if isinstance(error, CollectiveError) else (error, None)
-            message, code = explain(cause)
-            if self.is_first:
-                say(f"Error{self._on(rank)}: {message}")
+            code = self._say(cause, rank) if self.is_first else explain(cause)[1]
             ranks.close()
             raise typer.Exit(code)
         elif isinstance(error, EXPECTED):
-            message, code = explain(error)
-            say(f"Error{self._on(ranks.rank)}: {message}")
-            ranks.abort(code)
+            ranks.abort(self._say(error, ranks.rank))
         elif isinstance(error, KeyboardInterrupt):  # the second Ctrl-C
             ranks.abort(INTERRUPTED)
         else:
             traceback.print_exception(error)
             ranks.abort(FAILED)
 
-    def _on(self, rank: int | None) -> str:
+    def _say(self, error: Exception, rank: int | None) -> int:
+        """Say an error, and where it came: return the exit code."""
+        message, code = explain(error)
         size = 1 if self.communicator is None else self.communicator.size
-        return "" if rank is None or size == 1 else f" on rank {rank} of {size}"
-
-    def run_on_all(self, call: Callable[[], Value]) -> Value:
-        """Call a function on every rank; an error on one is one on all."""
-        return call() if self.communicator is None else self.communicator.run_on_all(call)
+        say(f"Error{'' if rank is None or size == 1 else f' on rank {rank} of {size}'}: {message}")
+        return code
 
     def alike(self, what: str, call: Callable[[], Value]) -> Value:
-        """Do so, where all results must be the same."""
-        value = self.run_on_all(call)
-        if self.communicator is not None:
-            self.communicator.check_same(what, value)
+        """Call a function on every rank; an error on one, or a result that is not the same on all, ends the job."""
+        if self.communicator is None:
+            return call()
+        value = self.communicator.run_on_all(call)
+        self.communicator.check_same(what, value)
         return value
 
     def in_turn(self, call: Callable[[], Value]) -> Value:
-        """Do so, first on the first rank of each machine."""
+        """Call a function on the first rank of each machine, then on the others."""
         return call() if self.communicator is None else self.communicator.in_turn(call)
 
     def first(self, call: Callable[[], Value]) -> Value:

@@ -1,133 +1,94 @@
-"""Options that several commands take, under one name and with one help text, and what is made of them."""
+"""What several commands take: the fields of `Options` as options of a command line, and a run or a model."""
 
 import inspect
 from collections.abc import Callable, Collection
-from dataclasses import fields
+from dataclasses import Field, fields, replace
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from xpmlp.cli._terminal import parse_floats, parse_integers, parse_names
+from xpmlp.cli._terminal import announce
 from xpmlp.common.errors import InputError
-from xpmlp.experiments.options import Options
+from xpmlp.experiments.options import Options, flag_of, to_text, value_type
 
-__all__ = [
-    "DATA",
-    "L1",
-    "L2",
-    "NETWORK",
-    "PLACE",
-    "TRAINING",
-    "Activation",
-    "BackendName",
-    "DataDir",
-    "Device",
-    "Dropout",
-    "Hidden",
-    "Init",
-    "InputDropout",
-    "Mode",
-    "RunOrModel",
-    "Seed",
-    "Target",
-    "check_alone",
-    "check_used",
-    "given",
-    "parse_options",
-    "with_options_of",
-]
+if TYPE_CHECKING:
+    from xpmlp.backends import Backend
 
-TRAINING, NETWORK, DATA, PLACE = "How to train", "Network", "Data", "Where to compute"
+DEFAULTS = Options()
+Command = TypeVar("Command", bound=Callable[..., None])
 
-BackendName = Annotated[
-    str,
-    typer.Option(
-        "--backend",
-        help="Array library: numpy, cupy, torch, jax, array_api_strict; auto takes CuPy where a GPU is usable.",
-        rich_help_panel=PLACE,
-    ),
-]
-Device = Annotated[
-    str | None,
-    typer.Option(help="A device of the backend: cpu, cuda:0, mps; see `xpmlp info`.", rich_help_panel=PLACE),
-]
-DataDir = Annotated[
-    Path | None,
-    typer.Option(help="Where Fashion-MNIST lies: a folder that holds fashion-mnist/.", rich_help_panel=DATA),
-]
-Target = Annotated[
-    str | None,
-    typer.Option(help="The label's column in a .csv file; the last one by default.", rich_help_panel=DATA),
-]
-Hidden = Annotated[str, typer.Option(help="Units of each hidden layer: 50, or 512,512.", rich_help_panel=NETWORK)]
-Activation = Annotated[
-    str,
-    typer.Option(
-        help="identity, relu, leaky_relu, elu, tanh, logistic, softplus, silu or gelu; one for all, or one per layer.",
-        rich_help_panel=NETWORK,
-    ),
-]
-Init = Annotated[
-    str,
-    typer.Option(
-        help="Initial weights: he_uniform, he_normal, glorot_uniform, glorot_normal, or the report's: report.",
-        rich_help_panel=NETWORK,
-    ),
-]
-Dropout = Annotated[
-    str,
-    typer.Option(
-        help="Share of the hidden units dropped in training; one for all layers, or one for each.",
-        rich_help_panel=NETWORK,
-    ),
-]
-InputDropout = Annotated[float, typer.Option(help="Share of the inputs dropped in training.", rich_help_panel=NETWORK)]
-L1 = Annotated[str, typer.Option(help="Strength of |W|; one for all layers, or one for each.", rich_help_panel=NETWORK)]
-L2 = Annotated[
-    str, typer.Option(help="Strength of |W|^2; one for all layers, or one for each.", rich_help_panel=NETWORK)
-]
-Mode = Annotated[
-    str,
-    typer.Option(help="matrix: a minibatch at once; loop: row by row, the same gradients.", rich_help_panel=TRAINING),
-]
-Seed = Annotated[
-    int, typer.Option(help="Of the split, the initial weights and the order of examples.", rich_help_panel=TRAINING)
-]
 RunOrModel = Annotated[
     Path, typer.Argument(help="The folder of a run, or a model.safetensors of one.", metavar="RUN", show_default=False)
 ]
+EXAMPLES = {int: "whole numbers, such as 50 or 512,512", float: "numbers, such as 0.01 or 0.01,0.001"}
 
 
-def parse_options(
-    *, data_dir: Path | None, no_graph: bool, hidden: str, activation: str, dropout: str, l1: str, l2: str, **plain: Any
-) -> Options:
-    """Make `Options` of what a command is given, where a value for each layer is a text."""
-    return Options(
-        data_dir=None if data_dir is None else str(data_dir),
-        graph=not no_graph,
-        hidden=parse_integers("--hidden", hidden),
-        activation=parse_names(activation),
-        dropout=parse_floats("--dropout", dropout),
-        l1=parse_floats("--l1", l1),
-        l2=parse_floats("--l2", l2),
-        **plain,
+def takes_options(*names: str, defaults: Options = DEFAULTS, own_first: bool = False) -> Callable[[Command], Command]:
+    """Let a command take fields of `Options`, all of them or those named, which its keywords ``**options`` stand for.
+
+    They come with their help texts, before the command's own options unless `own_first`.
+    """
+    shared = [
+        _parameter(option, getattr(defaults, option.name))
+        for option in fields(Options)
+        if not names or option.name in names
+    ]
+
+    def decorate(command: Command) -> Command:
+        signature = inspect.signature(command, eval_str=True)
+        own = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
+        both = sorted([*own, *shared] if own_first else [*shared, *own], key=lambda p: p.kind)
+        setattr(command, "__signature__", signature.replace(parameters=both))  # noqa: B010 - no type knows it
+        return command
+
+    return decorate
+
+
+def _parameter(option: Field[Any], default: Any) -> inspect.Parameter:
+    """Return an option as typer reads it: a flag says that it is not as by default, values of layers are one text."""
+    kind, several = value_type(option)
+    if kind is bool:
+        default = default is not option.default
+    make = partial(typer.Option, flag_of(option)) if option.metadata["rich_help_panel"] else typer.Argument
+    return inspect.Parameter(
+        option.name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=to_text(default) if several else default,
+        annotation=Annotated[str if several else option.type, make(**option.metadata)],
     )
 
 
-def with_options_of(command: Callable[..., None]) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Let a command take, as keywords, what another one makes `Options` of: with its types, defaults and help texts."""
-    names = {field.name for field in fields(Options)} | {"no_graph"}
-    shared = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.name in names]
+def parse_options(values: dict[str, Any], defaults: Options = DEFAULTS) -> Options:
+    """Return options with the values that a command was given.
 
-    def decorate(function: Callable[..., None]) -> Callable[..., None]:
-        signature = inspect.signature(function, eval_str=True)
-        own = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
-        parameters = sorted([*own, *shared], key=lambda p: p.kind)  # those by position first, as Python wants it
-        setattr(function, "__signature__", signature.replace(parameters=parameters))  # noqa: B010 - no type knows it
-        return function
+    Raises
+    ------
+    InputError
+        For the values of layers that are no numbers.
+    """
+    options = {option.name: option for option in fields(Options)}
+    return replace(defaults, **{name: _parse(options[name], value) for name, value in values.items()})
 
-    return decorate
+
+def _parse(option: Field[Any], value: Any) -> Any:
+    kind, several = value_type(option)
+    if not several:
+        return value is not option.default if kind is bool else value
+    try:
+        return tuple(kind(part.strip()) for part in value.split(",")) if value.strip() else ()
+    except ValueError as error:
+        raise InputError(f"{flag_of(option)} is {value!r}, but must be {EXAMPLES[kind]}.") from error
+
+
+def open_backend(backend: str, device: str | None, dtype: str) -> "Backend":
+    """Open a backend, and say which one `auto` took."""
+    from xpmlp.backends import get_backend
+
+    opened = get_backend(backend, device, dtype)
+    announce(opened)
+    return opened
 
 
 def given(context: typer.Context) -> dict[str, str]:
@@ -142,7 +103,7 @@ def check_used(context: typer.Context, options: Options) -> None:
     """Refuse what stands on the command line and would change nothing, though a user may believe that it does."""
     is_fashion = options.dataset == "fashion-mnist"
     reasons = {
-        "data_dir": "" if is_fashion else f"is where Fashion-MNIST lies, but the data are {options.dataset}",
+        "data_dir": "" if is_fashion else f"is where Fashion-MNIST is, but the data are {options.dataset}",
         "test": "is a share of the data, but fashion-mnist brings its test set" if is_fashion else "",
         "activation": "" if options.hidden else "is of hidden units, and there are none",
     }
@@ -152,7 +113,7 @@ def check_used(context: typer.Context, options: Options) -> None:
 
 
 def check_alone(context: typer.Context, free: Collection[str]) -> None:
-    """Refuse options beside ``--resume`` that were decided when what it goes on with was begun."""
+    """Refuse options beside ``--resume`` that were decided when what it resumes was begun."""
     others = [written for name, written in given(context).items() if name not in free]
     if others:
         raise InputError(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from xpmlp.cli._options import BackendName, Device, RunOrModel
-from xpmlp.cli._terminal import announce, say
+from xpmlp.cli._options import RunOrModel, open_backend, takes_options
+from xpmlp.cli._terminal import say
 from xpmlp.common.wording import counted
 
 if TYPE_CHECKING:
@@ -16,9 +16,8 @@ if TYPE_CHECKING:
 
     from xpmlp.models.model import Model
 
-__all__ = ["predict"]
 
-
+@takes_options("backend", "device", own_first=True)
 def predict(
     run: RunOrModel,
     file: Annotated[
@@ -30,14 +29,12 @@ def predict(
     *,
     proba: Annotated[bool, typer.Option("--proba", help="Add the probability of each class.")] = False,
     out: Annotated[Path | None, typer.Option(help="A .csv file to write.", show_default="standard output")] = None,
-    backend: BackendName = "numpy",
-    device: Device = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists.")] = False,
+    **options: Any,
 ) -> None:
     """Predict the class of each example of a file, as CSV."""
     import sys
 
-    from xpmlp.backends import get_backend
     from xpmlp.common.files import check_place, write_whole
     from xpmlp.data.datasets import read_features
     from xpmlp.experiments.runs import model_at
@@ -46,26 +43,21 @@ def predict(
         check_place(out, (".csv",), overwrite=overwrite)
     model = model_at(run)
     X = read_features(file, n_features=model.network.sizes[0], feature_names=model.feature_names)
-    place = get_backend(backend, device, model.dtype)
-    announce(place.reason, place.name)
-    probabilities = model.predict_proba(X, place)
+    probabilities = model.predict_proba(X, open_backend(**options, dtype=model.dtype))
     table = _csv(model, probabilities, proba=proba)
     if out is None:
         sys.stdout.write(table)
-        return
-    write_whole(out, table.encode())
-    say(f"{counted(X.shape[0], 'prediction')} written to {out}")
+    else:
+        write_whole(out, table.encode())
+        say(f"{counted(X.shape[0], 'prediction')} written to {out}")
 
 
 def _csv(model: Model, probabilities: np.ndarray, *, proba: bool) -> str:
     import csv
     import io
 
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    labels = model.classes.tolist()
-    writer.writerow(["prediction", *(f"probability {label}" for label in labels)] if proba else ["prediction"])
-    for row in probabilities:
-        prediction = labels[int(row.argmax())]
-        writer.writerow([prediction, *(f"{p:.6g}" for p in row.tolist())] if proba else [prediction])
+    text, labels = io.StringIO(), model.classes.tolist()
+    rows = [["prediction", *(f"probability {label}" for label in labels)]]
+    rows += [[labels[int(row.argmax())], *(f"{p:.6g}" for p in row.tolist())] for row in probabilities]
+    csv.writer(text, lineterminator="\n").writerows(rows if proba else ([prediction] for prediction, *_ in rows))
     return text.getvalue()

@@ -12,31 +12,19 @@ from xpmlp.cli._terminal import say
 from xpmlp.common.wording import brief
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from xpmlp.training import Record
 
-__all__ = ["TrainingProgress"]
-
-LINES = 30  # printed of a long run where there is no terminal; its log has them all
+MAX_LINES = 30  # printed of a long run where there is no terminal; its log has them all
 REFRESH_SECONDS = 0.1  # a step takes less than updating the bar
 
 
 class TrainingProgress:
-    """Shows epochs, the last scores and the speed on standard error.
-
-    Parameters
-    ----------
-    epochs, examples : int
-        Of the run, and of each epoch.
-    quiet : bool
-        Whether to show nothing at all.
-    """
+    """Shows epochs, of so many examples each, the last scores and the speed on standard error; nothing if `quiet`."""
 
     def __init__(self, epochs: int, examples: int, *, quiet: bool) -> None:
         self._epochs, self._examples = epochs, examples
         self._quiet = quiet
-        self._stride = -(-epochs // LINES)
+        self._stride = -(-epochs // MAX_LINES)
         self._bar: Progress | None = None
         self._task = TaskID(0)
         self._seen = 0
@@ -58,9 +46,7 @@ class TrainingProgress:
             self._bar.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._bar:
             self._bar.stop()
 

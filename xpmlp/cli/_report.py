@@ -1,4 +1,4 @@
-"""What `xpmlp train` says of a training: its lines, its headline, its end."""
+"""What `xpmlp train` says of a training: a line for each epoch, its result, and what went wrong."""
 
 from __future__ import annotations
 
@@ -11,23 +11,11 @@ from xpmlp.common.wording import brief, counted
 if TYPE_CHECKING:
     from xpmlp.experiments.experiment import Experiment
     from xpmlp.experiments.runs import RunFolder
-    from xpmlp.training import Best, Record
-
-__all__ = ["check_learnt", "choice", "headline", "line_of", "point", "summarise"]
+    from xpmlp.training import Record
 
 
-def headline(experiment: Experiment) -> str:
-    sizes = "-".join(map(str, experiment.model.network.sizes))
-    options, backend = experiment.options, experiment.backend
-    batch_size = min(options.batch_size, experiment.sets["train"][0].shape[0])
-    ranks = "" if experiment.communicator is None else f", {counted(experiment.communicator.size, 'rank')}"
-    return (
-        f"{experiment.dataset.name}: {sizes}, {options.optimizer} at {options.highest_rate:g}, "
-        f"K = {batch_size}, {backend.name} on {backend.device_name} in {backend.dtype}{ranks}"
-    )
-
-
-def line_of(record: Record, epochs: int) -> str:
+def epoch_line(record: Record, epochs: int) -> str:
+    """Say in a line how an epoch ended."""
     scores = ", ".join(
         f"{part} loss {brief(score.loss)} accuracy {score.accuracy:.4f}" for part, score in record.scores.items()
     )
@@ -40,17 +28,19 @@ def point(record: Record) -> str:
     return f"after epoch {record.epoch}" if record.complete else f"in epoch {record.epoch}"
 
 
-def choice(best: Best) -> str:
+def choice(best: Record) -> str:
+    """Say in words which epoch's weights are saved."""
     return f"of epoch {best.epoch}, which has the best validation loss"
 
 
 def summarise(experiment: Experiment, folder: RunFolder, records: list[Record]) -> None:
+    """Print the scores, the size and the files of a run."""
     from rich.table import Table
 
     table = Table(show_header=False)
     if records:
         last = records[-1]
-        for part, score in _kept(records).scores.items():
+        for part, score in _saved_record(records).scores.items():
             n = experiment.sets[part][0].shape[0]
             examples = counted(n, "example")
             table.add_row(f"{part} accuracy", f"{score.accuracy:.4f}  (NLL {brief(score.loss)}, {examples})")
@@ -62,14 +52,14 @@ def summarise(experiment: Experiment, folder: RunFolder, records: list[Record]) 
     table.add_row("parameters", f"{experiment.model.network.n_parameters:,}")
     table.add_row("folder", str(folder.path))
     table.add_row("files", ", ".join(file.name for file in folder.files))
-    print_table(table, headline(experiment))
+    print_table(table, str(experiment))
 
 
 def check_learnt(experiment: Experiment, records: list[Record]) -> None:
     """Warn where the network is worse on its training set than to find all classes equally probable, or had no best."""
     if experiment.recipe.patience is not None and records[-1].best is None:
-        warn("the validation loss was no finite number after any epoch: the weights are those of the last one.")
-    loss, m = _kept(records).scores["train"].loss, experiment.model.classes.shape[0]
+        warn("the validation loss was not finite after any epoch: the weights are those of the last one.")
+    loss, m = _saved_record(records).scores["train"].loss, experiment.model.classes.shape[0]
     if loss > math.log(m):
         warn(
             f"the training loss, {brief(loss)}, is above that of guessing among {m} classes, {brief(math.log(m))}. Try "
@@ -77,6 +67,6 @@ def check_learnt(experiment: Experiment, records: list[Record]) -> None:
         )
 
 
-def _kept(records: list[Record]) -> Record:
+def _saved_record(records: list[Record]) -> Record:
     """Return the record of the epoch whose weights are saved."""
-    return records[records[-1].selected[0] - 1]
+    return records[records[-1].selected.epoch - 1]

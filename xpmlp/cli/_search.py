@@ -2,46 +2,44 @@
 
 from __future__ import annotations
 
+import os
 import signal
-import threading
-from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from xpmlp.cli._options import check_alone, check_used, given, parse_options, with_options_of
-from xpmlp.cli._terminal import FAILED, INTERRUPTED, introduce, print_table, say
-from xpmlp.cli._train import train
+from xpmlp.cli._options import check_alone, check_used, given, parse_options, takes_options
+from xpmlp.cli._terminal import FAILED, INTERRUPTED, handling, introduce, print_table, say
 from xpmlp.common.errors import InputError
 from xpmlp.common.wording import brief, counted
+from xpmlp.experiments.options import settings_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
-    from xpmlp.search import Found, SearchFolder, Space, Study, Trial
-
-__all__ = ["search"]
+    from xpmlp.search import SearchFolder, SearchResult, Space, Study, Trial
 
 Tried, Ran = (partial(typer.Option, rich_help_panel=panel) for panel in ("What to try", "Where trials run"))
 FREE = ("resume", "data_dir", "engine", "jobs", "scheduler", "quiet")  # options that may be given with --resume
-BEST = 10  # trials shown
+MAX_SHOWN = 10  # trials in the table
 
 
-@with_options_of(train)
+@takes_options(own_first=True)
 def search(
     context: typer.Context,
     *,
     grid: Annotated[
         Path | None,
-        Tried(help="A TOML file with a list of values for each option: try them all."),
+        Tried(help="Try every combination: a TOML file with a list of values for each option."),
     ] = None,
     random: Annotated[int | None, Tried(help="Draw so many trials.")] = None,
     space: Annotated[
         Path | None,
         Tried(
-            help="A TOML file to draw from, with a list or a distribution for each option.",
+            help="What to draw from: a TOML file with a list or a distribution for each option.",
             show_default="that of docs/search.md",
         ),
     ] = None,
@@ -49,7 +47,7 @@ def search(
         bool,
         Tried(
             "--halving",
-            help="Successive halving: all for few epochs, the better third for more, and so on up to --epochs.",
+            help="Successive halving: train all for few epochs, the better third for more, and so on up to --epochs.",
         ),
     ] = False,
     jobs: Annotated[
@@ -63,12 +61,12 @@ def search(
         Path | None, typer.Option(help="Folder for the search.", show_default="runs/search-<dataset>-<time>")
     ] = None,
     resume: Annotated[
-        Path | None, typer.Option(help="Go on with the interrupted search in this folder, as it was begun.")
+        Path | None, typer.Option(help="Resume the interrupted search in this folder, with its own options.")
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors and warnings alone.")] = False,
-    **fixed: Any,
+    **options: Any,
 ) -> None:
-    """Train with many options, score on the validation part, and leave a table, a figure and the best run in a folder.
+    """Train with many options, score on the validation part, and save a table, a figure and the best run in a folder.
 
     Options of `xpmlp train` are the same for all trials.
     """
@@ -82,21 +80,21 @@ def search(
     check_engine(engine, 1 if jobs is None else jobs, scheduler)
     if resume is not None:
         folder = SearchFolder(resume)
-        study = _kept(context, folder, fixed["data_dir"])
+        study = _begun(context, folder, options["data_dir"])
     else:
-        options = parse_options(**fixed)
-        check_used(context, options)
-        folder = SearchFolder(out) if out else SearchFolder.default(options.dataset, datetime.now().astimezone())
+        fixed = parse_options(options)
+        check_used(context, fixed)
+        folder = SearchFolder(out) if out else SearchFolder.default(fixed.dataset, datetime.now().astimezone())
         folder.check_free()
         varied = _space(context, grid, random, space)
         say_more = partial(introduce, quiet=quiet)
-        study = plan(options, varied, draws=random, halving=halving, progress=not quiet, on_prepared=say_more)
+        study = plan(fixed, varied, draws=random, halving=halving, progress=not quiet, on_prepared=say_more)
     if not quiet:
         _say_what_is_to_do(folder, study)
     if jobs is None:
         jobs = cpu_count() if study.options.backend == "numpy" else 1
     try:
-        with _interrupted_by_sigterm():
+        with handling(signal.default_int_handler, signal.SIGTERM):  # which ends the search as Ctrl-C does
             found = run_search(
                 study,
                 folder.path,
@@ -119,16 +117,14 @@ def search(
         _summarise(folder, study, found)
 
 
-def _kept(context: typer.Context, folder: SearchFolder, data_dir: Path | None) -> Study:
-    """Read what is gone on with; its data may be found in another folder."""
-    from dataclasses import replace
-
+def _begun(context: typer.Context, folder: SearchFolder, data_dir: str | None) -> Study:
+    """Read the study that is resumed; its data may be found in another folder."""
     check_alone(context, FREE)
     study = folder.study()
     check_used(context, study.options)
     if data_dir is None:
         return study
-    there = str(data_dir.absolute())  # workers may have another current folder
+    there = os.path.abspath(data_dir)  # noqa: PTH100 - as `prepare` does; workers may have another current folder
     return replace(study, options=replace(study.options, data_dir=there))
 
 
@@ -137,9 +133,7 @@ def _space(context: typer.Context, grid: Path | None, random: int | None, space:
     from xpmlp.search import DEFAULT_SPACE, SEARCHABLE, Space
 
     if (grid is None) == (random is None):
-        raise InputError(
-            "a search needs one of --grid FILE, to try all combinations, and --random N, to draw N trials."
-        )
+        raise InputError("a search needs one of --grid FILE, to try all combinations, and --random N, to draw N.")
     if grid is not None and space is not None:
         raise InputError("--space is what --random draws from: leave it out, or draw with --random in place of --grid.")
     fixed, file = given(context), grid or space
@@ -147,7 +141,7 @@ def _space(context: typer.Context, grid: Path | None, random: int | None, space:
         return Space({key: v for key, v in DEFAULT_SPACE.items() if SEARCHABLE[key] not in fixed}, "the default space")
     found = Space.read(file)
     if both := [fixed[dimension.name] for dimension in found.dimensions if dimension.name in fixed]:
-        raise InputError(f"{file} varies what {', '.join(both)} fixes: leave it out of the one or the other.")
+        raise InputError(f"{file} varies what {', '.join(both)} fixes: leave it out of one of them.")
     return found
 
 
@@ -162,7 +156,7 @@ def _say_trial(candidates: int, trial: Trial) -> None:
     """Print the line of a trial, in the worker that ran it."""
     ended = f"accuracy {trial.kept.accuracy:.4f}, NLL {brief(trial.kept.nll)}" if trial.kept else trial.status
     head = f"trial {trial.number}/{candidates}, {_early(trial)}{counted(trial.epochs, 'epoch')}: {ended}"
-    say(f"{head}, {trial.seconds:.1f} s: {_settings(trial)}")
+    say(f"{head}, {trial.seconds:.1f} s: {settings_text(trial.settings)}")
 
 
 def _early(trial: Trial) -> str:
@@ -174,20 +168,14 @@ def _say_winner(trial: Trial) -> None:
     say(f"Training the best, trial {trial.number}, once more, to keep it as a run.")
 
 
-def _settings(trial: Trial) -> str:
-    from xpmlp.experiments.options import written
-
-    return " ".join(f"{name.replace('_', '-')}={written(value)}" for name, value in trial.settings.items())
-
-
 def _print_best(study: Study, trials: Sequence[Trial]) -> None:
     from rich.table import Table
 
     table = Table("trial", "epochs", "accuracy", "NLL")
     table.add_column("options", overflow="fold")
-    for trial in trials[:BEST]:
+    for trial in trials[:MAX_SHOWN]:
         scores = [f"{trial.kept.accuracy:.4f}", brief(trial.kept.nll)] if trial.kept else [trial.status, ""]
-        table.add_row(str(trial.number), f"{_early(trial)}{trial.epochs}", *scores, _settings(trial))
+        table.add_row(str(trial.number), f"{_early(trial)}{trial.epochs}", *scores, settings_text(trial.settings))
     print_table(table, f"{study.name}: the best of {study.count(trials)}, by their accuracy on the validation part")
 
 
@@ -200,16 +188,16 @@ def _tell_of_interruption(folder: SearchFolder, study: Study, *, quiet: bool) ->
     ended = rank(folder.ended(study)[0], halving=study.halving)
     if ended and not quiet:
         _print_best(study, ended)
-    say(f"\nInterrupted. To go on: xpmlp search --resume {folder.path}")
+    say(f"\nInterrupted. To resume: xpmlp search --resume {folder.path}")
 
 
-def _summarise(folder: SearchFolder, study: Study, found: Found) -> None:
+def _summarise(folder: SearchFolder, study: Study, found: SearchResult) -> None:
     import shlex
 
     from rich.table import Table
 
     best = found.trials[0]
-    options = study.options_of_trial(best)
+    options = study.options_of(best.number, best.epochs)
     table = Table(show_header=False)
     if found.test is not None:
         table.add_row("test accuracy of the best", f"{found.test.accuracy:.4f}  (NLL {brief(found.test.loss)})")
@@ -218,16 +206,3 @@ def _summarise(folder: SearchFolder, study: Study, found: Found) -> None:
     table.add_row("run of the best", str(folder.best.path))
     print_table(table)
     typer.echo(f"To train it again: {shlex.join(['xpmlp', 'train', *options.to_arguments()])}")
-
-
-@contextmanager
-def _interrupted_by_sigterm() -> Iterator[None]:
-    """Let SIGTERM end the search as Ctrl-C does; outside the main thread Python delivers no signals."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -13,15 +13,13 @@ from xpmlp.common.wording import brief
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["show"]
-
-MOST_NAMES = 10
+MAX_NAMES = 10
 
 
 def show(
     run: RunOrModel, *, as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False
 ) -> None:
-    """Say all that is known of a run or a model: network, data, recipe, metrics, versions, and how far it is."""
+    """Show what is known of a run or a model: network, data, recipe, metrics, versions, and how far it is."""
     import json
 
     from xpmlp.experiments.cards import card_of
@@ -83,9 +81,9 @@ def _print_rest(card: dict[str, Any]) -> None:
     table.add_column(overflow="fold")
     table.add_row("parameters", _text(card["network"]["parameters"]))
     table.add_row("loss", card["network"]["loss"])
-    table.add_row("classes", _listed(card["class_names"] or card["classes"]))
+    table.add_row("classes", _enumerated(card["class_names"] or card["classes"]))
     if card["feature_names"]:
-        table.add_row("features", _listed(card["feature_names"]))
+        table.add_row("features", _enumerated(card["feature_names"]))
     table.add_row("preprocessing", card["preprocessing"])
     table.add_row("dtype", card["dtype"])
     if card["state"] != "model":
@@ -104,10 +102,10 @@ def _pairs(values: Mapping[str, Any]) -> str:
     return ", ".join(f"{name.replace('_', ' ')} {_text(value)}" for name, value in values.items() if value is not None)
 
 
-def _listed(values: Iterable[Any]) -> str:
+def _enumerated(values: Iterable[Any]) -> str:
     texts = [str(value) for value in values]
-    more = f", ... ({len(texts)} in all)" if len(texts) > MOST_NAMES else ""
-    return ", ".join(texts[:MOST_NAMES]) + more
+    more = f", ... ({len(texts)} in all)" if len(texts) > MAX_NAMES else ""
+    return ", ".join(texts[:MAX_NAMES]) + more
 
 
 def _text(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""What the commands share: messages, options that hold lists, and an end on Ctrl-C."""
+"""What commands say, and how they end: messages, tables, exit codes, and signals."""
 
 from __future__ import annotations
 
@@ -6,37 +6,17 @@ import signal
 import sys
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from xpmlp.common.errors import DivergenceError, InputError, OutOfMemoryError, WorkerError, XpmlpError
+from xpmlp.common.errors import DivergenceError, OutOfMemoryError, WorkerError, XpmlpError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from types import FrameType
+    from collections.abc import Callable, Iterator
 
     from rich.table import Table
 
+    from xpmlp.backends import Backend
     from xpmlp.experiments.experiment import Experiment
-
-__all__ = [
-    "FAILED",
-    "INTERRUPTED",
-    "UNREAD",
-    "UNUSABLE",
-    "announce",
-    "explain",
-    "introduce",
-    "listed",
-    "parse_floats",
-    "parse_integers",
-    "parse_names",
-    "print_table",
-    "say",
-    "stopping_on_interrupt",
-    "warn",
-]
-
-Number = TypeVar("Number", int, float)
 
 # Exit codes: the run failed, the input cannot be used, Ctrl-C, and nobody reads what is printed (128 + SIGPIPE).
 FAILED, UNUSABLE, INTERRUPTED, UNREAD = 1, 2, 130, 141
@@ -61,10 +41,10 @@ def explain(error: Exception) -> tuple[str, int]:
     return str(error), FAILED if failed else UNUSABLE
 
 
-def announce(reason: str, taken: str) -> None:
-    """Say which backend `auto` took, and why."""
-    if reason:
-        say(f"Backend auto took {taken}: {reason}")
+def announce(backend: Backend) -> None:
+    """Say which backend `auto` chose, and why."""
+    if backend.reason:
+        say(f"Backend auto took {backend.name}: {backend.reason}")
 
 
 def introduce(experiment: Experiment, *, quiet: bool) -> None:
@@ -73,10 +53,10 @@ def introduce(experiment: Experiment, *, quiet: bool) -> None:
 
     backend, dataset = experiment.backend, experiment.dataset
     if not backend.graphs and not backend.supports_step_capture:
-        warn(f"--no-graph changes nothing: {backend.name} on {backend.device_name} has no graphs.")
+        warn(f"--no-graphs changes nothing: {backend.name} on {backend.device_name} has no graphs.")
     if quiet:
         return
-    announce(backend.reason, backend.name)
+    announce(backend)
     if isinstance(dataset, Dataset) and dataset.note:
         say(dataset.note)
 
@@ -90,58 +70,39 @@ def print_table(table: Table, title: str = "") -> None:
     Console(markup=False, highlight=False).print(table)
 
 
-def listed(values: Sequence[float | str]) -> str:
-    """Write "512,512": what the parsers below read."""
-    return ",".join(f"{value:g}" if isinstance(value, float) else str(value) for value in values)
+@contextmanager
+def handling(handler: Callable[[int, Any], Any], *signals: signal.Signals) -> Iterator[Callable[[], None]]:
+    """Handle signals, up to the end of the context or a call of the function that it gives.
 
+    Outside the main thread, where Python delivers no signals, they stay as they are.
+    """
+    in_main = threading.current_thread() is threading.main_thread()
+    before = {number: signal.signal(number, handler) for number in signals} if in_main else {}
 
-def parse_names(text: str) -> tuple[str, ...]:
-    """Read "relu" or "relu,tanh"."""
-    return tuple(part.strip() for part in text.split(","))
+    def restore() -> None:
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
 
-
-def parse_integers(option: str, text: str) -> tuple[int, ...]:
-    """Read "50" or "512,512"; nothing at all gives none."""
-    return _parse(option, text, int, "whole numbers, such as 50 or 512,512")
-
-
-def parse_floats(option: str, text: str) -> tuple[float, ...]:
-    """Read "0.01" or "0.01,0.001"."""
-    return _parse(option, text, float, "numbers, such as 0.01 or 0.01,0.001")
-
-
-def _parse(option: str, text: str, convert: Callable[[str], Number], wanted: str) -> tuple[Number, ...]:
     try:
-        return tuple(convert(part) for part in text.split(",")) if text.strip() else ()
-    except ValueError as error:
-        raise InputError(f"{option} is {text!r}, but must be {wanted}.") from error
+        yield restore
+    finally:
+        restore()
 
 
 @contextmanager
 def stopping_on_interrupt(*, quiet: bool = False) -> Iterator[Callable[[], bool]]:
-    """Let the first Ctrl-C or SIGTERM ask for an end, which the function given tells, and the second one interrupt.
+    """Let the first Ctrl-C or SIGTERM ask for an end, which the function given tells of, and the second one interrupt.
 
-    The first is answered with a line on standard error, unless `quiet`. Outside the main thread, where Python delivers
-    no signals, they stay as they are.
+    The first is answered with a line on standard error, unless `quiet`.
     """
     asked = False
 
-    def ask(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - a signal handler takes them
+    def ask(*_: object) -> None:
         nonlocal asked
         asked = True
         restore()
         if not quiet:
-            say("\nStopping after this step; once more to stop without saving.")
+            say("\nStopping after this step; press Ctrl-C again to stop without saving.")
 
-    def restore() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: False
-        return
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with handling(ask, signal.SIGINT, signal.SIGTERM) as restore:
         yield lambda: asked
-    finally:
-        restore()

@@ -4,18 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = [
-    "EXPECTED",
-    "BackendError",
-    "CommunicatorError",
-    "DivergenceError",
-    "InputError",
-    "OutOfMemoryError",
-    "WorkerError",
-    "XpmlpError",
-    "XpmlpWarning",
-]
-
 
 class XpmlpError(Exception):
     """Base of every error that xpmlp raises on purpose."""
@@ -38,7 +26,7 @@ class WorkerError(XpmlpError, RuntimeError):
 
 
 class OutOfMemoryError(XpmlpError, MemoryError):
-    """Work that the memory of a device, or of the machine, does not suffice for."""
+    """Work that needs more memory than the device, or the machine, has."""
 
 
 class DivergenceError(XpmlpError, ArithmeticError):
@@ -56,7 +44,7 @@ class DivergenceError(XpmlpError, ArithmeticError):
 
 
 class XpmlpWarning(UserWarning):
-    """Something that was taken otherwise than it was given, or that a user should know."""
+    """Input that was changed before use, or something else that a user should know."""
 
 
-EXPECTED = (XpmlpError, MemoryError, OSError)  # what a command may end with, in a message
+EXPECTED = (XpmlpError, MemoryError, OSError)  # errors whose message is all that a command shows

@@ -1,4 +1,4 @@
-"""Files that a user names, or that we keep: opened, or written whole, so that a reader finds the old or the new one."""
+"""Opening and writing files. A file is replaced whole, so that a reader finds the old content or the new."""
 
 from __future__ import annotations
 
@@ -14,17 +14,6 @@ from xpmlp.common.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-__all__ = [
-    "FIGURE_KINDS",
-    "append_whole",
-    "check_place",
-    "csv_text",
-    "open_file",
-    "read_json",
-    "write_json",
-    "write_whole",
-]
-
 Value = TypeVar("Value")
 
 FIGURE_KINDS = (".png", ".pdf", ".svg")
@@ -36,7 +25,7 @@ def open_file(path: Path) -> io.BufferedReader:
     Raises
     ------
     InputError
-        When there is no such file, it is a folder, or it may not be read.
+        When there is no such file, it is a folder, or permission to read it is denied.
     """
     try:
         return path.open("rb")
@@ -47,7 +36,7 @@ def open_file(path: Path) -> io.BufferedReader:
     except IsADirectoryError:
         raise InputError(f"{path} is a folder, but a file is needed: give the path of a file in it.") from None
     except PermissionError:
-        raise InputError(f"{path} may not be read: ask for permission to read it, or copy it elsewhere.") from None
+        raise InputError(f"{path} cannot be read: permission denied.") from None
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be opened ({error}): give another file.") from error
 
@@ -62,13 +51,13 @@ def check_place(path: Path, kinds: Sequence[str] = (), *, overwrite: bool = True
     kinds : sequence of str
         The endings that it may have; any by default.
     overwrite : bool
-        Whether a file that is there may be replaced.
+        Whether to replace a file that exists.
 
     Raises
     ------
     InputError
         For a folder that does not exist, a folder in the file's place, an ending that is not among `kinds`, and a file
-        that is there and may not be replaced.
+        that exists, where `overwrite` is False.
     """
     if not path.parent.is_dir():
         raise InputError(f"{path} cannot be written: there is no folder {path.parent}. Make it first.")
@@ -142,13 +131,13 @@ def read_json(path: Path, read: Callable[[Any], Value], absent: str = "restore i
     except (FileNotFoundError, NotADirectoryError) as error:
         raise InputError(f"there is no {path}: {absent}") from error
     except (OSError, AttributeError, LookupError, TypeError, ValueError, RecursionError) as error:
-        raise InputError(f"{path} cannot be read: {_flaw(error)}. Restore it, or begin anew.") from error
+        raise InputError(f"{path} cannot be read: {_flaw(error)}. Restore it, or start anew.") from error
 
 
 def _flaw(error: Exception) -> str:
     """Say what is wrong with a file of ours."""
     if isinstance(error, json.JSONDecodeError):
-        return f"it is damaged, and no JSON from line {error.lineno}, column {error.colno} on"
+        return f"it is damaged: no valid JSON at line {error.lineno}, column {error.colno}"
     if isinstance(error, KeyError):
         return f"it lacks {error}"
     return str(error).rstrip(".") if isinstance(error, OSError | InputError) else f"it is damaged ({error})"

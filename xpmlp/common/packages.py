@@ -1,4 +1,4 @@
-"""Packages that not everybody needs, each an extra."""
+"""Optional packages, each of which an extra of xpmlp installs."""
 
 from __future__ import annotations
 
@@ -10,18 +10,16 @@ from xpmlp.common.errors import BackendError
 if TYPE_CHECKING:
     from types import ModuleType
 
-__all__ = ["load_package"]
-
 
 def load_package(name: str, extra: str | None = None) -> ModuleType:
-    """Import a module of a package that is optional.
+    """Import a module of an optional package.
 
     Parameters
     ----------
     name : str
         Of the module.
     extra : str, optional
-        What installs it; an extra of the package's name by default.
+        That installs the package; by default the one of the package's name.
 
     Raises
     ------
@@ -31,14 +29,8 @@ def load_package(name: str, extra: str | None = None) -> ModuleType:
     package = name.partition(".")[0]
     try:
         return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name in {package, name}:
+    except (ImportError, OSError) as error:
+        if isinstance(error, ModuleNotFoundError) and error.name in {package, name}:
             command = f"pip install 'xpmlp[{extra or package}]'"
             raise BackendError(f"{package} is not installed. Install it with: {command}") from error
-        raise _unfit(package, error) from error
-    except (ImportError, OSError) as error:
-        raise _unfit(package, error) from error
-
-
-def _unfit(package: str, cause: object) -> BackendError:
-    return BackendError(f"{package} is installed, but cannot be imported: {cause}.")
+        raise BackendError(f"{package} is installed, but cannot be imported: {error}.") from error

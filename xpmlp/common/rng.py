@@ -4,8 +4,6 @@ import numpy as np
 
 from xpmlp.common.validation import check_number
 
-__all__ = ["make_generator"]
-
 STREAMS = ("weights", "order", "steps", "dropout", "parts", "candidates")
 
 

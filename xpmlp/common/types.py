@@ -2,8 +2,6 @@
 
 from typing import Any, TypeAlias
 
-__all__ = ["Array", "Namespace"]
-
 Array: TypeAlias = Any
 """An array of any library that follows the Python array API standard."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Sized
+from operator import ge, gt, le, lt
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
@@ -15,19 +16,9 @@ from xpmlp.common.wording import counted
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = [
-    "as_tuple",
-    "check_choice",
-    "check_features",
-    "check_labels",
-    "check_number",
-    "one_for_each",
-    "whole_labels",
-]
-
 Value = TypeVar("Value")
 
-_MOST_EXACT = 2**53  # the floats up to here include every integer
+MAX_EXACT = 2**53  # the floats up to here include every integer
 
 
 def check_number(
@@ -47,24 +38,18 @@ def check_number(
     InputError
         Naming the option, the value and what was expected.
     """
-    wanted = "an integer" if integer else "a number"
-    bounds = [
-        f"{word} {bound}"
-        for word, bound in (("above", above), ("at least", at_least), ("below", below), ("at most", at_most))
-        if bound is not None
-    ]
-    expected = f"{wanted} {' and '.join(bounds)}".strip()
+    bounds = (("above", above, gt), ("at least", at_least, ge), ("below", below, lt), ("at most", at_most, le))
+    limits = [(word, bound, holds) for word, bound, holds in bounds if bound is not None]
     is_number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
     good = (
         is_number
         and (abs(value) <= sys.float_info.max if isinstance(value, int) else math.isfinite(value))
         and (not integer or value == int(value))
-        and (above is None or value > above)
-        and (at_least is None or value >= at_least)
-        and (below is None or value < below)
-        and (at_most is None or value <= at_most)
+        and all(holds(value, bound) for _, bound, holds in limits)
     )
     if not good:
+        within = " and ".join(f"{word} {bound}" for word, bound, _ in limits)
+        expected = f"{'an integer' if integer else 'a number'} {within}".strip()
         raise InputError(f"{name} is {value!r}, but must be {expected}.")
     return int(value) if integer else float(value)
 
@@ -119,14 +104,7 @@ def check_features(
         For a wrong rank, no rows or columns, a dtype that is not a real number, or NaN or infinite
         values (how many, and where the first one stands).
     """
-    if X.ndim != 2:
-        raise InputError(f"{name} has shape {X.shape}, but must have two dimensions: (examples, features).")
-    if X.shape[0] == 0:
-        raise InputError(f"{name} has no rows: at least one example is needed.")
-    if X.shape[1] == 0:
-        raise InputError(f"{name} has no columns: at least one feature is needed.")
-    if X.dtype.kind not in "fiub":
-        raise InputError(f"{name} has dtype {X.dtype}, but must hold real numbers.")
+    check_matrix(X.shape, X.dtype, name)
     if X.dtype.kind != "f":
         return
     finite = np.isfinite(X)
@@ -143,22 +121,29 @@ def check_features(
         )
 
 
-def check_labels(y: np.ndarray, n: int, name: str = "y", *, least_classes: int = 2, first_row: int = 0) -> None:
+def check_matrix(shape: tuple[int, ...], dtype: np.dtype, name: str) -> None:
+    """Raise an `InputError` unless these are the shape and the dtype of a non-empty numeric matrix."""
+    if len(shape) != 2:
+        raise InputError(f"{name} has shape {shape}, but must have two dimensions: (examples, features).")
+    if shape[0] == 0:
+        raise InputError(f"{name} has no rows: at least one example is needed.")
+    if shape[1] == 0:
+        raise InputError(f"{name} has no columns: at least one feature is needed.")
+    if dtype.kind not in "fiub":
+        raise InputError(f"{name} has dtype {dtype}, but must hold real numbers.")
+
+
+def check_labels(y: np.ndarray, n: int, name: str = "y", *, min_classes: int = 2, first_row: int = 0) -> None:
     """Raise unless `y` holds `n` labels of two classes or more: integers, booleans, strings or whole floats.
 
-    `least_classes` is 1 where nothing is to be learnt from them; `first_row` is as for `check_features`.
+    `min_classes` is 1 where nothing is to be learnt from them; `first_row` is as for `check_features`.
 
     Raises
     ------
     InputError
         For a wrong rank or length, NaN or infinite values, floats that are no class labels, or one class.
     """
-    if y.ndim != 1:
-        raise InputError(f"{name} has shape {y.shape}, but must have one dimension: one label per example.")
-    if y.shape[0] != n:
-        raise InputError(f"X has {n} rows but {name} has {y.shape[0]} labels: they must be of the same length.")
-    if y.dtype.kind not in "fiubU":
-        raise InputError(f"{name} has dtype {y.dtype}, but labels must be integers, booleans or strings.")
+    check_label_column(y.shape, y.dtype, n, name)
     if y.dtype.kind == "f":
         bad = ~np.isfinite(y)
         if bad.any():
@@ -173,8 +158,18 @@ def check_labels(y: np.ndarray, n: int, name: str = "y", *, least_classes: int =
                 f"{name} holds {y[row]} at row {first_row + row}, which is no class label: xpmlp classifies here, "
                 "so labels must be integers or strings. For real-valued targets there is `xpmlp.MLPRegressor`."
             )
-    if least_classes > 1 and np.unique(y).size < least_classes:
+    if min_classes > 1 and np.unique(y).size < min_classes:
         raise InputError(f"{name} holds one class alone ({y[0]}): at least two are needed to learn from.")
+
+
+def check_label_column(shape: tuple[int, ...], dtype: np.dtype, n: int, name: str) -> None:
+    """Raise an `InputError` unless these are the shape and the dtype of `n` labels."""
+    if len(shape) != 1:
+        raise InputError(f"{name} has shape {shape}, but must have one dimension: one label per example.")
+    if shape[0] != n:
+        raise InputError(f"X has {n} rows but {name} has {shape[0]} labels: they must be of the same length.")
+    if dtype.kind not in "fiubU":
+        raise InputError(f"{name} has dtype {dtype}, but labels must be integers, booleans or strings.")
 
 
 def whole_labels(y: np.ndarray, name: str = "y") -> np.ndarray:
@@ -185,9 +180,9 @@ def whole_labels(y: np.ndarray, name: str = "y") -> np.ndarray:
     InputError
         For floats so large that they do not tell neighbouring integers apart.
     """
-    if y.dtype.kind == "f" and np.abs(y).max() > _MOST_EXACT:
+    if y.dtype.kind == "f" and np.abs(y).max() > MAX_EXACT:
         raise InputError(
-            f"{name} holds floats beyond {_MOST_EXACT}, which do not tell neighbouring integers apart: give labels as "
+            f"{name} holds floats beyond {MAX_EXACT}, which do not tell neighbouring integers apart: give labels as "
             "integers or strings."
         )
     return y.astype(np.int64) if y.dtype.kind in "fb" else y

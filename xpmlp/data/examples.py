@@ -11,11 +11,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from xpmlp.backends.elementwise import elementwise, fuse
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
     from xpmlp.common.types import Array, Namespace
 
-__all__ = ["QuantizedExamples", "StreamedExamples", "chunks_of", "dequantize", "slice_rows", "take_rows"]
+
+class Examples(NamedTuple):
+    """Examples with their targets and weights, on a backend."""
+
+    X: Array | QuantizedExamples | StreamedExamples  # (n, d)
+    T: Array | None  # (n, m); None where X is streamed: its chunks have targets of their own
+    weights: Array | None = None  # (n, 1), what each example counts; None for 1
 
 
 class QuantizedExamples(NamedTuple):
@@ -23,6 +29,9 @@ class QuantizedExamples(NamedTuple):
 
     values: Array  # (n, d), integers
     scale: Array  # (d,), or (1,) for all features, in the dtype that the network computes in
+
+    def __repr__(self) -> str:
+        return f"<QuantizedExamples {self.shape} of {self.values.dtype}>"
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -39,7 +48,7 @@ class QuantizedExamples(NamedTuple):
 class StreamedExamples(ABC):
     """Examples with their targets that come in chunks: `xpmlp.data.streams.Stream`.
 
-    A chunk is examples, (k, d), and their targets, (k, m), on the backend. Its memory is filled again once the next one
+    A chunk is `Examples` of arrays, on the backend. Its memory is filled again once the next one
     is asked for, and given up with the generator: what is computed of it has to be waited for before. The generators
     are to be closed where they are not run to their end.
 
@@ -58,41 +67,40 @@ class StreamedExamples(ABC):
     n_outputs: int
 
     @abstractmethod
-    def shuffled(
-        self, seed: int, epoch: int, batch_size: int
-    ) -> Generator[tuple[Array | QuantizedExamples, Array, Any]]:
+    def shuffled(self, seed: int, epoch: int, batch_size: int) -> Generator[tuple[Examples, Any]]:
         """Give the chunks of an epoch, each with the order, an array of the host, in which to take its examples.
 
         All chunks but the last have a multiple of `batch_size` examples.
         """
 
     @abstractmethod
-    def in_order(self) -> Generator[tuple[Array | QuantizedExamples, Array]]:
+    def in_order(self) -> Generator[Examples]:
         """Give chunks of all examples, in the order in which they are stored."""
 
 
-def chunks_of(
-    X: Array | QuantizedExamples | StreamedExamples, T: Array | None
-) -> Generator[tuple[Array | QuantizedExamples, Array]]:
-    """Give examples and targets chunk by chunk: one chunk where they are arrays."""
-    if isinstance(X, StreamedExamples):
-        yield from X.in_order()
+def chunks_of(examples: Examples) -> Generator[Examples]:
+    """Give examples chunk by chunk: one chunk where they are arrays."""
+    if isinstance(examples.X, StreamedExamples):
+        yield from examples.X.in_order()
     else:
-        yield X, T
+        yield examples
 
 
-def take_rows(xp: Namespace, X: Array | QuantizedExamples, rows: Array) -> Array:
-    """Return the examples with some numbers, (K, d), as the network is given them."""
-    if isinstance(X, QuantizedExamples):
-        return dequantize(xp, X._replace(values=xp.take(X.values, rows, axis=0)))
-    return xp.take(X, rows, axis=0)
+def take_rows(xp: Namespace, examples: Examples, rows: Array) -> Examples:
+    """Return the minibatch of some rows, (K,), as the network is given it."""
+    minibatch = _map_arrays(lambda array: xp.take(array, rows, axis=0), examples)
+    return minibatch._replace(X=dequantize(xp, minibatch.X))
 
 
-def slice_rows(X: Array | QuantizedExamples, start: int, stop: int) -> Array | QuantizedExamples:
-    """Return the examples from number `start` up to `stop`, (K, d), where they lie."""
-    if isinstance(X, QuantizedExamples):
-        return X._replace(values=X.values[start:stop, :])
-    return X[start:stop, :]
+def slice_rows(examples: Examples, start: int, stop: int) -> Examples:
+    """Return the rows from number `start` up to `stop`, where they lie."""
+    return _map_arrays(lambda array: array[start:stop, :], examples)
+
+
+def _map_arrays(function: Callable[[Array], Array], examples: Examples) -> Examples:
+    X, *others = examples
+    x = X._replace(values=function(X.values)) if isinstance(X, QuantizedExamples) else function(X)
+    return Examples(x, *(None if array is None else function(array) for array in others))
 
 
 def dequantize(xp: Namespace, X: Array | QuantizedExamples) -> Array:

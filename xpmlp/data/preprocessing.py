@@ -9,18 +9,16 @@ import numpy as np
 
 from xpmlp.common.errors import InputError
 from xpmlp.common.validation import check_choice
-from xpmlp.common.wording import counted
+from xpmlp.common.wording import counted, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-__all__ = ["SCALINGS", "Scaling", "encode"]
 
 CACHED_BYTES = 2**19  # of intermediate float64 values
 SCALINGS = ("none", "range", "standard")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Scaling:
     """An affine map of each feature, (X - shift) * scale.
 
@@ -61,19 +59,21 @@ class Scaling:
         standard deviations are merged in float64.
         """
         check_choice("scaling", kind, SCALINGS)
-        if kind == "none":
-            return cls(np.zeros(d), np.ones(d))
-        if kind == "range":
-            largest = maximum
-            if largest is None:
-                largest = max(max(abs(float(X.min())), abs(float(X.max()))) for X in blocks)
-            return cls(np.zeros(d), np.full(d, 1.0 / (largest or 1.0)))
-        from sklearn.preprocessing import StandardScaler  # noqa: PLC0415 - slow to import, and needed here alone
+        if kind == "standard":
+            from sklearn.preprocessing import StandardScaler  # noqa: PLC0415 - slow to import, and needed here alone
 
-        scaler = StandardScaler()  # it knows a constant column from a rounded one
-        for X in blocks:
-            scaler.partial_fit(X.astype(np.float64))
-        return cls(scaler.mean_, 1.0 / scaler.scale_)
+            scaler = StandardScaler()  # it knows a constant column from a rounded one
+            for X in blocks:
+                scaler.partial_fit(X.astype(np.float64))
+            return cls(scaler.mean_, 1.0 / scaler.scale_)
+        if kind == "none":
+            maximum = 1.0
+        elif maximum is None:
+            maximum = max(max(abs(float(X.min())), abs(float(X.max()))) for X in blocks)
+        return cls(np.zeros(d), np.full(d, 1.0 / (maximum or 1.0)))
+
+    def __repr__(self) -> str:
+        return f"<Scaling of {counted(self.scale.shape[0], 'feature')}: {self}>"
 
     def __str__(self) -> str:
         if not self.only_scales:
@@ -104,21 +104,14 @@ class Scaling:
         with np.errstate(over="ignore", invalid="ignore"):  # who looks for what is not finite says more
             if self.only_scales:
                 np.multiply(X, self.factors.astype(scaled.dtype), out=scaled, dtype=scaled.dtype, casting="unsafe")
-            else:
-                self._shift_and_scale(X, scaled)
+                return scaled
+            # In float64, as a feature may lie far from zero; a few rows at a time, which stay in the cache.
+            rows = max(1, CACHED_BYTES // (8 * X.shape[1]))
+            for start in range(0, X.shape[0], rows):
+                exact = X[start : start + rows] - self.shift
+                exact *= self.scale
+                scaled[start : start + rows] = exact
         return scaled
-
-    def _shift_and_scale(self, X: np.ndarray, scaled: np.ndarray) -> None:
-        """Compute in float64, as a feature may lie far from zero; a few rows at a time, which stay in the cache."""
-        rows = max(1, CACHED_BYTES // (8 * X.shape[1]))
-        exact = np.empty((min(rows, X.shape[0]), X.shape[1]), np.result_type(X, self.shift))
-        for start in range(0, X.shape[0], rows):
-            some = X[start : start + rows]
-            values = exact[: some.shape[0]]
-            values[...] = some
-            values -= self.shift
-            values *= self.scale
-            scaled[start : start + rows] = values
 
 
 def encode(y: np.ndarray, classes: np.ndarray, name: str = "y", *, first_row: int = 0) -> np.ndarray:
@@ -130,10 +123,8 @@ def encode(y: np.ndarray, classes: np.ndarray, name: str = "y", *, first_row: in
         Labels.
     classes : ndarray of shape (m,)
         The known labels, sorted.
-    name : str
-        What to call the labels in the message.
-    first_row : int
-        The number of the first row, for the message, where `y` is a part of more.
+    name, first_row : str, int
+        What to call the labels in messages, and the number of the first one, where `y` is a part of more.
 
     Returns
     -------
@@ -145,29 +136,19 @@ def encode(y: np.ndarray, classes: np.ndarray, name: str = "y", *, first_row: in
     InputError
         For labels that are not among the classes.
     """
-    position = np.searchsorted(classes, y).clip(max=classes.shape[0] - 1) if _comparable(y, classes) else None
-    if position is None:
-        raise InputError(f"{name} holds {_kind(y)}, but the classes are {_kind(classes)}: {_listed(classes)}.")
+    kinds = ["strings" if labels.dtype.kind == "U" else "numbers" for labels in (y, classes)]
+    if kinds[0] != kinds[1]:
+        raise InputError(
+            f"the labels in {name} are {kinds[0]}, but the model's classes are {kinds[1]}: {quoted(classes.tolist())}."
+        )
+    position = np.searchsorted(classes, y).clip(max=classes.shape[0] - 1)
     unknown = classes[position] != y
     if unknown.any():
         raise InputError(
-            f"{name} holds labels that the training data do not: {_listed(np.unique(y[unknown]))} "
+            f"{name} holds labels that the training data do not: {quoted(np.unique(y[unknown]).tolist())} "
             f"({counted(int(unknown.sum()), 'time')}, first at row {first_row + int(np.argmax(unknown))}). "
-            f"The classes: {_listed(classes)}."
+            f"The classes: {quoted(classes.tolist())}."
         )
     T = np.zeros((y.shape[0], classes.shape[0]), np.float32)
     T[np.arange(y.shape[0]), position] = 1.0
     return T
-
-
-def _comparable(y: np.ndarray, classes: np.ndarray) -> bool:
-    return (y.dtype.kind == "U") == (classes.dtype.kind == "U")
-
-
-def _kind(labels: np.ndarray) -> str:
-    return "texts" if labels.dtype.kind == "U" else "numbers"
-
-
-def _listed(labels: np.ndarray, most: int = 10) -> str:
-    shown = ", ".join(repr(label) for label in labels[:most].tolist())
-    return shown if labels.shape[0] <= most else f"{shown}, ... ({labels.shape[0]} in all)"

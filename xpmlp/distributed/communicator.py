@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from xpmlp.backends import Backend
     from xpmlp.common.types import Array
 
-__all__ = ["CollectiveError", "Communicator", "share_of"]
-
 Value = TypeVar("Value")
 
 
@@ -59,7 +57,8 @@ class CollectiveError(Exception):
 class Communicator(ABC):
     """The processes of a job, called ranks, as one of them sees them.
 
-    All but `share` and `abort` are for every rank to call, in the same order: each waits for the others.
+    All but `share` and `abort` are for every rank to call, in the same order: each waits for the others. Where what is
+    called on some rank raises one of `EXPECTED`, all ranks raise a `CollectiveError`.
 
     Attributes
     ----------
@@ -94,16 +93,7 @@ class Communicator(ABC):
         callable
             ``add(x)`` gives the sum of every rank's `x`, a contiguous array of the backend and of one shape everywhere:
             the same bits on every rank. It uses up `x`.
-
-        Raises
-        ------
-        BackendError
-            Where the arrays of this backend cannot be summed so.
         """
-
-    @abstractmethod
-    def route(self, backend: Backend) -> str:
-        """Say which way sums take from the backend's GPU, in a sentence; "" where it has none."""
 
     @abstractmethod
     def total(self, numbers: Sequence[float]) -> list[float]:
@@ -133,13 +123,7 @@ class Communicator(ABC):
         """Wait for what is under way, where all ranks have come to their end."""
 
     def run_on_all(self, call: Callable[[], Value]) -> Value:
-        """Call a function on every rank; give each its own result.
-
-        Raises
-        ------
-        CollectiveError
-            On all ranks, where it raised one of `EXPECTED` on any.
-        """
+        """Call a function on every rank; give each its own result."""
         result, error = _attempt(call)
         failed = {rank: raised for rank, raised in enumerate(self.allgather(error)) if raised is not None}
         if failed:
@@ -149,37 +133,19 @@ class Communicator(ABC):
         return cast("Value", result)
 
     def in_turn(self, call: Callable[[], Value]) -> Value:
-        """Call a function on the first rank of each machine, then on the others; give each its own result.
-
-        Raises
-        ------
-        CollectiveError
-            As for `run_on_all`.
-        """
+        """Call a function on the first rank of each machine, then on the others; give each its own result."""
         early = self.run_on_all(lambda: None if self.local_rank else call())
         late = self.run_on_all(lambda: call() if self.local_rank else None)
         return cast("Value", late if self.local_rank else early)
 
     def each(self, items: Generator[Value]) -> Generator[Value]:
-        """Give the items of a generator that every rank has one of, of the same length.
-
-        Raises
-        ------
-        CollectiveError
-            As for `run_on_all`, where an item could not be had on any.
-        """
+        """Give the items of a generator that every rank has one of, of the same length."""
         with closing(items):
             while (item := self.run_on_all(lambda: next(items, None))) is not None:
                 yield item
 
     def first(self, call: Callable[[], Value]) -> Value:
-        """Call a function on the first rank; give its result to all.
-
-        Raises
-        ------
-        CollectiveError
-            On all ranks, where it raised one of `EXPECTED`.
-        """
+        """Call a function on the first rank; give its result to all."""
         result, error = self.broadcast(_attempt(call) if self.rank == 0 else (None, None))
         if error is not None:
             raise CollectiveError(error, 0)

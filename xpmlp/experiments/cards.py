@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from xpmlp.experiments.runs import PARTS, RunFolder, model_at
-from xpmlp.nn.losses import get_loss, output_name
+from xpmlp.experiments.runs import PARTS, RunFolder, model_at, network_values
+from xpmlp.nn.losses import LOSSES, output_name
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
     from xpmlp.models.model import Model
-
-__all__ = ["card_of"]
 
 NOT_RECIPE = {"dataset", "target", "data_dir", "hidden", "activation", "dropout", "input_dropout"}  # said elsewhere
 NOT_RECIPE |= {"backend", "device", "dtype", "scaling"}
@@ -51,10 +48,8 @@ def card_of(path: Path) -> dict[str, Any]:
 
 
 def _of_model(model: Model) -> dict[str, Any]:
-    network = model.network
-    names = [activation.name for activation in network.activations]
     return {
-        "network": _network(network.sizes, names, network.loss.name, network.dropout),
+        "network": _network(network_values(model.network)),
         "classes": model.classes.tolist(),
         "class_names": model.class_names and list(model.class_names),
         "feature_names": model.feature_names and list(model.feature_names),
@@ -64,9 +59,9 @@ def _of_model(model: Model) -> dict[str, Any]:
 
 
 def _of_configuration(config: dict[str, Any]) -> dict[str, Any]:
-    network, data, options = config["network"], config["data"], config["options"]
+    data, options = config["data"], config["options"]
     return {
-        "network": _network(network["sizes"], network["activations"], network["loss"], network["dropout"]),
+        "network": _network(config["network"]),
         "classes": data["classes"],
         "class_names": data.get("class_names"),
         "feature_names": data.get("feature_names"),
@@ -87,13 +82,13 @@ def _of_configuration(config: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _network(sizes: Sequence[int], activations: Sequence[str], loss: str, dropout: Sequence[float]) -> dict[str, Any]:
-    functions = [*activations, output_name(get_loss(loss))]
+def _network(values: dict[str, Any]) -> dict[str, Any]:
+    sizes, functions = values["sizes"], [*values["activations"], output_name(LOSSES[values["loss"]])]
     layers = [
         {"inputs": n, "dropout": rate, "units": m, "activation": function, "parameters": (n + 1) * m}
-        for n, m, rate, function in zip(sizes[:-1], sizes[1:], dropout, functions, strict=True)
+        for n, m, rate, function in zip(sizes[:-1], sizes[1:], values["dropout"], functions, strict=True)
     ]
-    return {"layers": layers, "loss": loss, "parameters": sum(layer["parameters"] for layer in layers)}
+    return {"layers": layers, "loss": values["loss"], "parameters": values["parameters"]}
 
 
 def _of_metrics(rows: list[dict[str, Any]]) -> dict[str, Any]:

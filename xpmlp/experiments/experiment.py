@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,10 +15,13 @@ from xpmlp.backends import device_for_rank, get_backend
 from xpmlp.common.errors import InputError
 from xpmlp.common.rng import make_generator
 from xpmlp.common.validation import check_choice, check_number
+from xpmlp.common.wording import counted
 from xpmlp.data.datasets import load_dataset, split
-from xpmlp.data.examples import QuantizedExamples
+from xpmlp.data.examples import Examples, QuantizedExamples
+from xpmlp.data.features import positions_of
 from xpmlp.data.preprocessing import SCALINGS, Scaling, encode
 from xpmlp.data.streams import Part, Stream, StreamedData, is_streamed, load_stream
+from xpmlp.experiments.options import CIRCLES, Options
 from xpmlp.models.model import Model
 from xpmlp.nn.dropout import mask_function
 from xpmlp.nn.gradcheck import check_gradients
@@ -38,26 +41,14 @@ if TYPE_CHECKING:
     from xpmlp.data.datasets import Dataset, Splits
     from xpmlp.data.examples import StreamedExamples
     from xpmlp.distributed import Communicator
-    from xpmlp.experiments.options import Options
     from xpmlp.nn.gradcheck import GradientCheck
-    from xpmlp.training import Record, Resumption
+    from xpmlp.training import Record
     from xpmlp.training.scoring import Score
-
-__all__ = [
-    "Experiment",
-    "check_circles",
-    "check_options",
-    "features_of",
-    "fingerprint",
-    "lay_out",
-    "load_splits",
-    "prepare",
-    "score_model",
-]
 
 Value = TypeVar("Value")
 
-EPOCHS, LEAST_STEPS = 30, 1500  # where none are asked for
+EPOCHS, MIN_STEPS = 30, 1500  # of a training, where the options leave it open
+PIECE = 2**20  # bytes of the data that are hashed at a time
 
 
 @dataclass(frozen=True)
@@ -91,6 +82,18 @@ class Experiment:
     sets: dict[str, tuple[Array | QuantizedExamples | StreamedExamples, Array | None]]
     communicator: Communicator | None = None
 
+    def __str__(self) -> str:
+        sizes = "-".join(map(str, self.model.network.sizes))
+        batch_size = min(self.options.batch_size, self.sets["train"][0].shape[0])
+        ranks = "" if self.communicator is None else f", {counted(self.communicator.size, 'rank')}"
+        return (
+            f"{self.dataset.name}: {sizes}, {self.options.optimizer} at {self.options.highest_rate:g}, "
+            f"K = {batch_size}, {self.backend.name} on {self.backend.device_name} in {self.backend.dtype}{ranks}"
+        )
+
+    def __repr__(self) -> str:
+        return f"Experiment({self})"
+
     @cached_property
     def data_sha256(self) -> str:
         """The fingerprint of the data, by which a run knows them again."""
@@ -100,7 +103,7 @@ class Experiment:
         self,
         should_stop: Callable[[], bool] = lambda: False,
         on_step: Callable[[int], None] = lambda _: None,
-        resume: Resumption | None = None,
+        resume: Record | None = None,
     ) -> Iterator[Record]:
         """Train, scoring every part after each epoch; parameters as for `train`."""
         X, T = self.sets["train"]
@@ -129,16 +132,12 @@ def load_splits(options: Options, *, progress: bool = False) -> tuple[Dataset | 
 
     Those that are read from disk by rows are not loaded, and are parted by blocks, as `load_stream` does.
     """
-    if is_streamed(options.dataset):
-        return load_stream(
-            options.dataset,
-            target=options.target,
-            validation=options.validation,
-            test=options.test,
-            seed=options.seed,
-        )
-    dataset = load_dataset(options.dataset, data_dir=options.data_dir, target=options.target, progress=progress)
-    return dataset, split(dataset, validation=options.validation, test=options.test, seed=options.seed)
+    source, target = options.dataset, options.target
+    shares: Any = {"validation": options.validation, "test": options.test, "seed": options.seed}
+    if is_streamed(source):
+        return load_stream(source, target=target, **shares)
+    dataset = load_dataset(source, data_dir=options.data_dir, target=target, progress=progress)
+    return dataset, split(dataset, **shares)
 
 
 def check_options(options: Options) -> None:
@@ -156,7 +155,7 @@ def check_options(options: Options) -> None:
     if options.patience is not None and not options.validation:
         raise InputError("patience waits for a better loss on the validation part: give --validation a share above 0.")
     if options.patience is None and options.min_delta is not None:
-        raise InputError("min_delta says what patience takes for better: give --patience too, or leave it out.")
+        raise InputError("min_delta is an option of patience: give --patience too, or leave it out.")
     check_number("learning rate", options.highest_rate, above=0)
     _network(options, 1, 2)
 
@@ -180,39 +179,33 @@ def prepare(options: Options, *, progress: bool = False, communicator: Communica
         For the first thing that cannot be done. Nothing is written before.
     """
     check_options(options)
+    options = _with_absolute_paths(options)
     device = options.device
     if communicator is not None:
         device = device_for_rank(options.backend, device, communicator.local_rank)
-    backend = get_backend(options.backend, device, options.dtype, graphs=options.graph, precision=options.precision)
+    backend = get_backend(options.backend, device, options.dtype, graphs=options.graphs, precision=options.precision)
 
-    options = _with_absolute_paths(options)
+    # The data, and what they decide: how long to train, and how to scale.
     dataset, parts = load_splits(options, progress=progress)
     X, y = parts.train
+    n, d = X.shape
     classes = dataset.classes if isinstance(dataset, StreamedData) else np.unique(y)
-    steps = steps_per_epoch(X.shape[0], options.batch_size)
-    epochs = max(EPOCHS, math.ceil(LEAST_STEPS / steps)) if options.epochs is None else options.epochs
+    steps = steps_per_epoch(n, options.batch_size)
+    epochs = options.epochs or max(EPOCHS, math.ceil(MIN_STEPS / steps))
     schedule = build_schedule(options.chosen_schedule, options.highest_rate, steps * epochs)
-    recipe = replace(_recipe(options), epochs=epochs, schedule=schedule)
-    network = _network(options, X.shape[1], classes.shape[0])
     kind = dataset.scaling if options.scaling == "auto" else options.scaling
-    blocks = X.examples() if isinstance(X, Part) else [X]
+    scaling = Scaling.fit_blocks(kind, X.examples() if isinstance(X, Part) else [X], d, dataset.pixel_max)
+
+    # The network with its initial weights, and the parts of the data as it is given them.
+    network = _network(options, d, classes.shape[0])
     with backend.within_memory(str(network), "fewer hidden units"):
         layers = initialize(network, init=options.init, seed=options.seed)
-    model = Model(
-        network,
-        layers,
-        classes,
-        Scaling.fit_blocks(kind, blocks, X.shape[1], dataset.pixel_max),
-        feature_names=dataset.feature_names,
-        class_names=dataset.class_names,
-    )
-    what = f"{X.shape[0]:,} training examples of {X.shape[1]:,} features, and what is held out"
+    names = {"feature_names": dataset.feature_names, "class_names": dataset.class_names}
+    model = Model(network, layers, classes, scaling, **names)
+    what = f"{n:,} training examples of {d:,} features, and what is held out"
     with backend.within_memory(what, "fewer examples, data that are read from disk (docs/streams.md)"):
-        sets = {
-            field.name: lay_out(model, backend, *part)
-            for field in fields(parts)
-            if (part := getattr(parts, field.name)) is not None
-        }
+        sets = {name: lay_out(model, backend, *part) for name, part in vars(parts).items() if part is not None}
+    recipe = replace(_recipe(options), epochs=epochs, schedule=schedule)
     return Experiment(replace(options, epochs=epochs), dataset, backend, model, recipe, sets, communicator)
 
 
@@ -241,7 +234,9 @@ def fingerprint(dataset: Dataset | StreamedData) -> str:
     digest = hashlib.sha256()
     for array in (dataset.X, dataset.y, *(dataset.test or ())):
         digest.update(f"{array.dtype.str}{array.shape}".encode())
-        digest.update(array.tobytes())
+        rows = max(1, PIECE * array.shape[0] // max(1, array.nbytes))
+        for start in range(0, array.shape[0], rows):  # in pieces: what is hashed is copied
+            digest.update(array[start : start + rows].tobytes())
     return digest.hexdigest()
 
 
@@ -255,13 +250,7 @@ def features_of(model: Model, dataset: Dataset) -> np.ndarray:
     """
     if model.feature_names is None or dataset.feature_names is None:
         return dataset.X
-    missing = [name for name in model.feature_names if name not in dataset.feature_names]
-    if missing:
-        raise InputError(
-            f"{dataset.name} lacks the columns {', '.join(map(repr, missing[:10]))}, which the model was trained on: "
-            f"its features are {', '.join(map(repr, dataset.feature_names[:10]))}."
-        )
-    return dataset.X[:, [dataset.feature_names.index(name) for name in model.feature_names]]
+    return dataset.X[:, positions_of(model.feature_names, dataset.feature_names, dataset.name)]
 
 
 def score_model(model: Model, backend: Backend, X: np.ndarray | Part, y: Any) -> Score:
@@ -273,40 +262,23 @@ def score_model(model: Model, backend: Backend, X: np.ndarray | Part, y: Any) ->
         For features and labels that do not fit the model.
     """
     with backend.computing(f"{model.network}, to score {X.shape[0]:,} examples", "fewer examples at a time"):
-        examples, targets = lay_out(model, backend, X, y)
+        examples = Examples(*lay_out(model, backend, X, y))
         layers = [Layer(backend.asarray(W), backend.asarray(b)) for W, b in model.layers]
-        sums = score_rows(backend, make_scorer(backend, model.network), layers, examples, targets)
+        sums = score_rows(backend, make_scorer(backend, model.network), layers, examples)
     loss, correct = (backend.to_numpy(total).item() for total in sums)
     return to_score(loss, correct, X.shape[0])
 
 
-def check_circles(
-    backend: Backend,
-    *,
-    mode: str = "matrix",
-    batch_size: int = 10,
-    hidden: tuple[int, ...] = (2,),
-    activation: tuple[str, ...] = ("relu",),
-    init: str = "report",
-    l1: tuple[float, ...] = (0.0,),
-    l2: tuple[float, ...] = (0.0,),
-    dropout: tuple[float, ...] = (0.0,),
-    seed: int = 0,
-) -> GradientCheck:
-    """Check the gradients of a network on the first examples of the circles, as the report does (3.2, 3.4).
+def check_circles(backend: Backend, options: Options = CIRCLES) -> GradientCheck:
+    """Check the gradients of a network on the circles, as the report does (3.2, 3.4).
 
     Parameters
     ----------
     backend : Backend
         Where to compute, in float64.
-    mode : {"matrix", "loop"}
-        The variant to check.
-    batch_size : int
-        Examples to take the gradients over, drawn by the seed.
-    hidden, activation, init, l1, l2, dropout
-        The network, as in `Options`; the report's by default. Dropout's masks are drawn once.
-    seed : int
-        Of the weights, the examples, the masks and the random steps.
+    options : Options
+        The network, its penalty, the mode, and the seed of all draws; the gradients are taken over `batch_size`
+        examples. The report's network by default. Dropout's masks are drawn once.
 
     Raises
     ------
@@ -314,22 +286,21 @@ def check_circles(
         For options out of bounds, and more examples than there are.
     """
     dataset = load_dataset("circles")
-    n = dataset.X.shape[0]
-    check_number("batch size", batch_size, at_least=1, below=n + 1, integer=True)
-    rows = make_generator(seed, "order").permutation(n)[:batch_size]
+    n, d = dataset.X.shape
+    size, seed = options.batch_size, options.seed
+    check_number("batch size", size, at_least=1, below=n + 1, integer=True)
+    rows = make_generator(seed, "order").permutation(n)[:size]
     classes = np.unique(dataset.y)
-    network = Network.build(
-        2, hidden, classes.shape[0], activation=_one_or_each(activation), dropout=_one_or_each(dropout)
-    )
+    network = _network(options, d, classes.shape[0])
     return check_gradients(
         backend,
         network,
-        initialize(network, init=init, seed=seed),
+        initialize(network, init=options.init, seed=seed),
         backend.asarray(dataset.X[rows]),
         backend.asarray(encode(dataset.y[rows], classes)),
         masks=mask_function(backend, network, seed)(backend.asindex(0), backend.asindex(rows)),
-        penalty=ElasticNet.build(len(hidden) + 1, _one_or_each(l1), _one_or_each(l2)),
-        mode=mode,
+        penalty=_penalty(options),
+        mode=options.mode,
         seed=seed,
     )
 
@@ -340,7 +311,7 @@ def _recipe(options: Options) -> Recipe:
         optimizer=build_optimizer(
             options.optimizer, momentum=options.momentum, nesterov=options.nesterov, weight_decay=options.weight_decay
         ),
-        penalty=ElasticNet.build(len(options.hidden) + 1, _one_or_each(options.l1), _one_or_each(options.l2)),
+        penalty=_penalty(options),
         mode=options.mode,
         batch_size=options.batch_size,
         epochs=EPOCHS if options.epochs is None else options.epochs,
@@ -348,6 +319,10 @@ def _recipe(options: Options) -> Recipe:
         min_delta=options.min_delta or 0.0,
         seed=options.seed,
     )
+
+
+def _penalty(options: Options) -> ElasticNet:
+    return ElasticNet.build(len(options.hidden) + 1, _one_or_each(options.l1), _one_or_each(options.l2))
 
 
 def _network(options: Options, n_inputs: int, n_outputs: int) -> Network:

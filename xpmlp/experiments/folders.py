@@ -1,27 +1,27 @@
-"""Folders that commands leave their results in: named after the data, and taken by one process at a time."""
+"""Folders that commands leave their results in: named after the data, and written to by one process at a time."""
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from filelock import FileLock, Timeout
 
 from xpmlp.common.errors import InputError
-from xpmlp.common.files import read_json
+from xpmlp.common.files import read_json, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from datetime import datetime
-
-__all__ = ["Folder"]
 
 Value = TypeVar("Value")
 
 
 class Folder:
     """A folder that a command leaves its results in.
+
+    Its methods raise an `InputError` that names the file where one is missing, is damaged or cannot be written.
 
     Parameters
     ----------
@@ -49,39 +49,50 @@ class Folder:
         self.config = path / self.config_name
         self.lock = path / ".lock"
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self.path)!r})"
+
     @classmethod
-    def default(cls, dataset: str, now: datetime) -> Self:
+    def default(cls, dataset: str, time: datetime) -> Self:
         """Name a folder after the data and the time, under ``runs/``; a second one in that second gets a number."""
-        name = f"{cls.prefix}{Path(dataset).absolute().stem}-{now:%Y%m%d-%H%M%S}"
+        name = f"{cls.prefix}{Path(dataset).absolute().stem}-{time:%Y%m%d-%H%M%S}"
         path, number = Path("runs") / name, 1
         while path.exists():
             number += 1
             path = Path("runs") / f"{name}-{number}"
         return cls(path)
 
-    def _check_is_folder(self) -> None:
+    def check_free(self, *, overwrite: bool = False) -> None:
+        """Raise unless the folder can take new results: it does not exist, is empty, or may be overwritten."""
         if self.path.exists() and not self.path.is_dir():
             raise InputError(f"the output folder {self.path} exists and is a file: choose another with --out.")
+        if not overwrite and self.path.is_dir() and any(file != self.lock for file in self.path.iterdir()):
+            raise InputError(f"the output folder {self.path} {self._why_not_free()}")
 
-    def _check_is_empty(self, advice: str = "choose another with --out.") -> None:
-        if self.path.is_dir() and any(file != self.lock for file in self.path.iterdir()):
-            raise InputError(f"the output folder {self.path} is not empty: {advice}")
+    def _why_not_free(self) -> str:
+        return "is not empty: choose another with --out."
+
+    def write_config(self, values: dict[str, Any]) -> None:
+        """Write the file that says what was asked for, and when; the folder is made where there is none."""
+        with self._writing():
+            self.path.mkdir(parents=True, exist_ok=True)
+        write_json(self.config, {"started": now(), **values})
+
+    def configured(self, read: Callable[[dict[str, Any]], Value]) -> Value:
+        """Read something from that file."""
+        return read_json(self.config, read, f"is {self.path} the folder of a {self.kind}?")
 
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Keep other processes from working in the folder, which is made where there is none.
 
         The lock is the operating system's, on ``.lock``: it ends with the process, however that ends.
-
-        Raises
-        ------
-        InputError
-            Where another process works there, and for a folder that cannot be made or written to.
         """
         lock = FileLock(self.lock, fallback_to_soft=False)
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            lock.acquire(blocking=False)
+            with self._writing():
+                self.path.mkdir(parents=True, exist_ok=True)
+                lock.acquire(blocking=False)
         except Timeout as error:
             raise InputError(
                 f"another process is {self.doing} in {self.path}: wait until it ends, or choose another folder with "
@@ -89,8 +100,6 @@ class Folder:
             ) from error
         except NotImplementedError as error:
             raise InputError(f"the file system of {self.path} has no locks: choose another folder.") from error
-        except OSError as error:
-            raise InputError(f"the output folder {self.path} cannot be written to: {error}.") from error
         try:
             yield
         finally:
@@ -98,22 +107,22 @@ class Folder:
 
     def _is_locked(self) -> bool:
         """Whether another process works in the folder: the lock is taken for a moment to find out."""
-        if not self.lock.exists():
-            return False
-        lock = FileLock(self.lock, fallback_to_soft=False)
         try:
-            lock.acquire(blocking=False)
-        except (NotImplementedError, OSError) as error:
-            return isinstance(error, Timeout)
-        lock.release()
-        return False
+            with self.locked() if self.lock.exists() else nullcontext():
+                return False
+        except InputError as error:
+            return isinstance(error.__cause__, Timeout)
 
-    def configured(self, read: Callable[[dict[str, Any]], Value]) -> Value:
-        """Read something from the file that says what was asked for.
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except Timeout:  # it is an OSError too
+            raise
+        except OSError as error:
+            raise InputError(f"the output folder {self.path} cannot be written to: {error}.") from error
 
-        Raises
-        ------
-        InputError
-            Where it is missing, damaged, or lacks what is read.
-        """
-        return read_json(self.config, read, f"is {self.path} the folder of a {self.kind}?")
+
+def now() -> str:
+    """Return the time, to the second, with the time zone."""
+    return datetime.now().astimezone().isoformat(timespec="seconds")

@@ -1,110 +1,103 @@
-"""All that decides what a run computes, as plain values with their defaults."""
+"""All that decides what a run computes, as plain values with their defaults, and how the command line offers them.
 
-from __future__ import annotations
+It imports neither NumPy nor typer, so that ``xpmlp --help`` answers at once.
+"""
 
-from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from dataclasses import Field, asdict, dataclass, field, fields
+from inspect import formatannotation
+from textwrap import fill
+from typing import Any, Self, get_args, get_origin
 
 from xpmlp.common.errors import InputError
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-__all__ = ["DEFAULT_RATES", "DEFAULT_SCHEDULES", "Options", "with_tuples", "written"]
-
 DEFAULT_RATES = {"sgd": 0.1, "adam": 0.003, "adamw": 0.003}
 DEFAULT_SCHEDULES = {"sgd": "constant", "adam": "cosine", "adamw": "cosine"}
+DATA, NETWORK, TRAINING, PLACE = "Data", "Network", "How to train", "Where to compute"  # panels of the help
+EACH = "one for all layers, or one for each"
+EARLIER_NAMES = {"graph": "graphs"}  # of options, in the files of older runs
+
+
+def _option(default: Any, panel: str | None, text: str, shown: str = "", **more: Any) -> Any:
+    """Return a field whose metadata are what `typer.Option` is given: `shown` stands for the default in the help."""
+    about = {"rich_help_panel": panel, "help": text, "show_default": shown or not isinstance(default, bool)}
+    return field(default=default, metadata=about | more)
 
 
 @dataclass(frozen=True)
 class Options:
     """All that decides what a run computes, as `xpmlp train` takes it and `config.json` keeps it.
 
-    Where a tuple is kept, a list may be given, and a lone value for a tuple of one: ``hidden=64``.
-
-    Attributes
-    ----------
-    dataset : str
-        A known name, or the path of a .npz or .csv file, or of data that are read from disk by rows.
-    target, data_dir : str, optional
-        As for `load_dataset`.
-    validation, test : float
-        The shares that are held out, as for `split`.
-    scaling : str
-        "auto" (what suits the data), "none", "range" or "standard", as for `Scaling.fit`.
-    hidden : tuple of int
-        Units of each hidden layer.
-    activation : tuple of str
-        One for all hidden layers, or one for each.
-    dropout : tuple of float
-        The share of the hidden units that is dropped in training; one for all hidden layers, or one for each.
-    input_dropout : float
-        The share of the inputs.
-    init : str
-        A name from `INITIALIZERS`.
-    l1, l2 : tuple of float
-        One strength for all layers, or one for each.
-    optimizer : str
-        A name from `OPTIMIZERS`.
-    learning_rate : float, optional
-        The highest rate; by default 0.003, and 0.1 for sgd.
-    schedule : str, optional
-        A name from `SCHEDULES`; by default cosine, and constant for sgd.
-    momentum, weight_decay : float, optional
-        Options of sgd and adamw.
-    nesterov : bool
-        Option of sgd.
-    mode : {"matrix", "loop"}
-        All rows of a minibatch at once, or row by row.
-    epochs : int, optional
-        Passes over the examples; by default 30, and more for few examples: enough for 1,500 steps.
-    patience : int, optional
-        End after so many epochs without a better loss on the validation part, and keep the best epoch's weights.
-    min_delta : float, optional
-        By how much more than this a better loss is lower; by default 0.
-    batch_size, seed : int
-        As for `Recipe`; the seed is also that of the split and of the initial weights.
-    backend, device, dtype, precision : str
-        As for `get_backend`.
-    graph : bool
-        Likewise, its `graphs`.
+    A list may be given for a tuple, and a lone value for a tuple of one: ``hidden=64``. An option that is None is
+    decided with the optimizer or the data at hand.
     """
 
-    dataset: str = "digits"
-    target: str | None = None
-    data_dir: str | None = None
-    validation: float = 0.1
-    test: float = 0.2
-    scaling: str = "auto"
-    hidden: tuple[int, ...] = (128,)
-    activation: tuple[str, ...] = ("relu",)
-    dropout: tuple[float, ...] = (0.0,)
-    input_dropout: float = 0.0
-    init: str = "he_uniform"
-    l1: tuple[float, ...] = (0.0,)
-    l2: tuple[float, ...] = (0.0,)
-    optimizer: str = "adam"
-    learning_rate: float | None = None
-    momentum: float | None = None
-    nesterov: bool = False
-    weight_decay: float | None = None
-    schedule: str | None = None
-    mode: str = "matrix"
-    epochs: int | None = None
-    patience: int | None = None
-    min_delta: float | None = None
-    batch_size: int = 64
-    seed: int = 0
-    backend: str = "numpy"
-    device: str | None = None
-    dtype: str = "float32"
-    precision: str = "highest"
-    graph: bool = True
+    dataset: str = _option(
+        "digits",
+        None,
+        "digits, circles, fashion-mnist, or your own: a .npz (X, y) or .csv file; or, read from disk while training, a "
+        "folder of X.npy and y.npy, an .h5 file or a .zarr group.",
+        metavar="DATASET",
+    )
+    target: str | None = _option(None, DATA, "The label's column in a .csv file.", "the last one")
+    data_dir: str | None = _option(
+        None, DATA, "Where Fashion-MNIST is: a folder that holds fashion-mnist/.", "$XPMLP_DATA, or a download"
+    )
+    validation: float = _option(0.1, DATA, "Share of the examples outside the test set, held out to watch training.")
+    test: float = _option(0.2, DATA, "Share held out for the final score, where the data bring no test set.")
+    scaling: str = _option("auto", DATA, "none, range (to 0..1), standard, or auto: what suits the data.")
+    hidden: tuple[int, ...] = _option((128,), NETWORK, "Units of each hidden layer: 50, or 512,512.")
+    activation: tuple[str, ...] = _option(
+        ("relu",),
+        NETWORK,
+        f"identity, relu, leaky_relu, elu, tanh, logistic, softplus, silu or gelu; {EACH}.",
+    )
+    dropout: tuple[float, ...] = _option((0.0,), NETWORK, f"Share of the hidden units dropped in training; {EACH}.")
+    input_dropout: float = _option(0.0, NETWORK, "Share of the inputs dropped in training.")
+    init: str = _option(
+        "he_uniform", NETWORK, "Initial weights: he_uniform, he_normal, glorot_uniform, glorot_normal, report."
+    )
+    l1: tuple[float, ...] = _option((0.0,), NETWORK, f"Strength of the penalty on |W|; {EACH}.")
+    l2: tuple[float, ...] = _option((0.0,), NETWORK, f"Strength of the penalty on |W|^2; {EACH}.")
+    optimizer: str = _option("adam", TRAINING, "sgd, adam or adamw.")
+    learning_rate: float | None = _option(None, TRAINING, "The highest learning rate.", "0.003; 0.1 for sgd")
+    momentum: float | None = _option(None, TRAINING, "Momentum of sgd, 0 to 1.", "0")
+    nesterov: bool = _option(False, TRAINING, "Nesterov's momentum, for sgd.")
+    weight_decay: float | None = _option(None, TRAINING, "Weight decay of adamw.", "0.01")
+    schedule: str | None = _option(
+        None,
+        TRAINING,
+        "constant; step: a tenth after each third; cosine: 5 % warm-up, then down to 0.",
+        "cosine; constant for sgd",
+    )
+    mode: str = _option("matrix", TRAINING, "matrix: a minibatch at once; loop: row by row, the same gradients.")
+    epochs: int | None = _option(None, TRAINING, "Passes over the training examples.", "30; more for few examples")
+    patience: int | None = _option(
+        None,
+        TRAINING,
+        "Stop after so many epochs without a better validation loss, and keep the best epoch's weights.",
+        "all epochs",
+    )
+    min_delta: float | None = _option(None, TRAINING, "A better validation loss is lower by more than this.", "0")
+    batch_size: int = _option(64, TRAINING, "Examples of a minibatch.")
+    seed: int = _option(0, TRAINING, "Seed of the split, the initial weights, dropout and the order of examples.")
+    backend: str = _option(
+        "numpy",
+        PLACE,
+        "Array library: numpy, cupy, torch, jax, array_api_strict; auto takes CuPy where a GPU is usable.",
+    )
+    device: str | None = _option(None, PLACE, "A device of the backend: cpu, cuda:0, mps; see `xpmlp info`.")
+    dtype: str = _option("float32", PLACE, "float32 or float64.")
+    precision: str = _option("highest", PLACE, "Of products in float32: highest, or tf32, faster on NVIDIA GPUs.")
+    graphs: bool = _option(
+        True, PLACE, "Many steps at once, by CUDA graphs, JAX's scans or NumPy's tape; --no-graphs: one by one."
+    )
 
     def __post_init__(self) -> None:
-        for name in ("hidden", "activation", "dropout", "l1", "l2"):
-            value = getattr(self, name)
-            object.__setattr__(self, name, tuple(value) if isinstance(value, list | tuple) else (value,))
+        for option in fields(self):
+            value = getattr(self, option.name)
+            if value_type(option)[1] and not isinstance(value, tuple):
+                object.__setattr__(self, option.name, tuple(value) if isinstance(value, list) else (value,))
 
     @property
     def highest_rate(self) -> float:
@@ -123,26 +116,46 @@ class Options:
     def to_arguments(self) -> list[str]:
         """Return what `xpmlp train` is given to make these options: the data, and what is not by default."""
         arguments = [self.dataset]
-        for field in fields(self)[1:]:
-            value = getattr(self, field.name)
-            flag = "--no-graph" if field.name == "graph" else f"--{field.name.replace('_', '-')}"
-            if value != field.default:
-                arguments += [flag] if isinstance(value, bool) else [flag, written(value)]
+        for option in fields(self)[1:]:
+            value = getattr(self, option.name)
+            if value != option.default:
+                arguments += [flag_of(option)] if isinstance(value, bool) else [flag_of(option), to_text(value)]
         return arguments
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Options:
-        """Build options from what `to_json` gave.
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """Build options from what `to_json` returned, in this version or an earlier one.
 
         Raises
         ------
         InputError
             For names that are no options.
         """
-        known = {field.name for field in fields(cls)}
-        if unknown := set(values) - known:
+        named = {EARLIER_NAMES.get(name, name): value for name, value in values.items()}
+        if unknown := set(named) - {option.name for option in fields(cls)}:
             raise InputError(f"unknown options: {', '.join(sorted(unknown))}.")
-        return cls(**with_tuples(values))
+        return cls(**named)
+
+
+def value_type(option: Field[Any]) -> tuple[type, bool]:
+    """Return the type of an option's value, and whether the option is a tuple of such, one for each layer."""
+    kind: Any = option.type
+    return (get_args(kind) or (kind,))[0], get_origin(kind) is tuple  # of `float | None`, `tuple[int, ...]`
+
+
+def flag_of(option: Field[Any]) -> str:
+    """Return how the command line names an option: ``--learning-rate``; ``--no-graphs``, which are on by default."""
+    return f"--{'no-' if option.default is True else ''}{option.name.replace('_', '-')}"
+
+
+def to_text(value: Any) -> str:
+    """Return the value of an option as the command line has it: "512,512" for (512, 512)."""
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def settings_text(settings: Mapping[str, Any]) -> str:
+    """Return options with their values in a line: "hidden=512,512 learning-rate=0.01"."""
+    return " ".join(f"{name.replace('_', '-')}={to_text(value)}" for name, value in settings.items())
 
 
 def with_tuples(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -150,6 +163,15 @@ def with_tuples(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
 
 
-def written(value: Any) -> str:
-    """Write the value of an option as a command line has it: "512,512" for (512, 512)."""
-    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+def _entry(option: Field[Any]) -> str:
+    """Return the lines on an option in the docstring of `Options`."""
+    about, shown = option.metadata["help"], option.metadata["show_default"]
+    text = f"{about} By default: {shown}." if isinstance(shown, str) else about
+    indent = " " * 8
+    lines = fill(text, 112, initial_indent=indent, subsequent_indent=indent)
+    return f"    {option.name} : {formatannotation(option.type)}\n{lines}\n"
+
+
+Options.__doc__ = f"{Options.__doc__}\n    Attributes\n    ----------\n{''.join(map(_entry, fields(Options)))}"
+
+CIRCLES = Options("circles", hidden=(2,), init="report", batch_size=10)  # what the report checks the gradients of

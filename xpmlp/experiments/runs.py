@@ -7,22 +7,21 @@ import hashlib
 import json
 import math
 import platform
-from datetime import datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from xpmlp import __version__
 from xpmlp.backends import BACKENDS
 from xpmlp.common.errors import InputError
-from xpmlp.common.files import append_whole, csv_text, open_file, write_json, write_whole
-from xpmlp.experiments.folders import Folder
-from xpmlp.experiments.options import Options
+from xpmlp.common.files import append_whole, csv_text, open_file, write_whole
+from xpmlp.experiments.folders import Folder, now
+from xpmlp.experiments.options import EARLIER_NAMES, Options
 from xpmlp.models.checkpoints import (
     drop_checkpoints,
-    line_of,
     load_checkpoint,
     load_model,
     previous,
+    record_to_json,
     save_checkpoint,
     save_model,
 )
@@ -35,17 +34,12 @@ if TYPE_CHECKING:
     from xpmlp.experiments.experiment import Experiment
     from xpmlp.models.checkpoints import Checkpoint
     from xpmlp.models.model import Model
+    from xpmlp.nn.network import Network
     from xpmlp.training import Record
 
-__all__ = ["METRICS", "PARTS", "RunFolder", "model_at", "options_sha256", "versions"]
-
 PARTS = ("train", "validation", "test")
-LATER = {
-    "precision": "highest",
-    "graph": True,
-    "patience": None,
-    "min_delta": None,
-}  # newer options, with what runs did that were begun before there were any
+# Options that came after the first runs, with what these did.
+LATER = {"precision": "highest", "graphs": True, "patience": None, "min_delta": None}
 METRICS = (
     "epoch",
     "seconds",
@@ -58,11 +52,6 @@ METRICS = (
 
 class RunFolder(Folder):
     """The folder of one run.
-
-    Parameters
-    ----------
-    path : Path
-        Where it is.
 
     Attributes
     ----------
@@ -93,43 +82,24 @@ class RunFolder(Folder):
         known = [self.config, self.metrics, self.model, self.checkpoint, self.curves, self.confusion, self.log]
         return [file for file in known if file.exists()]
 
-    def check_free(self, *, overwrite: bool) -> None:
-        """Raise unless the folder can take a run: it is new or empty, or may be overwritten.
-
-        Raises
-        ------
-        InputError
-            For a folder that holds something, and for a path that is no folder.
-        """
-        self._check_is_folder()
-        if overwrite:
-            return
+    def _why_not_free(self) -> str:
         if self._unfinished:
-            raise InputError(
-                f"the output folder {self.path} holds an unfinished run: go on with `xpmlp train --resume "
-                f"{self.path}`, choose another with --out, or give --overwrite to replace it."
+            return (
+                f"holds an unfinished run: resume it with `xpmlp train --resume {self.path}`, choose another with "
+                "--out, or give --overwrite to replace it."
             )
         holds, what = ("a run", "replace it") if self.config.exists() else ("no run", "add one to what is there")
-        self._check_is_empty(f"it holds {holds}. Choose another with --out, or give --overwrite to {what}.")
+        return f"is not empty: it holds {holds}. Choose another with --out, or give --overwrite to {what}."
 
     def start(self, experiment: Experiment) -> None:
-        """Make the folder, without the files of an earlier run, and write the configuration.
-
-        Raises
-        ------
-        InputError
-            For a folder that cannot be made or written to.
-        """
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
+        """Make the folder, without the files of an earlier run, and write the configuration."""
+        with self._writing():
             for file in reversed(self.files):  # the configuration last: there is no run without it
                 file.unlink()
             drop_checkpoints(self.checkpoint)
-            self._lines = []
-            write_json(self.config, _configuration(experiment))
-            self._write_metrics([])
-        except OSError as error:
-            raise InputError(f"the output folder {self.path} cannot be written to: {error}.") from error
+        self._lines = []
+        self.write_config(_configuration(experiment))
+        self._write_metrics([])
 
     def add(self, record: Record) -> None:
         """Append the row of an epoch to ``metrics.csv``."""
@@ -137,32 +107,23 @@ class RunFolder(Folder):
 
     def save_checkpoint(self, experiment: Experiment, records: Sequence[Record]) -> None:
         """Write ``checkpoint.safetensors``, with all `records` since the start; the one before is kept beside it."""
-        self._lines += map(line_of, records[len(self._lines) :])
+        self._lines += map(record_to_json, records[len(self._lines) :])
         save_checkpoint(_run_of(experiment), records[-1], self._lines, experiment.backend.to_numpy, self.checkpoint)
 
     def resume(self, experiment: Experiment) -> tuple[Checkpoint, str]:
         """Find the newest good checkpoint, and bring ``metrics.csv`` back to its epoch.
 
-        Returns
-        -------
-        checkpoint : Checkpoint
-            To go on from.
-        passed_over : str
-            Why a newer one was not taken; "" where there is none.
-
-        Raises
-        ------
-        InputError
-            Where there is none to go on from, or the configuration or the data have changed since.
+        It comes with the reason why a newer one was not taken; "" where there is none. Where the configuration or the
+        data have changed since, the run is not resumed.
         """
         checkpoint, passed_over = self._newest_checkpoint()
-        for what, then, now in zip(("configuration", "data"), checkpoint.run, _run_of(experiment), strict=True):
-            if then != now:
+        for what, before, after in zip(("configuration", "data"), checkpoint.run, _run_of(experiment), strict=True):
+            if before != after:
                 raise InputError(
-                    f"the run in {self.path} cannot be gone on with: its {what} changed since its checkpoint was "
-                    "written. Restore what was changed, or train anew."
+                    f"the run in {self.path} cannot be resumed: its {what} changed since its checkpoint was written. "
+                    "Restore what was changed, or train anew."
                 )
-        self._lines = [line_of(record) for record in checkpoint.records]
+        self._lines = [record_to_json(record) for record in checkpoint.records]
         self._write_metrics(checkpoint.records)
         self.model.unlink(missing_ok=True)  # of the interruption: the checkpoint is ahead of it from now on
         return checkpoint, passed_over
@@ -170,19 +131,18 @@ class RunFolder(Folder):
     def _newest_checkpoint(self) -> tuple[Checkpoint, str]:
         problem = ""
         for path in (self.checkpoint, previous(self.checkpoint)):
-            if not path.exists():
-                continue
-            try:
-                return load_checkpoint(path), problem
-            except InputError as error:
-                problem = str(error)
+            if path.exists():
+                try:
+                    return load_checkpoint(path), problem
+                except InputError as error:
+                    problem = str(error)
         if problem:
-            raise InputError(f"the run in {self.path} has no good checkpoint to go on from: {problem}")
+            raise InputError(f"the run in {self.path} has no good checkpoint to resume from: {problem}")
         if self.model.exists() and self.is_complete():
-            raise InputError(f"the run in {self.path} is complete: there is nothing left to go on with.")
+            raise InputError(f"the run in {self.path} is complete: there is nothing left to train.")
         raise InputError(
-            f"the run in {self.path} has no checkpoint to go on from, which the end of an epoch leaves: train it anew "
-            "with --overwrite."
+            f"the run in {self.path} has no checkpoint to resume from, as no epoch was completed: train it anew with "
+            "--overwrite."
         )
 
     def is_complete(self) -> bool:
@@ -196,13 +156,7 @@ class RunFolder(Folder):
         return self.model.exists() and not self._unfinished and self.is_complete()
 
     def rows(self) -> list[dict[str, Any]]:
-        """Read ``metrics.csv``: a mapping for each epoch, None where a cell is empty; no rows where there is no file.
-
-        Raises
-        ------
-        InputError
-            Where it cannot be read.
-        """
+        """Read ``metrics.csv``: a mapping for each epoch, with None for an empty cell; none where there is no file."""
         if not self.metrics.exists():
             return []
         try:
@@ -216,7 +170,7 @@ class RunFolder(Folder):
 
     def write_log(self, line: str) -> None:
         """Append a line to ``train.log``, with the time before it."""
-        append_whole(self.log, f"{datetime.now().astimezone().isoformat(timespec='seconds')} {line}\n".encode())
+        append_whole(self.log, f"{now()} {line}\n".encode())
 
     def save(self, model: Model) -> None:
         """Write ``model.safetensors``."""
@@ -227,13 +181,7 @@ class RunFolder(Folder):
         drop_checkpoints(self.checkpoint)
 
     def load(self) -> Model:
-        """Read ``model.safetensors``.
-
-        Raises
-        ------
-        InputError
-            Where there is none, or it cannot be read.
-        """
+        """Read ``model.safetensors``."""
         if self.model.exists():
             return load_model(self.model)
         raise InputError(self._lack_of_model())
@@ -248,17 +196,11 @@ class RunFolder(Folder):
         if self._is_locked():
             return f"the run in {self.path} is in progress: another process is training there. Wait until it ends."
         if self._unfinished:
-            return f"the run in {self.path} is not finished: go on with `xpmlp train --resume {self.path}` first."
+            return f"the run in {self.path} is not finished: resume it with `xpmlp train --resume {self.path}` first."
         return f"the run in {self.path} ended before there was a model to save: train it again."
 
     def options(self) -> Options:
-        """Read from ``config.json`` how the run was made.
-
-        Raises
-        ------
-        InputError
-            Where it is missing or damaged.
-        """
+        """Read from ``config.json`` how the run was made."""
         return self.configured(lambda config: Options.from_json(config["options"]))
 
     def data_sha256(self) -> str | None:
@@ -280,19 +222,13 @@ def _numbers(row: dict[str, str]) -> dict[str, Any]:
 
 
 def model_at(path: Path) -> Model:
-    """Read the model of a run folder, or a model file.
-
-    Raises
-    ------
-    InputError
-        Where there is none, or it cannot be read.
-    """
+    """Read the model of a run folder, or a model file; raise an `InputError` where there is none."""
     if not path.is_file():
         return RunFolder(path).load()
     with open_file(path) as file:
         is_safetensors = file.read(9)[8:] == b"{"  # after the length of the header, 8 bytes
     if not is_safetensors:
-        raise InputError(f"{path} is no model: give the folder of a run, or the model.safetensors in it.")
+        raise InputError(f"{path} is not a model: give the folder of a run, or the model.safetensors in it.")
     return load_model(path)
 
 
@@ -302,52 +238,53 @@ def _run_of(experiment: Experiment) -> list[str]:
 
 
 def options_sha256(options: Options) -> str:
-    """Return a SHA-256 of what options decide of a run: all of them but where its data are found."""
-    decided = {
-        name: value
-        for name, value in options.to_json().items()
-        if name != "data_dir" and not (name in LATER and value == LATER[name])
-    }
-    return hashlib.sha256(json.dumps(decided, sort_keys=True).encode()).hexdigest()
+    """Return a SHA-256 of what options decide of a run: all of them but where its data are found.
+
+    It is what it was when the run began, whatever options have been added or renamed since.
+    """
+    values = {name: value for name, value in options.to_json().items() if LATER.get(name, ...) != value}
+    values |= {earlier: values.pop(name) for earlier, name in EARLIER_NAMES.items() if name in values}
+    values.pop("data_dir", None)
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 def _row(record: Record) -> list[Any]:
     scores = [record.scores.get(part) for part in PARTS]
-    cells = [value for score in scores for value in ((score.loss, score.accuracy) if score else ("", ""))]
-    seconds = f"{record.seconds:.3f}"
+    values = [value for score in scores for value in ((score.loss, score.accuracy) if score else (math.nan, math.nan))]
+    cells = ("" if math.isnan(value) else f"{value:.6g}" for value in values)
     best = "" if record.best_epoch is None else record.best_epoch
-    return [record.epoch, seconds, record.examples, f"{record.learning_rate:.6g}", *map(_number, cells), best]
-
-
-def _number(value: float | str) -> str:
-    return "" if value == "" or math.isnan(float(value)) else f"{float(value):.6g}"
+    return [record.epoch, f"{record.seconds:.3f}", record.examples, f"{record.learning_rate:.6g}", *cells, best]
 
 
 def _configuration(experiment: Experiment) -> dict[str, Any]:
-    backend, network, dataset = experiment.backend, experiment.model.network, experiment.dataset
+    backend, model, dataset = experiment.backend, experiment.model, experiment.dataset
     return {
-        "started": datetime.now().astimezone().isoformat(timespec="seconds"),
         "options": experiment.options.to_json(),
         "backend": {"name": backend.name, "device": backend.device_name, "dtype": backend.dtype},
-        "network": {
-            "sizes": network.sizes,
-            "activations": [activation.name for activation in network.activations],
-            "loss": network.loss.name,
-            "dropout": network.dropout,
-            "parameters": network.n_parameters,
-        },
+        "network": network_values(model.network),
         "data": {
             "name": dataset.name,
             "sha256": experiment.data_sha256,
-            "features": network.sizes[0],
-            "feature_names": experiment.model.feature_names,
-            "preprocessing": str(experiment.model.scaling),
-            "classes": experiment.model.classes.tolist(),
-            "class_names": experiment.model.class_names,
+            "features": model.network.sizes[0],
+            "feature_names": model.feature_names,
+            "preprocessing": str(model.scaling),
+            "classes": model.classes.tolist(),
+            "class_names": model.class_names,
             "examples": {part: int(X.shape[0]) for part, (X, _) in experiment.sets.items()},
         },
         "versions": versions(backend.name),
         "machine": {"system": platform.platform(), "processor": platform.machine()},
+    }
+
+
+def network_values(network: Network) -> dict[str, Any]:
+    """Return what ``config.json`` says of a network."""
+    return {
+        "sizes": network.sizes,
+        "activations": [activation.name for activation in network.activations],
+        "loss": network.loss.name,
+        "dropout": network.dropout,
+        "parameters": network.n_parameters,
     }
 
 

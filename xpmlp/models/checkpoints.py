@@ -1,15 +1,13 @@
 """Models and unfinished runs on disk: safetensors for the arrays, JSON in its metadata for the rest.
 
-The records of an unfinished run are lines of their own, so that each is written out once in the run, and not each time.
-
-Loading a file never runs code. A SHA-256 of all that a file says stands in it: what has changed since is refused.
+Loading a file never runs code. It holds a SHA-256 of all that it says, and a file that was changed since is refused.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,52 +17,45 @@ from safetensors.numpy import save
 
 from xpmlp.common.errors import InputError, XpmlpError
 from xpmlp.common.files import write_whole
+from xpmlp.common.validation import check_choice
 from xpmlp.data.preprocessing import Scaling
 from xpmlp.models.model import Model
 from xpmlp.nn.activations import ACTIVATIONS
-from xpmlp.nn.losses import LOSSES
+from xpmlp.nn.losses import LOSSES, huber, quantile
 from xpmlp.nn.network import Layer, Network
 from xpmlp.nn.optimizers import AdamState, SGDState
-from xpmlp.training import Best, Record, Resumption, State
+from xpmlp.training import Record, State
 from xpmlp.training.scoring import Score
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from xpmlp.common.types import Array
-
-__all__ = [
-    "Checkpoint",
-    "drop_checkpoints",
-    "line_of",
-    "load_checkpoint",
-    "load_model",
-    "previous",
-    "save_checkpoint",
-    "save_model",
-]
+    from xpmlp.nn.losses import Loss
 
 FORMAT = 1
 STATES = {state.__name__: state for state in (SGDState, AdamState)}
+WITH_SETTINGS = {"huber": huber, "quantile": quantile}  # losses that take numbers
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Checkpoint:
     """An unfinished run, as it was after an epoch.
 
     Attributes
     ----------
     run : list of str
-        Fingerprints of configuration and data: where one differs, the run cannot be gone on with.
+        Fingerprints of configuration and data: where one differs, the run cannot be resumed.
     records : list of Record
-        Of the epochs that are done, without weights and state.
-    resumption : Resumption
-        What `train` goes on with, in NumPy arrays.
+        Of the epochs that are done: the last one, from which `train` resumes, with weights and state in NumPy arrays,
+        the others without.
     """
 
     run: list[str]
     records: list[Record]
-    resumption: Resumption
+
+    def __repr__(self) -> str:
+        return f"<Checkpoint after epoch {self.records[-1].epoch}>"
 
 
 def save_model(model: Model, path: str | Path) -> None:
@@ -74,29 +65,28 @@ def save_model(model: Model, path: str | Path) -> None:
     ----------
     model : Model
         What to write.
-    path : Path
+    path : str or Path
         Where, usually ``model.safetensors``.
 
     Raises
     ------
     InputError
-        For an activation or a loss that is not in the library's tables, and where the file cannot be written.
+        For an activation or a loss of your own, and where the file cannot be written.
     """
     network = model.network
-    own = [activation.name for activation in network.activations if ACTIVATIONS.get(activation.name) is not activation]
-    own += [] if LOSSES.get(network.loss.name) is network.loss else [network.loss.name]
-    if own:
+    loss = _loss_to_json(network.loss)
+    if own := own_activations(network) + ([] if loss else [network.loss.name]):
         raise InputError(
             f"a model with a function of your own, {own[0]!r}, cannot be saved: a file holds names alone, and would be "
             "read with another function or with none."
         )
-    arrays = {"scaling.shift": model.scaling.shift, "scaling.scale": model.scaling.scale, **_named(model.layers)}
+    arrays = {"scaling.shift": model.scaling.shift, "scaling.scale": model.scaling.scale, **named_arrays(model.layers)}
     description = {
         "kind": "model",
-        "sizes": model.network.sizes,
-        "activations": [activation.name for activation in model.network.activations],
-        "loss": model.network.loss.name,
-        "dropout": model.network.dropout,
+        "sizes": network.sizes,
+        "activations": [activation.name for activation in network.activations],
+        "loss": loss,
+        "dropout": network.dropout,
         "classes": model.classes.tolist(),
         "feature_names": model.feature_names,
         "class_names": model.class_names,
@@ -109,7 +99,7 @@ def load_model(path: str | Path) -> Model:
 
     Parameters
     ----------
-    path : Path
+    path : str or Path
         The file.
 
     Returns
@@ -126,36 +116,36 @@ def load_model(path: str | Path) -> Model:
     return model
 
 
-def line_of(record: Record) -> str:
-    """Write out all of a record but its weights and its state, as a checkpoint has it."""
+def record_to_json(record: Record) -> str:
+    """Write all of a record but its weights and its state in a line, as a checkpoint has it."""
     names = ("epoch", "seconds", "examples", "examples_per_second", "learning_rate", "loss", "complete")
     scores = {part: asdict(score) for part, score in record.scores.items()}
-    best = record.best and [record.best.epoch, record.best.loss]
+    best = record.best and [record.best.epoch, record.best.scores["validation"].loss]
     return json.dumps({name: getattr(record, name) for name in names} | {"scores": scores, "best": best})
 
 
 def save_checkpoint(
     run: list[str], last: Record, lines: Sequence[str], to_numpy: Callable[[Array], np.ndarray], path: Path
 ) -> None:
-    """Write what it takes to go on with a run, beside the checkpoint before, which is kept as ``previous-...``.
+    """Write what it takes to resume a run, beside the checkpoint before, which is kept as ``previous-...``.
 
     Parameters
     ----------
     run : list of str
         As in `Checkpoint`.
     last : Record
-        Of the epoch to go on after, with weights and state.
+        Of the epoch to resume after, with weights and state.
     lines : sequence of str
-        The records of all epochs up to it, each as `line_of` has it.
+        The records of all epochs up to it, by `record_to_json`: so each is converted once in a run.
     to_numpy : callable
         `Backend.to_numpy`.
     path : Path
         Where.
     """
     if last.state is None:
-        raise InputError("the last record has no state to go on with: it was read from a file.")
+        raise InputError("the last record has no state to resume from: it was read from a file.")
     optimizer = last.state.optimizer
-    weights = _named(last.layers) | _named(last.best.layers if last.best else [], "best.")
+    weights = named_arrays(last.layers) | named_arrays(last.best.layers if last.best else [], "best.")
     arrays = {name: to_numpy(array) for name, array in weights.items()}
     arrays |= {
         f"{field}.{number}": to_numpy(array)
@@ -198,7 +188,7 @@ def drop_checkpoints(path: Path) -> None:
         path.with_name(name).unlink(missing_ok=True)
 
 
-def _named(layers: Sequence[Layer], prefix: str = "") -> dict[str, Array]:
+def named_arrays(layers: Sequence[Layer], prefix: str = "") -> dict[str, Array]:
     """Name the arrays of each layer: W1, b1, W2, b2, ..."""
     return {
         f"{prefix}{letter}{n}": array
@@ -211,18 +201,38 @@ def _layers(arrays: dict[str, np.ndarray], depth: int, prefix: str = "") -> list
     return [Layer(arrays[f"{prefix}W{n}"], arrays[f"{prefix}b{n}"]) for n in range(1, depth + 1)]
 
 
-def _digest(arrays: dict[str, np.ndarray], description: dict[str, Any], records: str) -> str:
-    digest = hashlib.sha256(json.dumps(description, sort_keys=True).encode() + records.encode())
+def own_activations(network: Network) -> list[str]:
+    """Name the activations that are not the library's: a file cannot hold them."""
+    return [activation.name for activation in network.activations if ACTIVATIONS.get(activation.name) != activation]
+
+
+def _loss_to_json(loss: Loss) -> str | list[Any] | None:
+    """Return the name of a loss, with its settings where these are not the default ones; None for one of your own."""
+    if loss == LOSSES.get(loss.name):
+        return loss.name
+    is_ours = loss.settings and loss.name in WITH_SETTINGS and loss == WITH_SETTINGS[loss.name](*loss.settings)
+    return [loss.name, *loss.settings] if is_ours else None
+
+
+def _loss_from_json(written: str | list[Any]) -> Loss:
+    name, settings = (written, []) if isinstance(written, str) else (written[0], written[1:])
+    check_choice("loss", name, WITH_SETTINGS if settings else LOSSES)
+    return WITH_SETTINGS[name](*settings) if settings else LOSSES[name]
+
+
+def digest(arrays: dict[str, np.ndarray], description: dict[str, Any], records: str) -> str:
+    """Return the SHA-256 of all that a file says but this itself."""
+    sha256 = hashlib.sha256(json.dumps(description, sort_keys=True).encode() + records.encode())
     for name in sorted(arrays):
-        digest.update(f"{name} {arrays[name].dtype.str} {arrays[name].shape}".encode())
-        digest.update(arrays[name].tobytes())
-    return digest.hexdigest()
+        sha256.update(f"{name} {arrays[name].dtype.str} {arrays[name].shape}".encode())
+        sha256.update(arrays[name].tobytes())
+    return sha256.hexdigest()
 
 
 def _write(path: Path, arrays: dict[str, np.ndarray], description: dict[str, Any], records: str = "") -> None:
     contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     plain = json.loads(json.dumps({"format": FORMAT, **description}))  # as it will be read
-    text = json.dumps({"sha256": _digest(contiguous, plain, records), **plain})
+    text = json.dumps({"sha256": digest(contiguous, plain, records), **plain})
     log = {"records": records} if records else {}
     write_whole(path, save(contiguous, metadata={"xpmlp": text, **log}))
 
@@ -239,24 +249,22 @@ def _read(path: Path, kind: str, build: Callable[[dict[str, Any], dict[str, np.n
     # The last three are NumPy's, for dtypes that it lacks and shapes that it cannot have.
     except (OSError, SafetensorError, AttributeError, TypeError, ValueError) as error:
         raise InputError(
-            f"{path} cannot be read as a {kind}: it is no safetensors file, or a damaged or half written one ({error})."
+            f"{path} cannot be read as a {kind}: it is not a safetensors file, or damaged or incomplete ({error})."
         ) from error
     if "xpmlp" not in metadata:
         raise InputError(f"{path} is a safetensors file, but xpmlp did not write it: its description is missing.")
     try:
-        description = json.loads(metadata["xpmlp"])
+        description, records = json.loads(metadata["xpmlp"]), metadata.get("records", "")
         if description["format"] != FORMAT:
             raise InputError(f"it has format {description['format']}, but this version of xpmlp reads format {FORMAT}.")
-        records = metadata.get("records", "")
-        if description.pop("sha256") != _digest(arrays, description, records):
+        if description.pop("sha256") != digest(arrays, description, records):
             raise InputError("it has changed since it was written: its SHA-256 does not match.")
         if description["kind"] != kind:
             raise InputError(f"it is a {description['kind']}.")
         return build({**description, "records": records}, arrays)
-    except XpmlpError as error:
-        raise InputError(f"{path} does not describe a {kind}: {error}") from error
-    except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
-        raise InputError(f"{path} does not describe a {kind}: {type(error).__name__}: {error}.") from error
+    except (XpmlpError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+        what = f"{error}" if isinstance(error, XpmlpError) else f"{type(error).__name__}: {error}."
+        raise InputError(f"{path} does not describe a {kind}: {what}") from error
 
 
 def _model(description: dict[str, Any], arrays: dict[str, np.ndarray]) -> Model:
@@ -266,14 +274,14 @@ def _model(description: dict[str, Any], arrays: dict[str, np.ndarray]) -> Model:
         sizes[1:-1],
         sizes[-1],
         activation=description["activations"],
-        loss=description["loss"],
+        loss=_loss_from_json(description["loss"]),
         dropout=description["dropout"][1:],
         input_dropout=description["dropout"][0],
     )
     layers = _layers(arrays, len(sizes) - 1)
     scaling = Scaling(arrays["scaling.shift"], arrays["scaling.scale"])
     classes = np.array(description["classes"])
-    expected = [*((shape, (shape[1],)) for shape in network.shapes)]
+    expected = [(shape, shape[1:]) for shape in network.shapes]
     found = [(layer.W.shape, layer.b.shape) for layer in layers]
     if found != expected:
         raise InputError(f"its weights have shapes {found}, but its sizes {sizes} need {expected}.")
@@ -283,39 +291,34 @@ def _model(description: dict[str, Any], arrays: dict[str, np.ndarray]) -> Model:
         raise InputError(f"it names {classes.size} classes for {sizes[-1]} outputs.")
     if not all(np.isfinite(array).all() for array in arrays.values()):
         raise InputError("it holds values that are NaN or infinite.")
-    names, class_names = description["feature_names"], description["class_names"]
-    return Model(
-        network,
-        layers,
-        classes,
-        scaling,
-        feature_names=tuple(names) if names else None,
-        class_names=tuple(class_names) if class_names else None,
-    )
+    names = (tuple(names) if (names := description[what]) else None for what in ("feature_names", "class_names"))
+    return Model(network, layers, classes, scaling, *names)
 
 
 def _checkpoint(description: dict[str, Any], arrays: dict[str, np.ndarray]) -> Checkpoint:
-    state = STATES[description["optimizer"]]
-    strange = sorted({name.partition(".")[0] for name in arrays if "." in name} - {"best", *state._fields})
+    rule = STATES[description["optimizer"]]
+    strange = sorted({name.partition(".")[0] for name in arrays if "." in name} - {"best", *rule._fields})
     if strange:
         raise InputError(
-            f"its {state.__name__} has {', '.join(strange)}, where this version of xpmlp has "
-            f"{', '.join(state._fields)}: go on with the version that wrote it, or start anew."
+            f"its {rule.__name__} has {', '.join(strange)}, where this version of xpmlp has "
+            f"{', '.join(rule._fields)}: resume with the version that wrote it, or start anew."
         )
-    fields = {field: sum(name.startswith(f"{field}.") for name in arrays) for field in state._fields}
-    optimizer = state(**{field: [arrays[f"{field}.{i}"] for i in range(count)] for field, count in fields.items()})
-    records = [_record(json.loads(line)) for line in description["records"].splitlines()]
-    depth = sum(name[0] == "W" for name in arrays)
-    layers, last = _layers(arrays, depth), records[-1]
-    best = last.best and last.best._replace(layers=_layers(arrays, depth, "best."))
-    nothing = np.array(0.0)
-    resumed = State(optimizer, np.array(description["steps"]), nothing, nothing)
-    return Checkpoint(description["run"], records, Resumption(last.epoch, last.seconds, layers, resumed, best))
+    fields = {field: sum(name.startswith(f"{field}.") for name in arrays) for field in rule._fields}
+    optimizer = rule(**{field: [arrays[f"{field}.{i}"] for i in range(count)] for field, count in fields.items()})
+    records: list[Record] = []
+    for line in description["records"].splitlines():
+        records.append(_record(json.loads(line), records))
+    depth, last = sum(name[0] == "W" for name in arrays), records[-1]
+    state = State(optimizer, *map(np.array, (description["steps"], 0.0, 1.0, last.learning_rate)))
+    best = last.best and replace(last.best, layers=_layers(arrays, depth, "best."))
+    records[-1] = replace(last, layers=_layers(arrays, depth), state=state, best=best)
+    return Checkpoint(description["run"], records)
 
 
-def _record(values: dict[str, Any]) -> Record:
-    built: dict[str, Any] = {"scores": {part: Score(**score) for part, score in values["scores"].items()}}
-    if values.get("best"):
-        epoch, loss = values["best"]
-        built["best"] = Best(epoch, loss, [])
-    return Record(**values | built, layers=[], state=None)
+def _record(values: dict[str, Any], before: Sequence[Record]) -> Record:
+    scores = {part: Score(**score) for part, score in values["scores"].items()}
+    record = Record(**values | {"scores": scores, "best": None}, layers=[], state=None)
+    if not values.get("best"):
+        return record
+    epoch, _ = values["best"]
+    return replace(record, best=record if epoch == record.epoch else replace(before[epoch - 1], best=None))

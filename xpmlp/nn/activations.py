@@ -10,18 +10,15 @@ libraries, which waits for it.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from xpmlp.backends.elementwise import positives
-from xpmlp.common.validation import check_choice
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from xpmlp.common.types import Array, Namespace
-
-__all__ = ["ACTIVATIONS", "Activation", "get_activation", "logistic", "sign", "softplus"]
 
 LEAKY_SLOPE = 0.01
 GELU_SCALE = math.sqrt(2.0 / math.pi)
@@ -45,17 +42,17 @@ class Activation:
     """
 
     name: str
-    function: Callable[[Namespace, Array], Array]
-    derivative: Callable[[Namespace, Array, Array], Array]
-    kink: bool = False
+    function: Callable[[Namespace, Array], Array] = field(repr=False)
+    derivative: Callable[[Namespace, Array, Array], Array] = field(repr=False)
+    kink: bool = field(default=False, repr=False)
 
 
-def identity(xp: Namespace, z: Array) -> Array:  # noqa: ARG001 - every activation takes the namespace
+def identity(xp: Namespace, z: Array) -> Array:
     """f(z) = z."""
     return z
 
 
-def d_identity(xp: Namespace, z: Array, a: Array) -> Array:  # noqa: ARG001 - as above
+def d_identity(xp: Namespace, z: Array, a: Array) -> Array:
     """f'(z) = 1."""
     return xp.ones_like(a)
 
@@ -65,7 +62,7 @@ def relu(xp: Namespace, z: Array) -> Array:
     return xp.maximum(z, xp.zeros_like(z))
 
 
-def d_relu(xp: Namespace, z: Array, a: Array) -> Array:  # noqa: ARG001 - as above
+def d_relu(xp: Namespace, z: Array, a: Array) -> Array:
     """rect'(z) = 1{z > 0}, so 0 at z = 0 (1.33)."""
     return positives(xp, a)
 
@@ -75,7 +72,7 @@ def leaky_relu(xp: Namespace, z: Array) -> Array:
     return xp.maximum(z, LEAKY_SLOPE * z)
 
 
-def d_leaky_relu(xp: Namespace, z: Array, a: Array) -> Array:  # noqa: ARG001 - as above
+def d_leaky_relu(xp: Namespace, z: Array, a: Array) -> Array:
     """f'(z) = 1 where z > 0, and 0.01 elsewhere."""
     return (1.0 - LEAKY_SLOPE) * positives(xp, a) + LEAKY_SLOPE
 
@@ -85,7 +82,7 @@ def elu(xp: Namespace, z: Array) -> Array:
     return xp.where(z > 0, z, xp.expm1(xp.minimum(z, xp.zeros_like(z))))
 
 
-def d_elu(xp: Namespace, z: Array, a: Array) -> Array:  # noqa: ARG001 - as above
+def d_elu(xp: Namespace, z: Array, a: Array) -> Array:
     """f'(z) = 1 where z > 0, and f(z) + 1 elsewhere."""
     return xp.minimum(a, xp.zeros_like(a)) + 1.0
 
@@ -95,7 +92,7 @@ def tanh(xp: Namespace, z: Array) -> Array:
     return xp.tanh(z)
 
 
-def d_tanh(xp: Namespace, z: Array, a: Array) -> Array:  # noqa: ARG001 - as above
+def d_tanh(xp: Namespace, z: Array, a: Array) -> Array:
     """tanh'(z) = 1 - tanh(z)^2 (1.25-1.29)."""
     return 1.0 - a * a
 
@@ -106,7 +103,7 @@ def logistic(xp: Namespace, z: Array) -> Array:
     return xp.where(z > 0, xp.ones_like(z), tail) / (1.0 + tail)
 
 
-def d_logistic(xp: Namespace, z: Array, a: Array) -> Array:  # noqa: ARG001 - as above
+def d_logistic(xp: Namespace, z: Array, a: Array) -> Array:
     """sigmoid'(z) = sigmoid(z) (1 - sigmoid(z)) (1.13-1.24)."""
     return a * (1.0 - a)
 
@@ -116,7 +113,7 @@ def softplus(xp: Namespace, z: Array) -> Array:
     return xp.logaddexp(z, xp.zeros_like(z))
 
 
-def d_softplus(xp: Namespace, z: Array, a: Array) -> Array:  # noqa: ARG001 - as above
+def d_softplus(xp: Namespace, z: Array, a: Array) -> Array:
     """softplus'(z) = sigmoid(z) = 1 - exp(-softplus(z))."""
     return -xp.expm1(-a)
 
@@ -137,11 +134,11 @@ def gelu(xp: Namespace, z: Array) -> Array:
     return 0.5 * z * (1.0 + xp.tanh(GELU_SCALE * z * (1.0 + GELU_CUBIC * z * z)))
 
 
-def d_gelu(xp: Namespace, z: Array, a: Array) -> Array:  # noqa: ARG001 - as above
+def d_gelu(xp: Namespace, z: Array, a: Array) -> Array:
     """f'(z) = (1 + u)/2 + z/2 (1 - u^2) c (1 + 3 * 0.044715 z^2), u the hyperbolic tangent in f(z)."""
-    square = GELU_CUBIC * z * z
-    u = xp.tanh(GELU_SCALE * z * (1.0 + square))
-    return 0.5 * (1.0 + u) + 0.5 * GELU_SCALE * z * (1.0 - u * u) * (1.0 + 3.0 * square)
+    u = xp.tanh(GELU_SCALE * z * (1.0 + GELU_CUBIC * z * z))
+    bump = z * (1.0 - u * u)  # first, so that what it is times may be large: it is 0 there
+    return 0.5 * (1.0 + u) + 0.5 * GELU_SCALE * (bump + 3.0 * GELU_CUBIC * bump * z * z)
 
 
 def sign(xp: Namespace, x: Array) -> Array:
@@ -163,17 +160,3 @@ ACTIVATIONS: dict[str, Activation] = {
         Activation("gelu", gelu, d_gelu),
     )
 }
-
-
-def get_activation(name: str | Activation) -> Activation:
-    """Return the activation called `name`, or itself where it is one.
-
-    Raises
-    ------
-    InputError
-        For an unknown name, with the known ones.
-    """
-    if isinstance(name, Activation):
-        return name
-    check_choice("activation", name, ACTIVATIONS)
-    return ACTIVATIONS[name]

@@ -2,7 +2,7 @@
 
 Whether a unit is dropped is a hash of numbers: the seed's key for its layer, the step, the number of the example, the
 number of the unit. So nothing is drawn in order and no generator has a state: a seed means the same masks on every
-backend, compiled or not, and at any step of a run that is taken up again (Salmon et al., 2011, "Parallel random
+backend, compiled or not, and at any step of a run that is resumed (Salmon et al., 2011, "Parallel random
 numbers: as easy as 1, 2, 3").
 """
 
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from xpmlp.nn.network import Network
 
     DrawMasks = Callable[[Array, Array], list[Array | None]]
-
-__all__ = ["mask_function"]
 
 # The mixer "triple32" of C. Wellons, "Prospecting for hash functions" (2018), less its last rounds; as signed integers.
 FIRST, SECOND = 0xED5AD4BB - 2**32, 0xAC4C1B51 - 2**32
@@ -52,30 +50,28 @@ def mask_function(backend: Backend, network: Network, seed: int) -> DrawMasks:
     if not any(network.dropout):
         return lambda t, rows: [None] * len(network.dropout)  # noqa: ARG005 - nothing to draw
     keys = make_generator(seed, "dropout").integers(-(2**31), 2**31, size=len(network.dropout)).tolist()
-    layers = [
-        (rate, key, _hash(xp, xp.astype(backend.asindex(range(fan_in)), xp.int32))[None, :] if rate else None)
-        for rate, key, (fan_in, _) in zip(network.dropout, keys, network.shapes, strict=True)
-    ]
+    layers: list[tuple[Any, ...] | None] = []  # what `_mask` takes of each; None where nothing is dropped
+    for rate, key, (fan_in, _) in zip(network.dropout, keys, network.shapes, strict=True):
+        units = _hash(xp, xp.astype(backend.asindex(range(fan_in)), xp.int32))[None, :]
+        layers.append((units, key, round(rate * (2**32 - 1)) - 2**31, 1.0 / (1.0 - rate)) if rate else None)
 
     def masks(t: Array, rows: Array) -> list[Array | None]:
         step = xp.reshape(xp.astype(t, xp.int32), (1, 1))
         examples = xp.astype(rows, xp.int32)[:, None]
         mask, dtype = fuse(xp, _mask), backend.float_dtype
-        return [
-            None if units is None else mask(xp, step, examples, units, key, rate=rate, dtype=dtype)
-            for rate, key, units in layers
-        ]
+        return [None if layer is None else mask(xp, step, examples, *layer, dtype=dtype) for layer in layers]
 
     return masks
 
 
 @elementwise()
-def _mask(xp: Namespace, step: Array, examples: Array, units: Array, key: int, *, rate: float, dtype: Any) -> Array:
+def _mask(xp: Namespace, step: Array, examples: Array, units: Array, *numbers: float, dtype: Any) -> Array:
     """Return a mask, (K, fan_in), for a step (1, 1), examples (K, 1) and hashed units (1, fan_in)."""
+    key, threshold, scale = numbers
     row = _hash(xp, _hash(xp, step ^ key) ^ examples)  # (K, 1)
     bits = _mixed(xp, row ^ units)  # (K, fan_in), uniform over the integers
-    kept = xp.astype(bits >= round(rate * (2**32 - 1)) - 2**31, dtype)
-    kept *= 1.0 / (1.0 - rate)
+    kept = xp.astype(bits >= threshold, dtype)
+    kept *= scale
     return kept
 
 

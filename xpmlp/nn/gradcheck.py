@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from xpmlp.common.errors import InputError
 from xpmlp.common.rng import make_generator
+from xpmlp.common.wording import counted
 from xpmlp.nn.activations import sign
 from xpmlp.nn.network import copy_layers, fprop, gradient_function
 from xpmlp.nn.regularization import ElasticNet
@@ -28,12 +29,10 @@ if TYPE_CHECKING:
 
     Line = Callable[[float], tuple[float, tuple[Any, ...]]]  # offset -> objective, and the side of every kink
 
-__all__ = ["GradientCheck", "ParameterCheck", "check_gradients"]
-
 STEPS = (1e-3, 1e-4, 1e-5, 1e-6)
 REPORT_STEPS = (1e-5, 1e-3)
 SHRINK = (1.0, 0.1, 0.01, 0.001, 0.0001)
-LOWEST_RATIO, HIGHEST_RATIO = 0.99, 1.01
+MIN_RATIO, MAX_RATIO = 0.99, 1.01
 RESOLUTION = 1e-8  # what a central difference is asked to resolve of a gradient
 ZERO = 1e-7  # what a forward difference cannot tell from 0: its rounding at the smallest step
 
@@ -87,6 +86,15 @@ class GradientCheck:
     parameters: tuple[ParameterCheck, ...]
     tolerance: float
 
+    def __repr__(self) -> str:
+        found = [counted(len(self.parameters), "parameter")]
+        if self.judged:
+            found.append(f"worst relative error {self.worst.error:.1e} at {self.worst.name}")
+        if self.kinks:
+            found.append(f"{len(self.kinks):,} at kinks not judged")
+        outcome = "passed" if self.passed else "FAILED"
+        return f"<gradient check {outcome} at tolerance {self.tolerance:g}: {', '.join(found)}>"
+
     @property
     def judged(self) -> list[ParameterCheck]:
         """The parameters at which the loss is differentiable."""
@@ -100,19 +108,17 @@ class GradientCheck:
     @property
     def worst(self) -> ParameterCheck:
         """The judged parameter with the largest relative error."""
-        return max(self._some_judged(), key=lambda parameter: parameter.error)
+        return self._worst(lambda parameter: parameter.error)
 
     @property
     def worst_ratio(self) -> ParameterCheck:
         """The judged parameter whose ratio is furthest from 1."""
-        return max(self._some_judged(), key=lambda parameter: parameter.ratio_error)
+        return self._worst(lambda parameter: parameter.ratio_error)
 
-    def _some_judged(self) -> list[ParameterCheck]:
+    def _worst(self, distance: Callable[[ParameterCheck], float]) -> ParameterCheck:
         if not self.judged:
-            raise InputError(
-                "no gradient can be judged here: every parameter sits on a kink. Try other weights or data."
-            )
-        return self.judged
+            raise InputError("no gradient can be judged: every parameter sits on a kink. Try other weights or data.")
+        return max(self.judged, key=distance)
 
     @property
     def passed(self) -> bool:
@@ -122,7 +128,7 @@ class GradientCheck:
     @property
     def report_passed(self) -> bool:
         """Whether every ratio lies within 0.99 and 1.01, the report's own test."""
-        return bool(self.judged) and all(LOWEST_RATIO <= parameter.ratio <= HIGHEST_RATIO for parameter in self.judged)
+        return bool(self.judged) and all(MIN_RATIO <= parameter.ratio <= MAX_RATIO for parameter in self.judged)
 
 
 def check_gradients(
@@ -189,7 +195,7 @@ def check_gradients(
     layers = copy_layers(backend, layers)
     _, gradients = gradient_function(xp, network, mode, backend.compile)(layers, X, T, masks)
     gradients = penalty.add_gradient(xp, layers, gradients)
-    objective = _Objective(backend, network, layers, (X, T, masks), penalty)
+    along = _objective(backend, network, layers, (X, T, masks), penalty)
     rng = make_generator(seed, "steps")
     low, high = map(math.log, REPORT_STEPS)
     checks = []
@@ -197,7 +203,7 @@ def check_gradients(
         for letter, array, derivatives in zip("Wb", layer, gradient, strict=True):
             bprop = backend.to_numpy(derivatives)
             for index in itertools.product(*map(range, array.shape)):
-                line = objective.along(number - 1, letter, index)
+                line = along(number - 1, letter, index)
                 name = f"{letter}{number}[{', '.join(map(str, index))}]"
                 step = math.exp(rng.uniform(low, high))
                 checks.append(_check(name, line, float(bprop[index]), step, tolerance))
@@ -241,7 +247,7 @@ def _closest_forward(line: Line, bprop: float, random_step: float) -> tuple[floa
             continue
         forward = difference
         ratio = 1.0 if abs(forward - bprop) < ZERO else forward / bprop if bprop else math.inf
-        if LOWEST_RATIO <= ratio <= HIGHEST_RATIO:
+        if MIN_RATIO <= ratio <= MAX_RATIO:
             break
     return forward, ratio
 
@@ -262,40 +268,38 @@ def _central(line: Line, step: float) -> float | None:
     return (8.0 * (ahead - behind) - (far_ahead - far_behind)) / (12.0 * step)
 
 
-class _Objective:
-    """The penalised mean loss, as a function of one parameter at a time."""
+def _objective(
+    backend: Backend, network: Network, layers: list[Layer], minibatch: tuple[Any, ...], penalty: ElasticNet
+) -> Callable[[int, str, tuple[int, ...]], Line]:
+    """Return ``along(number, letter, index)``: the penalised mean loss as a function of an offset from one parameter.
 
-    def __init__(
-        self, backend: Backend, network: Network, layers: list[Layer], minibatch: tuple[Any, ...], penalty: ElasticNet
-    ) -> None:
-        self.backend, self.layers, self.minibatch, self.penalty = backend, layers, minibatch, penalty
-        xp = backend.xp
+    Beside the loss, that function gives the side of every kink.
+    """
+    xp = backend.xp
 
-        def evaluate(
-            layers: list[Layer], X: Array, T: Array, masks: Sequence[Array | None]
-        ) -> tuple[Array, list[Array]]:
-            trace = fprop(xp, network, layers, X, masks)
-            sides = [sign(xp, z_l) for z_l, f in zip(trace.z, network.activations, strict=False) if f.kink]
-            sides += [sign(xp, trace.a[-1] - T - kink) for kink in network.loss.kinks]
-            return network.loss.value(xp, trace.u, T) / X.shape[0] + penalty.value(xp, layers), sides
+    def evaluate(layers: list[Layer], X: Array, T: Array, masks: Sequence[Array | None]) -> tuple[Array, list[Array]]:
+        trace = fprop(xp, network, layers, X, masks)
+        sides = [sign(xp, z_l) for z_l, f in zip(trace.z, network.activations, strict=False) if f.kink]
+        sides += [sign(xp, trace.a[-1] - T - kink) for kink in network.loss.kinks]
+        return network.loss.value(xp, trace.u, T) / X.shape[0] + penalty.value(xp, layers), sides
 
-        self.evaluate = backend.compile(evaluate)
+    evaluate = backend.compile(evaluate)
 
-    def along(self, number: int, letter: str, index: tuple[int, ...]) -> Line:
-        """Return the function of an offset from one parameter: the objective there, and the sides of all kinks."""
-        host = self.backend.to_numpy(getattr(self.layers[number], letter))
+    def along(number: int, letter: str, index: tuple[int, ...]) -> Line:
+        host = backend.to_numpy(getattr(layers[number], letter))
         here = float(host[index])
-        penalised = letter == "W" and bool(self.penalty.l1) and self.penalty.l1[number] > 0
+        penalised = letter == "W" and bool(penalty.l1) and penalty.l1[number] > 0
 
         @functools.cache
         def line(offset: float) -> tuple[float, tuple[Any, ...]]:
             moved = host.copy()
             moved[index] = here + offset
-            layers = list(self.layers)
-            layers[number] = layers[number]._replace(**{letter: self.backend.asarray(moved)})
-            value, sides = self.evaluate(layers, *self.minibatch)
+            near = list(layers)
+            near[number] = near[number]._replace(**{letter: backend.asarray(moved)})
+            value, sides = evaluate(near, *minibatch)
             weight_side = (here + offset > 0.0) - (here + offset < 0.0) if penalised else 0
-            host_sides = [self.backend.to_numpy(side).tobytes() for side in sides]
-            return float(self.backend.to_numpy(value)), (weight_side, *host_sides)
+            return float(backend.to_numpy(value)), (weight_side, *(backend.to_numpy(side).tobytes() for side in sides))
 
         return line
+
+    return along

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from xpmlp.nn.network import Network
 
-__all__ = ["INITIALIZERS", "initialize"]
-
 
 def report(rng: np.random.Generator, fan_in: int, fan_out: int) -> np.ndarray:
     """Draw uniformly within 1 / sqrt(fan_in), the report's (3.1.2)."""

@@ -7,13 +7,12 @@ from the logits `z`: ln softmax(z) for softmax, `z` itself for the others.
 
 from __future__ import annotations
 
-import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from xpmlp.backends.elementwise import elementwise, fuse
+from xpmlp.backends.elementwise import elementwise, fuse, positives
 from xpmlp.common.errors import InputError
-from xpmlp.common.validation import check_choice, check_number
+from xpmlp.common.validation import check_number
 from xpmlp.nn.activations import identity, logistic, sign, softplus
 
 if TYPE_CHECKING:
@@ -21,12 +20,12 @@ if TYPE_CHECKING:
 
     from xpmlp.common.types import Array, Namespace
 
-__all__ = ["LOSSES", "Loss", "get_loss", "huber", "log_softmax", "output_name", "quantile"]
-
 
 @dataclass(frozen=True)
 class Loss:
     """The output function of a network and the loss that goes with it.
+
+    Losses with the same functions and the same settings are equal.
 
     Attributes
     ----------
@@ -35,38 +34,53 @@ class Loss:
     output : callable
         ``output(xp, u)``: the network's output, (K, m), from ``u``, (K, m).
     terms : callable
-        ``terms(xp, u, T)``: what each output of each row adds to the loss, (K, m). ``T`` are the targets, (K, m).
+        ``terms(xp, u, T, *settings)``: what each output of each row adds to the loss, (K, m). ``T`` are the targets,
+        (K, m).
     correct : callable or None
         ``correct(xp, u, T)``: for each row, whether the prediction is right, (K,) booleans.
         None where the targets are real numbers.
     delta : callable
-        ``delta(xp, a, T)``: dL/dz for each row, (K, m), from the output ``a``.
+        ``delta(xp, a, T, *settings)``: dL/dz for each row, (K, m), from the output ``a``.
     kinks : tuple of float
         The errors, ``a - T``, at which the first or second derivative jumps, where finite differences mislead.
     normalise : callable
         ``normalise(xp, z)``: ``u``, (K, m), from the logits ``z``, (K, m).
+    settings : tuple of float
+        Numbers that the functions take, such as a threshold.
     """
 
     name: str
-    output: Callable[[Namespace, Array], Array]
-    terms: Callable[[Namespace, Array, Array], Array]
-    correct: Callable[[Namespace, Array, Array], Array] | None
-    delta: Callable[[Namespace, Array, Array], Array]
-    kinks: tuple[float, ...] = ()
-    normalise: Callable[[Namespace, Array], Array] = identity
+    output: Callable[[Namespace, Array], Array] = field(repr=False)
+    terms: Callable[..., Array] = field(repr=False)
+    correct: Callable[[Namespace, Array, Array], Array] | None = field(repr=False)
+    delta: Callable[..., Array] = field(repr=False)
+    kinks: tuple[float, ...] = field(default=(), repr=False)
+    normalise: Callable[[Namespace, Array], Array] = field(default=identity, repr=False)
+    settings: tuple[float, ...] = ()
 
     def value(self, xp: Namespace, u: Array, T: Array, weights: Array | None = None) -> Array:
         """Return the loss summed over the rows, a 0-d array; each row times its weight, (K, 1), where given."""
-        terms = fuse(xp, _terms)(xp, u, T, function=self.terms)
+        terms = fuse(xp, _terms)(xp, u, T, *self.settings, terms=self.terms)
         return xp.sum(terms if weights is None else weights * terms)
+
+    def gradient(self, xp: Namespace, a: Array, T: Array, scale: Array | float = 1.0) -> Array:
+        """Return dL/dz for each row, (K, m), from the output ``a``; each times its scale, (K, 1), or all times one."""
+        return fuse(xp, _scaled_delta)(xp, a, T, scale, *self.settings, delta=self.delta)
 
 
 @elementwise()
-def _terms(xp: Namespace, u: Array, T: Array, *, function: Callable[[Namespace, Array, Array], Array]) -> Array:
-    return function(xp, u, T)
+def _terms(xp: Namespace, u: Array, T: Array, *settings: float, terms: Callable[..., Array]) -> Array:
+    return terms(xp, u, T, *settings)
 
 
-def canonical_delta(xp: Namespace, a: Array, T: Array) -> Array:  # noqa: ARG001 - every delta takes the namespace
+@elementwise()
+def _scaled_delta(
+    xp: Namespace, a: Array, T: Array, scale: Array | float, *settings: float, delta: Callable[..., Array]
+) -> Array:
+    return delta(xp, a, T, *settings) * scale
+
+
+def canonical_delta(xp: Namespace, a: Array, T: Array) -> Array:
     """Return dL/dz: the output minus the target.
 
     For softmax cross-entropy this is os - onehot(y) (2.16-2.28). The logistic cross-entropy, half the squared error and
@@ -93,7 +107,7 @@ def _normalised(xp: Namespace, u: Array, total: Array) -> Array:
     return u
 
 
-def softmax_cross_entropy(xp: Namespace, u: Array, T: Array) -> Array:  # noqa: ARG001 - every loss takes the namespace
+def softmax_cross_entropy(xp: Namespace, u: Array, T: Array) -> Array:
     """L = -sum_j T_j u_j, with u = ln softmax(z) (2.10)."""
     return -T * u
 
@@ -103,7 +117,7 @@ def logistic_cross_entropy(xp: Namespace, z: Array, T: Array) -> Array:
     return T * softplus(xp, -z) + (1.0 - T) * softplus(xp, z)
 
 
-def squared_error(xp: Namespace, z: Array, T: Array) -> Array:  # noqa: ARG001 - every loss takes the namespace
+def squared_error(xp: Namespace, z: Array, T: Array) -> Array:
     """L = |z - T|^2 / 2."""
     return 0.5 * (z - T) * (z - T)
 
@@ -129,37 +143,40 @@ def d_absolute_error(xp: Namespace, a: Array, T: Array) -> Array:
     return sign(xp, a - T)
 
 
-@functools.cache
+def huber_error(xp: Namespace, z: Array, T: Array, threshold: float) -> Array:
+    """L = sum_j e_j^2 / 2 for errors e = z - T up to the threshold h, and h |e_j| - h^2 / 2 beyond (Huber, 1964)."""
+    error = xp.abs(z - T)
+    return xp.where(error > threshold, threshold * error - 0.5 * threshold * threshold, 0.5 * error * error)
+
+
+def d_huber_error(xp: Namespace, a: Array, T: Array, threshold: float) -> Array:
+    """dL/dz = e up to the threshold h, and h sign(e) beyond."""
+    error = a - T
+    return xp.where(xp.abs(error) > threshold, threshold * sign(xp, error), error)
+
+
 def huber(threshold: float = 1.0) -> Loss:
-    """Return Huber's loss (1964): e^2 / 2 for errors e = z - T up to the threshold h, and h |e| - h^2 / 2 beyond."""
+    """Return Huber's loss, which is squared for errors up to a threshold above 0, and linear beyond."""
     h = check_number("threshold", threshold, above=0)
-
-    def terms(xp: Namespace, z: Array, T: Array) -> Array:
-        error = xp.abs(z - T)
-        return xp.where(error > h, h * error - 0.5 * h * h, 0.5 * error * error)
-
-    def delta(xp: Namespace, a: Array, T: Array) -> Array:
-        error = a - T
-        return xp.where(xp.abs(error) > h, h * sign(xp, error), error)
-
-    return Loss("huber", identity, terms, None, delta, kinks=(-h, h))
+    return Loss("huber", identity, huber_error, None, d_huber_error, kinks=(-h, h), settings=(h,))
 
 
-@functools.cache
+def pinball_error(xp: Namespace, z: Array, T: Array, level: float) -> Array:
+    """L = sum_j (1 - q) e_j for errors e = z - T above 0, and -q e_j below, at a level q (Koenker & Bassett, 1978)."""
+    error = z - T
+    return xp.where(error > 0, (1.0 - level) * error, -level * error)
+
+
+def d_pinball_error(xp: Namespace, a: Array, T: Array, level: float) -> Array:
+    """dL/dz = 1 - q for errors above 0, -q below, and 0 at 0."""
+    error = a - T
+    return (1.0 - level) * positives(xp, error) - level * positives(xp, -error)
+
+
 def quantile(level: float = 0.5) -> Loss:
-    """Return the pinball loss of a quantile q: (1 - q) e for an error e = z - T above 0, and -q e below."""
+    """Return the pinball loss, which is least at the quantile of a level between 0 and 1."""
     q = check_number("quantile", level, above=0, below=1)
-
-    def terms(xp: Namespace, z: Array, T: Array) -> Array:
-        error = z - T
-        return xp.where(error > 0, (1.0 - q) * error, -q * error)
-
-    def delta(xp: Namespace, a: Array, T: Array) -> Array:
-        error = a - T
-        above, below = (xp.astype(side, error.dtype) for side in (error > 0, error < 0))
-        return (1.0 - q) * above - q * below
-
-    return Loss("quantile", identity, terms, None, delta, kinks=(0.0,))
+    return Loss("quantile", identity, pinball_error, None, d_pinball_error, kinks=(0.0,), settings=(q,))
 
 
 def same_class(xp: Namespace, u: Array, T: Array) -> Array:
@@ -180,8 +197,8 @@ LOSSES: dict[str, Loss] = {
         Loss("squared", identity, squared_error, None, canonical_delta),
         Loss("poisson", exponential, poisson, None, canonical_delta),
         Loss("absolute", identity, absolute_error, None, d_absolute_error, kinks=(0.0,)),
-        huber(),
-        quantile(),
+        huber(1.0),
+        quantile(0.5),
     )
 }
 
@@ -206,17 +223,3 @@ def output_name(loss: Loss) -> str:
     if functions not in OUTPUT_NAMES:
         raise InputError(f"loss {loss.name!r} has an output function of its own, which has no name in a file.")
     return OUTPUT_NAMES[functions]
-
-
-def get_loss(name: str | Loss) -> Loss:
-    """Return the output layer and loss called `name`, or itself where it is one.
-
-    Raises
-    ------
-    InputError
-        For an unknown name, with the known ones.
-    """
-    if isinstance(name, Loss):
-        return name
-    check_choice("loss", name, LOSSES)
-    return LOSSES[name]

@@ -13,30 +13,28 @@ Glossary, from the report's symbols to the code's (rows are examples; K rows, d 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from xpmlp.backends.elementwise import elementwise, fuse
 from xpmlp.common.errors import InputError
 from xpmlp.common.validation import as_tuple, check_choice, check_number, one_for_each
-from xpmlp.nn.activations import get_activation
-from xpmlp.nn.losses import get_loss
+from xpmlp.nn.activations import ACTIVATIONS, Activation
+from xpmlp.nn.losses import LOSSES, Loss
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from xpmlp.backends import Backend
     from xpmlp.common.types import Array, Namespace
-    from xpmlp.nn.activations import Activation
-    from xpmlp.nn.losses import Loss
 
-    Sum = Callable[..., tuple[Array, list["Layer"]]]
+    Layers = Sequence["Layer"]
+    Masks = Sequence[Array | None]
     GradientFunction = Callable[..., tuple[Array, list["Layer"]]]
 
-__all__ = ["MODES", "Layer", "Network", "Trace", "backward", "bprop", "copy_layers", "fprop", "gradient_function"]
+Part = TypeVar("Part", Activation, Loss)
 
 MODES = ("matrix", "loop")
-MOST_UNITS = 2**31 - 1
+MAX_UNITS = 2**31 - 1
 
 
 class Layer(NamedTuple):
@@ -45,8 +43,12 @@ class Layer(NamedTuple):
     W: Array  # (fan_in, fan_out)
     b: Array  # (fan_out,)
 
+    def __repr__(self) -> str:
+        shapes = ", ".join(f"{name} {tuple(p.shape)}" for name, p in zip("Wb", self, strict=True))
+        return f"<layer: {shapes}>"
 
-def copy_layers(backend: Backend, layers: Sequence[Layer]) -> list[Layer]:
+
+def copy_layers(backend: Backend, layers: Layers) -> list[Layer]:
     """Copy layers, from the host or the backend, to arrays of the backend that may be written to."""
     return [Layer(backend.copy_to_device(W), backend.copy_to_device(b)) for W, b in layers]
 
@@ -58,7 +60,7 @@ class Trace(NamedTuple):
     a: list[Array]  # a[0]: the input; a[l + 1]: activation of layer l
     u: Array  # what output and loss have in common: ln softmax(z[-1]), or z[-1]
     x: list[Array]  # x[l]: what layer l is given: a[l], or what dropout leaves of it
-    masks: Sequence[Array | None]  # what x[l] is a[l] times; None for 1
+    masks: Masks  # what x[l] is a[l] times; None for 1
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,7 @@ class Network:
         hidden : int or sequence of int
             Units of the one hidden layer, or of each; empty for a linear model.
         activation : str or Activation, or sequence of these
-            A name from `ACTIVATIONS` for all hidden layers, or one for each; or functions of your own.
+            A name from `ACTIVATIONS`, or an activation of your own, for all hidden layers or for each.
         loss : str or Loss
             A name from `LOSSES`, or a loss of your own.
         dropout : float or sequence of float
@@ -114,24 +116,24 @@ class Network:
         Raises
         ------
         InputError
-            For sizes below one, unknown names, shares out of bounds, or as many activations or shares as there are no
-            hidden layers for.
+            For sizes below one, unknown names, shares out of bounds, or another number of activations or shares than
+            of hidden layers.
         """
         check_number("the number of inputs", n_inputs, at_least=1, integer=True)
         check_number("the number of outputs", n_outputs, at_least=1, integer=True)
         units = as_tuple(hidden)
         for position, size in enumerate(units, start=1):
-            check_number(f"the size of hidden layer {position}", size, at_least=1, at_most=MOST_UNITS, integer=True)
+            check_number(f"the size of hidden layer {position}", size, at_least=1, at_most=MAX_UNITS, integer=True)
         names: tuple[str | Activation, ...] = one_for_each("activation", activation, len(units), "hidden layer")
         if not units and isinstance(dropout, int | float) and dropout:
-            raise InputError("dropout is of hidden units, and there are none: leave it out, or drop inputs.")
+            raise InputError("dropout drops hidden units, but there are none: leave it out, or drop inputs.")
         rates = (input_dropout, *one_for_each("dropout", dropout, len(units), "hidden layer"))
         if loss == "softmax" and n_outputs == 1:
             raise InputError("a softmax over one output is always 1: give at least two outputs, or loss 'logistic'.")
         return cls(
             sizes=(int(n_inputs), *(int(size) for size in units), int(n_outputs)),
-            activations=tuple(get_activation(name) for name in names),
-            loss=get_loss(loss),
+            activations=tuple(_find(Activation, name, ACTIVATIONS) for name in names),
+            loss=_find(Loss, loss, LOSSES),
             dropout=tuple(
                 check_number("dropout" if number else "input dropout", rate, at_least=0, below=1)
                 for number, rate in enumerate(rates)
@@ -152,9 +154,15 @@ class Network:
         return list(zip(self.sizes[:-1], self.sizes[1:], strict=True))
 
 
-def fprop(
-    xp: Namespace, network: Network, layers: Sequence[Layer], X: Array, masks: Sequence[Array | None] = ()
-) -> Trace:
+def _find(kind: type[Part], given: str | Part, known: dict[str, Part]) -> Part:
+    """Return the activation or the loss that has a name, or the one that is given itself."""
+    if isinstance(given, kind):
+        return given
+    check_choice(kind.__name__.lower(), given, known)
+    return known[str(given)]
+
+
+def fprop(xp: Namespace, network: Network, layers: Layers, X: Array, masks: Masks = ()) -> Trace:
     """Forward pass.
 
     Parameters
@@ -182,7 +190,7 @@ def fprop(
         x.append(a[i] if masks[i] is None else a[i] * masks[i])  # (K, fan_in)
         h = xp.matmul(x[i], W)
         if i < len(network.activations):
-            h, f = fuse(xp, _activated)(xp, h, b, activation=network.activations[i].function)
+            h, f = fuse(xp, _activate)(xp, h, b, activation=network.activations[i].function)
             a.append(f)  # (K, d_h): hs (2.3)
         else:
             h += b
@@ -193,9 +201,7 @@ def fprop(
 
 
 @elementwise(inplace=1)
-def _activated(
-    xp: Namespace, h: Array, b: Array, *, activation: Callable[[Namespace, Array], Array]
-) -> tuple[Array, Array]:
+def _activate(xp: Namespace, h: Array, b: Array, *, activation: Callable[..., Array]) -> tuple[Array, Array]:
     """Return h + b, and the activation of it."""
     h += b
     return h, activation(xp, h)
@@ -204,7 +210,7 @@ def _activated(
 def bprop(
     xp: Namespace,
     network: Network,
-    layers: Sequence[Layer],
+    layers: Layers,
     trace: Trace,
     T: Array,
     *,
@@ -247,11 +253,11 @@ def bprop(
 
 
 def backward(
-    xp: Namespace, network: Network, layers: Sequence[Layer], trace: Trace, T: Array, scale: Array | float = 1.0
+    xp: Namespace, network: Network, layers: Layers, trace: Trace, T: Array, scale: Array | float = 1.0
 ) -> list[Array]:
     """Return delta, dL/dz, of every layer, (K, fan_out), by the chain rule from the last back; as for `bprop`."""
     z, a = trace.z, trace.a
-    delta = fuse(xp, _scaled)(xp, a[-1], T, scale, delta=network.loss.delta)  # (K, m): dL/d(oa) (2.16-2.28)
+    delta = network.loss.gradient(xp, a[-1], T, scale)  # (K, m): dL/d(oa) (2.16-2.28)
     deltas = [delta]
     for i in reversed(range(1, len(layers))):
         delta = _upstream(xp, delta, layers[i].W, trace.masks[i])  # (K, fan_in): dL/d(hs) = W2 delta (2.42-2.47)
@@ -261,18 +267,8 @@ def backward(
     return deltas[::-1]
 
 
-@elementwise()
-def _scaled(
-    xp: Namespace, a: Array, T: Array, scale: Array | float, *, delta: Callable[[Namespace, Array, Array], Array]
-) -> Array:
-    """Return dL/dz of the last layer, as it counts."""
-    return delta(xp, a, T) * scale
-
-
 @elementwise(inplace=1)
-def _activation_backward(
-    xp: Namespace, delta: Array, z: Array, a: Array, *, derivative: Callable[[Namespace, Array, Array], Array]
-) -> Array:
+def _activation_backward(xp: Namespace, delta: Array, z: Array, a: Array, *, derivative: Callable[..., Array]) -> Array:
     """Return dL/dz, given dL/da."""
     delta *= derivative(xp, z, a)
     return delta
@@ -284,54 +280,6 @@ def _upstream(xp: Namespace, delta: Array, W: Array, mask: Array | None) -> Arra
     if mask is not None:
         dx *= mask
     return dx
-
-
-def matrix_gradients(
-    xp: Namespace,
-    network: Network,
-    layers: Sequence[Layer],
-    X: Array,
-    T: Array,
-    masks: Sequence[Array | None] = (),
-    weights: Array | None = None,
-    size: Array | int | None = None,
-) -> tuple[Array, list[Layer]]:
-    """Return the loss summed over the rows, and the gradients of its mean, all rows at once (3.1.5)."""
-    trace = fprop(xp, network, layers, X, masks)
-    size = total_weight(xp, weights, X.shape[0]) if size is None else size
-    scale = 1.0 / size if weights is None else weights / size
-    gradients, _ = bprop(xp, network, layers, trace, T, scale=scale)
-    return network.loss.value(xp, trace.u, T, weights), gradients
-
-
-def loop_gradients(
-    xp: Namespace,
-    row_gradients: GradientFunction,
-    add: Sum,
-    layers: Sequence[Layer],
-    X: Array,
-    T: Array,
-    masks: Sequence[Array | None] = (),
-    weights: Array | None = None,
-    size: Array | int | None = None,
-) -> tuple[Array, list[Layer]]:
-    """Return what `matrix_gradients` does, row by row and averaged (3.1.4): the specification of it."""
-
-    def of_row(i: int) -> tuple[Array, list[Layer]]:
-        row = slice(i, i + 1)
-        row_masks = [None if mask is None else mask[row, :] for mask in masks]
-        loss, gradients = row_gradients(layers, X[row, :], T[row, :], row_masks)
-        if weights is None:
-            return loss, gradients
-        weight = weights[i, 0]
-        return weight * loss, [Layer(weight * dW, weight * db) for dW, db in gradients]
-
-    total = of_row(0)
-    for i in range(1, X.shape[0]):
-        total = add(total, of_row(i))
-    loss, gradients = total
-    size = total_weight(xp, weights, X.shape[0]) if size is None else size
-    return loss, [Layer(dW / size, db / size) for dW, db in gradients]
 
 
 def total_weight(xp: Namespace, weights: Array | None, n: int) -> Array | int:
@@ -350,10 +298,7 @@ def add_gradients(one: tuple[Array, list[Layer]], other: tuple[Array, list[Layer
 
 
 def gradient_function(
-    xp: Namespace,
-    network: Network,
-    mode: str = "matrix",
-    compiler: Callable[[Any], Any] | None = None,
+    xp: Namespace, network: Network, mode: str = "matrix", compiler: Callable[[Any], Any] | None = None
 ) -> GradientFunction:
     """Return the function ``(layers, X, T, masks=(), weights=None, size=None) -> (loss, gradients)`` of either variant.
 
@@ -382,5 +327,35 @@ def gradient_function(
     """
     check_choice("mode", mode, MODES)
     compiled = compiler or (lambda function: function)
-    function: GradientFunction = compiled(partial(matrix_gradients, xp, network))
-    return partial(loop_gradients, xp, function, compiled(add_gradients)) if mode == "loop" else function
+
+    def matrix(
+        layers: Layers, X: Array, T: Array, masks: Masks = (), weights: Array | None = None, size: Any = None
+    ) -> tuple[Array, list[Layer]]:
+        """All rows at once (3.1.5)."""
+        trace = fprop(xp, network, layers, X, masks)
+        size = total_weight(xp, weights, X.shape[0]) if size is None else size
+        scale = 1.0 / size if weights is None else weights / size
+        gradients, _ = bprop(xp, network, layers, trace, T, scale=scale)
+        return network.loss.value(xp, trace.u, T, weights), gradients
+
+    of_rows: GradientFunction = compiled(matrix)
+    add: GradientFunction = compiled(add_gradients)
+
+    def loop(
+        layers: Layers, X: Array, T: Array, masks: Masks = (), weights: Array | None = None, size: Any = None
+    ) -> tuple[Array, list[Layer]]:
+        """Row by row, and averaged (3.1.4): the specification of what is computed at once."""
+
+        def of_row(i: int) -> tuple[Array, list[Layer]]:
+            row = slice(i, i + 1)
+            own = [None if array is None else array[row, :] for array in (weights, *masks)]
+            return of_rows(layers, X[row, :], T[row, :], own[1:], own[0], 1)
+
+        total = of_row(0)
+        for i in range(1, X.shape[0]):
+            total = add(total, of_row(i))
+        loss, gradients = total
+        size = total_weight(xp, weights, X.shape[0]) if size is None else size
+        return loss, [Layer(dW / size, db / size) for dW, db in gradients]
+
+    return loop if mode == "loop" else of_rows

@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from xpmlp.backends.elementwise import decayed_sum, elementwise, fuse, quotient, subtract_scaled
+from xpmlp.backends.elementwise import add_scaled, elementwise, fuse, subtract_scaled
 from xpmlp.common.errors import InputError
 from xpmlp.common.validation import check_choice, check_number
 
@@ -19,23 +19,17 @@ if TYPE_CHECKING:
 
     from xpmlp.common.types import Array, Namespace
 
-__all__ = ["OPTIMIZERS", "SGD", "Adam", "AdamState", "AdamW", "Optimizer", "SGDState", "build_optimizer"]
+    Arrays = Sequence[Array]
 
 
 class Optimizer(Protocol):
     """What a training step asks of an update rule."""
 
-    def init(self, xp: Namespace, params: Sequence[Array]) -> Any:
+    def init(self, xp: Namespace, params: Arrays) -> Any:
         """Return the state before the first step: a NamedTuple of lists of arrays like `params`."""
 
     def update(
-        self,
-        xp: Namespace,
-        params: Sequence[Array],
-        gradients: Sequence[Array],
-        state: Any,
-        rate: Array | float,
-        t: Array,
+        self, xp: Namespace, params: Arrays, gradients: Arrays, state: Any, rate: Array | float, t: Array
     ) -> tuple[list[Array], Any]:
         """Take step number `t` (1 for the first; a 0-d floating array) at a learning rate."""
 
@@ -66,25 +60,20 @@ class SGD:
         if self.nesterov and not self.momentum:
             raise InputError("Nesterov's variant changes nothing at momentum 0: give a momentum, such as 0.9.")
 
-    def init(self, xp: Namespace, params: Sequence[Array]) -> SGDState:
+    def init(self, xp: Namespace, params: Arrays) -> SGDState:
         """Return velocities of 0."""
         return SGDState([xp.zeros_like(p) for p in params] if self.momentum else [])
 
     def update(
-        self,
-        xp: Namespace,
-        params: Sequence[Array],
-        gradients: Sequence[Array],
-        state: SGDState,
-        rate: Array | float,
-        t: Array,  # noqa: ARG002 - every optimiser takes the step number
+        self, xp: Namespace, params: Arrays, gradients: Arrays, state: SGDState, rate: Array | float, t: Array
     ) -> tuple[list[Array], SGDState]:
         """Step: p <- p - rate g; with momentum v <- momentum v - rate g, and p <- p + v or p + momentum v - rate g."""
         if not self.momentum:
             descend = fuse(xp, _descend)
             return [descend(xp, p, g, rate) for p, g in zip(params, gradients, strict=True)], state
-        roll = fuse(xp, _momentum_update)
-        moved = [roll(xp, p, v, g, rate, rule=self) for p, v, g in zip(params, state.velocity, gradients, strict=True)]
+        step, momentum, nesterov = fuse(xp, _momentum_update), self.momentum, self.nesterov
+        triples = zip(params, state.velocity, gradients, strict=True)
+        moved = [step(xp, p, v, g, rate, momentum, nesterov=nesterov) for p, v, g in triples]
         return [p for p, _ in moved], SGDState([v for _, v in moved])
 
 
@@ -95,29 +84,21 @@ def _descend(xp: Namespace, p: Array, g: Array, rate: Array | float) -> Array:
 
 @elementwise(inplace=2)
 def _momentum_update(
-    xp: Namespace,  # noqa: ARG001 - as above
-    p: Array,
-    v: Array,
-    g: Array,
-    rate: Array | float,
-    *,
-    rule: SGD,
+    xp: Namespace, p: Array, v: Array, g: Array, *numbers: Array | float, nesterov: bool
 ) -> tuple[Array, Array]:
+    rate, momentum = numbers
     g *= rate
-    v *= rule.momentum
+    v *= momentum
     v -= g
-    p += rule.momentum * v - g if rule.nesterov else v
+    p += momentum * v - g if nesterov else v
     return p, v
 
 
 class AdamState(NamedTuple):
-    """Sums of the gradients and of their squares, of which each step keeps a part.
+    """The running means of the gradients, m, and of their squares, v: one array of each for every parameter."""
 
-    The running means m and v of the paper are ``1 - beta_1`` and ``1 - beta_2`` times these.
-    """
-
-    sums: list[Array]
-    squares: list[Array]
+    m: list[Array]
+    v: list[Array]
 
 
 @dataclass(frozen=True)
@@ -141,29 +122,19 @@ class Adam:
         object.__setattr__(self, "beta_2", check_number("beta_2", self.beta_2, at_least=0, below=1))
         object.__setattr__(self, "epsilon", check_number("epsilon", self.epsilon, above=0))
 
-    def init(self, xp: Namespace, params: Sequence[Array]) -> AdamState:
-        """Return sums of 0."""
+    def init(self, xp: Namespace, params: Arrays) -> AdamState:
+        """Return means of 0."""
         return AdamState([xp.zeros_like(p) for p in params], [xp.zeros_like(p) for p in params])
 
     def update(
-        self,
-        xp: Namespace,
-        params: Sequence[Array],
-        gradients: Sequence[Array],
-        state: AdamState,
-        rate: Array | float,
-        t: Array,
+        self, xp: Namespace, params: Arrays, gradients: Arrays, state: AdamState, rate: Array | float, t: Array
     ) -> tuple[list[Array], AdamState]:
-        """Step: p <- p - rate sqrt(1 - beta_2^t) / (1 - beta_1^t) * m / (sqrt(v) + epsilon).
-
-        What turns the sums into the means m and v is in the rate and in epsilon, which saves a pass over each.
-        """
-        corrected, adapt = fuse(xp, _corrected)(xp, rate, t, rule=self), fuse(xp, _adam_update)
-        moved = [
-            adapt(xp, p, s, q, g, corrected, rule=self)
-            for p, s, q, g in zip(params, state.sums, state.squares, gradients, strict=True)
-        ]
-        return [p for p, _, _ in moved], AdamState([s for _, s, _ in moved], [q for _, _, q in moved])
+        """Step: p <- p - rate sqrt(1 - beta_2^t) / (1 - beta_1^t) * m / (sqrt(v) + epsilon)."""
+        betas = self.beta_1, self.beta_2
+        rate = fuse(xp, _corrected_rate)(xp, rate, t, *(math.log(beta) if beta else -math.inf for beta in betas))
+        step, numbers = fuse(xp, _adam_update), (rate, *betas, *(1.0 - beta for beta in betas), self.epsilon)
+        moved = [step(xp, *arrays, *numbers) for arrays in zip(params, state.m, state.v, gradients, strict=True)]
+        return [p for p, _, _ in moved], AdamState([m for _, m, _ in moved], [v for _, _, v in moved])
 
 
 @dataclass(frozen=True)
@@ -183,48 +154,40 @@ class AdamW(Adam):
         object.__setattr__(self, "weight_decay", check_number("weight decay", self.weight_decay, at_least=0))
 
     def update(
-        self,
-        xp: Namespace,
-        params: Sequence[Array],
-        gradients: Sequence[Array],
-        state: AdamState,
-        rate: Array | float,
-        t: Array,
+        self, xp: Namespace, params: Arrays, gradients: Arrays, state: AdamState, rate: Array | float, t: Array
     ) -> tuple[list[Array], AdamState]:
         """Step: p <- p - rate weight_decay p for weights, then Adam's step."""
         decay = fuse(xp, _decay)
-        decayed = [decay(xp, p, rate, rule=self) if p.ndim > 1 else p for p in params]
+        decayed = [decay(xp, p, rate, self.weight_decay) if p.ndim > 1 else p for p in params]
         return super().update(xp, decayed, gradients, state, rate, t)
 
 
 @elementwise()
-def _corrected(xp: Namespace, rate: Array | float, t: Array, *, rule: Adam) -> Array:
-    """Return the rate with the corrections of m and v for their start at 0, as it is for sums."""
-    rate = rate * ((1.0 - rule.beta_1) / math.sqrt(1.0 - rule.beta_2))
-    return rate * xp.sqrt(_one_minus_power(xp, rule.beta_2, t)) / _one_minus_power(xp, rule.beta_1, t)
+def _corrected_rate(xp: Namespace, rate: Array | float, t: Array, log_beta_1: float, log_beta_2: float) -> Array:
+    """Return the rate, corrected for means that start at 0; by expm1, 1 - beta^t keeps its digits in float32."""
+    return rate * xp.sqrt(-xp.expm1(t * log_beta_2)) / -xp.expm1(t * log_beta_1)
 
 
 @elementwise(inplace=3)
 def _adam_update(
-    xp: Namespace, p: Array, s: Array, q: Array, g: Array, rate: Array, *, rule: Adam
+    xp: Namespace, p: Array, m: Array, v: Array, g: Array, *numbers: Array | float
 ) -> tuple[Array, Array, Array]:
-    s = decayed_sum(xp, s, rule.beta_1, g)
+    rate, beta_1, beta_2, new_1, new_2, epsilon = numbers  # 1 - beta is computed outside: a kernel would round it
+    m *= beta_1
+    m = add_scaled(xp, m, new_1, g)
     g *= g
-    q = decayed_sum(xp, q, rule.beta_2, g)
-    root = xp.sqrt(q)
-    root += rule.epsilon / math.sqrt(1.0 - rule.beta_2)
-    return subtract_scaled(xp, p, rate, quotient(xp, s, root)), s, q
+    g *= new_2
+    v *= beta_2
+    v += g
+    root = xp.sqrt(v)
+    root += epsilon
+    return subtract_scaled(xp, p, rate, m / root), m, v
 
 
 @elementwise(inplace=1)
-def _decay(xp: Namespace, p: Array, rate: Array | float, *, rule: AdamW) -> Array:  # noqa: ARG001 - as above
-    p -= rate * rule.weight_decay * p
+def _decay(xp: Namespace, p: Array, rate: Array | float, weight_decay: float) -> Array:
+    p -= rate * weight_decay * p
     return p
-
-
-def _one_minus_power(xp: Namespace, beta: float, t: Array) -> Array:
-    """1 - beta^t, by expm1: it keeps its digits in float32 while beta^t is close to 1."""
-    return -xp.expm1(t * (math.log(beta) if beta else -math.inf))
 
 
 OPTIMIZERS = ("sgd", "adam", "adamw")

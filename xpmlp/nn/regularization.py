@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from xpmlp.common.types import Array, Namespace
 
-__all__ = ["ElasticNet"]
-
 
 @dataclass(frozen=True)
 class ElasticNet:
@@ -37,18 +35,14 @@ class ElasticNet:
 
     @classmethod
     def build(
-        cls,
-        n_layers: int,
-        l1: float | Sequence[float] = 0.0,
-        l2: float | Sequence[float] = 0.0,
-        alpha: float = 0.0,
+        cls, n_layers: int, l1: float | Sequence[float] = 0.0, l2: float | Sequence[float] = 0.0, alpha: float = 0.0
     ) -> ElasticNet:
         """Give every layer the same strength, or each its own.
 
         Raises
         ------
         InputError
-            For a negative strength, or as many as there are no layers for.
+            For a negative strength, or another number of strengths than of layers.
         """
         return cls(one_for_each("l1", l1, n_layers, "layer"), one_for_each("l2", l2, n_layers, "layer"), alpha)
 
@@ -76,12 +70,16 @@ class ElasticNet:
         self, xp: Namespace, layers: Sequence[Layer], gradients: Sequence[Layer], size: Array | float = 1.0
     ) -> list[Layer]:
         """Return `gradients` with l1 sign(W) + 2 l2 W added to each dW, which may be written to; sign(0) = 0."""
-        per_example = self.alpha / size if self.alpha else None
-        add = fuse(xp, _add)
-        return [
-            Layer(add(xp, dW, W, per_example, l1=l1, l2=l2) if l1 or l2 or self.alpha else dW, db)
-            for ((W, _), l1, l2), (dW, db) in zip(self._strengths(layers), gradients, strict=True)
-        ]
+        penalised = []
+        for ((W, _), l1, l2), (dW, db) in zip(self._strengths(layers), gradients, strict=True):
+            if l1:
+                dW = fuse(xp, _add_signs)(xp, dW, W, l1)  # noqa: PLW2901 - the sum goes on
+            if l2:
+                dW = fuse(xp, _add_scaled)(xp, dW, W, 2.0 * l2)  # noqa: PLW2901 - as above
+            if self.alpha:
+                dW = fuse(xp, _add_scaled)(xp, dW, W, self.alpha / size)  # noqa: PLW2901 - as above
+            penalised.append(Layer(dW, db))
+        return penalised
 
     def _strengths(self, layers: Sequence[Layer]) -> Iterator[tuple[Layer, float, float]]:
         none = (0.0,) * len(layers)
@@ -89,17 +87,16 @@ class ElasticNet:
 
 
 def _square(xp: Namespace, W: Array) -> Array:
-    """|W|^2 as a product, a 0-d array: no array of squares is made."""
-    w = xp.reshape(W, (-1,))
-    return xp.matmul(w, w)
+    """|W|^2, a 0-d array: the product of the entries as a row and as a column, so that no array of squares is made."""
+    return xp.reshape(xp.matmul(xp.reshape(W, (1, -1)), xp.reshape(W, (-1, 1))), ())
 
 
 @elementwise(inplace=1)
-def _add(xp: Namespace, dW: Array, W: Array, per_example: Array | float | None, *, l1: float, l2: float) -> Array:
-    if l1:
-        dW += l1 * sign(xp, W)
-    if l2:
-        dW = add_scaled(xp, dW, 2.0 * l2, W)
-    if per_example is not None:
-        dW = add_scaled(xp, dW, per_example, W)
+def _add_signs(xp: Namespace, dW: Array, W: Array, strength: float) -> Array:
+    dW += strength * sign(xp, W)
     return dW
+
+
+@elementwise(inplace=1)
+def _add_scaled(xp: Namespace, dW: Array, W: Array, factor: Array | float) -> Array:
+    return add_scaled(xp, dW, factor, W)

@@ -10,12 +10,11 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from xpmlp.backends.elementwise import elementwise, fuse
 from xpmlp.common.validation import check_choice, check_number
 
 if TYPE_CHECKING:
     from xpmlp.common.types import Array, Namespace
-
-__all__ = ["SCHEDULES", "Constant", "Cosine", "Schedule", "StepDecay", "build_schedule"]
 
 
 class Schedule(Protocol):
@@ -34,7 +33,7 @@ class Constant:
     def __post_init__(self) -> None:
         object.__setattr__(self, "rate", check_number("learning rate", self.rate, above=0))
 
-    def __call__(self, xp: Namespace, t: Array) -> float:  # noqa: ARG002 - every schedule takes them
+    def __call__(self, xp: Namespace, t: Array) -> float:
         """Return the rate."""
         return self.rate
 
@@ -54,8 +53,13 @@ class StepDecay:
 
     def __call__(self, xp: Namespace, t: Array) -> Array:
         """Return ``rate * factor ** floor(t / every)``."""
-        # The half keeps the quotient off whole numbers, where a compiler's t * (1 / every) may fall short.
-        return self.rate * xp.exp(math.log(self.factor) * xp.floor((t + 0.5) / self.every))
+        return fuse(xp, _step_decay)(xp, t, self.rate, self.every, math.log(self.factor))
+
+
+@elementwise()
+def _step_decay(xp: Namespace, t: Array, rate: float, every: int, log_factor: float) -> Array:
+    # The half keeps the quotient off whole numbers, where a compiler's t * (1 / every) may fall short.
+    return rate * xp.exp(log_factor * xp.floor((t + 0.5) / every))
 
 
 @dataclass(frozen=True)
@@ -73,10 +77,15 @@ class Cosine:
 
     def __call__(self, xp: Namespace, t: Array) -> Array:
         """Return the rate; never 0 before `total` steps are done, and 0 from then on."""
-        rising = (t + 1.0) / (self.warmup + 1.0)
-        progress = (t - self.warmup) / max(self.total - self.warmup, 1)
-        progress = xp.minimum(progress, xp.ones_like(progress))
-        return self.rate * xp.where(t < self.warmup, rising, 0.5 + 0.5 * xp.cos(math.pi * progress))
+        return fuse(xp, _cosine)(xp, t, self.rate, self.warmup, max(self.total - self.warmup, 1))
+
+
+@elementwise()
+def _cosine(xp: Namespace, t: Array, rate: float, warmup: int, falling: int) -> Array:
+    rising = (t + 1.0) / (warmup + 1.0)
+    progress = (t - warmup) / falling
+    progress = xp.minimum(progress, xp.ones_like(progress))
+    return rate * xp.where(t < warmup, rising, 0.5 + 0.5 * xp.cos(math.pi * progress))
 
 
 SCHEDULES = ("constant", "step", "cosine")

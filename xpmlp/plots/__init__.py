@@ -1,18 +1,18 @@
 """Figures, drawn from numbers: curves, confusion matrices, gradients, regions, images, parallel coordinates.
 
-Nothing here computes what it shows, and nothing opens a window: each function gives a figure, which `save_figure`
-writes. It imports `common` alone, and `nn` and `training` for their types.
+Nothing here computes what it shows, and nothing opens a window: each function returns a figure, which `save_figure`
+writes. It imports `common` and `nn`, and `training` for its types.
 """
 
 from __future__ import annotations
 
+from xpmlp.plots._common import save_figure
 from xpmlp.plots._confusion import confusion_figure
 from xpmlp.plots._curves import comparison_figure, curves_figure
 from xpmlp.plots._gradients import gradient_figure
 from xpmlp.plots._images import images_figure, weights_figure
 from xpmlp.plots._parallel import ParallelAxis, parallel_figure
 from xpmlp.plots._regions import Regions, plane_grid, regions_figure
-from xpmlp.plots._save import save_figure
 
 __all__ = [
     "ParallelAxis",

@@ -9,18 +9,15 @@ import numpy as np
 from matplotlib.colors import LinearSegmentedColormap, PowerNorm
 from matplotlib.figure import Figure
 
-from xpmlp.plots._style import MOST_LABELLED, put_title, short
+from xpmlp.plots._common import CHARACTER, MAX_LABELLED, put_title, short
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["confusion_figure"]
-
 # From a colour that no one takes for the white of an empty cell, to one on which black is still easy to read.
 SHARES = LinearSegmentedColormap.from_list("shares", ["#D3E6F4", "#3F9BD3"])
-MOST_NAMED = 100  # classes whose names still fit beside each other, where there are no numbers in the cells
-CHARACTER = 0.075  # inches of a digit or a letter, on average
-SMALLEST = 3.2  # inches of a side of the matrix
+MAX_NAMED = 100  # classes whose names still fit beside each other, where there are no numbers in the cells
+MIN_SIDE = 3.2  # inches of the matrix
 MARGINS = (2.0, 1.4)  # inches beside and above it, besides the names
 
 
@@ -44,11 +41,11 @@ def confusion_figure(matrix: np.ndarray, names: Sequence[str], title: str) -> Fi
         only every second, or third, and so on is named.
     """
     n_classes = len(names)
-    numbered = n_classes <= MOST_LABELLED
+    numbered = n_classes <= MAX_LABELLED
     shown = [short(name) for name in names]
     longest = CHARACTER * max(map(len, shown))
-    cell = CHARACTER * (len(str(matrix.max())) + 2) if numbered else 0.15 * min(1.0, MOST_NAMED / n_classes)
-    side = max(cell * n_classes, SMALLEST)
+    cell = CHARACTER * (len(str(matrix.max())) + 2) if numbered else 0.15 * min(1.0, MAX_NAMED / n_classes)
+    side = max(cell * n_classes, MIN_SIDE)
     upright = longest > side / n_classes
     width, height = (side + longest + MARGINS[0], side + (longest if upright else 0.2) + MARGINS[1])
     figure = Figure(figsize=(width, height), layout="compressed")
@@ -58,17 +55,13 @@ def confusion_figure(matrix: np.ndarray, names: Sequence[str], title: str) -> Fi
     label = "share of the true class (white: none)"
     figure.colorbar(image, ax=axes, label=label, ticks=[0.0, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0], shrink=0.8)
     axes.set(xlabel="predicted class", ylabel="true class")
-    step = math.ceil(n_classes / MOST_NAMED)
+    step = math.ceil(n_classes / MAX_NAMED)
     ticks, labels = range(0, n_classes, step), shown[::step]
     size = "medium" if numbered else 7
     axes.set_xticks(ticks, labels, rotation="vertical" if upright else "horizontal", fontsize=size)
     axes.set_yticks(ticks, labels, fontsize=size)
     if numbered:
-        inside: dict[str, Any] = {
-            "ha": "center",
-            "va": "center",
-            "in_layout": False,
-        }  # measuring a thousand takes seconds
+        inside: dict[str, Any] = {"ha": "center", "va": "center", "in_layout": False}  # measuring many takes seconds
         for row, column in np.argwhere(matrix):
             axes.text(column, row, f"{matrix[row, column]:d}", fontsize=8, **inside)
     put_title(figure, title)

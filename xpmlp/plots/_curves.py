@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from xpmlp.plots._style import BLUE, GREEN, PART_STYLES, PURPLE, VERMILION, legend_above, literal, put_title
+from xpmlp.plots._common import BLUE, GREEN, PART_STYLES, PURPLE, VERMILION, legend_above, literal, put_title
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from xpmlp.training import Record
-
-__all__ = ["comparison_figure", "curves_figure"]
 
 RUN_COLOURS = (BLUE, VERMILION, GREEN, PURPLE)
 PART_DASHES = {"train": ":", "validation": "--", "test": "-"}
@@ -97,7 +95,6 @@ def _draw(left: Axes, right: Axes, records: Sequence[Record], part: str, name: s
     epochs = [record.epoch for record in records]
     scores = [record.scores[part] for record in records]
     marker = "o" if len(epochs) == 1 else ""
-    left.plot(epochs, [s.loss for s in scores], marker=marker, label=f"{name} ({scores[-1].loss:.4g})", **style)
-    right.plot(
-        epochs, [s.accuracy for s in scores], marker=marker, label=f"{name} ({scores[-1].accuracy:.4f})", **style
-    )
+    losses, accuracies = [s.loss for s in scores], [s.accuracy for s in scores]
+    left.plot(epochs, losses, marker=marker, label=f"{name} ({losses[-1]:.4g})", **style)
+    right.plot(epochs, accuracies, marker=marker, label=f"{name} ({accuracies[-1]:.4f})", **style)

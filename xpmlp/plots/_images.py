@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.figure import Figure
 
-from xpmlp.plots._style import literal, put_title
+from xpmlp.plots._common import literal, put_title
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-__all__ = ["images_figure", "weights_figure"]
 
 
 def weights_figure(W: np.ndarray, image_shape: tuple[int, int], title: str, columns: int = 10) -> Figure:

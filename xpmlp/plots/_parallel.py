@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from textwrap import fill
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from matplotlib import colormaps
@@ -14,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import Normal, Stroke, withStroke
 from matplotlib.ticker import FixedLocator, LogLocator, MaxNLocator, NullLocator
 
-from xpmlp.plots._style import VERMILION, literal, put_title, short
+from xpmlp.plots._common import CHARACTER, VERMILION, literal, put_title, short
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,38 +21,22 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.ticker import Locator
 
-__all__ = ["ParallelAxis", "parallel_figure"]
-
 STEP, SPREAD = 0.01, 0.06  # of an axis' height: lines that cross it at one value are drawn so far apart, over so much
 MARGIN = 0.05  # likewise, beyond the lowest and the highest value
 SCORES = ListedColormap(colormaps["viridis_r"](np.linspace(0.2, 1.0, 256)))  # the best are dark, the worst not yellow
-CHARACTER = 0.075  # inches of a letter beside an axis
-LEAST_ROOM = 1.7  # inches from an axis to the next
+MIN_ROOM = 1.7  # inches from an axis to the next
 LAST_ROOM = 0.6  # inches beside the last axis, for its numbers
 CROWD = 50  # lines that need be no thinner
 HALO = withStroke(linewidth=4.0, foreground="white")
 
 
-@dataclass(frozen=True)
-class ParallelAxis:
-    """One axis, and where each line crosses it.
+class ParallelAxis(NamedTuple):
+    """One axis, and where each line crosses it."""
 
-    Attributes
-    ----------
-    name : str
-        Below the axis.
-    values : sequence of float or str
-        One for each line; some of `names` where the scale is "choice".
-    scale : {"linear", "log", "choice"}
-        Of the axis.
-    names : sequence of str
-        What there is to choose from, the lowest first.
-    """
-
-    name: str
-    values: Sequence[float | str]
-    scale: str
-    names: Sequence[str] = ()
+    name: str  # below the axis
+    values: Sequence[float | str]  # one for each line; some of `names` where the scale is "choice"
+    scale: str  # "linear", "log" or "choice"
+    names: Sequence[str] = ()  # what there is to choose from, the lowest first
 
     @property
     def numbers(self) -> np.ndarray:
@@ -84,7 +67,7 @@ def parallel_figure(axes: Sequence[ParallelAxis], scores: Sequence[float | None]
         the others are drawn at the foot of the last axis, and the legend says how many.
     """
     longest = max((len(short(name)) for axis in axes for name in axis.names), default=0)
-    room = max(LEAST_ROOM, 0.3 + CHARACTER * longest)
+    room = max(MIN_ROOM, 0.3 + CHARACTER * longest)
     figure = Figure(figsize=(2.4 + room * len(axes), 5.4), layout="constrained")
     host = figure.subplots()
     host.set(xlim=(-0.1, len(axes) + LAST_ROOM / room), ylim=(0.0, 1.0))
@@ -95,7 +78,8 @@ def parallel_figure(axes: Sequence[ParallelAxis], scores: Sequence[float | None]
     host.spines[:].set_visible(False)
 
     known = np.array([score for score in scores if score is not None])
-    lowest = _lowest_shown(known)
+    quarter, three_quarters = np.quantile(known, [0.25, 0.75])
+    lowest = float(max(known.min(), quarter - 1.5 * (three_quarters - quarter)))  # what lies far below, by Tukey's rule
     scored = ParallelAxis(measure, np.maximum(known, lowest).tolist(), "linear")
     places = [_draw_axis(host, number, axis) for number, axis in enumerate([*axes, scored])]
     lines = np.stack([_spread(_heights(*pair)) for pair in zip(places, axes, strict=False)], axis=1)
@@ -136,8 +120,8 @@ def _draw_axis(host: Axes, position: int, axis: ParallelAxis) -> Axes:
         scale.yaxis.set_minor_locator(NullLocator())
         scale.yaxis.set_major_formatter("{x:g}")
         if axis.scale == "log":
-            room = (high / low) ** MARGIN if high > low else 2.0
-            scale.set_ylim(low / room, high * room)
+            factor = (high / low) ** MARGIN if high > low else 2.0
+            scale.set_ylim(low / factor, high * factor)
         else:
             room = (high - low) * MARGIN or 0.5
             scale.set_ylim(low - room, high + room)
@@ -170,9 +154,3 @@ def _spread(heights: np.ndarray) -> np.ndarray:
         reach = min(STEP * (len(shared) - 1), SPREAD) / 2
         heights[shared] += np.linspace(reach, -reach, len(shared))
     return heights
-
-
-def _lowest_shown(scores: np.ndarray) -> float:
-    """Return the score at the foot of the last axis: what lies far below, by Tukey's rule, is drawn there."""
-    quarter, three_quarters = np.quantile(scores, [0.25, 0.75])
-    return float(max(scores.min(), quarter - 1.5 * (three_quarters - quarter)))

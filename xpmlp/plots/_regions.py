@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from xpmlp.plots._style import BLUE, VERMILION, literal, put_title
+from xpmlp.plots._common import BLUE, VERMILION, literal, put_title
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from matplotlib.axes import Axes
     from matplotlib.image import AxesImage
-
-__all__ = ["Regions", "plane_grid", "regions_figure"]
 
 CLASS_COLOURS = (BLUE, VERMILION)
 PART_MARKERS = {"train": "o", "validation": "s", "test": "^"}
@@ -27,26 +24,13 @@ ALPHA = 0.5  # of the shading, so that points of the same colour stand out from 
 SHADES = LinearSegmentedColormap.from_list("classes", [BLUE, "#FFFFFF", VERMILION])
 
 
-@dataclass(frozen=True, eq=False)
-class Regions:
-    """What a classifier says of a square of the plane, and the data in it.
+class Regions(NamedTuple):
+    """What a classifier says of a square of the plane, and the data in it."""
 
-    Attributes
-    ----------
-    title : str
-        Above the panel.
-    probability : ndarray of shape (n, n)
-        Of class 1, at the points of `plane_grid`.
-    half_width : float
-        The square reaches from minus this to plus this in both directions.
-    parts : mapping of str to (ndarray of shape (n, 2), ndarray of shape (n,))
-        "train", "validation" and "test": points, and their classes 0 or 1.
-    """
-
-    title: str
-    probability: np.ndarray
-    half_width: float
-    parts: Mapping[str, tuple[np.ndarray, np.ndarray]]
+    title: str  # above the panel
+    probability: np.ndarray  # (n, n): of class 1, at the points of `plane_grid`
+    half_width: float  # the square reaches from minus this to plus this in both directions
+    parts: Mapping[str, tuple[np.ndarray, np.ndarray]]  # "train", "validation", "test": points (n, 2), classes 0 or 1
 
 
 def plane_grid(half_width: float, n: int) -> np.ndarray:
@@ -90,11 +74,9 @@ def regions_figure(panels: Sequence[Regions], title: str, columns: int = 1, side
     scale: dict[str, Any] = {"shrink": min(1.0, 2.0 / rows), "anchor": (0.0, 1.0), "aspect": 25}
     ticks = [0.0, 0.25, 0.5, 0.75, 1.0]
     figure.colorbar(shading, ax=every, label="probability of class 1", ticks=ticks, **scale)
-    names = dict.fromkeys(part for panel in panels for part in panel.parts)
-    handles = _handles(names)
-    figure.legend(
-        handles=handles, loc="outside lower center", ncols=len(handles) if columns * side > 7.0 else 3, fontsize="small"
-    )
+    handles = _legend_handles(dict.fromkeys(part for panel in panels for part in panel.parts))
+    legend_columns = len(handles) if columns * side > 7.0 else 3
+    figure.legend(handles=handles, loc="outside lower center", ncols=legend_columns, fontsize="small")
     if title:
         put_title(figure, title)
     return figure
@@ -105,37 +87,24 @@ def _draw(axes: Axes, panel: Regions, size: float) -> AxesImage:
     shading = axes.imshow(
         panel.probability, extent=(-h, h, -h, h), origin="lower", cmap=SHADES, vmin=0.0, vmax=1.0, alpha=ALPHA
     )
-    line = np.linspace(-h, h, panel.probability.shape[0])
     if panel.probability.min() < 0.5 < panel.probability.max():
+        line = np.linspace(-h, h, panel.probability.shape[0])
         axes.contour(line, line, panel.probability, levels=[0.5], colors="black", linewidths=1.2)
     for part, (X, y) in panel.parts.items():
         held_out = part != "train"
-        edge: dict[str, Any] = {"edgecolors": "black" if held_out else "white", "linewidths": 0.06 * size**0.5 + 0.1}
+        style: dict[str, Any] = {"s": size * (1.6 if held_out else 1.0), "marker": PART_MARKERS[part]}
+        style |= {"edgecolors": "black" if held_out else "white", "linewidths": 0.06 * size**0.5 + 0.1}
         for label, colour in enumerate(CLASS_COLOURS):
-            points = X[y == label]
-            axes.scatter(
-                points[:, 0],
-                points[:, 1],
-                s=size * (1.6 if held_out else 1.0),
-                c=colour,
-                marker=PART_MARKERS[part],
-                **edge,
-            )
+            axes.scatter(X[y == label, 0], X[y == label, 1], c=colour, **style)
     return shading
 
 
-def _handles(parts: Sequence[str] | Mapping[str, None]) -> list[Line2D]:
+def _legend_handles(parts: Iterable[str]) -> list[Line2D]:
     points = [
-        Line2D(
-            [],
-            [],
-            linestyle="",
-            marker=PART_MARKERS[part],
-            color=colour,
-            markeredgecolor="white" if part == "train" else "black",
-            label=f"class {label}, {part}",
-        )
+        Line2D([], [], linestyle="", marker=PART_MARKERS[part], color=colour, label=f"class {label}, {part}")
         for part in parts
         for label, colour in enumerate(CLASS_COLOURS)
     ]
+    for point in points:
+        point.set_markeredgecolor("white" if point.get_marker() == PART_MARKERS["train"] else "black")
     return [*points, Line2D([], [], color="black", label="probability one half")]

@@ -1,13 +1,13 @@
 """Hyper-parameter search: trainings side by side, their table and figure, and the winner's run.
 
 Candidates come from a grid or from draws; scikit-learn's searches run them, in full or by successive halving, on one of
-joblib's engines. Each trial is written down as it ends, so that a search can be gone on with.
+joblib's engines. Each trial is written down as it ends, so that a search can be resumed.
 It imports every wing but `cli`.
 """
 
 from xpmlp.search._engines import ENGINES, check_engine
 from xpmlp.search._folder import SearchFolder
-from xpmlp.search._search import Found, rank, search
+from xpmlp.search._search import SearchResult, rank, rungs, search
 from xpmlp.search._space import DEFAULT_SPACE, SEARCHABLE, Dimension, Space
 from xpmlp.search._study import Study, plan
 from xpmlp.search._trial import Point, Trial
@@ -17,14 +17,15 @@ __all__ = [
     "ENGINES",
     "SEARCHABLE",
     "Dimension",
-    "Found",
     "Point",
     "SearchFolder",
+    "SearchResult",
     "Space",
     "Study",
     "Trial",
     "check_engine",
     "plan",
     "rank",
+    "rungs",
     "search",
 ]

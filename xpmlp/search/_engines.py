@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
-__all__ = ["ENGINES", "check_engine", "running_on"]
-
 ENGINES = ("loky", "threading", "sequential", "dask", "ray")
 PACKAGES = {"dask": "dask.distributed", "ray": "ray"}
 
@@ -42,25 +40,15 @@ def check_engine(engine: str, jobs: int, address: str | None) -> None:
     if engine in PACKAGES:
         load_package(PACKAGES[engine])
     elif address is not None:
-        raise InputError(f"a scheduler is of the engines dask and ray, but the engine is {engine}.")
+        raise InputError(f"only the engines dask and ray have a scheduler, but the engine is {engine}.")
 
 
 @contextmanager
 def running_on(engine: str, jobs: int, address: str | None = None) -> Iterator[None]:
-    """Let joblib run what follows on an engine, without more BLAS threads than cores.
+    """Let joblib run what follows on an engine, without more BLAS threads than cores; parameters as for `search`.
 
     joblib divides the cores among loky's processes, and Dask and Ray give those that they start one thread each. The
     threads of a process share its BLAS, which then has one.
-
-    Parameters
-    ----------
-    engine : {"loky", "threading", "sequential", "dask", "ray"}
-        joblib's name for it.
-    jobs : int
-        Trials at a time. A cluster that is there already runs as many as it has cores.
-    address : str, optional
-        Of a running cluster of Dask's or Ray's. By default the one that this process is connected to, or else one of
-        `jobs` workers on this machine, which ends with the search.
 
     Raises
     ------
@@ -84,7 +72,7 @@ def running_on(engine: str, jobs: int, address: str | None = None) -> Iterator[N
             reason, _, _ = str(error).partition("\n")
             raise WorkerError(
                 f"a worker of {engine} was lost: {type(error).__name__}: {reason} Trials that have ended are kept: "
-                "go on with --resume, and with fewer --jobs if memory was short."
+                "resume with --resume, and with fewer --jobs if memory was short."
             ) from error
 
 

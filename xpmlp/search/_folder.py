@@ -1,17 +1,16 @@
-"""Search folders: what a search leaves on disk, and how to go on with it."""
+"""Search folders: what a search leaves on disk, and what it is resumed from."""
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import asdict, dataclass
-from datetime import datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from xpmlp.common.errors import InputError
 from xpmlp.common.files import csv_text, write_json, write_whole
 from xpmlp.experiments.folders import Folder
-from xpmlp.experiments.options import written
+from xpmlp.experiments.options import to_text
 from xpmlp.experiments.runs import RunFolder, options_sha256, versions
 from xpmlp.search._study import Study
 from xpmlp.search._trial import Trial, load_trial
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from xpmlp.experiments.options import Options
-
-__all__ = ["SearchFolder", "Winner"]
 
 LIBRARIES = ("joblib", "scipy")  # beside those of a run
 SCORES = ("kept_epoch", "validation_accuracy", "validation_nll", "peak_epoch", "peak_accuracy", "peak_nll")
@@ -40,11 +37,6 @@ class Winner:
 
 class SearchFolder(Folder):
     """The folder of one search.
-
-    Parameters
-    ----------
-    path : Path
-        Where it is.
 
     Attributes
     ----------
@@ -64,59 +56,25 @@ class SearchFolder(Folder):
         self.figure = path / "search.png"
         self.best = RunFolder(path / "best")
 
-    def check_free(self) -> None:
-        """Raise unless the folder is new or empty.
-
-        Raises
-        ------
-        InputError
-            For a folder that holds something, and for a path that is no folder.
-        """
-        self._check_is_folder()
-        if self.config.exists():
-            raise InputError(
-                f"the output folder {self.path} holds a search: go on with `xpmlp search --resume {self.path}`, or "
-                "choose another with --out."
-            )
-        self._check_is_empty()
+    def _why_not_free(self) -> str:
+        if not self.config.exists():
+            return super()._why_not_free()
+        return f"holds a search: resume it with `xpmlp search --resume {self.path}`, or choose another with --out."
 
     def start(self, study: Study) -> None:
-        """Write ``search.json``.
-
-        Raises
-        ------
-        InputError
-            For a folder that cannot be made or written to.
-        """
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(f"the output folder {self.path} cannot be written to: {error}.") from error
+        """Make the folder, and write ``search.json``."""
         found = versions(study.options.backend) | {name: version(name) for name in LIBRARIES}
-        started = datetime.now().astimezone().isoformat(timespec="seconds")
-        write_json(self.config, {"started": started, **study.to_json(), "versions": found})
+        self.write_config({**study.to_json(), "versions": found})
 
     def study(self) -> Study:
-        """Read from ``search.json`` what decides the search.
-
-        Raises
-        ------
-        InputError
-            Where it is missing or damaged.
-        """
+        """Read from ``search.json`` what decides the search."""
         return self.configured(Study.from_json)
 
     def winner(self) -> Winner | None:
-        """Read from ``search.json`` which trial won; None where its run is not finished.
-
-        Raises
-        ------
-        InputError
-            Where it is missing or damaged.
-        """
+        """Read from ``search.json`` which trial won; None where its run is not finished."""
         return self.configured(_winner) if self.best.is_finished() else None
 
-    def crown(self, winner: Winner) -> None:
+    def save_winner(self, winner: Winner) -> None:
         """Write into ``search.json`` which trial won, once its run is finished."""
         write_json(self.config, self.configured(dict) | {"winner": asdict(winner)})
 
@@ -135,7 +93,7 @@ class SearchFolder(Folder):
                 damaged[path] = str(error)
                 continue
             known = trial.number <= len(study.candidates)
-            if known and path == self.file_of(study.options_of_trial(trial), study.data):
+            if known and path == self.file_of(study.options_of(trial.number, trial.epochs), study.data):
                 trials.append(trial)
         return trials, damaged
 
@@ -144,7 +102,7 @@ class SearchFolder(Folder):
         names = [name for name in study.candidates[0] if name != "epochs"]
         rows = [["trial", *names, "epochs", *SCORES, "seconds", "status", "reason"]]
         for trial in ranked:
-            values = [written(trial.settings[name]) for name in names]
+            values = [to_text(trial.settings[name]) for name in names]
             points = [*trial.kept, *trial.peak] if trial.kept and trial.peak else []
             cells = [f"{value:.6g}" for value in points] or [""] * len(SCORES)
             end = [f"{trial.seconds:.3f}", trial.status, trial.reason]
@@ -155,5 +113,5 @@ class SearchFolder(Folder):
 def _winner(config: dict[str, Any]) -> Winner | None:
     if "winner" not in config:
         return None
-    kept = config["winner"]
-    return Winner(kept["trial"], kept["epochs"], kept["test"] and Score(**kept["test"]))
+    won = config["winner"]
+    return Winner(won["trial"], won["epochs"], won["test"] and Score(**won["test"]))

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from copy import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
-from sklearn.base import BaseEstimator
-from sklearn.experimental import enable_halving_search_cv  # noqa: F401 - scikit-learn asks for it
-from sklearn.model_selection import GridSearchCV, HalvingGridSearchCV
+from sklearn.utils.parallel import Parallel, delayed
 
 from xpmlp.common.errors import InputError, XpmlpWarning
+from xpmlp.common.wording import counted
 from xpmlp.search._engines import check_engine, running_on
 from xpmlp.search._folder import SearchFolder
 from xpmlp.search._trial import load_trial, run_trial, save_trial
@@ -20,21 +18,16 @@ from xpmlp.search._trial import load_trial, run_trial, save_trial
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
-    from typing import Self
 
     from xpmlp.search._study import Study
     from xpmlp.search._trial import Trial
     from xpmlp.training.scoring import Score
 
-__all__ = ["Found", "rank", "search"]
-
-# What scikit-learn's searches are given in place of examples: a trial loads its own, and is scored once.
-PARTS, ONE_SPLIT = ["training", "validation"], [([0], [1])]
-TIES = 1e-9  # what the NLL decides, where accuracies are equal: less than one example in a billion
+FACTOR = 3  # of successive halving: a third of the candidates goes on, with so many times the epochs
 
 
 @dataclass(frozen=True)
-class Found:
+class SearchResult:
     """What a search found.
 
     Attributes
@@ -48,6 +41,9 @@ class Found:
     trials: list[Trial]
     test: Score | None
 
+    def __repr__(self) -> str:
+        return f"SearchResult({counted(len(self.trials), 'trial')}, the best: {self.trials[0]}, test: {self.test})"
+
 
 def search(
     study: Study,
@@ -59,7 +55,7 @@ def search(
     address: str | None = None,
     on_trial: Callable[[Trial], None] | None = None,
     on_winner: Callable[[Trial], None] | None = None,
-) -> Found:
+) -> SearchResult:
     """Run the trials of a study, train the winner, and leave a table, a figure and the winner's run in a folder.
 
     The test part is looked at once, to score the winner. An exception, `KeyboardInterrupt` among them, leaves the table
@@ -72,7 +68,7 @@ def search(
     path : Path
         The folder. Workers on other machines must find it, and the data, under the same path.
     resume : bool
-        Whether to go on with the search in the folder: trials that have ended are not repeated.
+        Whether to resume the search in the folder: trials that have ended are not repeated.
     engine : {"loky", "threading", "sequential", "dask", "ray"}
         Where trials run: joblib's backend of that name.
     jobs : int
@@ -87,7 +83,7 @@ def search(
 
     Returns
     -------
-    Found
+    SearchResult
         The trials and the winner's score on the test part.
 
     Raises
@@ -105,8 +101,8 @@ def search(
     XpmlpWarning
         For the file of a trial that is damaged: the trial is repeated.
     """
-    from xpmlp.search._figure import draw  # noqa: PLC0415 - workers import this module, and do without matplotlib
-    from xpmlp.search._winner import crown  # noqa: PLC0415 - as above
+    # Workers import this module, and do without matplotlib.
+    from xpmlp.search._results import draw, train_winner  # noqa: PLC0415
 
     check_engine(engine, jobs, address)
     jobs = min(jobs, len(study.candidates))
@@ -120,21 +116,58 @@ def search(
             folder.check_free()  # again: another search may have begun there
             folder.start(study)
         folder.trials.mkdir(exist_ok=True)  # after the file that says what is searched: without it nothing was begun
-        searcher = _searcher(study, _Candidate(study, folder, on_trial))
         try:
             with running_on(engine, jobs, address):
-                searcher.fit(PARTS)
+                run = _run_all(study, folder, on_trial)
         finally:
             trials = rank(folder.ended(study)[0], halving=study.halving)
             folder.write_results(study, trials)
             draw(study, trials, folder.figure)
-        run = [study.options_of(**found) for found in searcher.cv_results_["params"]]
-        missing = sum(not folder.file_of(options, study.data).exists() for options in run)
+        missing = sum(not folder.file_of(study.options_of(t.number, t.epochs), study.data).exists() for t in run)
         if missing:
             raise InputError(
                 f"{missing} trials were run, but are not in {folder.trials}: all workers must find it under that path."
             )
-        return Found(trials, crown(folder, study, trials[0], on_winner) if trials[0].kept else None)
+        return SearchResult(trials, train_winner(folder, study, trials[0], on_winner) if trials[0].kept else None)
+
+
+def _run_all(study: Study, folder: SearchFolder, on_trial: Callable[[Trial], None] | None) -> list[Trial]:
+    """Run all candidates; with halving, each rung for its epochs, and the better third of it in the next."""
+    run, numbers, most = [], list(range(1, len(study.candidates) + 1)), study.options.epochs
+    for epochs in rungs(len(numbers), most) if study.halving and most else [None]:
+        calls = []
+        for number in numbers:
+            options, settings = study.options_of(number, epochs), study.candidates[number - 1]
+            path = folder.file_of(options, study.data)
+            calls.append(delayed(_run_once)(path, number, settings, options, study.data, on_trial=on_trial))
+        trials = Parallel()(calls)
+        numbers = [trial.number for trial in rank(trials, halving=False)[: -(-len(trials) // FACTOR)]]
+        run += trials
+    return run
+
+
+def _run_once(path: Path, *candidate: Any, on_trial: Callable[[Trial], None] | None) -> Trial:
+    """Read a trial from its file, or else run it and write it there."""
+    # A worker may outlive the search that was killed: what it is at is waited for, and not done twice.
+    with FileLock(path.with_name(f".{path.stem}.lock"), fallback_to_soft=False):
+        if path.exists():
+            return load_trial(path)
+        trial = run_trial(*candidate)
+        save_trial(trial, path)
+    if on_trial is not None:
+        on_trial(trial)
+    return trial
+
+
+def rungs(candidates: int, epochs: int) -> list[int]:
+    """Return the epochs of each rung of successive halving, as scikit-learn's `HalvingGridSearchCV` has them.
+
+    There are as many rungs as it takes to leave less than three candidates, and the last one has as many of the
+    `epochs` as tripling comes to; with few epochs there are fewer.
+    """
+    count = next(n for n in range(1, candidates + 2) if FACTOR**n > candidates)
+    first = max(1, epochs // FACTOR ** (count - 1))
+    return [first * FACTOR**rung for rung in range(count) if first * FACTOR**rung <= epochs]
 
 
 def rank(trials: Iterable[Trial], *, halving: bool) -> list[Trial]:
@@ -148,60 +181,6 @@ def rank(trials: Iterable[Trial], *, halving: bool) -> list[Trial]:
         return (trial.kept is None, -trial.epochs if halving else 0, *scores, trial.number)
 
     return sorted(trials, key=key)
-
-
-class _Candidate(BaseEstimator):
-    """A candidate as scikit-learn's searches know it: `fit` looks its trial up, or else runs it."""
-
-    def __init__(
-        self,
-        study: Study,
-        folder: SearchFolder,
-        on_trial: Callable[[Trial], None] | None,
-        number: int = 1,
-        epochs: int | None = None,
-    ) -> None:
-        self.study = study
-        self.folder = folder
-        self.on_trial = on_trial
-        self.number = number
-        self.epochs = epochs
-
-    def __sklearn_clone__(self) -> Self:
-        return copy(self)  # with the study itself: a copy of it for each candidate takes long where there are many
-
-    def fit(self, X: object, y: object = None) -> Self:  # noqa: ARG002 - scikit-learn calls it so
-        study, options = self.study, self.study.options_of(self.number, self.epochs)
-        path = self.folder.file_of(options, study.data)
-        # A worker may outlive the search that was killed: what it is at is waited for, and not done twice.
-        with FileLock(path.with_name(f".{path.stem}.lock"), fallback_to_soft=False):
-            if path.exists():
-                self.trial_ = load_trial(path)
-                return self
-            self.trial_ = run_trial(self.number, study.candidates[self.number - 1], options, study.data)
-            save_trial(self.trial_, path)
-        if self.on_trial is not None:
-            self.on_trial(self.trial_)
-        return self
-
-    def score(self, X: object, y: object = None) -> float:  # noqa: ARG002 - as above
-        """Return a number that puts trials into the order of `rank`, which is halved by."""
-        if self.trial_.kept is None:
-            return -1.0
-        loss, nll = self.trial_.kept.order
-        return TIES / (1.0 + nll) - loss
-
-
-def _searcher(study: Study, candidate: _Candidate) -> GridSearchCV | HalvingGridSearchCV:
-    """Return scikit-learn's search over the candidates' numbers."""
-    numbers = {"number": range(1, len(study.candidates) + 1)}
-    common = {"cv": ONE_SPLIT, "refit": False, "error_score": "raise"}
-    if not study.halving:
-        return GridSearchCV(candidate, numbers, **common)
-    epochs = study.options.epochs
-    return HalvingGridSearchCV(
-        candidate, numbers, resource="epochs", max_resources=epochs, return_train_score=False, **common
-    )
 
 
 def _drop_damaged(folder: SearchFolder, study: Study) -> None:

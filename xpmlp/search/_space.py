@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from numbers import Integral
-from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any
 
 from numpy.random import RandomState
 from scipy.stats import loguniform, randint, uniform
@@ -16,7 +16,7 @@ from xpmlp.common.errors import InputError
 from xpmlp.common.files import open_file
 from xpmlp.common.rng import make_generator
 from xpmlp.common.validation import check_choice, check_number
-from xpmlp.experiments.options import Options
+from xpmlp.experiments.options import Options, value_type
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,11 +24,9 @@ if TYPE_CHECKING:
 
     Settings = dict[str, Any]
 
-__all__ = ["DEFAULT_SPACE", "SEARCHABLE", "Dimension", "Space"]
-
 # What names the data, parts them or places the computation is the same for all trials: so that their scores compare.
-SAME = {"dataset", "target", "data_dir", "validation", "test", "seed", "mode", "backend", "device", "graph"}
-SEARCHABLE = {field.name.replace("_", "-"): field.name for field in fields(Options) if field.name not in SAME}
+SAME = {"dataset", "target", "data_dir", "validation", "test", "seed", "mode", "backend", "device", "graphs"}
+SEARCHABLE = {option.name.replace("_", "-"): option.name for option in fields(Options) if option.name not in SAME}
 
 DEFAULT_SPACE: dict[str, Any] = {
     "hidden": [32, 64, 128, 256, 512],
@@ -39,10 +37,10 @@ DEFAULT_SPACE: dict[str, Any] = {
     "l2": {"log-uniform": [1e-6, 1e-2]},
 }
 
-TYPES = get_type_hints(Options)
-WORDS = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
+TYPES = {option.name: value_type(option) for option in fields(Options)}
+WORDS = {int: "a whole number", float: "a number", str: "a string", bool: "true or false"}
 DIGITS = 3  # of drawn numbers: a command line that repeats a trial can be read
-MOST_CANDIDATES = 10_000
+MAX_CANDIDATES = 10_000
 
 
 @dataclass(frozen=True)
@@ -60,7 +58,7 @@ class Dimension:
     """
 
     name: str
-    values: Any
+    values: Any = field(repr=False)
     scale: str
 
     def settle(self, value: Any) -> Any:
@@ -106,15 +104,12 @@ class Space:
             raise InputError(f"{source} names no option to vary.")
         self.dimensions = [self._dimension(key, given) for key, given in table.items()]
 
+    def __repr__(self) -> str:
+        return f"Space({self.table!r}, {self.source!r})"
+
     @classmethod
     def read(cls, path: Path) -> Space:
-        """Read a space from a TOML file.
-
-        Raises
-        ------
-        InputError
-            Where it cannot be read, and as above.
-        """
+        """Read a space from a TOML file; raise an `InputError` where it cannot be read, and as above."""
         with open_file(path) as file:
             try:
                 table = tomllib.load(file)
@@ -129,40 +124,25 @@ class Space:
         return several or self.dimensions
 
     def grid(self) -> list[Settings]:
-        """Return every combination of the values.
-
-        Raises
-        ------
-        InputError
-            Where an option has a distribution, and for more than 10,000 combinations.
-        """
+        """Return every combination of the values; raise an `InputError` for a distribution, or more than 10,000."""
         for dimension in self.dimensions:
             if dimension.scale != "choice":
                 key = dimension.name.replace("_", "-")
                 raise InputError(
-                    f"{self.source}: {key} has a distribution, which a grid cannot go through: give a list of its "
+                    f"{self.source}: {key} has a distribution, which a grid cannot enumerate: give a list of its "
                     "values, or draw with --random."
                 )
         combinations = self._combinations()
-        check_number(f"the number of combinations of {self.source}", len(combinations), at_most=MOST_CANDIDATES)
+        check_number(f"the number of combinations of {self.source}", len(combinations), at_most=MAX_CANDIDATES)
         return self._settings(combinations)
 
     def draw(self, n: int, seed: int) -> list[Settings]:
-        """Draw candidates; where all options have lists, none is drawn twice.
+        """Draw `n` candidates by a seed; where all options have lists, none is drawn twice.
 
-        Parameters
-        ----------
-        n : int
-            How many; where distributions of whole numbers give the same one again, there are fewer.
-        seed : int
-            The same seed draws the same ones.
-
-        Raises
-        ------
-        InputError
-            For fewer combinations than are to be drawn, and a negative seed.
+        There are fewer where distributions of whole numbers give the same one again. An `InputError` is raised for
+        fewer combinations than are to be drawn, and a negative seed.
         """
-        check_number("the number of trials to draw", n, at_least=1, at_most=MOST_CANDIDATES, integer=True)
+        check_number("the number of trials to draw", n, at_least=1, at_most=MAX_CANDIDATES, integer=True)
         if all(dimension.scale == "choice" for dimension in self.dimensions) and len(self._combinations()) < n:
             raise InputError(
                 f"{self.source} has {len(self._combinations())} combinations, fewer than the {n} trials to draw: draw "
@@ -192,11 +172,9 @@ class Space:
                 raise InputError(f"{where} has no values: give one at least, or leave it out.")
             return Dimension(name, list(dict.fromkeys(_value(where, name, value) for value in values)), "choice")
         low, high = _bounds(where, name, kind, values)
-        if kind == "integers":
-            return Dimension(name, randint(low, high + 1), "linear")
-        if kind == "uniform":
-            return Dimension(name, uniform(low, high - low), "linear")
-        return Dimension(name, loguniform(low, high), "log")
+        if kind == "log-uniform":
+            return Dimension(name, loguniform(low, high), "log")
+        return Dimension(name, randint(low, high + 1) if kind == "integers" else uniform(low, high - low), "linear")
 
 
 def _distribution(where: str, given: Any) -> tuple[str, list[Any]]:
@@ -227,11 +205,11 @@ def _bounds(where: str, name: str, kind: str, values: list[Any]) -> tuple[float,
 
 
 def _value(where: str, name: str, given: Any) -> Any:
-    """Check the type of an option's value, and give it the option's own: a tuple where there may be one per layer."""
-    scalar = get_args(TYPES[name])[0] if get_args(TYPES[name]) else TYPES[name]  # of `float | None`, `tuple[int, ...]`
-    if get_origin(TYPES[name]) is tuple:
-        return tuple(_scalar(where, scalar, value) for value in (given if isinstance(given, list) else [given]))
-    return _scalar(where, scalar, given)
+    """Check the type of an option's value, and return the option's own: a tuple where there may be one per layer."""
+    kind, several = TYPES[name]
+    if several:
+        return tuple(_scalar(where, kind, value) for value in (given if isinstance(given, list) else [given]))
+    return _scalar(where, kind, given)
 
 
 def _scalar(where: str, kind: type, given: Any) -> Any:

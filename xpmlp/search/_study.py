@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,7 @@ from xpmlp.backends import get_backend
 from xpmlp.common.errors import InputError
 from xpmlp.common.wording import counted
 from xpmlp.experiments.experiment import check_options, fingerprint, prepare
-from xpmlp.experiments.options import Options, with_tuples, written
+from xpmlp.experiments.options import Options, settings_text, with_tuples
 from xpmlp.search._space import Space
 
 if TYPE_CHECKING:
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from xpmlp.experiments.experiment import Experiment
     from xpmlp.search._trial import Trial
-
-__all__ = ["Study", "plan"]
 
 LINEAR = {name: getattr(Options, name) for name in ("activation", "dropout", "l1", "l2")} | {"hidden": ()}
 
@@ -44,7 +42,7 @@ class Study:
 
     options: Options
     space: Space
-    candidates: list[dict[str, Any]]
+    candidates: list[dict[str, Any]] = field(repr=False)
     halving: bool
     name: str
     data: str
@@ -52,16 +50,12 @@ class Study:
     def options_of(self, number: int, epochs: int | None = None) -> Options:
         """Return the options of a candidate, numbered from 1; with halving, for so many epochs."""
         options = replace(self.options, **self.candidates[number - 1])
-        return options if epochs is None else replace(options, epochs=epochs)
+        return replace(options, epochs=epochs) if self.halving and epochs is not None else options
 
     def count(self, trials: Sequence[Trial]) -> str:
         """Say how many trials there are, and of how many candidates where one may have several."""
         of = f" of {counted(len(self.candidates), 'candidate')}" if self.halving else ""
         return f"{counted(len(trials), 'trial')}{of}"
-
-    def options_of_trial(self, trial: Trial) -> Options:
-        """Return the options that a trial was trained with."""
-        return self.options_of(trial.number, trial.epochs if self.halving else None)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
@@ -76,15 +70,7 @@ class Study:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Study:
-        """Build a study from what `to_json` gave.
-
-        Raises
-        ------
-        InputError
-            For options and spaces that cannot be used.
-        KeyError, TypeError, AttributeError
-            For values of another form.
-        """
+        """Build a study from what `to_json` returned; raise an `InputError` for options and spaces out of bounds."""
         space = Space(values["space"], values["source"])
         candidates = [with_tuples(settings) for settings in values["candidates"]]
         names = {dimension.name for dimension in space.dimensions}
@@ -135,9 +121,11 @@ def plan(
         Where the backend cannot be used.
     """
     if halving and any(dimension.name == "epochs" for dimension in space.dimensions):
-        raise InputError(f"halving shares out epochs: leave epochs out of {space.source}, and give --epochs.")
+        raise InputError(
+            f"halving sets the epochs of each trial: leave epochs out of {space.source}, and give --epochs."
+        )
     if halving and options.epochs is None:
-        raise InputError("halving shares out epochs: say with --epochs how many the last trials are trained for.")
+        raise InputError("halving sets the epochs of each trial: say with --epochs how many the last ones get.")
     if not options.validation:
         raise InputError("a search scores its trials on the validation part: give --validation a share above 0.")
     candidates = space.grid() if draws is None else space.draw(draws, options.seed)
@@ -148,8 +136,9 @@ def plan(
             check_options(candidate)
             opened(candidate.dtype, precision=candidate.precision)
         except InputError as error:
-            listed = ", ".join(f"{name.replace('_', '-')} = {written(value)}" for name, value in settings.items())
-            raise InputError(f"{space.source}: the trial with {listed} cannot be trained: {error}") from error
+            raise InputError(
+                f"{space.source}: the trial with {settings_text(settings)} cannot be trained: {error}"
+            ) from error
     # Of a network that the memory suffices for: where it does not, the trial is to say so.
     experiment = prepare(replace(options, **(candidates[0] | LINEAR)), progress=progress)
     if on_prepared is not None:

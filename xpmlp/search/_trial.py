@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from xpmlp.experiments.experiment import Experiment
     from xpmlp.experiments.options import Options
 
-__all__ = ["Point", "Trial", "load_trial", "prepare_trial", "run_trial", "save_trial"]
-
 
 class Point(NamedTuple):
     """How a network does on the validation part after an epoch."""
@@ -71,87 +69,53 @@ class Trial:
 
 
 def prepare_trial(options: Options, data: str) -> Experiment:
-    """Prepare an experiment that does not look at its test part.
-
-    Raises
-    ------
-    InputError
-        For data of another fingerprint than the one that the search was begun with, and as `prepare`.
-    """
+    """Prepare an experiment without its test part; raise an `InputError` for data with another fingerprint."""
     experiment = prepare(options)
     if fingerprint(experiment.dataset) != data:
-        raise InputError(f"{options.dataset} is not what it was when the search was begun: restore it, or search anew.")
+        raise InputError(f"{options.dataset} has changed since the search began: restore it, or start another search.")
     return replace(experiment, sets={part: pair for part, pair in experiment.sets.items() if part != "test"})
 
 
 def run_trial(number: int, settings: dict[str, Any], options: Options, data: str) -> Trial:
     """Train a candidate, and score it on the validation part after each epoch.
 
-    Parameters
-    ----------
-    number : int
-        Of the candidate.
-    settings : dict
-        What of the options varies.
-    options : Options
-        All of them.
-    data : str
-        The fingerprint of the data that the search was begun with.
-
-    Raises
-    ------
-    InputError
-        For other data.
+    It has a number, settings, which are the options that vary, and all its options; `data` is the fingerprint of the
+    data that the search was begun with.
     """
     start = time.perf_counter()
-    points: list[Point] = []
-    epochs, status, reason = options.epochs or 0, "finished", ""
+    epochs, status, reason, kept, peak = options.epochs or 0, "finished", "", None, None
     try:
         experiment = prepare_trial(options, data)
         epochs = experiment.recipe.epochs
+        points: list[Point] = []
         for record in experiment.records():
             score = record.scores["validation"]
             points.append(Point(record.epoch, score.accuracy, score.loss))
-            kept, _ = record.selected
+            selected = record.selected.epoch
+        kept, peak = points[selected - 1], min(points, key=lambda point: point.order)
     except (DivergenceError, MemoryError) as error:
         status = "diverged" if isinstance(error, DivergenceError) else "out of memory"
         reason = str(error) or "the system gave no details."
-    seconds = time.perf_counter() - start
-    if reason:
-        return Trial(number, settings, epochs, status, reason, seconds, None, None)
-    peak = min(points, key=lambda point: point.order)
-    return Trial(number, settings, epochs, status, reason, seconds, points[kept - 1], peak)
+    return Trial(number, settings, epochs, status, reason, time.perf_counter() - start, kept, peak)
 
 
 def save_trial(trial: Trial, path: Path) -> None:
-    """Write a trial, and a SHA-256 of what is written.
-
-    Raises
-    ------
-    InputError
-        Where it cannot be written.
-    """
+    """Write a trial, and a SHA-256 of what is written; raise an `InputError` where it cannot be written."""
     content = asdict(trial)
     write_json(path, {"trial": content, "sha256": _digest(content)})
 
 
 def load_trial(path: Path) -> Trial:
-    """Read a trial.
-
-    Raises
-    ------
-    InputError
-        Where it cannot be read, or is not what was written.
-    """
+    """Read a trial; raise an `InputError` where it cannot be read, or is not what was written."""
     return read_json(path, _trial)
 
 
-def _trial(kept: dict[str, Any]) -> Trial:
-    content, digest = kept["trial"], kept["sha256"]
-    if _digest(content) != digest:
+def _trial(saved: dict[str, Any]) -> Trial:
+    content = saved["trial"]
+    if _digest(content) != saved["sha256"]:
         raise InputError("it has changed since it was written.")
-    kept_point, peak = (point and Point(*point) for point in (content["kept"], content["peak"]))
-    return Trial(**(content | {"settings": with_tuples(content["settings"]), "kept": kept_point, "peak": peak}))
+    points = {name: content[name] and Point(*content[name]) for name in ("kept", "peak")}
+    return Trial(**(content | points | {"settings": with_tuples(content["settings"])}))
 
 
 def _digest(content: Any) -> str:

@@ -1,24 +1,14 @@
 """Training: a step, a trainer that takes an epoch of steps, and a loop over epochs that yields a record of each.
 
-The loop serves the command line; `estimators`, which keep to scikit-learn's rules, go by the trainer. The host is
-synchronised with once an epoch, to read that epoch's sums. It imports `common`, `backends`, `distributed`, `nn` and
-`data`.
+The loop serves the command line; `estimators`, which keep to scikit-learn's rules, use the trainer. The host waits for
+the device once an epoch, to read its sums.
+
+It imports `common`, `backends`, `distributed`, `nn` and `data`.
 """
 
-from xpmlp.training.loop import Best, Record, Resumption, train
+from xpmlp.training.loop import Record, train
 from xpmlp.training.recipe import Recipe, steps_per_epoch
 from xpmlp.training.step import State, make_step
 from xpmlp.training.trainer import Reading, Trainer
 
-__all__ = [
-    "Best",
-    "Reading",
-    "Recipe",
-    "Record",
-    "Resumption",
-    "State",
-    "Trainer",
-    "make_step",
-    "steps_per_epoch",
-    "train",
-]
+__all__ = ["Reading", "Recipe", "Record", "State", "Trainer", "make_step", "steps_per_epoch", "train"]

@@ -18,12 +18,10 @@ if TYPE_CHECKING:
 
     from xpmlp.backends import Backend
     from xpmlp.common.types import Array
-    from xpmlp.data.examples import QuantizedExamples
+    from xpmlp.data.examples import Examples
     from xpmlp.distributed import Communicator
     from xpmlp.nn.dropout import DrawMasks
     from xpmlp.nn.network import GradientFunction
-
-__all__ = ["shared_step"]
 
 
 def shared_step(
@@ -39,14 +37,10 @@ def shared_step(
 
     Parameters
     ----------
-    backend : Backend
-        Where to compute.
-    communicator : Communicator
-        The ranks.
-    gradients_of : callable
-        What `gradient_function` gives.
-    draw_masks : callable
-        What `mask_function` gives.
+    backend, communicator
+        Where to compute, and the ranks.
+    gradients_of, draw_masks : callable
+        What `gradient_function` and `mask_function` return.
     update : callable
         ``update(layers, state, loss, gradients, weights, n)`` gives the new ``(layers, state)`` after a minibatch of
         `n` examples, and uses up all but the weights.
@@ -56,30 +50,27 @@ def shared_step(
     Returns
     -------
     callable
-        ``step(layers, state, X, T, rows, weights)``, as that of `make_step`: the arrays and the ``rows`` are those of
-        the whole minibatch, on every rank.
+        ``step(layers, state, examples, rows)``, as that of `make_step`: the ``rows`` are those of the whole minibatch,
+        on every rank.
     """
     xp, add = backend.xp, communicator.allreduce(backend)
 
-    def weigh(weights: Array | None, rows: Array) -> Array | None:
-        return None if weights is None else xp.take(weights, rows, axis=0)
+    def weigh(examples: Examples, rows: Array) -> Array | None:
+        return None if examples.weights is None else xp.take(examples.weights, rows, axis=0)
 
-    def contribute(
-        layers: Sequence[Layer], state: Any, X: Array | QuantizedExamples, T: Array, rows: Array, weights: Array | None
-    ) -> Array:
+    def contribute(layers: Sequence[Layer], state: Any, examples: Examples, rows: Array) -> Array:
         """Return what this rank's rows add to the gradients of the minibatch's mean, then to its loss, (P + 1,)."""
         own = communicator.share(rows.shape[0])
         if own:
-            size = total_weight(xp, weigh(weights, rows), rows.shape[0])
-            rows = rows[own.start : own.stop]
-            x, t = take_rows(xp, X, rows), xp.take(T, rows, axis=0)
-            loss, gradients = gradients_of(layers, x, t, draw_masks(state.t, rows), weigh(weights, rows), size)
+            size, rows = total_weight(xp, weigh(examples, rows), rows.shape[0]), rows[own.start : own.stop]
+            x, t, weights = take_rows(xp, examples, rows)
+            loss, gradients = gradients_of(layers, x, t, draw_masks(state.t, rows), weights, size)
         else:
             loss, gradients = xp.zeros_like(state.loss), [Layer(*map(xp.zeros_like, layer)) for layer in layers]
         return xp.concat([xp.reshape(p, (-1,)) for p in (*chain.from_iterable(gradients), loss)])
 
     def finish(
-        layers: list[Layer], state: Any, total: Array, rows: Array, weights: Array | None
+        layers: list[Layer], state: Any, total: Array, examples: Examples, rows: Array
     ) -> tuple[list[Layer], Any]:
         """Take the update, with the sum of all contributions."""
         gradients, stop = [], 0
@@ -89,14 +80,12 @@ def shared_step(
                 start, stop = stop, stop + math.prod(p.shape)
                 parts.append(xp.reshape(total[start:stop], p.shape))
             gradients.append(Layer(*parts))
-        return update(layers, state, total[-1], gradients, weigh(weights, rows), rows.shape[0])
+        return update(layers, state, total[-1], gradients, weigh(examples, rows), rows.shape[0])
 
     contribute = backend.compile(contribute) if compile_whole else contribute
     finish = backend.compile(finish, donate=(0, 1))
 
-    def step(
-        layers: list[Layer], state: Any, X: Array | QuantizedExamples, T: Array, rows: Array, weights: Array | None
-    ) -> tuple[list[Layer], Any]:
-        return finish(layers, state, add(contribute(layers, state, X, T, rows, weights)), rows, weights)
+    def step(layers: list[Layer], state: Any, examples: Examples, rows: Array) -> tuple[list[Layer], Any]:
+        return finish(layers, state, add(contribute(layers, state, examples, rows)), examples, rows)
 
     return step

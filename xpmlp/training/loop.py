@@ -6,13 +6,13 @@ import math
 import time
 import warnings
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import count
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from xpmlp.common.errors import DivergenceError, InputError, XpmlpWarning
 from xpmlp.common.rng import make_generator
-from xpmlp.data.examples import StreamedExamples
+from xpmlp.data.examples import Examples, StreamedExamples
 from xpmlp.nn.network import copy_layers
 from xpmlp.training.checks import check_sets
 from xpmlp.training.trainer import Trainer
@@ -28,16 +28,6 @@ if TYPE_CHECKING:
     from xpmlp.training.recipe import Recipe
     from xpmlp.training.scoring import Score
     from xpmlp.training.step import State
-
-__all__ = ["Best", "Record", "Resumption", "train"]
-
-
-class Best(NamedTuple):
-    """The best epoch so far by the loss on the validation set."""
-
-    epoch: int
-    loss: float
-    layers: Sequence[Layer]  # a copy of its weights, on the backend
 
 
 @dataclass(frozen=True)
@@ -55,7 +45,7 @@ class Record:
     examples_per_second : float
         Of this epoch, its evaluations included.
     learning_rate : float
-        Of its last step.
+        That its last step took.
     loss : float
         Mean loss of its examples, each under the weights of its own step; with the penalty where the recipe says so.
     scores : dict of str to Score
@@ -63,11 +53,12 @@ class Record:
     layers : list of Layer
         A copy of these weights, on the backend.
     state : State
-        A copy of what the next step goes on with. None in a record that was read from a file.
+        A copy of what the next step needs beside them. None in a record that was read from a file.
     complete : bool
         False where `should_stop` ended the epoch early.
-    best : Best, optional
-        Of the complete epochs so far, this one included, where the recipe has patience.
+    best : Record, optional
+        Of the epoch with the best validation loss so far, without its state, where the recipe has patience: one of the
+        complete epochs, this one included.
     """
 
     epoch: int
@@ -77,35 +68,24 @@ class Record:
     learning_rate: float
     loss: float
     scores: dict[str, Score]
-    layers: list[Layer]
-    state: State | None
+    layers: Sequence[Layer] = field(repr=False)
+    state: State | None = field(repr=False)
     complete: bool
-    best: Best | None = None
+    best: Record | None = field(default=None, repr=False)
 
     @property
     def best_epoch(self) -> int | None:
         """The number of the best epoch, where there is one."""
-        return self.best and self.best.epoch
+        return None if self.best is None else self.best.epoch
 
     @property
-    def selected(self) -> tuple[int, Sequence[Layer]]:
-        """The epoch whose weights are the trained ones so far, and these: the best, or this one where there is none."""
-        return (self.epoch, self.layers) if self.best is None else (self.best.epoch, self.best.layers)
+    def selected(self) -> Record:
+        """The record whose weights are the trained ones so far: the best, or this one where there is none."""
+        return self if self.best is None else self.best
 
     def without_arrays(self) -> Record:
         """Return all that takes little memory: no weights, no state."""
-        best = self.best and self.best._replace(layers=[])
-        return replace(self, layers=[], state=None, best=best)
-
-
-class Resumption(NamedTuple):
-    """Where a run is taken up again: what a `Record` of a complete epoch leaves, on the host or on a backend."""
-
-    epoch: int  # epochs that are done
-    seconds: float  # that they took
-    layers: Sequence[Layer]
-    state: State
-    best: Best | None = None
+        return replace(self, layers=[], state=None, best=self.best and self.best.without_arrays())
 
 
 def train(
@@ -119,7 +99,7 @@ def train(
     evaluate: Mapping[str, tuple[Array | QuantizedExamples | StreamedExamples, Array | None]] | None = None,
     should_stop: Callable[[], bool] = lambda: False,
     on_step: Callable[[int], None] = lambda _: None,
-    resume: Resumption | None = None,
+    resume: Record | None = None,
     communicator: Communicator | None = None,
 ) -> Iterator[Record]:
     """Train a network, one record an epoch.
@@ -145,9 +125,10 @@ def train(
         Asked after each step, or many in one graph; True ends the run with a record of the epoch so far.
     on_step : callable
         Told the number of examples of each step, or of many in one graph, once it is under way.
-    resume : Resumption, optional
-        Where to go on, in place of the initial weights: with the same arguments the rest of the run is the same, to the
-        last bit where the library computes the same twice.
+    resume : Record, optional
+        Of a complete epoch, to resume after it in place of the initial weights; its arrays are on the host or on the
+        backend. With the same arguments the rest of the run is the same, to the last bit where the library computes
+        the same twice.
     communicator : Communicator, optional
         Other processes that train the same network on the same arrays: they share every minibatch, and have the same
         records. `should_stop` then ends all where it is True on any, a step later.
@@ -155,7 +136,7 @@ def train(
     Returns
     -------
     iterator of Record
-        One per epoch that is left. The last one's `layers` are the trained weights; with patience, those in its `kept`.
+        One per epoch that is left. The layers of the last one's `selected` are the trained weights.
 
     Raises
     ------
@@ -167,96 +148,93 @@ def train(
     CollectiveError
         On all ranks, where one of them could not read a chunk.
     """
-    evaluate = dict(evaluate or {})
-    check_sets(backend, network, {"training": (X, T), **evaluate})
-    if recipe.patience is not None and "validation" not in evaluate:
+    examples = Examples(X, T)
+    sets = {name: Examples(*arrays) for name, arrays in (evaluate or {}).items()}
+    check_sets(backend, network, {"training": examples, **sets})
+    if recipe.patience is not None and "validation" not in sets:
         raise InputError("patience waits for a better loss on the set 'validation': give that to `evaluate`.")
+    if resume is not None and (resume.state is None or not resume.complete):
+        raise InputError(
+            f"the record of epoch {resume.epoch} cannot be resumed from: give that of a complete epoch, with its state."
+        )
     n = X.shape[0]
     if recipe.batch_size > n:
         message = f"batch size {recipe.batch_size} is above the {n} training examples: taken as {n}."
         warnings.warn(message, XpmlpWarning, stacklevel=2)
         recipe = replace(recipe, batch_size=n)
-    if communicator is not None:
-        should_stop = _agreed(communicator, should_stop)
     trainer = Trainer(backend, network, recipe, communicator)
-    if resume is None:
-        trainer.start(layers)
-    else:
-        trainer.start(resume.layers, resume.state)
-    return _records(trainer, X, T, evaluate, should_stop, on_step, resume)
+    trainer.start(*((layers, None) if resume is None else (resume.layers, resume.state)))
+    stops = should_stop if communicator is None else lambda: communicator.any_rank(wish=should_stop())
+    return _records(trainer, examples, sets, stops, on_step, resume)
 
 
 def _records(
     trainer: Trainer,
-    X: Array | QuantizedExamples | StreamedExamples,
-    T: Array | None,
-    evaluate: dict[str, tuple[Array | QuantizedExamples | StreamedExamples, Array | None]],
+    examples: Examples,
+    sets: dict[str, Examples],
     should_stop: Callable[[], bool],
     on_step: Callable[[int], None],
-    resume: Resumption | None,
+    resume: Record | None,
 ) -> Iterator[Record]:
-    n, recipe = X.shape[0], trainer.recipe
-    start, record, best, done = time.perf_counter(), None, None, 0
+    n, recipe = examples.X.shape[0], trainer.recipe
+    start, done, best = time.perf_counter(), 0, None
     if resume is not None:
-        start, best, done = start - resume.seconds, _owned(trainer.backend, resume.best), resume.epoch
-    trained_on = [name for name, (examples, _) in evaluate.items() if examples is X]
-    epochs = _epochs(X, T, recipe, done, trainer.communicator)
+        start, done, best = start - resume.seconds, resume.epoch, resume.best
+    if best is not None:
+        best = replace(best, layers=copy_layers(trainer.backend, best.layers))
+    record, trained_on = None, [name for name, each in sets.items() if each.X is examples.X]
+    epochs = _epochs(examples, recipe, done, trainer.communicator)
     chunks = next(epochs)
     for epoch in count(done + 1):
-        if recipe.is_over(epoch - 1, best and best.epoch):
+        if recipe.is_over(epoch - 1, None if best is None else best.epoch):
             return
         epoch_start = time.perf_counter()
-        examples = _run_chunks(trainer, chunks, should_stop, on_step, refilled=isinstance(X, StreamedExamples))
+        seen = _run_chunks(trainer, chunks, should_stop, on_step, refilled=isinstance(examples.X, StreamedExamples))
         # Before the host waits for the device: what it can do, and ask for, while that computes.
         chunks, layers, state = next(epochs), trainer.copy_layers(), trainer.copy_state()
-        reading = trainer.read(evaluate)
+        reading = trainer.read(sets)
         now = time.perf_counter()
         if not (reading.finite and all(math.isfinite(reading.scores[name].loss) for name in trained_on)):
             raise _diverged(epoch, reading.rate, record, best.epoch if best else epoch - 1)
-        if recipe.patience is not None and examples == n:
-            loss = reading.scores["validation"].loss
-            if loss < (best.loss - recipe.min_delta if best else math.inf):
-                best = Best(epoch, loss, layers)
         record = Record(
             epoch=epoch,
             seconds=now - start,
-            examples=examples,
-            examples_per_second=examples / (now - epoch_start),
+            examples=seen,
+            examples_per_second=seen / (now - epoch_start),
             learning_rate=reading.rate,
-            loss=reading.loss / examples,
+            loss=reading.loss / seen,
             scores=reading.scores,
             layers=layers,
             state=state,
-            complete=examples == n,
-            best=best,
+            complete=seen == n,
         )
+        if recipe.patience is not None and record.complete:
+            bar = best.scores["validation"].loss - recipe.min_delta if best else math.inf
+            best = replace(record, state=None) if record.scores["validation"].loss < bar else best
+        record = replace(record, best=best)
         yield record
         if should_stop():
             return
 
 
 def _epochs(
-    X: Array | QuantizedExamples | StreamedExamples,
-    T: Array | None,
-    recipe: Recipe,
-    done: int,
-    communicator: Communicator | None,
-) -> Iterator[Generator[tuple[Array | QuantizedExamples, Array, Any]]]:
+    examples: Examples, recipe: Recipe, done: int, communicator: Communicator | None
+) -> Iterator[Generator[tuple[Examples, Any]]]:
     """Give the chunks of each epoch after the first ones, which are done, with the orders of their examples."""
-    if isinstance(X, StreamedExamples):
+    if isinstance(examples.X, StreamedExamples):
         for epoch in count(done + 1):
-            chunks = X.shuffled(recipe.seed, epoch, recipe.batch_size)
+            chunks = examples.X.shuffled(recipe.seed, epoch, recipe.batch_size)
             yield chunks if communicator is None else communicator.each(chunks)
-    n, rng = X.shape[0], make_generator(recipe.seed, "order")
+    n, rng = examples.X.shape[0], make_generator(recipe.seed, "order")
     for _ in range(done):
         rng.permutation(n)
     while True:
-        yield (chunk for chunk in [(X, T, rng.permutation(n))])
+        yield (chunk for chunk in [(examples, rng.permutation(n))])
 
 
 def _run_chunks(
     trainer: Trainer,
-    chunks: Generator[tuple[Array | QuantizedExamples, Array, Any]],
+    chunks: Generator[tuple[Examples, Any]],
     should_stop: Callable[[], bool],
     on_step: Callable[[int], None],
     *,
@@ -265,22 +243,14 @@ def _run_chunks(
     """Take the steps of an epoch, chunk by chunk: examples seen. Chunks whose memory is refilled are waited for."""
     seen = 0
     with closing(chunks):
-        for X, T, order in chunks:
-            taken = trainer.run_epoch(X, T, order, go_on=seen > 0, should_stop=should_stop, on_step=on_step)
+        for examples, order in chunks:
+            taken = trainer.run_epoch(examples, order, continued=seen > 0, should_stop=should_stop, on_step=on_step)
             seen += taken
             if refilled:
                 trainer.backend.synchronize(trainer.layers)
             if taken < order.shape[0]:
                 break
     return seen
-
-
-def _agreed(communicator: Communicator, should_stop: Callable[[], bool]) -> Callable[[], bool]:
-    return lambda: communicator.any_rank(wish=should_stop())
-
-
-def _owned(backend: Backend, best: Best | None) -> Best | None:
-    return best and best._replace(layers=copy_layers(backend, best.layers))
 
 
 def _diverged(epoch: int, rate: float, record: Record | None, kept_epoch: int) -> DivergenceError:

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from xpmlp.nn.optimizers import Optimizer
     from xpmlp.nn.schedules import Schedule
 
-__all__ = ["Recipe", "steps_per_epoch"]
-
 
 @dataclass(frozen=True)
 class Recipe:
@@ -66,6 +64,8 @@ class Recipe:
     min_delta: float = 0.0
 
     def __post_init__(self) -> None:
+        if not (hasattr(self.optimizer, "init") and hasattr(self.optimizer, "update")):
+            raise InputError(f"optimizer is {self.optimizer!r}, but must be an update rule, such as Adam().")
         if not callable(self.schedule):
             raise InputError(f"schedule is {self.schedule!r}, but must be a schedule, such as Constant(3e-3).")
         check_choice("mode", self.mode, MODES)

@@ -15,16 +15,14 @@ if TYPE_CHECKING:
 
     from xpmlp.backends import Backend
     from xpmlp.common.types import Array
-    from xpmlp.data.examples import QuantizedExamples
+    from xpmlp.data.examples import Examples
     from xpmlp.distributed import Communicator
     from xpmlp.nn.network import Layer, Network
 
     Sums = tuple[Array, Array]
-    Scorer = Callable[[Sequence[Layer], Array | QuantizedExamples, Array, Sums | None], Sums]
+    Scorer = Callable[[Sequence[Layer], Examples, Sums | None], Sums]
 
-__all__ = ["Score", "make_scorer", "outputs", "score_rows", "to_score"]
-
-MOST_PIECES = 256  # of rows at a time, in one graph: as `MOST_STEPS` of an epoch
+MAX_PIECES = 256  # of rows at a time, in one graph, as steps of an epoch are
 
 
 @dataclass(frozen=True)
@@ -44,14 +42,14 @@ class Score:
 
 
 def make_scorer(backend: Backend, network: Network) -> Scorer:
-    """Build ``score(layers, X, T, sums)``: the summed loss and the number of right predictions, two 0-d arrays.
+    """Build ``score(layers, examples, sums)``: the summed loss and the number of right predictions, two 0-d arrays.
 
     It adds them to the sums of earlier rows, if there are any, `Backend.rows_at_a_time` rows at a time, at least one.
     """
     xp, loss = backend.xp, network.loss
 
-    def of_some(layers: Sequence[Layer], X: Array | QuantizedExamples, T: Array) -> Sums:
-        u = fprop(xp, network, layers, dequantize(xp, X)).u
+    def of_some(layers: Sequence[Layer], examples: Examples) -> Sums:
+        u, T = fprop(xp, network, layers, dequantize(xp, examples.X)).u, examples.T
         value = loss.value(xp, u, T)
         if loss.correct is None:
             return value, math.nan * value
@@ -59,10 +57,10 @@ def make_scorer(backend: Backend, network: Network) -> Scorer:
 
     of_some = backend.compile(of_some)
 
-    def score(layers: Sequence[Layer], X: Array | QuantizedExamples, T: Array, sums: Sums | None) -> Sums:
-        for start in range(0, X.shape[0], backend.rows_at_a_time):
-            stop = min(start + backend.rows_at_a_time, X.shape[0])
-            more = of_some(layers, slice_rows(X, start, stop), T[start:stop, :])
+    def score(layers: Sequence[Layer], examples: Examples, sums: Sums | None) -> Sums:
+        n = examples.X.shape[0]
+        for start in range(0, n, backend.rows_at_a_time):
+            more = of_some(layers, slice_rows(examples, start, min(start + backend.rows_at_a_time, n)))
             sums = more if sums is None else (sums[0] + more[0], sums[1] + more[1])
         return cast("Sums", sums)
 
@@ -71,42 +69,35 @@ def make_scorer(backend: Backend, network: Network) -> Scorer:
 
 def outputs(backend: Backend, function: Callable[..., Array], layers: Sequence[Layer], X: Array) -> Array:
     """Return ``function(layers, X)``, an array with a row for each of X, `Backend.rows_at_a_time` of them at a time."""
-    rows = backend.rows_at_a_time
-    if X.shape[0] <= rows:
+    rows, n = backend.rows_at_a_time, X.shape[0]
+    if n <= rows:
         return function(layers, X)
-    return backend.xp.concat([function(layers, X[start : start + rows, :]) for start in range(0, X.shape[0], rows)])
+    return backend.xp.concat([function(layers, X[start : min(start + rows, n), :]) for start in range(0, n, rows)])
 
 
 def score_rows(
-    backend: Backend,
-    score: Scorer,
-    layers: Sequence[Layer],
-    X: Array | QuantizedExamples | StreamedExamples,
-    T: Array | None,
-    ranks: Communicator | None = None,
+    backend: Backend, score: Scorer, layers: Sequence[Layer], examples: Examples, ranks: Communicator | None = None
 ) -> Sums:
     """Sum what `score` gives over all rows, chunk by chunk; the host reads nothing.
 
     Of several ranks, each takes its share of the rows of every chunk; where one could not read a chunk, a
     `CollectiveError` is raised on all.
     """
-    share, refilled = range if ranks is None else ranks.share, isinstance(X, StreamedExamples)
-    most = MOST_PIECES * backend.rows_at_a_time
+    share, refilled = range if ranks is None else ranks.share, isinstance(examples.X, StreamedExamples)
+    piece = MAX_PIECES * backend.rows_at_a_time
 
     def add_up() -> Sums:
         sums = None
-        with closing(chunks_of(X, T)) as chunks:
-            for examples, targets in chunks:
-                own = share(examples.shape[0])
-                for start in range(own.start, own.stop, most):
-                    stop = min(start + most, own.stop)
-                    sums = score(layers, slice_rows(examples, start, stop), targets[start:stop, :], sums)
+        with closing(chunks_of(examples)) as chunks:
+            for chunk in chunks:
+                own = share(chunk.X.shape[0])
+                for start in range(own.start, own.stop, piece):
+                    sums = score(layers, slice_rows(chunk, start, min(start + piece, own.stop)), sums)
                 if refilled and sums is not None:
                     backend.synchronize(sums)
         loss, correct = sums or (0.0, 0.0)
-        return backend.copy_to_device(loss), backend.copy_to_device(
-            correct
-        )  # copies: the next set may be scored into the same memory
+        # Copies, as the next set may be scored into the same memory.
+        return backend.copy_to_device(loss), backend.copy_to_device(correct)
 
     return add_up() if ranks is None or not refilled else ranks.run_on_all(add_up)
 

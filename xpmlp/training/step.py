@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from xpmlp.backends.elementwise import elementwise, fuse
-from xpmlp.data.examples import QuantizedExamples, take_rows
+from xpmlp.data.examples import take_rows
 from xpmlp.nn.dropout import mask_function
 from xpmlp.nn.network import Layer, gradient_function, total_weight
 from xpmlp.training.data_parallel import shared_step
@@ -19,14 +19,12 @@ if TYPE_CHECKING:
 
     from xpmlp.backends import Backend
     from xpmlp.common.types import Array, Namespace
+    from xpmlp.data.examples import Examples
     from xpmlp.distributed import Communicator
     from xpmlp.nn.network import Network
-    from xpmlp.nn.schedules import Schedule
     from xpmlp.training.recipe import Recipe
 
     Step = Callable[..., tuple[list[Layer], "State"]]
-
-__all__ = ["State", "flat", "make_step"]
 
 
 class State(NamedTuple):
@@ -35,7 +33,8 @@ class State(NamedTuple):
     optimizer: Any  # the update rule's own state
     t: Array  # steps taken: 0-d, integer
     loss: Array  # loss summed over the examples of the epoch so far: 0-d
-    rate: Array  # what the schedule's learning rate is multiplied by: 0-d
+    scale: Array  # what the schedule's learning rate is multiplied by: 0-d
+    rate: Array  # the learning rate that the last step took: 0-d
 
 
 def make_step(backend: Backend, network: Network, recipe: Recipe, communicator: Communicator | None = None) -> Step:
@@ -44,9 +43,8 @@ def make_step(backend: Backend, network: Network, recipe: Recipe, communicator: 
     Returns
     -------
     callable
-        ``step(layers, state, X, T, rows, weights)`` gives the new ``(layers, state)``, where ``X`` (n, d) and
-        ``T`` (n, m) hold all examples, ``weights`` (n, 1) what each counts, and ``rows`` (K,) picks the minibatch. It
-        uses up ``layers`` and ``state``.
+        ``step(layers, state, examples, rows)`` gives the new ``(layers, state)`` after the minibatch of some ``rows``,
+        (K,), of the ``Examples``. It uses up ``layers`` and ``state``.
     """
     xp = backend.xp
     in_loop = recipe.mode == "loop"  # then its parts are compiled, and not the step: unrolled, it would be too long
@@ -58,12 +56,14 @@ def make_step(backend: Backend, network: Network, recipe: Recipe, communicator: 
         size = total_weight(xp, weights, n)
         gradients = recipe.penalty.add_gradient(xp, layers, gradients, size)
         loss = loss if weights is None else loss * (n / size)
-        counted = fuse(xp, _counted)
-        steps, epoch_loss, t, rate = counted(xp, state.t, state.loss, loss, state.rate, schedule=recipe.schedule)
+        scheduled = recipe.schedule(xp, xp.astype(state.t, loss.dtype))
+        counters = state.t, state.loss, state.rate
+        steps, epoch_loss, rate, t = fuse(xp, _count)(xp, *counters, loss, state.scale, scheduled)
         if recipe.penalised:
             epoch_loss += n * recipe.penalty.value(xp, layers, size)
         params, optimizer = recipe.optimizer.update(xp, flat(layers), flat(gradients), state.optimizer, rate, t)
-        return _layered(params), State(optimizer, steps, epoch_loss, state.rate)
+        layers = [Layer(W, b) for W, b in zip(params[::2], params[1::2], strict=True)]
+        return layers, State(optimizer, steps, epoch_loss, state.scale, rate)
 
     draw_masks = mask_function(backend, network, recipe.seed)
     if in_loop:
@@ -72,31 +72,28 @@ def make_step(backend: Backend, network: Network, recipe: Recipe, communicator: 
     if communicator is not None:
         return shared_step(backend, communicator, gradients_of, draw_masks, update, compile_whole=not in_loop)
 
-    def step(
-        layers: list[Layer], state: State, X: Array | QuantizedExamples, T: Array, rows: Array, weights: Array | None
-    ) -> tuple[list[Layer], State]:
+    def step(layers: list[Layer], state: State, examples: Examples, rows: Array) -> tuple[list[Layer], State]:
         masks = draw_masks(state.t, rows)
-        weights = None if weights is None else xp.take(weights, rows, axis=0)
-        loss, gradients = gradients_of(layers, take_rows(xp, X, rows), xp.take(T, rows, axis=0), masks, weights)
+        x, t, weights = take_rows(xp, examples, rows)
+        loss, gradients = gradients_of(layers, x, t, masks, weights)
         return update(layers, state, loss, gradients, weights, rows.shape[0])
 
     return step
 
 
-@elementwise(inplace=2)
-def _counted(
-    xp: Namespace, steps: Array, epoch_loss: Array, loss: Array, factor: Array, *, schedule: Schedule
+@elementwise(inplace=3)
+def _count(
+    xp: Namespace, steps: Array, epoch_loss: Array, rate: Array, loss: Array, *scheduled: Array | float
 ) -> tuple[Array, Array, Array, Array]:
-    """Return the counters with a step in them, its number in floating point, and its learning rate."""
+    """Return the steps taken, the epoch's loss and the learning rate of this step; and its number, floating."""
+    scale, scheduled_rate = scheduled
     steps += 1
     epoch_loss += loss
-    t = xp.astype(steps, loss.dtype)
-    return steps, epoch_loss, t, factor * schedule(xp, t - 1.0)
+    rate *= 0.0  # in place, as graphs know arrays by where they lie
+    rate += scale * scheduled_rate
+    return steps, epoch_loss, rate, xp.astype(steps, loss.dtype)
 
 
 def flat(layers: Sequence[Layer]) -> list[Array]:
+    """Return the arrays of all layers: W1, b1, W2, b2, ..."""
     return [p for layer in layers for p in layer]
-
-
-def _layered(params: list[Array]) -> list[Layer]:
-    return [Layer(W, b) for W, b in zip(params[::2], params[1::2], strict=True)]

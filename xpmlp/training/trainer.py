@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from xpmlp.backends.purity import is_pure
 from xpmlp.nn.network import copy_layers
+from xpmlp.training.checks import naming_own_functions
 from xpmlp.training.scoring import Score, make_scorer, score_rows, to_score
 from xpmlp.training.step import State, flat, make_step
 
@@ -13,12 +15,10 @@ if TYPE_CHECKING:
 
     from xpmlp.backends import Backend
     from xpmlp.common.types import Array
-    from xpmlp.data.examples import QuantizedExamples, StreamedExamples
+    from xpmlp.data.examples import Examples
     from xpmlp.distributed import Communicator
     from xpmlp.nn.network import Layer, Network
     from xpmlp.training.recipe import Recipe
-
-__all__ = ["Reading", "Trainer"]
 
 
 class Reading(NamedTuple):
@@ -61,15 +61,15 @@ class Trainer:
     def __init__(
         self, backend: Backend, network: Network, recipe: Recipe, communicator: Communicator | None = None
     ) -> None:
-        self.backend = backend
-        self.network = network
-        self.recipe = recipe
-        self.communicator = communicator
+        self.backend, self.network, self.recipe, self.communicator = backend, network, recipe, communicator
         self._what = f"{network}, in minibatches of {recipe.batch_size:,} examples"
-        compile_whole = recipe.mode != "loop" and communicator is None
-        self.steps = backend.epoch_runner(
-            make_step(backend, network, recipe, communicator), compile_whole=compile_whole
-        )
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """Make the steps and the scores fast: what a backend keeps of them lasts as long as the functions made here."""
+        backend, network, recipe, communicator = self.backend, self.network, self.recipe, self.communicator
+        step, in_parts = make_step(backend, network, recipe, communicator), recipe.mode == "loop" or communicator
+        self.steps = backend.epoch_runner(step, compile_whole=not in_parts)
         self.score = make_scorer(backend, network)
         self.summarise = backend.compile(self._summary)
 
@@ -81,7 +81,7 @@ class Trainer:
         layers : sequence of Layer
             The weights.
         state : State, optional
-            Of an earlier run, to go on with; from the host or the backend, and it stays as it is.
+            Of an earlier run, to resume; from the host or the backend, and it stays as it is.
         """
         backend = self.backend
         with backend.computing(self._what):
@@ -92,19 +92,15 @@ class Trainer:
             else:
                 optimizer = self._copy(state.optimizer)
                 steps = backend.to_numpy(state.t) if backend.holds(state.t) else state.t
-            self.state = State(
-                optimizer, backend.asindex(steps), backend.copy_to_device(0.0), backend.copy_to_device(1.0)
-            )
+            self.state = State(optimizer, backend.asindex(steps), *map(backend.copy_to_device, (0.0, 1.0, 0.0)))
 
     def run_epoch(
         self,
-        X: Array | QuantizedExamples,
-        T: Array,
+        examples: Examples,
         order: Any,
         *,
-        weights: Array | None = None,
         rate: float = 1.0,
-        go_on: bool = False,
+        continued: bool = False,
         should_stop: Callable[[], bool] = lambda: False,
         on_step: Callable[[int], None] = lambda _: None,
     ) -> int:
@@ -112,18 +108,14 @@ class Trainer:
 
         Parameters
         ----------
-        X : array of shape (n, d), or QuantizedExamples
-            Examples, on the backend.
-        T : array of shape (n, m)
-            Their targets.
+        examples : Examples
+            Of arrays, on the backend.
         order : ndarray of int
-            The examples to take, on the host.
-        weights : array of shape (n, 1), optional
-            What each example counts.
+            The rows to take, on the host.
         rate : float
             What the schedule's learning rate is multiplied by.
-        go_on : bool
-            Whether the epoch is under way: its sums and its rate then go on.
+        continued : bool
+            Whether the epoch has begun, so that its sums and its rate are kept.
         should_stop, on_step : callable
             As for `train`.
 
@@ -134,10 +126,13 @@ class Trainer:
         """
         backend, seen = self.backend, 0
         with backend.computing(self._what):
-            if not go_on:
-                loss, factor = backend.refill(self.state.loss, 0.0), backend.refill(self.state.rate, rate)
-                self.state = self.state._replace(loss=loss, rate=factor)
-            steps = self.steps(self.layers, self.state, X, T, order, self.recipe.batch_size, weights)
+            if not continued:
+                if not is_pure((self.network, self.recipe)):
+                    self._prepare()  # a function of the user's own may give something else in this epoch
+                loss, scale = backend.refill(self.state.loss, 0.0), backend.refill(self.state.scale, rate)
+                self.state = self.state._replace(loss=loss, scale=scale)
+            steps = self.steps(self.layers, self.state, examples, order, self.recipe.batch_size)
+            steps = naming_own_functions(self.network, steps)
             for self.layers, self.state, rows in steps:
                 seen += rows
                 on_step(rows)
@@ -155,30 +150,26 @@ class Trainer:
         backend, state = self.backend, self.state
         with backend.computing(self._what):
             t = backend.xp.asarray(state.t, copy=True)
-            return State(
-                self._copy(state.optimizer), t, backend.copy_to_device(state.loss), backend.copy_to_device(state.rate)
-            )
+            return State(self._copy(state.optimizer), t, *map(backend.copy_to_device, state[2:]))
 
     def _copy(self, optimizer: Any) -> Any:
         return type(optimizer)(*([self.backend.copy_to_device(p) for p in arrays] for arrays in optimizer))
 
-    def read(
-        self, evaluate: Mapping[str, tuple[Array | QuantizedExamples | StreamedExamples, Array | None]]
-    ) -> Reading:
+    def read(self, sets: Mapping[str, Examples]) -> Reading:
         """Read the epoch's sums and the scores of some sets: the one synchronisation with the host."""
         backend, ranks = self.backend, self.communicator
         with backend.computing(self._what):
             sums = [
                 total
-                for X, T in evaluate.values()
-                for total in score_rows(backend, self.score, self.layers, X, T, ranks)
+                for examples in sets.values()
+                for total in score_rows(backend, self.score, self.layers, examples, ranks)
             ]
             loss, finite, rate, *scored = backend.to_numpy(self.summarise(self.layers, self.state, sums)).tolist()
         scored = scored if ranks is None else ranks.total(scored)
         pairs = zip(scored[::2], scored[1::2], strict=True)
         scores = {
-            name: to_score(loss_sum, correct, X.shape[0])
-            for (name, (X, _)), (loss_sum, correct) in zip(evaluate.items(), pairs, strict=True)
+            name: to_score(loss_sum, correct, examples.X.shape[0])
+            for (name, examples), (loss_sum, correct) in zip(sets.items(), pairs, strict=True)
         }
         return Reading(loss, bool(finite), rate, scores)
 
@@ -186,5 +177,4 @@ class Trainer:
         """Put what the host wants to know into one array: loss, whether all is finite, rate, then the scores."""
         xp = self.backend.xp
         finite = xp.stack([xp.all(xp.isfinite(p)) for p in [state.loss, *flat(layers)]])
-        rate = state.rate * self.recipe.schedule(xp, xp.astype(state.t, state.loss.dtype) - 1.0)
-        return xp.stack([state.loss, xp.astype(xp.all(finite), state.loss.dtype), rate, *sums])
+        return xp.stack([state.loss, xp.astype(xp.all(finite), state.loss.dtype), state.rate, *sums])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from peers.contender import Contender
 from peers.task import PIXEL_MAX
 from xpmlp import SGD, Adam, Constant, ElasticNet, Layer, Network, Recipe, fprop, get_backend
-from xpmlp.data.examples import QuantizedExamples
+from xpmlp.data.examples import Examples, QuantizedExamples
 from xpmlp.training import Trainer
 from xpmlp.training.scoring import outputs
 
@@ -54,7 +54,7 @@ class Peer(Contender):
         """Start again, and read the sums of each epoch."""
         self.start()
         for order in self.task.orders:
-            self.trainer.run_epoch(self.examples, self.targets, order)
+            self.trainer.run_epoch(Examples(self.examples, self.targets), order)
             self.trainer.read({})
 
     def start(self) -> None:

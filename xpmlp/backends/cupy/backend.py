@@ -5,27 +5,24 @@ from __future__ import annotations
 import functools
 import warnings
 from contextlib import contextmanager, nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from array_api_compat import is_cupy_array
 
-from xpmlp.backends.base import Backend, Status, device_memory, not_installed, unknown_device
+from xpmlp.backends.base import Backend, Status, device_memory, load_library
 from xpmlp.backends.cupy.cublas import Cublas, load_cublas
 from xpmlp.backends.cupy.fusion import Fused
-from xpmlp.backends.cupy.graphs import CupyStream, stream_of
-from xpmlp.backends.namespaces import replacing
-from xpmlp.backends.staging import CupySlot
+from xpmlp.backends.cupy.graphs import stream_of
+from xpmlp.backends.elementwise import replacing
+from xpmlp.backends.staging import StagingBuffer
 from xpmlp.common.errors import BackendError, XpmlpWarning
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from types import ModuleType
 
-    from xpmlp.backends.staging import Slot
     from xpmlp.common.types import Array, Namespace
-
-__all__ = ["CupyBackend"]
 
 EXTRAS = "pip install 'xpmlp[cuda13]' (CUDA 13) or pip install 'xpmlp[cuda12]' (CUDA 12)"
 
@@ -35,24 +32,16 @@ class CupyBackend(Backend):
 
     name = "cupy"
     memory_errors = ("cudaErrorMemoryAllocation", "ALLOC_FAILED")  # CuPy's own is a MemoryError
-    prefers_cards = True
-    lends_cuda = True
-    _capturer: CupyStream | None
 
-    def _open(self, device: str | None) -> None:
+    def _open(self) -> None:
         cupy = _library()
-        devices = _devices(cupy)
-        self.device_name = "cuda:0" if device in (None, "cuda") else str(device)
-        if self.device_name not in devices:
-            raise unknown_device(self.name, self.device_name, devices)
-        self.device = cupy.cuda.Device(devices.index(self.device_name))
+        self.device = cupy.cuda.Device(int(self.device_name.removeprefix("cuda:")))
         _check_computing(cupy, self.device)
         self.device.use()
 
         import array_api_compat.cupy  # noqa: PLC0415 - optional; imports CuPy
 
-        self._cupy = cupy
-        self._capturer = None
+        self._cupy, self.xp = cupy, _with_fusion(cupy, array_api_compat.cupy)
         try:
             products, exact = (_products(cupy, self.device.id, each) for each in (self.precision, "highest"))
         except BackendError as error:
@@ -61,96 +50,66 @@ class CupyBackend(Backend):
             if self.graphs:
                 message = f"training steps are not captured into graphs, which takes longer: {error}"
                 warnings.warn(message, XpmlpWarning, stacklevel=4)
-            self.xp = _with_fusion(cupy, array_api_compat.cupy)
             return
-        self.xp = _with_products(cupy, _with_fusion(cupy, array_api_compat.cupy), products, exact)
-        if self.graphs:
-            self._capturer = stream_of(cupy, self.device.id)
+        self.xp = _with_products(cupy, self.xp, products, exact)
+        self.capturer = stream_of(cupy, self.device.id) if self.graphs else None
+
+    @classmethod
+    def devices(cls) -> Sequence[str]:
+        cupy = _library()
+        runtime = cupy.cuda.runtime
+        try:
+            count = runtime.getDeviceCount()
+        except runtime.CUDARuntimeError as error:
+            driver = runtime.driverGetVersion()
+            if driver and "InsufficientDriver" in str(error):
+                built_for = _version(runtime.runtimeGetVersion())
+                raise _libraries_unfit(f"the driver is for CUDA {_version(driver)}, CuPy for {built_for}") from error
+            raise _no_gpu(error) from error
+        if not count:
+            raise _no_gpu("the driver lists no device")
+        return tuple(f"cuda:{number}" for number in range(count))
 
     @classmethod
     def status(cls) -> Status:
         """Name CuPy's version, the cards, and the CUDA versions of library and driver."""
-        cupy = _library()
-        devices = _devices(cupy)
+        cupy, devices = _library(), tuple(cls.devices())
         _check_computing(cupy, cupy.cuda.Device(0))
-        cards = []
-        for number in range(len(devices)):
-            properties = cupy.cuda.runtime.getDeviceProperties(number)
-            cards.append(f"{properties['name'].decode()}, {properties['totalGlobalMem'] / 2**30:.0f} GiB")
         runtime = cupy.cuda.runtime
+        found = map(runtime.getDeviceProperties, range(len(devices)))
+        cards = [f"{card['name'].decode()}, {card['totalGlobalMem'] / 2**30:.0f} GiB" for card in found]
         versions = f"CUDA {_version(runtime.runtimeGetVersion())}, driver for {_version(runtime.driverGetVersion())}"
         return Status(cls.name, cupy.__version__, devices, "; ".join([*cards, versions]))
 
     @classmethod
-    def cards(cls) -> Sequence[str]:
-        """Name the cards that CuPy sees."""
-        return _devices(_library())
-
-    @classmethod
     def device_of(cls, values: Any) -> str | None:
-        """Return "cuda:0" or the like for an array of CuPy."""
         return f"cuda:{values.device.id}" if is_cupy_array(values) else None
 
-    def slot(self, shape: tuple[int, ...], dtype: Any) -> Slot:
-        """Copy from pinned memory on a stream of its own."""
+    def staging_buffer(self, shape: tuple[int, ...], dtype: Any) -> StagingBuffer:
+        """Copy from pinned memory on a stream of its own, beside the work of other streams."""
         from cupyx import empty_pinned  # noqa: PLC0415 - optional, as CuPy is
 
-        return CupySlot(self._cupy, empty_pinned, self.device.id, shape, dtype)
+        device = self._cupy.cuda.Device(self.device.id)
+        with device:
+            host, stream = empty_pinned(shape, dtype), self._cupy.cuda.Stream(non_blocking=True)
+            with stream:
+                array = self._cupy.empty(shape, dtype)
+
+        def send(n: int) -> Array:
+            with device, stream:
+                array[:n].set(host[:n], stream=stream)
+                stream.synchronize()
+            return array[:n]
+
+        return StagingBuffer(host, send)
 
     def to_numpy(self, x: Array) -> np.ndarray:
-        """Copy to the host, on the current stream, and wait."""
-        copied: np.ndarray = self._cupy.asnumpy(x)
-        return copied
-
-    def lending(self, function: Callable[[Any], None], *, to_cuda: bool = False) -> Callable[[Array], Array]:
-        """Lend the arrays themselves, or a copy in pinned memory where a GPU's is not taken."""
-        pinned: dict[int, np.ndarray] = {}
-
-        def lent(x: Array) -> Array:
-            if to_cuda:
-                self.synchronize(x)  # MPI does not know of streams
-                function(x)
-                return x
-            if x.size not in pinned:
-                memory = self._cupy.cuda.alloc_pinned_memory(x.nbytes)
-                pinned[x.size] = np.frombuffer(memory, dtype=x.dtype, count=x.size)
-            host = pinned[x.size]
-            x.get(out=host)
-            function(host)
-            x.set(host)
-            return x
-
-        return lent
-
-    def nccl_adder(self, rank: int, size: int) -> Callable[[Array], Array]:
-        """Open NCCL on the backend's device; the ranks are those of MPI's world.
-
-        Raises
-        ------
-        BackendError
-            Where NCCL is missing, or refuses: each rank must have a GPU of its own.
-        """
-        try:
-            from cupyx.distributed import init_process_group  # noqa: PLC0415 - optional
-
-            with self._cupy.cuda.Device(self.device.id):
-                group = init_process_group(size, rank, use_mpi=True)
-        except Exception as error:
-            raise BackendError(
-                f"NCCL cannot be used here: {type(error).__name__}: {error}. It needs its library, and a GPU for each "
-                "rank; MPI does without."
-            ) from error
-
-        def add(x: Array) -> Array:
-            group.all_reduce(x, x)
-            return x
-
-        return add
+        return cast("np.ndarray", self._cupy.asnumpy(x))  # on the current stream, which it waits for
 
     @contextmanager
     def _context(self) -> Iterator[None]:
         """Make the backend's device the current one of this thread, and the stream that is captured its stream."""
-        stream = nullcontext() if self._capturer is None else self._capturer.current()
+        stream = nullcontext() if self.capturer is None else self.capturer.current()
         with self._cupy.cuda.Device(self.device.id), stream:
             yield
 
@@ -159,36 +118,11 @@ class CupyBackend(Backend):
             return device_memory(*self._cupy.cuda.runtime.memGetInfo())
 
     def synchronize(self, results: Any) -> None:  # noqa: ARG002 - the stream is all there is to wait for
-        """Wait for the current stream."""
         self._cupy.cuda.get_current_stream().synchronize()
 
 
 def _library() -> ModuleType:
-    try:
-        import cupy  # noqa: PLC0415 - optional
-    except ModuleNotFoundError as error:
-        if error.name == "cupy":
-            raise not_installed("CuPy", EXTRAS) from error
-        raise _libraries_unfit(error) from error
-    except (ImportError, OSError) as error:
-        raise _libraries_unfit(error) from error
-    library: ModuleType = cupy
-    return library
-
-
-def _devices(cupy: ModuleType) -> tuple[str, ...]:
-    runtime = cupy.cuda.runtime
-    try:
-        count = runtime.getDeviceCount()
-    except runtime.CUDARuntimeError as error:
-        driver = runtime.driverGetVersion()
-        if driver and "InsufficientDriver" in str(error):
-            built_for = _version(runtime.runtimeGetVersion())
-            raise _libraries_unfit(f"the driver is for CUDA {_version(driver)}, CuPy for {built_for}") from error
-        raise _no_gpu(error) from error
-    if not count:
-        raise _no_gpu("the driver lists no device")
-    return tuple(f"cuda:{number}" for number in range(count))
+    return load_library("cupy", "CuPy", EXTRAS, _libraries_unfit)
 
 
 def _check_computing(cupy: ModuleType, device: Any) -> None:
@@ -228,7 +162,7 @@ def _products(cupy: ModuleType, device: int, precision: str) -> Cublas:
 @functools.cache
 def _with_fusion(cupy: ModuleType, standard: ModuleType) -> Namespace:
     """Return the standard's functions, with elementwise work in one kernel, which is compiled once for the process."""
-    return replacing(standard, fused=Fused(cupy, standard))
+    return replacing(standard, fused=Fused(cupy, standard, CupyBackend.is_memory_error))
 
 
 def _with_products(cupy: ModuleType, standard: ModuleType, products: Cublas, exact: Cublas) -> Namespace:

@@ -17,12 +17,10 @@ if TYPE_CHECKING:
 
     from xpmlp.common.types import Array
 
-__all__ = ["Cublas", "Operand", "load_cublas", "operand"]
-
 WORKSPACE = 32 * 2**20  # bytes; what cuBLAS allocates by itself, it may allocate while work is captured
 MATH_MODES = {"highest": 0, "tf32": 3}  # CUBLAS_DEFAULT_MATH, CUBLAS_TF32_TENSOR_OP_MATH
 ALLOC_FAILED = 3  # CUBLAS_STATUS_ALLOC_FAILED
-MOST = 2**31 - 1  # sizes are C's int
+MAX_INT = 2**31 - 1  # sizes are C's int
 
 POINTER, INT = ctypes.c_void_p, ctypes.c_int
 GEMM = [POINTER, INT, INT, INT, INT, INT, POINTER, POINTER, INT, POINTER, INT, POINTER, POINTER, INT]
@@ -47,14 +45,7 @@ class Operand(NamedTuple):
 def operand(shape: tuple[int, int], strides: tuple[int, int], itemsize: int) -> Operand | None:
     """Say how cuBLAS is to read a matrix; None where it cannot, and a contiguous copy is needed.
 
-    Parameters
-    ----------
-    shape : tuple of int
-        Rows and columns, at least 1 of each.
-    strides : tuple of int
-        Bytes from one row to the next, and from one column to the next.
-    itemsize : int
-        Bytes of an element.
+    `strides` are the bytes from one row to the next, and from one column to the next; `itemsize` those of an element.
     """
     (rows, columns), (down, across) = shape, strides
     if (columns == 1 or across == itemsize) and (rows == 1 or _apart(down, columns, itemsize)):
@@ -70,22 +61,14 @@ def _apart(stride: int, elements: int, itemsize: int) -> bool:
 
 
 def load_cublas(cupy: ModuleType) -> Any:
-    """Load the library that CuPy was built for.
-
-    Raises
-    ------
-    OSError
-        Where there is none.
-    """
-    name = f"libcublas.so.{cupy.cuda.runtime.runtimeGetVersion() // 1000}"
+    """Load the library that CuPy was built for; an `OSError` where there is none."""
     try:
         from cuda.pathfinder import load_nvidia_dynamic_lib  # noqa: PLC0415 - comes with CuPy from 14 on
-    except ImportError:
-        return ctypes.CDLL(name)
-    try:
-        return ctypes.CDLL(load_nvidia_dynamic_lib("cublas").abs_path)
-    except RuntimeError:  # it finds none
-        return ctypes.CDLL(name)
+
+        name = load_nvidia_dynamic_lib("cublas").abs_path
+    except (ImportError, RuntimeError):  # there is no pathfinder, or it finds none
+        name = f"libcublas.so.{cupy.cuda.runtime.runtimeGetVersion() // 1000}"
+    return ctypes.CDLL(name)
 
 
 class _Handle(NamedTuple):
@@ -95,19 +78,8 @@ class _Handle(NamedTuple):
 
 
 class Cublas:
-    """Products on the current device and stream.
+    """Products of CuPy's arrays on the current device and stream, by the library that `load_cublas` gives.
 
-    Parameters
-    ----------
-    cupy : module
-        The library that holds the arrays.
-    library : object
-        cuBLAS, as `load_cublas` gives it.
-    precision : {"highest", "tf32"}
-        Of products in float32.
-
-    Notes
-    -----
     Each stream has a handle and a workspace of its own: two that share one would write to it at once, and to move a
     handle to another stream takes its workspace away. They are made by the first product on a stream, which must not be
     one that is captured.
@@ -127,28 +99,15 @@ class Cublas:
         if not (a.ndim == b.ndim == 2 and a.dtype == b.dtype and a.shape[1] == b.shape[0] and a.size and b.size):
             return self._cupy.matmul(a, b)
         (m, k), n = a.shape, b.shape[1]
-        if a.dtype.name not in GEMMS or max(m, n, k, *a.strides, *b.strides) > MOST:
+        if a.dtype.name not in GEMMS or max(m, n, k, *a.strides, *b.strides) > MAX_INT:
             return self._cupy.matmul(a, b)
         (a, read_a), (b, read_b) = self._readable(a), self._readable(b)
         c = self._cupy.empty((m, n), dtype=a.dtype)
         name, number = GEMMS[a.dtype.name]
-        self._call(
-            name,
-            self._handle(),
-            int(read_b.transposed),
-            int(read_a.transposed),
-            n,
-            m,
-            k,
-            ctypes.byref(number(1.0)),
-            b.data.ptr,
-            read_b.leading,
-            a.data.ptr,
-            read_a.leading,
-            ctypes.byref(number(0.0)),
-            c.data.ptr,
-            n,
-        )
+        one, zero = ctypes.byref(number(1.0)), ctypes.byref(number(0.0))
+        transposed, sizes = (int(read_b.transposed), int(read_a.transposed)), (n, m, k)
+        factors = b.data.ptr, read_b.leading, a.data.ptr, read_a.leading
+        self._call(name, self._handle(), *transposed, *sizes, one, *factors, zero, c.data.ptr, n)
         return c
 
     def _readable(self, x: Array) -> tuple[Array, Operand]:
@@ -161,10 +120,9 @@ class Cublas:
         """Return the handle of the current device and stream."""
         stream = self._cupy.cuda.get_current_stream()
         key = (self._cupy.cuda.runtime.getDevice(), stream.ptr)
-        if key not in self._handles:
-            with self._lock:
-                if key not in self._handles:
-                    self._handles[key] = self._new_handle(stream)
+        with self._lock:
+            if key not in self._handles:
+                self._handles[key] = self._new_handle(stream)
         return self._handles[key].pointer
 
     def _new_handle(self, stream: Any) -> _Handle:

@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
+import math
+import mmap
+import warnings
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from array_api_compat import is_jax_array
 
-from xpmlp.backends.base import Backend, Function, Status, device_memory, not_installed, unknown_device
-from xpmlp.backends.graphs import MOST_STEPS
-from xpmlp.backends.staging import FreshSlot
-from xpmlp.common.errors import BackendError
+from xpmlp.backends.base import Backend, Function, Status, device_memory, load_library
+from xpmlp.backends.graphs import MAX_STEPS
+from xpmlp.backends.staging import StagingBuffer
+from xpmlp.common.errors import BackendError, XpmlpWarning
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
     from types import ModuleType
 
-    from xpmlp.backends.base import Steps
-    from xpmlp.backends.staging import Slot
+    from xpmlp.backends.graphs import Steps, Taken
     from xpmlp.common.types import Array
 
-__all__ = ["JaxBackend"]
-
 PRECISIONS = {"highest": "highest", "tf32": "tensorfloat32"}
+ROUNDINGS = 10_000  # by which two steps of a scan may differ from two steps: XLA may sum in another order inside it
 
 
 class JaxBackend(Backend):
@@ -32,20 +34,17 @@ class JaxBackend(Backend):
 
     name = "jax"
     memory_errors = ("RESOURCE_EXHAUSTED", "Out of memory")
-    prefers_cards = True
 
-    def _open(self, device: str | None) -> None:
+    def _open(self) -> None:
         self._jax = _library()
-        devices = _devices(self._jax)
-        self.device_name = next(iter(devices)) if device is None else device
-        if self.device_name == "cuda":
-            self.device_name = "cuda:0"
-        if self.device_name not in devices:
-            raise unknown_device(self.name, self.device_name, list(devices))
-        self.device = devices[self.device_name]
+        self.device = _devices(self._jax)[self.device_name]
         if self.dtype == "float64":
             self._jax.config.update("jax_enable_x64", True)
         self.xp = self._jax.numpy
+
+    @classmethod
+    def devices(cls) -> Sequence[str]:
+        return list(_devices(_library()))  # all of which it opens
 
     @classmethod
     def status(cls) -> Status:
@@ -56,13 +55,7 @@ class JaxBackend(Backend):
         return Status(cls.name, jax.__version__, tuple(devices), "; ".join(kinds))
 
     @classmethod
-    def cards(cls) -> Sequence[str]:
-        """Name the cards that JAX sees, all of which it opens."""
-        return [device for device in _devices(_library()) if device.startswith("cuda")]
-
-    @classmethod
     def device_of(cls, values: Any) -> str | None:
-        """Return "cpu", "cuda:0" or the like for an array of JAX."""
         return _name(next(iter(values.devices()))) if is_jax_array(values) else None
 
     def _from_host(self, values: np.ndarray, *, copy: bool | None) -> Array:
@@ -71,49 +64,72 @@ class JaxBackend(Backend):
         # On the CPU, JAX shares aligned NumPy memory even where it is told not to: copy it here.
         return self._jax.device_put(values.copy() if copy else values, self.device)
 
-    def slot(self, shape: tuple[int, ...], dtype: Any) -> Slot:
-        """Give new memory each time: on the CPU, JAX keeps that of the host where it begins as a page does."""
-        return FreshSlot(shape, dtype, lambda rows: self._jax.block_until_ready(self._from_host(rows, copy=None)))
+    def staging_buffer(self, shape: tuple[int, ...], dtype: Any) -> StagingBuffer:
+        """Give the memory away, with new in its place: on the CPU, JAX keeps what begins where a page does."""
+        fresh = partial(_mapped_memory, shape, np.dtype(dtype))
+
+        def send(n: int) -> Array:
+            rows, buffer.host = buffer.host[:n], fresh()
+            return self._jax.block_until_ready(self._from_host(rows, copy=None))
+
+        buffer = StagingBuffer(fresh(), send)
+        return buffer
 
     def to_numpy(self, x: Array) -> np.ndarray:
-        """Copy to the host and wait."""
         return np.array(x)
 
-    def split(self, order: np.ndarray, size: int) -> Sequence[Array]:
+    def minibatches(self, order: np.ndarray, size: int) -> Sequence[Array]:
         """Cut on the host and move all pieces in one call: slicing on the device dispatches a program a piece."""
         pieces = [order[start : start + size].astype(np.int32) for start in range(0, order.shape[0], size)]
-        moved: Sequence[Array] = self._jax.device_put(pieces, self.device)
-        return moved
+        return cast("Sequence[Array]", self._jax.device_put(pieces, self.device))
 
     def compile(self, function: Function, *, donate: tuple[int, ...] = ()) -> Function:
         """Compile with `jax.jit`, once per shape, giving the donated arguments' memory to the results."""
-        compiled: Function = self._jax.jit(function, donate_argnums=donate)
-        return compiled
+        return cast("Function", self._jax.jit(function, donate_argnums=donate))
 
     def epoch_runner(self, step: Callable[..., Any], *, compile_whole: bool = True) -> Steps:
-        """On CUDA, scan over up to `MOST_STEPS` minibatches in one call; what is left over is a step as elsewhere."""
+        """On CUDA, scan over up to `MAX_STEPS` minibatches in one call; what is left over is a step as elsewhere.
+
+        The first scan, over two minibatches, is a rehearsal: where it differs by more than rounding, it is the last.
+        """
         single = super().epoch_runner(step, compile_whole=compile_whole)
         return self._scanning(step, single) if compile_whole and self.graphs and self._on_cuda else single
 
     def _scanning(self, step: Callable[..., Any], single: Steps) -> Steps:
-        def several(layers: Any, state: Any, X: Any, T: Array, rows: Array, weights: Array | None) -> Any:
+        def several(layers: Any, state: Any, examples: Any, rows: Array) -> Any:
             def one(carried: Any, rows: Array) -> tuple[Any, None]:
-                return step(*carried, X, T, rows, weights), None
+                return step(*carried, examples, rows), None
 
             return self._jax.lax.scan(one, (layers, state), rows)[0]
 
-        scanned = self.compile(several, donate=(0, 1))
+        compiled = self.compile(several, donate=(0, 1))
+        trusted: list[bool] = []  # whether the rehearsal went well, once there was one
 
-        def steps(
-            layers: Any, state: Any, X: Any, T: Array, order: np.ndarray, size: int, weights: Array | None
-        ) -> Iterator[tuple[Any, Any, int]]:
-            full = order.shape[0] // size * size
-            for start in range(0, full, MOST_STEPS * size):
-                rows = order[start : min(start + MOST_STEPS * size, full)]
-                layers, state = scanned(layers, state, X, T, self.asindex(rows.reshape(-1, size)), weights)
+        def scan(layers: Any, state: Any, examples: Any, order: np.ndarray, size: int) -> Any:
+            return compiled(layers, state, examples, self.asindex(order.reshape(-1, size)))
+
+        def one_by_one(*arguments: Any) -> Any:
+            *_, (layers, state, _) = single(*arguments)
+            return layers, state
+
+        def steps(layers: Any, state: Any, examples: Any, order: np.ndarray, size: int) -> Taken:
+            full, start = order.shape[0] // size * size, 0
+            if full and not trusted:
+                start = min(2 * size, full)
+                arguments = layers, state, examples, order[:start], size
+                (layers, state), same = self.rehearse(scan, one_by_one, arguments, 2, roundings=ROUNDINGS)
+                trusted.append(same)
+                if not same:
+                    message = "steps give other results in a scan, and are taken one by one, which takes longer."
+                    warnings.warn(message, XpmlpWarning, stacklevel=2)
+                yield layers, state, start
+            while start < full and trusted[0]:
+                rows = order[start : min(start + MAX_STEPS * size, full)]
+                layers, state = scan(layers, state, examples, rows, size)
+                start += rows.shape[0]
                 yield layers, state, rows.shape[0]
-            if full < order.shape[0]:
-                yield from single(layers, state, X, T, order[full:], size, weights)
+            if start < order.shape[0]:
+                yield from single(layers, state, examples, order[start:], size)
 
         return steps
 
@@ -123,10 +139,8 @@ class JaxBackend(Backend):
 
     def _context(self) -> AbstractContextManager[Any]:
         """On CUDA, compute products in the backend's precision: JAX's own choice there is TF32 for float32."""
-        if not self._on_cuda:
-            return nullcontext()
-        context: AbstractContextManager[Any] = self._jax.default_matmul_precision(PRECISIONS[self.precision])
-        return context
+        within = self._jax.default_matmul_precision
+        return within(PRECISIONS[self.precision]) if self._on_cuda else nullcontext()
 
     def _memory(self) -> str:
         found = self.device.memory_stats() or {}  # none for the CPU
@@ -135,20 +149,20 @@ class JaxBackend(Backend):
         return device_memory(found["bytes_limit"] - found.get("bytes_in_use", 0), found["bytes_limit"])
 
     def synchronize(self, results: Any) -> None:
-        """Wait for the results."""
         self._jax.block_until_ready(results)
 
 
-def _library() -> ModuleType:
+def _mapped_memory(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """Return memory that begins where a page does, takes no room before it is filled, and is given back once unused."""
     try:
-        import jax  # noqa: PLC0415 - optional
-        import jax.numpy  # noqa: PLC0415 - as above
-    except ModuleNotFoundError as error:
-        raise not_installed("JAX", "pip install 'xpmlp[jax]'") from error
-    except (ImportError, OSError, RuntimeError) as error:
-        raise BackendError(f"JAX is installed, but its libraries are missing or do not match: {error}.") from error
-    library: ModuleType = jax
-    return library
+        memory = mmap.mmap(-1, math.prod(shape) * dtype.itemsize)
+    except OSError as error:
+        raise MemoryError(str(error)) from error
+    return np.frombuffer(memory, dtype).reshape(shape)
+
+
+def _library() -> ModuleType:
+    return load_library("jax", "JAX", "pip install 'xpmlp[jax]'")
 
 
 def _devices(jax: ModuleType) -> dict[str, Any]:

@@ -7,39 +7,35 @@ from typing import TYPE_CHECKING, Any
 import array_api_compat.numpy
 import numpy as np
 
-from xpmlp.backends.base import Backend, Status, unknown_device
-from xpmlp.backends.namespaces import replacing
+from xpmlp.backends.base import Backend, Status
+from xpmlp.backends.elementwise import replacing
 from xpmlp.backends.numpy.memory import keep_freed_memory
 from xpmlp.backends.numpy.shortcuts import SHORTCUTS
 from xpmlp.backends.numpy.tape_steps import epoch_runner_on_tape
 from xpmlp.common.wording import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
-    from xpmlp.backends.base import Steps
-
-__all__ = ["NumpyBackend"]
+    from xpmlp.backends.graphs import Steps
 
 
 class NumpyBackend(Backend):
     """NumPy, on the CPU."""
 
     name = "numpy"
+    supports_step_capture = True  # without, steps are not recorded
     rows_at_a_time = 2048  # what is computed of them stays in a core's cache
     xp = replacing(array_api_compat.numpy, **SHORTCUTS)
 
-    def _open(self, device: str | None) -> None:
-        if device not in (None, "cpu"):
-            raise unknown_device(self.name, device, ["cpu"])
-        self.device = self.device_name = "cpu"
+    def _open(self) -> None:
+        self.device = self.device_name
         keep_freed_memory()
 
-    @property
-    def supports_step_capture(self) -> bool:
-        """True: without, steps are not recorded."""
-        return True
+    @classmethod
+    def devices(cls) -> Sequence[str]:
+        return ("cpu",)
 
     @classmethod
     def status(cls) -> Status:
@@ -55,30 +51,16 @@ class NumpyBackend(Backend):
 
     @classmethod
     def device_of(cls, values: Any) -> str | None:
-        """Return "cpu" for an array of NumPy."""
         return "cpu" if isinstance(values, np.ndarray | np.generic) else None
 
     def on_device(self, x: np.ndarray) -> bool:  # noqa: ARG002 - there is one device
-        """Return True: there is one device."""
         return True
 
     def to_numpy(self, x: np.ndarray) -> np.ndarray:
-        """Return a copy."""
         return np.array(x)
 
-    def lending(
-        self,
-        function: Callable[[Any], None],
-        *,
-        to_cuda: bool = False,  # noqa: ARG002 - it is on the host
-    ) -> Callable[[np.ndarray], np.ndarray]:
-        """Lend the arrays themselves."""
-
-        def lent(x: np.ndarray) -> np.ndarray:
-            function(x)
-            return x
-
-        return lent
+    def _on_host(self, x: np.ndarray) -> np.ndarray:
+        return x
 
     def epoch_runner(self, step: Callable[..., Any], *, compile_whole: bool = True) -> Steps:
         """Record a step and replay it, unless graphs are not wanted."""

@@ -4,18 +4,14 @@ import functools
 
 import numpy as np
 
-__all__ = ["keep_freed_memory"]
-
-LARGEST = 2**25 - 2**16  # bytes; glibc adapts to blocks of up to 32 MiB
+MAX_BLOCK = 2**25 - 2**16  # bytes; glibc adapts to blocks of up to 32 MiB
 
 
 @functools.cache
 def keep_freed_memory() -> None:
     """Have the C library keep up to 64 MiB of freed memory instead of giving it back to the system.
 
-    By default glibc gives back what lies at the end of the heap beyond 128 KiB: a step whose minibatch is larger then
-    has each of its pages handed to it anew, which can take longer than its products. It raises that threshold by itself
-    when a block that it had mapped is freed (mallopt(3), M_MMAP_THRESHOLD): so one is. Nothing is written to it, and
-    with other C libraries nothing happens.
+    glibc raises the threshold for that, 128 KiB by default, when a block that it had mapped is freed (mallopt(3),
+    M_MMAP_THRESHOLD): so one is. Nothing is written to it, and with other C libraries nothing happens.
     """
-    np.empty(LARGEST, dtype=np.uint8)
+    np.empty(MAX_BLOCK, dtype=np.uint8)

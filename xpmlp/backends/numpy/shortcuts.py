@@ -7,15 +7,13 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["SHORTCUTS"]
-
 # Without NumPy's types, which know no `keepdims` that is a variable.
 add_reduce: Any = np.add.reduce
 maximum_reduce: Any = np.maximum.reduce
 
-FEW = 8  # from so many rows on, the copy for a maximum pays
-SHORT = 32  # up to so many columns, NumPy's maximum along the rows takes longer than down the columns of a copy
-MANY = 2**16  # ones of more rows are made anew
+MIN_COPIED_ROWS = 8  # from which on the copy for a maximum pays
+MAX_COPIED_COLUMNS = 32  # up to which NumPy's maximum along the rows takes longer than down the columns of a copy
+MAX_ONES = 2**16  # more are made anew
 
 
 def _matmul(x: np.ndarray, y: np.ndarray, /) -> Any:
@@ -32,7 +30,7 @@ def _sum(x: np.ndarray, /, *, axis: Any = None, dtype: Any = None, keepdims: boo
         if axis in (1, -1):
             total = np.dot(x, _ones(x.shape[1], x.dtype))
             return total[:, None] if keepdims else total
-        if axis is None and not keepdims and x.shape[0] * x.shape[1] <= MANY:
+        if axis is None and not keepdims and x.shape[0] * x.shape[1] <= MAX_ONES:
             x = np.reshape(x, -1)
             return np.dot(x, _ones(x.shape[0], x.dtype))
     return np.sum(x, axis=axis, dtype=dtype, keepdims=keepdims) if dtype else add_reduce(x, axis, keepdims=keepdims)
@@ -40,7 +38,7 @@ def _sum(x: np.ndarray, /, *, axis: Any = None, dtype: Any = None, keepdims: boo
 
 def _max(x: np.ndarray, /, *, axis: Any = None, keepdims: bool = False) -> Any:
     """As `numpy.max`; along short rows of a matrix, down the columns of a transposed copy."""
-    if axis != -1 or x.ndim != 2 or x.shape[0] < FEW or x.shape[1] > SHORT:
+    if axis != -1 or x.ndim != 2 or x.shape[0] < MIN_COPIED_ROWS or x.shape[1] > MAX_COPIED_COLUMNS:
         return maximum_reduce(x, axis, keepdims=keepdims)
     largest = maximum_reduce(x.T.copy())
     return largest[:, None] if keepdims else largest
@@ -68,12 +66,8 @@ def _full_like(x: np.ndarray, /, fill_value: Any, *, dtype: Any = None, device: 
     return filled
 
 
-def _quotient(x: np.ndarray, y: np.ndarray) -> Any:
-    return np.divide(x, y, out=y)
-
-
 def _ones(n: int, dtype: np.dtype) -> np.ndarray:
-    return np.ones(n, dtype) if n > MANY else _kept_ones(n, dtype)
+    return np.ones(n, dtype) if n > MAX_ONES else _kept_ones(n, dtype)
 
 
 @functools.lru_cache(maxsize=64)
@@ -89,7 +83,6 @@ SHORTCUTS: dict[str, Any] = {
     "matmul": _matmul,
     "max": _max,
     "ones_like": _ones_like,
-    "quotient": _quotient,
     "sum": _sum,
     "take": _take,
     "zeros_like": _zeros_like,

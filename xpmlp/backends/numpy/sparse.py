@@ -7,11 +7,9 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from xpmlp.backends.namespaces import replacing
+from xpmlp.backends.elementwise import replacing
 from xpmlp.backends.numpy.backend import NumpyBackend
 from xpmlp.backends.numpy.shortcuts import SHORTCUTS
-
-__all__ = ["SparseNumpyBackend"]
 
 
 def _matmul(a: Any, b: Any) -> Any:
@@ -36,5 +34,4 @@ class SparseNumpyBackend(NumpyBackend):
     xp = replacing(NumpyBackend.xp, matmul=_matmul, concat=_concat, take=_take, sum=_sum)
 
     def holds(self, values: Any) -> bool:
-        """Whether `values` is an array of NumPy, or sparse."""
         return isinstance(values, np.ndarray) or sparse.issparse(values)

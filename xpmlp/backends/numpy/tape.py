@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+from xpmlp.backends.rehearsal import leaves, mapped
 
-__all__ = ["Tape", "UnrecordableError", "layout", "leaves", "mapped"]
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
 
 VIEWS = {np.broadcast_to, np.expand_dims, np.moveaxis, np.reshape, np.squeeze, np.swapaxes, np.transpose}
 BY_KEYWORD = {np.maximum, np.minimum}  # where NumPy will not take `out` by its place, which is faster
-LARGE = 2**16  # bytes of a product from which on NumPy's `dot`, which clears them first, is the slower one
+MIN_CLEARED = 2**16  # bytes of a product from which on NumPy's `dot`, which clears them first, is the slower one
 NO_ROWS = np.empty(0, dtype=np.int64)
 
 
@@ -61,19 +61,8 @@ class Tape:
     def record(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Call a function, writing down what it does: its results, in the memory where each replay leaves them.
 
-        A tape is recorded once.
-
-        Parameters
-        ----------
-        function : callable
-            As for `Backend.compile`.
-        *arguments
-            Arrays of NumPy, and lists and named tuples of them. A replay reads and writes where these lie.
-
-        Raises
-        ------
-        UnrecordableError
-            With part of it done.
+        A tape is recorded once. Its replays read and write where the arguments lie, arrays of NumPy and nests of them.
+        An `UnrecordableError` comes with part of it done.
         """
         inputs = mapped(lambda x: Recorded(self, x), arguments)
         results = function(*inputs)
@@ -114,18 +103,10 @@ class Tape:
 
 
 class Recorded(NDArrayOperatorsMixin):
-    """An array of NumPy whose operations are written down.
+    """An array of NumPy whose operations are written down on a tape.
 
-    Parameters
-    ----------
-    tape : Tape
-        Where.
-    values : ndarray
-        The array.
-    parent : Recorded, optional
-        The one whose memory it is a view of.
-    temporary : bool
-        Whether the memory is the tape's, and free once nobody refers to this.
+    It may be a view of the memory of a parent; where it is temporary, its memory is the tape's, and free once nobody
+    refers to it.
     """
 
     def __init__(
@@ -182,7 +163,7 @@ class Recorded(NDArrayOperatorsMixin):
         if function is np.dot and not options:
             result = self._made(values)
             x, y = inputs
-            clears = values.nbytes > LARGE and x.ndim == y.ndim == 2 and x.shape[1] > 1
+            clears = values.nbytes > MIN_CLEARED and x.ndim == y.ndim == 2 and x.shape[1] > 1
             self._tape.add(result, arrays, np.matmul if clears else np.dot, x, y, result.values)
             return result
         for x in arrays:
@@ -207,7 +188,6 @@ class Recorded(NDArrayOperatorsMixin):
         return self._view(self.values[parts if ... in parts else (*parts, ...)])  # an array, where it is one number too
 
     def astype(self, dtype: Any, *, copy: bool = True) -> Recorded:
-        """As `ndarray.astype`."""
         if not copy and self.dtype == dtype:
             return self
         return self._copied(self.values.astype(dtype))
@@ -217,7 +197,6 @@ class Recorded(NDArrayOperatorsMixin):
         return self._copied(self.values.copy())
 
     def take(self, indices: Recorded, *, axis: int | None = None) -> Recorded:
-        """As `ndarray.take`."""
         rows = _plain(indices)
         result = self._made(self.values.take(rows, axis=axis))
         mode = "clip" if rows is self._tape.rows else "raise"  # which looks, and takes by way of a buffer
@@ -238,23 +217,6 @@ class Recorded(NDArrayOperatorsMixin):
 
 def _plain(x: Any) -> Any:
     return x.values if isinstance(x, Recorded) else x
-
-
-def mapped(function: Callable[[Any], Any], nest: Any) -> Any:
-    """Return lists and named tuples of what a function makes of what is in them; None stays."""
-    if isinstance(nest, tuple | list):
-        parts = [mapped(function, part) for part in nest]
-        return type(nest)(*parts) if hasattr(nest, "_fields") else type(nest)(parts)
-    return None if nest is None else function(nest)
-
-
-def leaves(nest: Any) -> Iterator[Any]:
-    """Give what is in lists and named tuples, except None."""
-    if isinstance(nest, tuple | list):
-        for part in nest:
-            yield from leaves(part)
-    elif nest is not None:
-        yield nest
 
 
 def layout(x: np.ndarray) -> Any:

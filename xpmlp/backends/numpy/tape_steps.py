@@ -8,39 +8,31 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xpmlp.backends.numpy.tape import Tape, UnrecordableError, layout, leaves, mapped
+from xpmlp.backends.numpy.tape import Tape, UnrecordableError, layout
+from xpmlp.backends.rehearsal import leaves, mapped, rehearse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
-    Steps = Callable[..., Iterator[tuple[Any, Any, int]]]
+    from xpmlp.backends.graphs import Steps, Taken
 
-__all__ = ["epoch_runner_on_tape"]
-
-FEWEST = 8  # minibatches of one size in an epoch that a tape is worth
-MOST_TAPES = 4  # that are kept for the next epoch; the one that was not used for longest makes room
-MOST_BYTES = 2**24  # on tapes that are kept, and of parameters: beside larger ones, Python's part is small
+MIN_MINIBATCHES = 8  # of one size in an epoch that a tape is worth
+MAX_TAPES = 4  # that are kept for the next epoch; the one that was not used for longest makes room
+MAX_BYTES = 2**24  # on tapes that are kept, and of parameters: beside larger ones, Python's part is small
 
 
 def epoch_runner_on_tape(step: Callable[..., Any], steps: Steps) -> Steps:
     """As `Backend.epoch_runner`, for NumPy: the steps of whole minibatches are replayed.
 
-    Parameters
-    ----------
-    step : callable
-        As there.
-    steps : callable
-        The steps as they are, for what a tape is not worth, and for what cannot be recorded.
+    `steps` takes them as they are: for what a tape is not worth, and for what cannot be recorded.
     """
     tapes: OrderedDict[Any, Tape] = OrderedDict()
     rehearsed: dict[Any, bool] = {}  # whether a step can be recorded, for each kind of arguments
 
-    def taped_steps(
-        layers: Any, state: Any, X: Any, T: Any, order: np.ndarray, size: int, weights: Any
-    ) -> Iterator[tuple[Any, Any, int]]:
-        arguments = layers, state, X, T, weights
+    def taped_steps(layers: Any, state: Any, examples: Any, order: np.ndarray, size: int) -> Taken:
+        arguments = layers, state, examples
         if not _is_worth_it(arguments, order, size) or not _can_be_recorded(step, arguments, order, size, rehearsed):
-            yield from steps(layers, state, X, T, order, size, weights)
+            yield from steps(layers, state, examples, order, size)
             return
         key = size, *map(_address, leaves(arguments))
         found = tapes.pop(key, None)
@@ -54,10 +46,10 @@ def epoch_runner_on_tape(step: Callable[..., Any], steps: Steps) -> Steps:
                 _record(tape, step, mapped(_alias, arguments))
             yield layers, state, size
         tapes[key] = tape
-        while len(tapes) > MOST_TAPES or sum(tape.nbytes for tape in tapes.values()) > MOST_BYTES:
+        while len(tapes) > MAX_TAPES or sum(tape.nbytes for tape in tapes.values()) > MAX_BYTES:
             tapes.popitem(last=False)
         if whole < order.shape[0]:
-            yield from steps(layers, state, X, T, order[whole:], size, weights)
+            yield from steps(layers, state, examples, order[whole:], size)
 
     return taped_steps
 
@@ -65,10 +57,10 @@ def epoch_runner_on_tape(step: Callable[..., Any], steps: Steps) -> Steps:
 def _is_worth_it(arguments: tuple[Any, ...], order: np.ndarray, size: int) -> bool:
     """Return whether there are some minibatches, of arrays that a replay can read without a look at the rows."""
     return (
-        order.shape[0] >= FEWEST * size
+        order.shape[0] >= MIN_MINIBATCHES * size
         and all(type(x) is np.ndarray for x in leaves(arguments))
         and order.min() >= 0
-        and order.max() < min(x.shape[0] for x in arguments[2:] if x is not None)
+        and order.max() < min(x.shape[0] for x in arguments[2] if x is not None)
     )
 
 
@@ -77,8 +69,8 @@ def _can_be_recorded(
 ) -> bool:
     """Return whether a rehearsal with arguments of this kind went well, now or before."""
     carried = map(layout, leaves(arguments[:2]))
-    examples = ((x.shape[1:], x.strides, x.dtype) for x in leaves(arguments[2:]))
-    kind = size, arguments[-1] is None, *carried, *examples
+    examples = ((x.shape[1:], x.strides, x.dtype) for x in leaves(arguments[2]))
+    kind = size, *(x is None for x in arguments[2]), *carried, *examples
     if kind not in rehearsed:
         rehearsed[kind] = _rehearse(step, arguments, order[:size], order[size : 2 * size])
     return rehearsed[kind]
@@ -86,29 +78,33 @@ def _can_be_recorded(
 
 def _rehearse(step: Callable[..., Any], arguments: tuple[Any, ...], first: np.ndarray, second: np.ndarray) -> bool:
     """Return whether two minibatches, recorded and replayed, leave the bytes that two steps do; on copies."""
-    if sum(x.nbytes for x in leaves(arguments[:2])) > MOST_BYTES:
+    if sum(x.nbytes for x in leaves(arguments[:2])) > MAX_BYTES:
         return False
-    taped, plain = (mapped(np.array, arguments[:2]) for _ in range(2))
-    layers, state = plain
-    X, T, weights = arguments[2:]
     tape = Tape(np.array(first, dtype=np.int64))
-    try:
-        _record(tape, step, (*mapped(_alias, taped), *arguments[2:]))
+
+    def on_tape(layers: Any, state: Any, examples: Any) -> Any:
+        _record(tape, step, (*mapped(_alias, (layers, state)), examples))
         tape.rows[:] = second
         tape.replay()
+        return layers, state
+
+    def plain(layers: Any, state: Any, examples: Any) -> Any:
         for rows in (first, second):
-            layers, state = step(layers, state, X, T, rows, weights)
+            layers, state = step(layers, state, examples, rows)
+        return layers, state
+
+    try:
+        _, same = rehearse(on_tape, plain, (*mapped(np.array, arguments[:2]), arguments[2]), 2, copy=np.array)
     except Exception:  # noqa: BLE001 - what cannot be recorded can be computed, or then says what is wrong
         return False
-    pairs = zip(leaves(taped), leaves((layers, state)), strict=True)
-    return tape.nbytes <= MOST_BYTES and all(one.tobytes() == np.asarray(other).tobytes() for one, other in pairs)
+    return same and tape.nbytes <= MAX_BYTES
 
 
 def _record(tape: Tape, step: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
     """Record a step on the rows of a tape that leaves layers and state where they lay."""
-    layers, state, X, T, weights = arguments
+    layers, state, examples = arguments
     carried = list(leaves((layers, state)))
-    results = list(leaves(tape.record(step, layers, state, X, T, tape.rows, weights)))
+    results = list(leaves(tape.record(step, layers, state, examples, tape.rows)))
     for before, after in zip(carried, results, strict=True):
         if _address(before) == _address(after):
             continue

@@ -3,68 +3,41 @@
 from __future__ import annotations
 
 import functools
-import threading
-from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from xpmlp.backends.graphs import Capturer
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterator
+    from collections.abc import Callable, Hashable
     from types import ModuleType
 
     import numpy as np
 
     from xpmlp.common.types import Array
 
-__all__ = ["TorchStream", "stream_of"]
 
-
-class TorchStream:
-    """A stream of a CUDA device, a `Capturer`.
-
-    Parameters
-    ----------
-    torch : module
-        The library.
-    device : torch.device
-        Of the stream.
-
-    Notes
-    -----
-    As `CupyStream`, in torch's words.
-    """
+class TorchStream(Capturer):
+    """A stream of a CUDA device, in torch's words."""
 
     def __init__(self, torch: ModuleType, device: Any) -> None:
-        self._torch, self._device = torch, device
-        self._stream = torch.cuda.Stream(device)
+        super().__init__(
+            torch.cuda.Stream(device),
+            current=partial(torch.cuda.current_stream, device),
+            entered=torch.cuda.stream,
+            wait=lambda stream, other: stream.wait_stream(other),
+        )
+        self._torch = torch
         self._pool = torch.cuda.graph_pool_handle()
         self._given_up: list[Any] = []
-        self._turn = threading.RLock()
-
-    @contextmanager
-    def current(self) -> Iterator[None]:
-        """Make this the current stream: after what is under way on the caller's, and before what it is given next."""
-        with self._turn:
-            callers = self._torch.cuda.current_stream(self._device)
-            if callers == self._stream:
-                yield
-                return
-            self._stream.wait_stream(callers)
-            with self._torch.cuda.stream(self._stream):
-                try:
-                    yield
-                finally:
-                    callers.wait_stream(self._stream)
 
     def address(self, array: Array) -> Hashable:
-        """Return address, shape, strides and dtype."""
         return array.data_ptr(), tuple(array.shape), array.stride(), array.dtype
 
     def fill(self, array: Array, values: np.ndarray) -> None:
-        """Copy values of the host to a buffer, in the order of the stream."""
         array.copy_(self._torch.from_numpy(values), non_blocking=True)
 
     def capture(self, call: Callable[[], Any]) -> tuple[Callable[[], None], Any]:
-        """Record what a function asks for; what does it keeps the memory that it works on."""
         graph = self._torch.cuda.CUDAGraph()
         try:
             with (

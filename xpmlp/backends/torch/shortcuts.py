@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any
 
-from xpmlp.backends.namespaces import replacing
+from xpmlp.backends.elementwise import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -13,14 +13,9 @@ if TYPE_CHECKING:
 
     from xpmlp.common.types import Array, Namespace
 
-__all__ = ["with_cpu_shortcuts", "with_shortcuts"]
-
 
 def with_shortcuts(torch: ModuleType, standard: Namespace) -> Namespace:
-    """Return torch's functions as the standard has them, but that `take` takes no negative numbers.
-
-    For these, which nobody takes here, array-api-compat has three operations more.
-    """
+    """Return torch's functions, but that `take` knows no negative numbers, which cost array-api-compat three calls."""
 
     def take(x: Array, indices: Array, /, *, axis: int) -> Array:
         return torch.index_select(x, axis, indices)
@@ -29,17 +24,10 @@ def with_shortcuts(torch: ModuleType, standard: Namespace) -> Namespace:
 
 
 def with_cpu_shortcuts(torch: ModuleType, standard: Namespace) -> Namespace:
-    """Return torch's functions as the standard has them, some of them by a way that is faster on a CPU.
+    """Return torch's functions, some of them by a way that is faster on a CPU.
 
     In work by elements, as `xpmlp.backends.elementwise` marks it, an array of zeros is one zero that is seen as many:
     none is filled, and nobody writes to it there.
-
-    Parameters
-    ----------
-    torch : module
-        The library.
-    standard : namespace
-        Its functions as array-api-compat has them.
     """
 
     def astype(x: Array, dtype: Any, /, *, copy: bool = True, device: Any = None) -> Array:
@@ -57,12 +45,6 @@ def with_cpu_shortcuts(torch: ModuleType, standard: Namespace) -> Namespace:
     def subtract_scaled(x: Array, factor: Array | float, y: Array) -> Array:
         return x.addcmul_(y, factor, value=-1) if isinstance(factor, torch.Tensor) else x.sub_(y, alpha=factor)
 
-    def decayed_sum(total: Array, kept: float, x: Array) -> Array:
-        return torch.add(x, total, alpha=kept, out=total)
-
-    def quotient(x: Array, y: Array) -> Array:
-        return torch.div(x, y, out=y)
-
     def positives(x: Array) -> Array:
         return torch.gt(x, 0, out=torch.empty_like(x))  # truth values would be compared one by one
 
@@ -70,9 +52,7 @@ def with_cpu_shortcuts(torch: ModuleType, standard: Namespace) -> Namespace:
         standard,
         add_scaled=add_scaled,
         astype=astype,
-        decayed_sum=decayed_sum,
         positives=positives,
-        quotient=quotient,
         subtract_scaled=subtract_scaled,
         zeros_like=lambda x: zero(x.dtype).expand(x.shape),
     )

@@ -4,16 +4,13 @@ Examples
 --------
 >>> from xpmlp.data.datasets import load_dataset, split
 >>> digits = load_dataset("digits")
->>> digits.X.shape
-(1797, 64)
->>> parts = split(digits, validation=0.1, test=0.2, seed=0)
->>> [len(y) for _, y in (parts.train, parts.validation, parts.test)]
-[1294, 144, 359]
+>>> digits
+<Dataset digits: 1,797 examples of 64 features in float64, 10 classes>
+>>> split(digits, validation=0.1, test=0.2, seed=0)
+<Splits: train 1,294, validation 144, test 359 examples>
 """
 
-from xpmlp.data.datasets._dataset import Dataset, Splits
-from xpmlp.data.datasets._files import Like, read_features
-from xpmlp.data.datasets._load import NAMES, load_dataset
-from xpmlp.data.datasets._split import split
+from xpmlp.data.datasets.dataset import Dataset, Splits, split
+from xpmlp.data.datasets.load import NAMES, ColumnSchema, load_dataset, read_features
 
-__all__ = ["NAMES", "Dataset", "Like", "Splits", "load_dataset", "read_features", "split"]
+__all__ = ["NAMES", "ColumnSchema", "Dataset", "Splits", "load_dataset", "read_features", "split"]

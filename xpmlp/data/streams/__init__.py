@@ -3,10 +3,9 @@
 docs/streams.md says in what order they come, and what memory they take.
 """
 
-from xpmlp.data.streams._data import StreamedData, is_streamed, load_stream
-from xpmlp.data.streams._open import open_source
-from xpmlp.data.streams._parts import Part
-from xpmlp.data.streams._source import Source
-from xpmlp.data.streams._stream import CHUNK_BYTES, Stream
+from xpmlp.data.streams.formats import is_streamed, open_source
+from xpmlp.data.streams.load import StreamedData, load_stream
+from xpmlp.data.streams.source import Part, Source
+from xpmlp.data.streams.stream import CHUNK_BYTES, Stream
 
 __all__ = ["CHUNK_BYTES", "Part", "Source", "Stream", "StreamedData", "is_streamed", "load_stream", "open_source"]

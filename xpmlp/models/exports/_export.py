@@ -1,29 +1,29 @@
-"""From a model to a file, whose ending says of which kind."""
+"""From a model to a file, whose ending says of which kind; plain arrays are written here."""
 
 from __future__ import annotations
 
+import io
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from xpmlp import __version__
 from xpmlp.common.errors import InputError
 from xpmlp.common.files import check_place, write_whole
 from xpmlp.common.validation import check_choice
-from xpmlp.models.exports._npz import npz_of
+from xpmlp.models.checkpoints import named_arrays, own_activations
 from xpmlp.models.exports._onnx import onnx_of
 from xpmlp.models.exports._skops import skops_of
-from xpmlp.nn.activations import ACTIVATIONS
 from xpmlp.nn.losses import output_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from xpmlp.models.model import Model
-    from xpmlp.nn.network import Network
-
-__all__ = ["ENDINGS", "export_model"]
 
 ENDINGS = {"onnx": ".onnx", "npz": ".npz", "sklearn": ".skops"}
-WRITERS: dict[str, Callable[[Model], bytes]] = {".onnx": onnx_of, ".npz": npz_of, ".skops": skops_of}
 
 
 def export_model(model: Model, path: str | Path, *, to: str | None = None, overwrite: bool = False) -> None:
@@ -51,13 +51,34 @@ def export_model(model: Model, path: str | Path, *, to: str | None = None, overw
     if to is not None:
         check_choice("to", to, ENDINGS)
     check_place(path, list(WRITERS) if to is None else [ENDINGS[to]], overwrite=overwrite)
-    _check_functions(model.network)
-    output_name(model.network.loss)
+    if own := own_activations(model.network):
+        raise InputError(f"a model with a function of your own, {own[0]!r}, cannot be exported: no file can hold it.")
+    output_name(model.network.loss)  # raises for an output function of your own
     write_whole(path, WRITERS[path.suffix.lower()](model))
 
 
-def _check_functions(network: Network) -> None:
-    """Refuse activations of the user's own, which no other program knows."""
-    own = [each.name for each in network.activations if ACTIVATIONS.get(each.name) != each]
-    if own:
-        raise InputError(f"a model with a function of your own, {own[0]!r}, cannot be exported: no file can hold it.")
+def npz_of(model: Model) -> bytes:
+    """Return an .npz file: W1, b1, W2, ..., shift, scale, classes, and a description in JSON (docs/export.md)."""
+    network = model.network
+    description = {
+        "xpmlp": __version__,
+        "dtype": model.dtype,
+        "sizes": network.sizes,
+        "activations": [activation.name for activation in network.activations],
+        "output": output_name(network.loss),
+        "feature_names": model.feature_names,
+        "class_names": model.class_names,
+    }
+    scaling, content = model.scaling, io.BytesIO()
+    np.savez(
+        content,
+        description=np.array(json.dumps(description)),
+        classes=model.classes,
+        shift=scaling.shift,
+        scale=scaling.scale,
+        **named_arrays(model.layers),
+    )
+    return content.getvalue()
+
+
+WRITERS: dict[str, Callable[[Model], bytes]] = {".onnx": onnx_of, ".npz": npz_of, ".skops": skops_of}

@@ -1,4 +1,4 @@
-"""ONNX: the scaling, the network and the choice of a class as one graph."""
+"""ONNX files."""
 
 from __future__ import annotations
 
@@ -20,23 +20,13 @@ if TYPE_CHECKING:
     from xpmlp.data.preprocessing import Scaling
     from xpmlp.models.model import Model
 
-__all__ = ["onnx_of"]
-
 OPSET, IR_VERSION = 13, 7  # of 2020: old enough for any runtime, and new enough for all operators needed here
-MOST_BYTES = 2**31 - 2**20  # of weights: protobuf ends at 2 GiB
-FARTHEST = 16.0  # standard deviations from zero at which float32 still holds a feature to a millionth of one
+MAX_BYTES = 2**31 - 2**20  # of weights: protobuf ends at 2 GiB
+MAX_SHIFT = 16.0  # standard deviations from zero at which float32 still holds a feature to a millionth of one
 
 
 class Graph:
-    """Nodes and constants of a graph in one floating dtype. Values are known by their names.
-
-    Parameters
-    ----------
-    onnx : module
-        The package.
-    dtype : {"float32", "float64"}
-        Of the network.
-    """
+    """Nodes and constants of a graph in the floating dtype of a network. Values are known by their names."""
 
     def __init__(self, onnx: Any, dtype: str) -> None:
         self._helper, self._from_array = onnx.helper, onnx.numpy_helper.from_array
@@ -51,7 +41,7 @@ class Graph:
         return name
 
     def constant(self, name: str, values: np.ndarray) -> str:
-        """Add a constant, numbers or texts, and return its name."""
+        """Add a constant, numbers or strings, and return its name."""
         self.constants[name] = self._from_array(values.astype(object) if values.dtype.kind == "U" else values, name)
         return name
 
@@ -70,7 +60,7 @@ class Graph:
 
 
 def onnx_of(model: Model) -> bytes:
-    """Return an ONNX file.
+    """Return an ONNX file: the scaling, the network and the choice of a class as one graph.
 
     Its input is ``X``, (n, d): raw features, as `Model.predict` takes them. They are float32 where the model is, unless
     they lie so far from zero that float32 could not tell them apart; else float64. Its outputs are ``probabilities``,
@@ -78,11 +68,12 @@ def onnx_of(model: Model) -> bytes:
     """
     onnx = load_package("onnx")
     helper = onnx.helper
-    if sum(p.nbytes for layer in model.layers for p in layer) > MOST_BYTES:
+    if sum(p.nbytes for layer in model.layers for p in layer) > MAX_BYTES:
         raise InputError("the weights take more than the 2 GiB that an ONNX file can hold: export them to .npz.")
     network, d, m = model.network, model.network.sizes[0], model.network.sizes[-1]
     graph = Graph(onnx, model.dtype)
-    input_dtype = "float64" if _is_far(model.scaling) else model.dtype
+    is_far = np.any(np.abs(model.scaling.shift * model.scaling.scale) > MAX_SHIFT)
+    input_dtype = "float64" if is_far else model.dtype
     a = _scaled(graph, model.scaling, input_dtype)
     functions = [ACTIVATIONS[activation.function] for activation in network.activations]
     functions.append(OUTPUTS[output_name(network.loss)])
@@ -96,14 +87,9 @@ def onnx_of(model: Model) -> bytes:
         position = graph.add("ArgMax", a, axis=-1, keepdims=0)
         chosen = graph.add("Gather", graph.constant("classes", model.classes), position, name="prediction")
         results.append(helper.make_tensor_value_info(chosen, graph.constants["classes"].data_type, ["n"]))
+    inputs = [helper.make_tensor_value_info("X", graph.type_of(input_dtype), ["n", d])]
     described = helper.make_model(
-        helper.make_graph(
-            graph.nodes,
-            "xpmlp",
-            [helper.make_tensor_value_info("X", graph.type_of(input_dtype), ["n", d])],
-            results,
-            list(graph.constants.values()),
-        ),
+        helper.make_graph(graph.nodes, "xpmlp", inputs, results, list(graph.constants.values())),
         producer_name="xpmlp",
         producer_version=__version__,
         ir_version=IR_VERSION,
@@ -116,7 +102,7 @@ def onnx_of(model: Model) -> bytes:
 
 
 def _notes(model: Model) -> dict[str, str]:
-    """Describe the model in texts, as ONNX has them; lists are JSON."""
+    """Describe the model in strings, as ONNX has them; lists are JSON."""
     lists = {
         "classes": model.classes.tolist(),
         "class_names": model.class_names,
@@ -128,15 +114,11 @@ def _notes(model: Model) -> dict[str, str]:
     }
 
 
-def _is_far(scaling: Scaling) -> bool:
-    return bool(np.any(np.abs(scaling.shift * scaling.scale) > FARTHEST))
-
-
 def _scaled(graph: Graph, scaling: Scaling, dtype: str) -> str:
     """Scale ``X`` as `Scaling.apply` does: in float64 where there is a shift."""
-    if not scaling.shift.any():
-        if (scaling.scale == 1).all():
-            return "X"
+    if scaling.is_identity:
+        return "X"
+    if scaling.only_scales:
         return graph.add("Mul", "X", graph.constant("scale", scaling.scale.astype(graph.dtype)))
     x = "X" if dtype == "float64" else graph.cast("X", "float64")
     x = graph.add("Sub", x, graph.constant("shift", scaling.shift))
@@ -161,10 +143,6 @@ def _softplus(graph: Graph, z: str) -> str:
     return graph.add("Add", graph.add("Relu", z), graph.add("Log", graph.add("Add", tail, graph.number(1.0))))
 
 
-def _silu(graph: Graph, z: str) -> str:
-    return graph.add("Mul", z, graph.add("Sigmoid", z))
-
-
 def _gelu(graph: Graph, z: str) -> str:
     cubic = graph.add("Mul", graph.add("Mul", z, z), graph.number(GELU_CUBIC))
     u = graph.add("Mul", z, graph.add("Add", cubic, graph.number(1.0)))
@@ -173,28 +151,24 @@ def _gelu(graph: Graph, z: str) -> str:
     return graph.add("Mul", half, graph.add("Add", u, graph.number(1.0)))
 
 
-def _same(graph: Graph, z: str) -> str:  # noqa: ARG001 - every function takes the graph
-    return z
-
-
 def _operator(name: str, **attributes: Any) -> Callable[[Graph, str], str]:
     return lambda graph, z: graph.add(name, z, **attributes)
 
 
 ACTIVATIONS: dict[Any, Callable[[Graph, str], str]] = {
-    activations.identity: _same,
+    activations.identity: lambda _, z: z,
     activations.relu: _operator("Relu"),
     activations.leaky_relu: _leaky_relu,
     activations.elu: _elu,
     activations.tanh: _operator("Tanh"),
     activations.logistic: _operator("Sigmoid"),
     activations.softplus: _softplus,
-    activations.silu: _silu,
+    activations.silu: lambda graph, z: graph.add("Mul", z, graph.add("Sigmoid", z)),
     activations.gelu: _gelu,
 }
 OUTPUTS: dict[str, Callable[[Graph, str], str]] = {
     "softmax": _operator("Softmax", axis=-1),
     "logistic": _operator("Sigmoid"),
-    "identity": _same,
+    "identity": lambda _, z: z,
     "exponential": _operator("Exp"),
 }

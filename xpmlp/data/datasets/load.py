@@ -1,0 +1,276 @@
+"""Data by name, or from the user's own .csv and .npz files: to learn from, or to predict."""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from xpmlp.common.errors import InputError
+from xpmlp.common.validation import check_features, check_labels, whole_labels
+from xpmlp.common.wording import counted, quoted
+from xpmlp.data.datasets.csv_reader import Columns, has_number, read_csv
+from xpmlp.data.datasets.dataset import Dataset
+from xpmlp.data.datasets.fashion_mnist import load_fashion_mnist
+from xpmlp.data.features import positions_of
+from xpmlp.data.numpy_files import read_npz
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+NAMES = ("circles", "digits", "fashion-mnist")
+SUFFIXES = (".csv", ".npz")
+
+
+class ColumnSchema(NamedTuple):
+    """The columns of the data that a model was trained on, by which those of other data are found."""
+
+    feature_names: tuple[str, ...]  # none where they had no header
+    target: str | None
+    n_features: int
+
+
+def load_dataset(
+    source: str | Path,
+    *,
+    data_dir: str | Path | None = None,
+    target: str | None = None,
+    schema: ColumnSchema | None = None,
+    min_classes: int = 2,
+    progress: bool = False,
+) -> Dataset:
+    """Load one of the known data sets, or the user's own.
+
+    - "circles": two noisy rings, 1,000 points in the plane.
+    - "digits": 1,797 images of 8 x 8 pixels from 0 to 16, which come with scikit-learn.
+    - "fashion-mnist": 60,000 images of 28 x 28 pixels from 0 to 255, and a test set of 10,000. Looked for in
+      `data_dir` if given, else in `$XPMLP_DATA` if set, else in the user's cache, into which it is downloaded.
+    - A .csv file in UTF-8: one example per row, numbers, and a label in the last column or the one called
+      `target`. A first row without any number among its features is a header.
+    - An .npz file: `X` of shape (n, d) or (n, height, width), `y` of shape (n,) and, if wanted,
+      `feature_names` of shape (d,). Further dimensions of `X` are flattened too.
+
+    Parameters
+    ----------
+    source : str or Path
+        A name or a path, as above.
+    data_dir : str or Path, optional
+        For "fashion-mnist": a folder with its four files, or with a folder `fashion-mnist` that has them.
+        The other sources have no use for it.
+    target : str, optional
+        For a .csv file with a header: the name of the label's column.
+    schema : ColumnSchema, optional
+        The columns that a model was trained on: those of a .csv file with a header are taken by these names, in this
+        order, and others are left alone. The label is in the column of the schema's target, where there is one.
+    min_classes : int
+        How many classes `y` must hold: two to learn from, one to evaluate.
+    progress : bool
+        Show the progress of a download on standard error.
+
+    Returns
+    -------
+    Dataset
+        Features in the dtype in which they come (float64 from a .csv file), and labels that are integers or strings:
+        booleans and whole floats in an .npz file become int64.
+
+    Raises
+    ------
+    InputError
+        For an unknown source, a `target` for anything but a .csv file, data that cannot be downloaded or read, and
+        features or labels that nothing can be learnt from.
+    """
+    dataset = _load(source, data_dir, target, schema, progress=progress)
+    check_features(dataset.X, f"X of {source}", dataset.feature_names)
+    check_labels(dataset.y, dataset.X.shape[0], f"y of {source}", min_classes=min_classes)
+    if dataset.test is not None:
+        check_features(dataset.test[0], f"the test X of {source}", dataset.feature_names)
+        check_labels(dataset.test[1], dataset.test[0].shape[0], f"the test y of {source}")
+    return replace(dataset, y=whole_labels(dataset.y, f"y of {source}"))
+
+
+def _load(
+    source: str | Path, data_dir: str | Path | None, target: str | None, schema: ColumnSchema | None, *, progress: bool
+) -> Dataset:
+    path = Path(source)
+    suffix = "" if source in NAMES else path.suffix.lower()
+    if target is not None and suffix != ".csv":
+        raise InputError(
+            f"the target {target!r} names a column of a .csv file, but the data are {source}: leave it out."
+        )
+    if source == "circles":
+        return _circles()
+    if source == "digits":
+        return _digits()
+    if source == "fashion-mnist":
+        return load_fashion_mnist(data_dir, progress=progress)
+    if suffix == ".csv":
+        return _load_csv(path, target, schema)
+    if suffix == ".npz":
+        return _load_npz(path)
+    if suffix == ".npy":
+        there = "An .npy file holds one array: put examples and labels into a folder, as X.npy and y.npy, and name that"
+    elif os.path.exists(source):  # noqa: PTH110 - pathlib raises for names that are too long
+        there = "Such a file exists, but is of another kind"
+    else:
+        there = "There is no such file either"
+    raise InputError(
+        f"{str(source)!r} is neither a known data set ({', '.join(NAMES)}) nor the path of data that xpmlp reads "
+        f"({', '.join(SUFFIXES)}; or, by rows, a folder with X.npy and y.npy, .h5 or .zarr). {there}."
+    )
+
+
+def _circles() -> Dataset:
+    from sklearn.datasets import make_circles  # noqa: PLC0415 - slow to import, and needed here alone
+
+    X, y = make_circles(n_samples=1000, noise=0.1, factor=0.5, random_state=0)
+    return Dataset("circles", X, y, feature_names=("x0", "x1"), scaling="none")
+
+
+def _digits() -> Dataset:
+    from sklearn.datasets import load_digits  # noqa: PLC0415 - slow to import, and needed here alone
+
+    digits = load_digits()
+    X, names = np.ascontiguousarray(digits.data), tuple(digits.feature_names)
+    return Dataset("digits", X, digits.target, names, image_shape=(8, 8), scaling="range", pixel_max=16.0)
+
+
+def _load_csv(path: Path, target: str | None, schema: ColumnSchema | None) -> Dataset:
+    """Load a .csv file; with a `schema`, find columns by the names in its header, and leave others alone."""
+
+    def choose(cells: list[str]) -> Columns:
+        if len(cells) < 2:
+            raise InputError(
+                f"{path} has one column, but needs features and a label: separate its columns by commas, not by "
+                "semicolons or tabs."
+            )
+        wanted = schema.feature_names if schema else ()
+        named = schema.target if schema and target is None else target
+        label = cells.index(named) if named in cells else len(cells) - 1
+        features = [index for index in range(len(cells)) if index != label]
+        names = _header(cells, [cells[index] for index in features], wanted)
+        if target is not None and names is None:
+            raise InputError(
+                f"{path} has no header, so that no column is called {target!r}: add a header, or leave the target out "
+                "(the last column is then the label)."
+            )
+        if names and wanted:
+            features = positions_of(wanted, cells, str(path))
+        elif schema and len(features) != schema.n_features:
+            raise InputError(
+                f"{path} has {counted(len(cells), 'column')}, but must have {schema.n_features + 1}: the "
+                f"{counted(schema.n_features, 'feature')} that the model was trained on, and the label."
+            )
+        if names and named is not None and named not in cells:
+            hint = " For a file without labels, use `xpmlp predict`." if schema else ""
+            raise InputError(
+                f"{path} has no column {named!r}: choose the target, the label's column, among {quoted(cells)}.{hint}"
+            )
+        if label in features:
+            others = quoted([cell for cell in cells if cell not in wanted])
+            what = f"choose the target among {others}" if others else "it has no others, so add one with the labels"
+            raise InputError(f"the label's column in {path} would be {cells[label]!r}, a feature of the model: {what}.")
+        return Columns(features, label, names)
+
+    X, y, columns = read_csv(path, choose)
+    names = columns.names and tuple(columns.names[index] for index in columns.features)
+    note = f"{path} has no header: its first line is taken as an example, its last column as the label."
+    return Dataset(path.stem, X, np.asarray(y), feature_names=names, note=None if names else note)
+
+
+def _header(cells: list[str], numbers: Sequence[str], wanted: Sequence[str]) -> tuple[str, ...] | None:
+    """Return the first row of a .csv file where it is a header: names the wanted columns, or has no number."""
+    # Where all names are there, the other columns say nothing about a header: a label may be called 2020.
+    is_known = bool(wanted) and set(wanted) <= set(cells)
+    return tuple(cells) if is_known or not has_number(numbers) else None
+
+
+def _load_npz(path: Path) -> Dataset:
+    X, names, arrays = _read_npz(path, "X", "y")
+    _, *shape = arrays["X"].shape or (0,)
+    is_pixels = X.dtype == np.uint8
+    return Dataset(
+        path.stem,
+        X,
+        arrays["y"],
+        names,
+        image_shape=(shape[0], shape[1]) if len(shape) == 2 else None,
+        scaling="range" if is_pixels else "standard",
+        pixel_max=255.0 if is_pixels else None,
+    )
+
+
+def read_features(path: str | Path, *, n_features: int, feature_names: Sequence[str] | None = None) -> np.ndarray:
+    """Read examples to predict.
+
+    Where the file names its columns and `feature_names` are known, columns are taken by name, in that order, and
+    others, such as a label, are left alone. Otherwise the file must have exactly `n_features` columns.
+
+    Parameters
+    ----------
+    path : str or Path
+        A .csv file, or an .npz file with an array `X` (its `y` is left alone).
+    n_features : int
+        How many features the model was trained on.
+    feature_names : sequence of str, optional
+        Their names, where they have names.
+
+    Returns
+    -------
+    ndarray of shape (n, n_features)
+        Finite real numbers: float64 from a .csv file, in their own dtype from an .npz file.
+
+    Raises
+    ------
+    InputError
+        For a file that cannot be read, is of another kind, or has other columns than the model was trained on.
+    """
+    path = Path(path)
+    wanted = [] if feature_names is None else [str(name) for name in feature_names]
+    suffix = path.suffix.lower()
+    if suffix == ".csv":
+        X = read_csv(path, lambda cells: _choose_features(path, cells, n_features, wanted))[0]
+    elif suffix == ".npz":
+        X, names, _ = _read_npz(path, "X")
+        if names and wanted:
+            X = X[:, positions_of(wanted, names, str(path))]
+    else:
+        raise InputError(f"{path} is neither {' nor '.join(SUFFIXES)}, which can be predicted: write X by numpy.savez.")
+    check_features(X, f"X of {path}", wanted or None)
+    _check_count(path, X.shape[1], n_features)
+    return X
+
+
+def _choose_features(path: Path, cells: list[str], n_features: int, wanted: Sequence[str]) -> Columns:
+    names = _header(cells, cells, wanted)
+    if names and wanted:
+        return Columns(positions_of(wanted, cells, str(path)), names=names)
+    _check_count(path, len(cells), n_features)
+    return Columns(range(n_features), names=names)
+
+
+def _check_count(path: Path, found: int, expected: int) -> None:
+    if found != expected:
+        hint = " Remove the label's column, or name the columns in a header." if found == expected + 1 else ""
+        columns, features = counted(found, "column"), counted(expected, "feature")
+        raise InputError(f"{path} has {columns}, but the model was trained on {features}.{hint}")
+
+
+def _read_npz(path: Path, *required: str) -> tuple[np.ndarray, tuple[str, ...] | None, dict[str, np.ndarray]]:
+    """Return examples, flattened, the names of their features where the file has them, and its arrays."""
+    arrays = read_npz(path, required, ("feature_names",))
+    X, names = arrays["X"], arrays.get("feature_names")
+    columns = math.prod(X.shape[1:])
+    if X.ndim > 2:
+        X = X.reshape(X.shape[0], columns)  # not -1, which stands for anything when there are no rows
+    if names is None:
+        return X, None, arrays
+    if names.dtype.kind != "U" or names.shape != (columns,) or np.unique(names).size != columns:
+        raise InputError(
+            f"feature_names in {path} has shape {names.shape} and dtype {names.dtype}, but must hold a string for each "
+            f"of the {columns} columns of X, each different."
+        )
+    return X, tuple(names.tolist()), arrays

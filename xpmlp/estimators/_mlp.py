@@ -1,0 +1,347 @@
+"""`MLPClassifier` and `MLPRegressor`: what the targets mean, and the losses that go with them."""
+
+from __future__ import annotations
+
+import functools
+import math
+import warnings
+from dataclasses import KW_ONLY, dataclass, replace
+from numbers import Real
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from scipy import sparse
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.metrics import accuracy_score, r2_score
+from sklearn.preprocessing import LabelBinarizer
+from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import type_of_target, unique_labels
+from sklearn.utils.validation import column_or_1d
+
+from xpmlp.common.errors import InputError, XpmlpWarning
+from xpmlp.data.examples import Examples
+from xpmlp.estimators._base import BaseMLP, documented
+from xpmlp.estimators._compat import Interval, StrOptions, fit_method
+from xpmlp.estimators._parameters import CONSTRAINTS, MINIBATCH_SOLVERS
+from xpmlp.estimators._placement import dispatching, labels_in, library_of, to_host
+from xpmlp.nn.activations import identity, logistic
+from xpmlp.nn.losses import LOSSES, Loss, exponential, huber, quantile
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from sklearn.utils import Tags
+
+    from xpmlp.common.types import Array, Namespace
+    from xpmlp.nn.activations import Activation
+
+OUTPUTS: dict[Any, str] = {identity: "identity", exponential: "exp"}  # scikit-learn's names
+
+
+@documented
+@dataclass(eq=False, repr=False)
+class MLPClassifier(BaseMLP, ClassifierMixin, BaseEstimator):
+    """A multilayer perceptron that predicts classes or labels, for arrays of any library, on any of their devices.
+
+    It is scikit-learn's `sklearn.neural_network.MLPClassifier` (1.9) with more choices: with NumPy arrays and the same
+    ``random_state``, the parameters that both have lead to the same model. The loss is the cross-entropy. For real
+    numbers, there is `MLPRegressor`.
+
+    Parameters
+    ----------
+    {shared parameters}
+    class_weight : dict, "balanced" or None, default=None
+        What the examples of each class count; a class that is not named counts 1. "balanced": n, divided by the number
+        of classes and by the examples of the class.
+
+    Attributes
+    ----------
+    classes_ : array
+        The classes in order, or the numbers of the labels; of y's library where they are numbers.
+    {shared attributes}
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from xpmlp import MLPClassifier
+    >>> X, y = load_digits(return_X_y=True)
+    >>> model = MLPClassifier(hidden_layer_sizes=(64,), dropout=0.2, random_state=0).fit(X / 16, y)
+    >>> model.predict(X[:3] / 16)
+    array([0, 1, 2])
+    """
+
+    hidden_layer_sizes: int | Sequence[int] = (100,)
+    activation: str | Activation | Sequence[str | Activation] = "relu"
+    _: KW_ONLY
+    class_weight: Mapping[Any, float] | str | None = None
+
+    _parameter_constraints = CONSTRAINTS | {"class_weight": [dict, StrOptions({"balanced"}), None]}
+    _measure = staticmethod(accuracy_score)
+
+    def _check_solver(self) -> bool:
+        if self.solver not in MINIBATCH_SOLVERS:
+            raise AttributeError(
+                f"partial_fit is only available for stochastic optimizers. {self.solver} is not stochastic."
+            )
+        return True
+
+    @available_if(lambda estimator: estimator._check_solver())  # noqa: SLF001 - its own
+    @fit_method
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Self:
+        """Take the steps of one epoch over some examples, from where the last call left off.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As for `fit`.
+        classes : array of shape (n_classes,), optional
+            All classes that will ever come; needed in the first call.
+
+        Returns
+        -------
+        self
+            Fitted further.
+        """
+        if self.class_weight == "balanced":
+            raise ValueError(
+                "class_weight 'balanced' needs all examples, but partial_fit sees some of them: give a dict, such as "
+                "dict(zip(classes, compute_class_weight('balanced', classes=classes, y=y))) with the y of all examples."
+            )
+        known = getattr(self, "classes_", None)
+        if known is None and classes is None:
+            raise ValueError("classes must be passed on the first call to partial_fit.")
+        if known is None:
+            multilabel = type_of_target(to_host(y)).startswith("multilabel")
+            self._learn_classes(y if multilabel else classes, like=classes)
+        elif classes is not None and not np.array_equal(to_host(known), unique_labels(to_host(classes))):
+            raise ValueError(f"`classes={classes!r}` is not the same as on last call to partial_fit, was: {known!r}")
+        return self._fit(Examples(X, y, sample_weight), one_epoch=True)
+
+    def _targets_to_fit(self, y: Any, *, one_epoch: bool) -> np.ndarray:
+        labels = self._flat(y)
+        if not hasattr(self, "classes_") or not (self.warm_start or one_epoch):
+            self._learn_classes(labels, like=y)
+        else:
+            self._check_classes(unique_labels(labels))
+        return self._targets(labels)
+
+    def _targets(self, y: Any) -> np.ndarray:
+        labels = self._flat(y)
+        unknown = np.setdiff1d(unique_labels(labels), to_host(self.classes_))
+        if unknown.size:
+            raise ValueError(f"y has classes that were not in the y of fit: {unknown.tolist()}.")
+        T = self._label_binarizer.transform(labels)
+        return (T.toarray() if sparse.issparse(T) else T).astype(bool)
+
+    @staticmethod
+    def _flat(y: Any) -> Any:
+        y = to_host(y)
+        return column_or_1d(y, warn=True) if getattr(y, "ndim", 1) == 2 and y.shape[1] == 1 else y
+
+    def _learn_classes(self, labels: Any, *, like: Any) -> None:
+        """Learn the classes; they are an array of the library of `like`, as in scikit-learn, and strings NumPy's."""
+        self._label_binarizer = LabelBinarizer().fit(to_host(labels))
+        self.classes_ = labels_in(library_of(like) if dispatching() else None, self._label_binarizer.classes_)
+
+    def _check_classes(self, classes: np.ndarray) -> None:
+        known = to_host(self.classes_)
+        if self.warm_start:
+            if set(classes) != set(known):
+                raise ValueError(
+                    "warm_start can only be used where `y` has the same classes as in the previous call to fit. "
+                    f"Previously got {known}, `y` has {classes}"
+                )
+        elif len(np.setdiff1d(classes, known, assume_unique=True)):
+            raise ValueError(f"`y` has classes not in `self.classes_`. `self.classes_` has {known}. 'y' has {classes}.")
+
+    def _weights(self, given: Examples, n: int) -> np.ndarray | None:
+        weights = super()._weights(given, n)
+        if self.class_weight is None:
+            return weights
+        of_classes: np.ndarray = compute_sample_weight(self.class_weight, self._flat(given.T))[:, None]
+        return of_classes if weights is None else weights * of_classes
+
+    def _output_loss(self) -> tuple[Loss, str]:
+        loss = bounded_softmax if self._label_binarizer.y_type_ == "multiclass" else bounded_logistic
+        return loss, loss.name
+
+    def _labels(self, T: np.ndarray) -> Any:
+        return self._label_binarizer.inverse_transform(T[:, 0] if self.n_outputs_ == 1 else T)
+
+    def predict(self, X: Any) -> Any:
+        """Predict classes.
+
+        Parameters
+        ----------
+        X : array or sparse array of shape (n, d)
+            Examples.
+
+        Returns
+        -------
+        array of shape (n,), or (n, m) for labels
+            Classes, or indicators of labels; arrays of X's library where classes are numbers.
+        """
+        caller, a = self._forward(X, "predict")
+        xp, classes = caller.xp, labels_in(caller, self._label_binarizer.classes_)
+        on_host = isinstance(classes, np.ndarray)
+        if self._label_binarizer.y_type_.startswith("multilabel"):
+            return self._labels(to_host(a)) if on_host else xp.astype(a > 0.5, xp.int64)
+        if self.n_outputs_ > 1:
+            chosen = xp.argmax(a, axis=1)
+        else:
+            chosen = xp.astype(a[:, 0] > 0.5, xp.int64) * (classes.shape[0] - 1)  # always 0 where there is one class
+        return classes[to_host(chosen)] if on_host else xp.take(classes, chosen, axis=0)
+
+    def predict_proba(self, X: Any) -> Any:
+        """Predict the probability of each class, (n, n_classes), or of each label; parameters as for `predict`."""
+        return self._probabilities(X, "predict_proba")[1]
+
+    def predict_log_proba(self, X: Any) -> Any:
+        """Predict the logarithms of the probabilities, -inf where these round to 0; parameters as for `predict`."""
+        xp, p = self._probabilities(X, "predict_log_proba")
+        with np.errstate(divide="ignore"):
+            return xp.log(p)
+
+    def _probabilities(self, X: Any, method: str) -> tuple[Namespace, Array]:
+        """Return the caller's namespace, and there the probability of each class or label."""
+        caller, p = self._forward(X, method)
+        return caller.xp, caller.xp.concat([1.0 - p, p], axis=1) if p.shape[1] == 1 else p
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
+
+
+@documented
+@dataclass(eq=False, repr=False)
+class MLPRegressor(BaseMLP, RegressorMixin, BaseEstimator):
+    """A multilayer perceptron that predicts real numbers, for arrays of any library, on any of their devices.
+
+    It is scikit-learn's `sklearn.neural_network.MLPRegressor` (1.9) with more choices: with NumPy arrays and the same
+    ``random_state``, the parameters that both have lead to the same model. For classes, there is `MLPClassifier`.
+
+    Parameters
+    ----------
+    loss : {"squared_error", "poisson", "huber", "absolute_error", "quantile"} or Loss, default="squared_error"
+        What is minimised: half the squared error; half the Poisson deviance of counts, whose output is an exponential;
+        Huber's loss with `huber_threshold`; the absolute error, whose minimum is the median; the pinball loss, whose
+        minimum is the `quantile`; or an `xpmlp.Loss` of your own for real targets.
+    {shared parameters}
+    huber_threshold : float, default=1.0
+        The error from which on the loss "huber" grows linearly.
+    quantile : float, default=0.5
+        The share of the targets, in (0, 1), that lie below the predictions of the loss "quantile".
+
+    Attributes
+    ----------
+    {shared attributes}
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_regression
+    >>> from xpmlp import MLPRegressor
+    >>> X, y = make_regression(n_samples=200, n_features=5, random_state=0)
+    >>> model = MLPRegressor(loss="huber", solver="lbfgs", max_iter=2000, random_state=0).fit(X, y)
+    >>> round(model.score(X, y), 2)
+    1.0
+    """
+
+    loss: str | Loss = "squared_error"
+    hidden_layer_sizes: int | Sequence[int] = (100,)
+    activation: str | Activation | Sequence[str | Activation] = "relu"
+    _: KW_ONLY
+    huber_threshold: float = 1.0
+    quantile: float = 0.5
+
+    _parameter_constraints = CONSTRAINTS | {
+        "loss": [StrOptions({"squared_error", "poisson", "huber", "absolute_error", "quantile"}), Loss],
+        "huber_threshold": [Interval(Real, 0, None, closed="neither")],
+        "quantile": [Interval(Real, 0, 1, closed="neither")],
+    }
+    _measure = staticmethod(r2_score)
+
+    @fit_method
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Take the steps of one epoch over some examples, from where the last call left off; arguments as for `fit`."""
+        return self._fit(Examples(X, y, sample_weight), one_epoch=True)
+
+    def _targets_to_fit(self, y: Any, *, one_epoch: bool) -> np.ndarray:  # noqa: ARG002 - the classifier's learns classes
+        for name, loss in (("quantile", "quantile"), ("huber_threshold", "huber")):
+            if getattr(self, name) != getattr(MLPRegressor, name) and self.loss != loss:
+                message = f"{name} is {getattr(self, name)}, but only loss {loss!r} uses it; the loss is {self.loss!r}."
+                warnings.warn(message, XpmlpWarning, stacklevel=6)
+        if isinstance(self.loss, Loss) and self.loss.correct is not None:
+            raise InputError(f"loss {self.loss.name!r} is for classes: use a loss for real targets, or MLPClassifier.")
+        return self._targets(y)
+
+    def _targets(self, y: Any) -> np.ndarray:
+        y = np.asarray(to_host(y), dtype=float)
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        return y[:, None] if y.ndim == 1 else y
+
+    def _labels(self, T: np.ndarray) -> np.ndarray:
+        return T[:, 0] if T.shape[1] == 1 else T
+
+    def _output_loss(self) -> tuple[Loss, str]:
+        losses = {
+            "squared_error": mean_squared(self.n_outputs_),
+            "poisson": LOSSES["poisson"],
+            "huber": huber(self.huber_threshold),
+            "absolute_error": LOSSES["absolute"],
+            "quantile": quantile(self.quantile),
+        }
+        loss = self.loss if isinstance(self.loss, Loss) else losses[self.loss]
+        return loss, OUTPUTS.get(loss.output, loss.name)
+
+    def predict(self, X: Any) -> Any:
+        """Predict real numbers.
+
+        Parameters
+        ----------
+        X : array or sparse array of shape (n, d)
+            Examples.
+
+        Returns
+        -------
+        array of shape (n,), or (n, m) for several outputs
+            Of X's library, on its device.
+        """
+        _, a = self._forward(X, "predict")
+        return self._labels(a)
+
+
+# The losses as scikit-learn computes them: of clipped probabilities, with the gradients of the exact ones. L-BFGS comes
+# to points where that decides its path, and the rules to stop compare such losses.
+
+
+def _between(xp: Namespace, x: Array, least: float, most: float) -> Array:
+    return xp.maximum(xp.minimum(x, xp.full_like(x, most)), xp.full_like(x, least))
+
+
+def _softmax_terms(xp: Namespace, u: Array, T: Array) -> Array:
+    """L = -sum_j T_j ln p_j, with p = softmax(z) in [eps, 1 - eps], by the epsilon of the dtype."""
+    epsilon = float(xp.finfo(u.dtype).eps)
+    return -T * _between(xp, u, math.log(epsilon), math.log1p(-epsilon))
+
+
+def _logistic_terms(xp: Namespace, z: Array, T: Array) -> Array:
+    """L = -sum_j T_j ln p_j + (1 - T_j) ln(1 - p_j), with p = sigmoid(z) in [eps, 1 - eps]."""
+    epsilon = float(xp.finfo(z.dtype).eps)
+    p = _between(xp, logistic(xp, z), epsilon, 1.0 - epsilon)
+    return -T * xp.log(p) - (1.0 - T) * xp.log(1.0 - p)
+
+
+bounded_softmax = replace(LOSSES["softmax"], terms=_softmax_terms)
+bounded_logistic = replace(LOSSES["logistic"], terms=_logistic_terms)
+
+
+@functools.cache
+def mean_squared(n_outputs: int) -> Loss:
+    """Half the squared error, its mean over the outputs; its gradient is that of their sum."""
+    squared = LOSSES["squared"]
+    if n_outputs == 1:
+        return squared
+    return replace(squared, terms=lambda xp, z, T: squared.terms(xp, z, T) / n_outputs)

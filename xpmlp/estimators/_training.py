@@ -1,0 +1,361 @@
+"""Training: by L-BFGS, or in minibatches with scikit-learn's orders, learning rates and reasons to stop."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from abc import ABC
+from collections import defaultdict
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import TYPE_CHECKING, NamedTuple, Self, cast
+
+import numpy as np
+from scipy import optimize
+from sklearn.base import is_classifier
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import check_scoring
+from sklearn.model_selection import train_test_split
+
+from xpmlp.backends.purity import is_pure
+from xpmlp.estimators._compat import check_optimize_result
+from xpmlp.estimators._fitted import FittedMLP, on_host
+from xpmlp.estimators._placement import to_host
+from xpmlp.nn.network import Layer, fprop, gradient_function, total_weight
+from xpmlp.nn.optimizers import SGD, Adam, AdamW
+from xpmlp.nn.regularization import ElasticNet
+from xpmlp.nn.schedules import build_schedule
+from xpmlp.training import Recipe, Trainer, steps_per_epoch
+from xpmlp.training.scoring import outputs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from xpmlp.backends import Backend
+    from xpmlp.common.types import Array
+    from xpmlp.estimators._compat import Around
+    from xpmlp.estimators._placement import PlacedExamples, Placement
+    from xpmlp.nn.network import Network
+    from xpmlp.nn.optimizers import Optimizer
+    from xpmlp.training import State
+
+MAX_SEED = 2**31 - 1
+MIN_RATE = 1e-6  # "adaptive" stops at a lower one
+
+
+@dataclass
+class Optimization:
+    """What `partial_fit` continues; parameters that are set in between do not change it, as in scikit-learn."""
+
+    optimizer: Optimizer
+    seed: int  # of dropout's masks
+    kind: str  # how the learning rate changes between epochs: "constant", "invscaling" or "adaptive"
+    first_rate: float
+    rate: float  # of the next epoch
+    power_t: float = 0.5
+    state: State | None = field(default=None, kw_only=True)  # None before the first step
+
+    def after_epoch(self, seen: int) -> None:
+        """Scale the rate by the examples `seen` so far."""
+        if self.kind == "invscaling":
+            self.rate = self.first_rate / (seen + 1) ** self.power_t
+
+    def without_progress(self) -> str:
+        """Divide the rate, or give up: return what to print, which ends in "Stopping." where training ends."""
+        if self.kind != "adaptive":
+            return "Stopping."
+        if self.rate <= MIN_RATE:
+            return "Learning rate too small. Stopping."
+        self.rate /= 5.0
+        return f"Setting learning rate to {self.rate:f}"
+
+
+@dataclass(kw_only=True)
+class Progress:
+    """What is known of a fit from epoch to epoch, over several calls of `partial_fit` too."""
+
+    watched: str  # what has to improve: "training loss", "validation loss" or "validation score"
+    curves: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))  # of each of the three
+    best: dict[str, float] = field(default_factory=dict)  # of the epochs in which it was watched
+    without_improvement: int = 0  # epochs in a row
+    seen: int = 0  # examples
+    n_iter: int = 0  # epochs of the last call
+    best_layers: list[Layer] | None = None  # of the best epoch, where a validation set is watched
+
+    def judge(self, tol: float) -> bool:
+        """Count the epochs without an improvement of `tol`; return whether the last one is the best."""
+        sign = 1.0 if self.watched == "validation score" else -1.0
+        now, best = self.curves[self.watched][-1], self.best.get(self.watched, -sign * np.inf)
+        self.without_improvement = self.without_improvement + 1 if sign * now < sign * best + tol else 0
+        is_best = sign * now > sign * best
+        if is_best:
+            self.best[self.watched] = now
+        return is_best
+
+
+class Problem(NamedTuple):
+    """What is to be trained, and where."""
+
+    placement: Placement
+    network: Network
+    layers: list[Layer]  # the weights to start from
+    training: PlacedExamples
+    validation: PlacedExamples | None
+
+
+class TrainedMLP(FittedMLP, ABC):
+    """How both kinds of estimator train."""
+
+    _random_state: np.random.RandomState
+    _optimization: Optimization | None = None
+    _progress: Progress | None = None
+    _trainer: Trainer | None = None  # of the last fit
+
+    @property
+    def _watched(self) -> str:
+        if not self.early_stopping:
+            return "training loss"
+        return "validation loss" if self.scoring == "loss" else "validation score"
+
+    def _train(self, problem: Problem, around: Around, *, one_epoch: bool) -> list[Layer]:
+        """Return the weights that the solver ends with."""
+        if self.solver == "lbfgs":
+            return self._train_by_lbfgs(problem, around)
+        return self._train_in_minibatches(problem, around, one_epoch=one_epoch)
+
+    def _train_in_minibatches(self, problem: Problem, around: Around, *, one_epoch: bool) -> list[Layer]:
+        """Return the weights that scikit-learn's rules end with."""
+        placement, network, layers, training, validation = problem
+        rows = np.arange(training.T.shape[0])
+        if self.early_stopping and validation is None:
+            rows, held_out = self._split(training.T)
+            validation = training.take(placement.backend, held_out)
+        optimization = (self._optimization if one_epoch else None) or self._new_optimization(network)
+        trainer = self._trainer_for(placement.backend, network, rows.shape[0], optimization)
+        trainer.start(layers, _near(placement.backend, optimization.state))
+        measure = validation and self._measure_function(placement, network, validation)
+        best = trainer.copy_layers() if self.early_stopping else None
+        progress = self._progress = self._progress or Progress(watched=self._watched, best_layers=best)
+        if progress.watched != self._watched:
+            progress.watched, progress.without_improvement = self._watched, 0
+
+        def epoch() -> None:
+            nonlocal rows
+            if self.shuffle:
+                rows = rows[self._random_state.permutation(rows.shape[0])]  # as scikit-learn's `shuffle` draws it
+            trainer.run_epoch(training.examples, rows, rate=optimization.rate)
+            values = {"training loss": trainer.read({}).loss / rows.shape[0]} | (measure(trainer) if measure else {})
+            for name, value in values.items():
+                progress.curves[name].append(value)
+            progress.n_iter += 1
+            progress.seen += rows.shape[0]
+            self._say(f"Iteration {progress.n_iter}, loss = {values['training loss']:.8f}")
+            if "validation score" in values:
+                self._say(f"Validation score: {values['validation score']:f}")
+            if progress.judge(self.tol) and progress.watched != "training loss":
+                progress.best_layers = trainer.copy_layers()
+
+        def epoch_with_callbacks() -> bool:
+            return around(epoch, lambda: placement.fitted(trainer.copy_layers()))
+
+        try:
+            self._run(epoch_with_callbacks, optimization, progress, one_epoch=one_epoch)
+        finally:
+            # None are kept from fit to fit: in a warm start, scikit-learn's best weights are the last, until beaten.
+            best, progress.best_layers = progress.best_layers, None
+            self._note(progress)
+        optimization.state, self._optimization = trainer.state, optimization
+        return best if self.early_stopping and best is not None else trainer.copy_layers()
+
+    def _split(self, T: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the rows to train on, and those held out for `early_stopping`, as scikit-learn draws them."""
+        stratify = T if is_classifier(self) and T.shape[1] == 1 else None
+        if self.stratify_validation and is_classifier(self) and self.out_activation_ == "softmax":
+            stratify = T.argmax(axis=1)
+        share, draw = self.validation_fraction, self._random_state
+        rows, held_out = train_test_split(np.arange(T.shape[0]), test_size=share, random_state=draw, stratify=stratify)
+        if held_out.shape[0] < 2:
+            raise ValueError(
+                "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."
+            )
+        return rows, held_out
+
+    def _new_optimization(self, network: Network) -> Optimization:
+        optimizer: Optimizer
+        if self.solver == "sgd":
+            optimizer = SGD(self.momentum, nesterov=self.nesterovs_momentum and self.momentum > 0)
+        elif self.solver == "adam":
+            optimizer = Adam(self.beta_1, self.beta_2, self.epsilon)
+        else:
+            optimizer = AdamW(self.beta_1, self.beta_2, self.epsilon, self.weight_decay)
+        kind = self.learning_rate if self.solver == "sgd" else "constant"
+        # Drawn where there is dropout alone, so that without it the draws are scikit-learn's.
+        seed = self._random_state.randint(MAX_SEED) if any(network.dropout) else 0
+        rate = float(self.learning_rate_init)
+        return Optimization(optimizer, seed, kind, rate, rate, self.power_t)
+
+    def _penalty(self) -> ElasticNet:
+        return ElasticNet.build(self.n_layers_ - 1, self.l1, self.l2, self.alpha)
+
+    def _trainer_for(self, backend: Backend, network: Network, n: int, optimization: Optimization) -> Trainer:
+        """Return a trainer for `n` examples: the last one where it would be the same, with what it has compiled."""
+        batch_size = min(200, n) if self.batch_size == "auto" else int(self.batch_size)
+        if batch_size > n:
+            message = "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped"
+            warnings.warn(message, stacklevel=7)
+            batch_size = n
+        steps = steps_per_epoch(n, batch_size) * self.max_iter
+        recipe = Recipe(
+            optimizer=optimization.optimizer,
+            schedule=build_schedule(self.schedule or "constant", 1.0, steps),
+            penalty=self._penalty(),
+            batch_size=batch_size,
+            epochs=self.max_iter,
+            seed=optimization.seed,
+            penalised=True,
+        )
+        last = self._trainer
+        if last is None or (last.backend, last.network, last.recipe) != (backend, network, recipe):
+            last = self._trainer = Trainer(backend, network, recipe)
+        return last
+
+    def _measure_function(
+        self, placement: Placement, network: Network, validation: PlacedExamples
+    ) -> Callable[[Trainer], dict[str, float]]:
+        """Return ``measure(trainer)``: the mean loss of the validation set, and its score where that is watched."""
+        backend, xp = placement.backend, placement.backend.xp
+        (X, T, weights), labels = validation.examples, self._labels(validation.T)
+        given = {} if weights is None else {"sample_weight": to_host(weights)[:, 0]}
+        size = float(given["sample_weight"].sum() if given else X.shape[0])
+
+        def forward(layers: Sequence[Layer], X: Array) -> Array:
+            return fprop(xp, network, layers, X).u
+
+        if is_pure(network):  # functions of the user's own may change from epoch to epoch
+            forward = backend.compile(forward)
+
+        def measure(trainer: Trainer) -> dict[str, float]:
+            with backend.computing():
+                u = outputs(backend, forward, trainer.layers, X)
+                values = {"validation loss": float(backend.to_numpy(network.loss.value(xp, u, T, weights))) / size}
+                if self._watched != "validation score":
+                    return values
+                a = backend.to_numpy(network.loss.output(xp, u)) if self.scoring is None else None
+            if a is None:
+                now = self._on_numpy(placement, trainer.copy_layers())
+                score = float(check_scoring(now, self.scoring)(now, to_host(X), labels, **given))
+            else:
+                score = float(self._measure(labels, self._labels(a), **given)) if np.isfinite(a).all() else np.nan
+            return values | {"validation score": score}
+
+        return measure
+
+    def _on_numpy(self, placement: Placement, layers: Sequence[Layer]) -> Self:
+        """Return an estimator with these weights for NumPy arrays: few of scikit-learn's scorers take others."""
+        now = object.__new__(type(self))
+        now.__dict__.update(self.__dict__, **placement.fitted(layers))
+        if placement.caller.name != "numpy":
+            now.device = f"{placement.caller.name}:{placement.caller.device_name}"
+        return now.to("cpu")
+
+    def _run(self, epoch: Callable[[], bool], rates: Optimization, progress: Progress, *, one_epoch: bool) -> None:
+        """Call ``epoch()``, which returns whether a callback asks for an end, until a rule says stop."""
+        progress.n_iter = 0
+        try:
+            for _ in range(self.max_iter):
+                stop = epoch()
+                rates.after_epoch(progress.seen)
+                if progress.without_improvement > self.n_iter_no_change:
+                    outcome = rates.without_progress()
+                    self._say(
+                        f"{progress.watched.capitalize()} did not improve more than tol={self.tol:f} for "
+                        f"{self.n_iter_no_change:d} consecutive epochs. {outcome}"
+                    )
+                    if outcome.endswith("Stopping."):
+                        return
+                    progress.without_improvement = 0
+                if stop or one_epoch:
+                    return
+            warnings.warn(
+                f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) "
+                "reached and the optimization hasn't converged yet.",
+                ConvergenceWarning,
+                stacklevel=7,
+            )
+        except KeyboardInterrupt:
+            warnings.warn("Training interrupted by user.", stacklevel=7)
+
+    def _say(self, line: str) -> None:
+        if self.verbose:
+            print(line)  # noqa: T201 - what `verbose` asks for, as scikit-learn does
+
+    def _note(self, progress: Progress) -> None:
+        """Write down what scikit-learn's attributes say of the fit so far."""
+        self.loss_curve_, self.n_iter_, self.t_ = progress.curves["training loss"], progress.n_iter, progress.seen
+        if self.loss_curve_:
+            self.loss_ = self.loss_curve_[-1]
+        scored = progress.watched == "validation score"
+        self.best_loss_ = None if self.early_stopping else progress.best.get("training loss", np.inf)
+        self.validation_scores_ = progress.curves["validation score"] if scored else None
+        self.best_validation_score_ = progress.best.get("validation score", -np.inf) if scored else None
+        if progress.curves["validation loss"]:
+            self.validation_loss_curve_ = progress.curves["validation loss"]
+        else:
+            self.__dict__.pop("validation_loss_curve_", None)
+
+    def _train_by_lbfgs(self, problem: Problem, around: Around) -> list[Layer]:
+        """Return the weights where SciPy's L-BFGS-B ends: loss and gradients on the device, the search on the host."""
+        placement, network, layers, (examples, _), _ = problem
+        backend, xp = placement.backend, placement.backend.xp
+        gradients_of, penalty = gradient_function(xp, network), self._penalty()
+        shapes = [*network.shapes, *((fan_out,) for _, fan_out in network.shapes)]  # all weights, then all biases
+        ends = np.cumsum([math.prod(shape) for shape in shapes])[:-1]
+
+        def pack(layers: Sequence[Layer]) -> np.ndarray:
+            return np.concatenate([backend.to_numpy(p).ravel() for p in chain(*zip(*layers, strict=True))])
+
+        def unpack(flat: np.ndarray) -> list[Layer]:
+            parts = zip(np.split(flat, ends), shapes, strict=True)
+            arrays = [backend.asarray(part.reshape(shape)) for part, shape in parts]
+            return list(map(Layer, arrays[: len(layers)], arrays[len(layers) :]))
+
+        def objective(layers: list[Layer], X: Array, T: Array, weights: Array | None) -> tuple[Array, list[Layer]]:
+            size = total_weight(xp, weights, X.shape[0])
+            loss, gradients = gradients_of(layers, X, T, (), weights)
+            loss = loss / size + penalty.value(xp, layers, size)
+            return loss, penalty.add_gradient(xp, layers, gradients, size)
+
+        compiled = backend.compile(objective)
+
+        def evaluate(flat: np.ndarray) -> tuple[float, np.ndarray]:
+            what = f"{network}, with all {examples.X.shape[0]:,} examples at once"
+            with backend.computing(what, "fewer hidden units, fewer examples, a solver with minibatches"):
+                loss, gradients = compiled(unpack(flat), *examples)
+                return float(backend.to_numpy(loss)), pack(gradients)
+
+        stopped = False
+
+        def callback(flat: np.ndarray) -> None:
+            nonlocal stopped
+            stopped = around(lambda: None, lambda: placement.fitted(unpack(flat)))
+            if stopped:
+                raise StopIteration
+
+        found = optimize.minimize(
+            evaluate,
+            pack(layers),
+            method="L-BFGS-B",
+            jac=True,
+            callback=callback,
+            options={"maxfun": self.max_fun, "maxiter": self.max_iter, "gtol": self.tol},
+        )
+        self.loss_, self.n_iter_ = float(found.fun), int(found.nit)
+        if not stopped:
+            self.n_iter_ = check_optimize_result("lbfgs", found, self.max_iter)
+        return unpack(found.x)
+
+
+def _near(backend: Backend, state: State | None) -> State | None:
+    """Return the state of an optimiser on the backend, or else on the host."""
+    here = state is None or (backend.holds(state.t) and backend.on_device(state.t))
+    return state if here else cast("State", on_host(state))
