@@ -19,7 +19,7 @@ LEVELS = [
     {"data", "distributed", "nn"},
     {"training"},
     {"models", "estimators", "plots"},
-    {"experiments"},
+    {"accel", "experiments"},
     {"search"},
     {"cli"},
     {"__main__"},

@@ -1,6 +1,7 @@
 # The public names, each with the module that it comes from: type checkers read this, and so does __init__.py.
 # ruff: noqa: I001 - isort would write a line for each name
 
+from xpmlp.accel import patch_sklearn as patch_sklearn, unpatch_sklearn as unpatch_sklearn
 from xpmlp.backends import BACKENDS as BACKENDS, Backend as Backend, get_backend as get_backend
 from xpmlp.common.errors import (
     BackendError as BackendError,
