@@ -633,3 +633,20 @@ def test_weights_alpha_and_a_rate_give_the_steps_worked_out_by_hand(backend, mod
     for layer, (W, b) in zip(trainer.copy_layers(), expected, strict=True):
         np.testing.assert_allclose(backend.to_numpy(layer.W), W, rtol=1e-11, atol=1e-13)
         np.testing.assert_allclose(backend.to_numpy(layer.b), b, rtol=1e-11, atol=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "other"), [((4, 5, 2), (4, 7, 2)), ((4, 5, 5, 2), (4, 5, 2)), ((4, 5, 2), (4, 5, 5, 2))]
+)
+def test_weights_of_another_network_are_refused(backend, sizes, other):
+    net, another = (Network.build(each[0], each[1:-1], each[-1]) for each in (sizes, other))
+    with pytest.raises(InputError, match=r"the weights have shapes .* not those of a network"):
+        Trainer(backend, net, Recipe()).start(initialize(another))
+
+
+def test_a_run_is_not_resumed_with_an_optimiser_of_another_kind(backend):
+    net = Network.build(4, 5, 2)
+    trainer = Trainer(backend, net, Recipe(SGD(momentum=0.9)))
+    trainer.start(initialize(net))
+    with pytest.raises(InputError, match="with SGDState, but the recipe's has AdamState"):
+        Trainer(backend, net, Recipe(Adam())).start(trainer.copy_layers(), trainer.copy_state())

@@ -89,9 +89,7 @@ class Options:
     device: str | None = _option(None, PLACE, "A device of the backend: cpu, cuda:0, mps; see `xpmlp info`.")
     dtype: str = _option("float32", PLACE, "float32 or float64.")
     precision: str = _option("highest", PLACE, "Of products in float32: highest, or tf32, faster on NVIDIA GPUs.")
-    graphs: bool = _option(
-        True, PLACE, "Many steps at once, by CUDA graphs, JAX's scans or NumPy's tape; --no-graphs: one by one."
-    )
+    graphs: bool = _option(True, PLACE, "Take steps one by one: no CUDA graphs, no scans of JAX, no tape of NumPy.")
 
     def __post_init__(self) -> None:
         for option in fields(self):

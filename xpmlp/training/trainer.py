@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from xpmlp.backends.purity import is_pure
+from xpmlp.common.errors import InputError
 from xpmlp.nn.network import copy_layers, naming_own_functions
 from xpmlp.training.scoring import Score, make_scorer, score_rows, to_score
 from xpmlp.training.step import State, flat, make_step
@@ -81,14 +82,24 @@ class Trainer:
             The weights.
         state : State, optional
             Of an earlier run, to resume; from the host or the backend, and it stays as it is.
+
+        Raises
+        ------
+        InputError
+            For weights that do not fit the network, and a state of another kind of optimiser.
         """
         backend = self.backend
+        shapes = [(tuple(W.shape), tuple(b.shape)) for W, b in layers]
+        if shapes != [((fan_in, fan_out), (fan_out,)) for fan_in, fan_out in self.network.shapes]:
+            raise InputError(f"the weights have shapes {shapes}, which are not those of {self.network}.")
         with backend.computing(self._what):
             self.layers = copy_layers(backend, layers)
-            steps: Any
-            if state is None:
-                optimizer, steps = self.recipe.optimizer.init(backend.xp, flat(self.layers)), 0
-            else:
+            steps: Any = 0
+            optimizer = self.recipe.optimizer.init(backend.xp, flat(self.layers))
+            if state is not None:
+                if type(state.optimizer) is not type(optimizer):
+                    kinds = f"{type(state.optimizer).__name__}, but the recipe's has {type(optimizer).__name__}"
+                    raise InputError(f"the state to resume from is of an optimiser with {kinds}.")
                 optimizer = self._copy(state.optimizer)
                 steps = backend.to_numpy(state.t) if backend.holds(state.t) else state.t
             self.state = State(optimizer, backend.asindex(steps), *map(backend.copy_to_device, (0.0, 1.0, 0.0)))
