@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 import sys
 import warnings
 from importlib.metadata import PackageNotFoundError, version
@@ -47,7 +48,7 @@ class Outcome(NamedTuple):
 
 
 def tried(use: Use, estimators: ModuleType) -> Outcome:
-    """Run a use, and keep what it returns or raises, and the categories of its warnings."""
+    """Run a use, and keep what it returns or raises, and the categories of its warnings for users."""
     value, error = None, None
     with (
         warnings.catch_warnings(record=True) as caught,
@@ -59,7 +60,7 @@ def tried(use: Use, estimators: ModuleType) -> Outcome:
             value = use.run(estimators)
         except (Exception, SystemExit) as raised:  # noqa: BLE001 - whatever a package raises is told
             error = raised
-    return Outcome(value, error, {each.category.__name__ for each in caught if each.category is not RuntimeWarning})
+    return Outcome(value, error, {each.category.__name__ for each in caught if issubclass(each.category, UserWarning)})
 
 
 def differences(ours: Any, theirs: Any, where: str = "") -> list[str]:
@@ -111,6 +112,8 @@ def main(
     out: Annotated[typer.FileTextWrite | None, typer.Option(help="Write the report as JSON too.")] = None,
 ) -> None:
     """Run the packages that people use an MLP with on our estimators and on scikit-learn's."""
+    os.environ.setdefault("PYTHONWARNINGS", "ignore")  # of the processes that packages start
+    os.environ.setdefault("MPLBACKEND", "agg")
     for name in client or []:
         check_choice("client", name, sorted({use.client for use in USES}))
     rows = [compared(use) for use in USES if not client or use.client in client]

@@ -3,9 +3,9 @@
     python scripts/check_sklearn_tests.py
 
 The tests are those of the installed scikit-learn: all of `sklearn/neural_network/tests/test_mlp.py`, and every other
-test that has an MLP among its parameters or in its source, the common checks of estimators among them. The classes are
-replaced in `sklearn.neural_network` before a test module is imported; all that is private to scikit-learn stays its own.
-The exit code is 1 where a test fails.
+test that has an MLP among its parameters or names one, the common checks of estimators among them. The classes are
+replaced in `sklearn.neural_network` before a test module is imported; what else is private to scikit-learn stays its
+own. The exit code is 1 where a test fails.
 """
 
 from __future__ import annotations
@@ -83,6 +83,7 @@ def test_of(case: ET.Element) -> Test:
 
 def main(
     out: Annotated[typer.FileTextWrite | None, typer.Option(help="Write the outcome of each test as JSON.")] = None,
+    *,
     mlp_only: Annotated[bool, typer.Option("--mlp-only", help="Run test_mlp.py alone.")] = False,
 ) -> None:
     """Run scikit-learn's own tests of its MLP with its two classes replaced by ours."""
@@ -91,7 +92,9 @@ def main(
     print(f"scikit-learn {version('scikit-learn')}")
     for name in dict.fromkeys(test.name.partition("::")[0] for test in tests):
         of_file = Counter(test.outcome for test in tests if test.name.startswith(f"{name}::"))
-        print(f"{name:<60}" + "".join(f"{of_file[outcome]:>4} {outcome}" for outcome in ("passed", "failed", "skipped")))
+        print(
+            f"{name:<60}" + "".join(f"{of_file[outcome]:>4} {outcome}" for outcome in ("passed", "failed", "skipped"))
+        )
     for test in tests:
         if test.outcome == "failed":
             print(f"failed: {test.name}\n    {test.reason}")

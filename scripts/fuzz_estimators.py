@@ -5,10 +5,15 @@
 
 A case draws an estimator, its parameters, dtype and container of X, form of y, weights, the calls that train, what
 becomes of the model between them (a pickle, a clone, scikit-learn and back), and at times an argument that cannot be
-used. Both sides must raise an error of the same kind, or none; warn of the same; and have the same fitted attributes and
-predictions: to a relative 1e-10, or 1e-4 where the weights are float32, whose rounding error is 1e-7 in each of hundreds
-of operations. A larger difference is "rounding" where scikit-learn differs from itself by a hundredth as much when its
-initial weights are moved by a rounding error each. The exit code is 1 where anything is different.
+used. Both sides must raise an error of the same kind, or none, warn of the same, and have the same fitted attributes
+and predictions, within tolerances relative to the largest entry of each array:
+
+- 1e-10 where all is float64: some hundred steps, each with rounding errors of 1e-16;
+- 1e-7 there for L-BFGS, whose line search amplifies them;
+- 1e-4 where the weights are float32, with rounding errors of 1e-7.
+
+A larger difference is called "rounding" where scikit-learn differs from itself by a hundredth as much once its initial
+weights, activations and gradients are moved by a rounding error. The exit code is 1 where anything is different.
 """
 
 from __future__ import annotations

@@ -77,7 +77,7 @@ class Case:
 
     @property
     def target_kind(self) -> str:
-        """ "classes", "labels" or "numbers"."""
+        """What y holds: "classes", "labels" or "numbers"."""
         if self.estimator == "MLPRegressor":
             return "numbers"
         return "labels" if self.options["target"] in LABELS else "classes"
@@ -124,33 +124,48 @@ def draw(seed: int, number: int) -> Case:
 
 
 def _possible(case: Case) -> Case:
-    """Take back options that cannot be had together, or whose outcome is documented to differ from scikit-learn's."""
-    options, parameters, calls = dict(case.options), dict(case.parameters), case.calls
+    """Take back options that cannot be had together, or that mean another thing to scikit-learn as is documented."""
+    case = _with_calls_that_fit(case)
+    options, parameters = dict(case.options), dict(case.parameters)
     if "sparse" in AXES["container"][options["container"]] and options["dtype"] not in SPARSE_DTYPES:
         options["dtype"] = "float64"
     if case.estimator == "MLPClassifier":
         parameters.pop("loss", None)
-    if "partial" in calls:
-        parameters.pop("early_stopping", None)  # both refuse it
-        if options["class weight"] == "balanced":
-            options["class weight"] = "none"
-    if set(calls) != {"fit"} and parameters.get("solver") == "'lbfgs'":
-        options["entry"] = ("fit", "fit twice")[len(calls) % 2]  # no partial_fit, and no epochs after which to validate
+    if "loss" in parameters and "counts" not in options["target"]:
+        options["target"] = "counts"  # of others, negative ones among them, the loss is not a number or cancels
     if options["class"] != "itself" and options["move"] not in {"deepcopy", "clone", "set_params"}:
         options["move"] = "nothing"  # the others make an estimator with all parameters
     if "scikit-learn" in options["move"]:
         options["class weight"] = "none"  # which is left behind
-        if "validation" in calls:
+        if "validation" in case.calls:
             options["move"] = "to scikit-learn and back"
-    changing = options["move"] == "set_params"
-    nothing_to_stop = "partial" in calls and options["change"] == "early_stopping=True"
-    if not changing or nothing_to_stop or ("solver" in parameters and "solver" in options["change"]):
+    if options["move"] != "set_params" or ("solver" in parameters and "solver" in options["change"]):
         options["change"] = CHANGES[0]
+    return replace(case, options=options, parameters=parameters)
+
+
+def _with_calls_that_fit(case: Case) -> Case:
+    """Take back what the calls that train do not take."""
+    options, parameters = dict(case.options), dict(case.parameters)
+    if FAULTS.get(options["fault"], ("", ""))[0] in {"X_val", "y_val"} and "validation" not in case.calls:
+        options["entry"] = "fit with validation data"
+    if parameters.get("solver") == "'lbfgs'" and {"partial", "validation"} & set(case.calls):
+        options["entry"] = ("fit", "fit twice")[case.number % 2]  # it has no epochs
+    if "partial" in case.calls:
+        parameters.pop("early_stopping", None)  # both refuse it
+        if options["change"] == "early_stopping=True":
+            options["change"] = CHANGES[0]
+        if options["class weight"] == "balanced":
+            options["class weight"] = "none"
     return replace(case, options=options, parameters=parameters)
 
 
 def simpler(case: Case) -> Iterator[Case]:
     """Yield cases with one option or parameter fewer that is not plain."""
+    return (each for each in map(_possible, _simpler(case)) if each != case)
+
+
+def _simpler(case: Case) -> Iterator[Case]:
     kind = case.target_kind
     tables = {
         **AXES,
@@ -228,14 +243,25 @@ def _constructor(case: Case, device: str | None) -> str:
 
 
 def _argument(case: Case, call: int, argument: str, array: str) -> str:
-    """Write an argument of one of the calls, from an array: those that train come first, then predicting and scoring."""
+    """Write an argument of a call, from an array; the calls are those that train, predicting, and scoring."""
     faulty, source = FAULTS.get(case.options["fault"], ("", ""))
-    if argument == faulty and call == int(case.options["faulty call"]) % (len(case.calls) + 2):
+    if argument == faulty and call == _faulty_call(case, argument):
         name = "X" if argument.startswith("X") else "y"
         return re.sub(rf"\b{name}\b", array.replace("w", "y"), source)
     if argument == "w":
         return array if case.options["weights"] != "none" else ""
     return f"as_{argument[0]}({array})"
+
+
+def _faulty_call(case: Case, argument: str) -> int:
+    """Choose one of the calls that take an argument."""
+    trains = len(case.calls)
+    taking = {
+        "X": range(trains + 2),
+        "X_val": [i for i, call in enumerate(case.calls) if call == "validation"],
+        "y_val": [i for i, call in enumerate(case.calls) if call == "validation"],
+    }.get(argument, [*range(trains), trains + 1])
+    return taking[int(case.options["faulty call"]) % len(taking)]
 
 
 def _train(case: Case) -> Iterator[Statement]:
@@ -273,7 +299,7 @@ def _ask(case: Case) -> Iterator[Statement]:
     lines.append(f"model.score({X}, {y})")
     if w:
         lines.append(f"model.score({X}, {y}, sample_weight={w})")
-    lines += ["repr(model)", "np.random.uniform()"]
+    lines += ["''.join(repr(model).split()).partition('(')[2]", "np.random.uniform()"]
     if case.options["class"] == "itself":
         lines.append("check_random_state(model.random_state).uniform()")
     return (Statement("ask", line) for line in lines)

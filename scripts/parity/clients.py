@@ -4,6 +4,8 @@ A use takes a module with `MLPClassifier` and `MLPRegressor`, and returns what i
 lists and dicts of these. It imports its package itself, so that one that is missing is told of, and no other suffers.
 """
 
+# ruff: noqa: PLC0415 - as above
+
 from __future__ import annotations
 
 import io
@@ -76,13 +78,6 @@ def shap_permutation_explainer(mlp: ModuleType) -> Any:
 
     explained = shap.explainers.Permutation(regressor(mlp).fit(R, t).predict, R[:8], seed=0)(R[:3], silent=True)
     return {"values": explained.values, "base values": explained.base_values}
-
-
-@use("shap")
-def shap_explainer_of_the_estimator(mlp: ModuleType) -> Any:
-    import shap
-
-    return type(shap.Explainer(classifier(mlp).fit(X, y), X[:8])).__name__
 
 
 @use("lime")
@@ -215,13 +210,12 @@ def mlxtend_evaluation(mlp: ModuleType) -> Any:
 
 @use("mlxtend")
 def mlxtend_decision_regions(mlp: ModuleType) -> Any:
-    import matplotlib as mpl
-
-    mpl.use("agg")
+    from matplotlib.figure import Figure
     from mlxtend.plotting import plot_decision_regions
 
-    axes = plot_decision_regions(X[:, :2], y, clf=classifier(mlp).fit(X[:, :2], y))
-    return [len(axes.collections), *axes.get_xlim(), *axes.get_ylim()]
+    axes = Figure().add_subplot()
+    plot_decision_regions(X[:, :2], y, clf=classifier(mlp).fit(X[:, :2], y), ax=axes)
+    return [np.concatenate([path.vertices for each in axes.collections for path in each.get_paths()])]
 
 
 # Ways out: skops, skl2onnx, joblib
@@ -257,6 +251,7 @@ def _onnx_outputs(model: Any, rows: np.ndarray, **options: Any) -> list[Any]:
     import onnxruntime
     from skl2onnx import to_onnx
 
+    onnxruntime.set_default_logger_severity(3)
     rows = rows.astype(np.float32)
     session = onnxruntime.InferenceSession(
         to_onnx(model, rows[:1], **options).SerializeToString(), providers=["CPUExecutionProvider"]
@@ -358,14 +353,17 @@ def mapie_regression(mlp: ModuleType) -> Any:
 def yellowbrick_classifier_reports(mlp: ModuleType) -> Any:
     from yellowbrick.classifier import ROCAUC, ClassificationReport, ConfusionMatrix
 
-    return [kind(classifier(mlp)).fit(X, y).score(X, y) for kind in (ClassificationReport, ConfusionMatrix, ROCAUC)]
+    return [
+        kind(classifier(mlp), force_model=True).fit(X, y).score(X, y)  # it does not know scikit-learn's newer tags
+        for kind in (ClassificationReport, ConfusionMatrix, ROCAUC)
+    ]
 
 
 @use("yellowbrick")
 def yellowbrick_regressor_plots(mlp: ModuleType) -> Any:
     from yellowbrick.regressor import PredictionError, ResidualsPlot
 
-    return [kind(regressor(mlp)).fit(R, t).score(R, t) for kind in (ResidualsPlot, PredictionError)]
+    return [kind(regressor(mlp), force_model=True).fit(R, t).score(R, t) for kind in (ResidualsPlot, PredictionError)]
 
 
 @use("yellowbrick")
@@ -392,7 +390,7 @@ def dask_map_blocks(mlp: ModuleType) -> Any:
 
 
 @use("dask-ml")
-def dask_ml_parallel_post_fit(mlp: ModuleType) -> Any:
+def daskml_parallel_post_fit(mlp: ModuleType) -> Any:
     import dask.array as da
     from dask_ml.wrappers import ParallelPostFit
 
@@ -402,7 +400,7 @@ def dask_ml_parallel_post_fit(mlp: ModuleType) -> Any:
 
 
 @use("dask-ml")
-def dask_ml_incremental(mlp: ModuleType) -> Any:
+def daskml_incremental(mlp: ModuleType) -> Any:
     import dask.array as da
     from dask_ml.wrappers import Incremental
 
@@ -434,7 +432,8 @@ def sklearn_ensembles(mlp: ModuleType) -> Any:
 def sklearn_bagging_with_early_stopping(mlp: ModuleType) -> Any:
     from sklearn.ensemble import BaggingClassifier
 
-    return BaggingClassifier(classifier(mlp, early_stopping=True), n_estimators=5, random_state=0).fit(X, y).predict(X)
+    model = classifier(mlp, early_stopping=True, validation_fraction=0.03)  # 3 rows, which may all weigh 0
+    return BaggingClassifier(model, n_estimators=40, random_state=0).fit(X, y).predict(X)
 
 
 @use("scikit-learn")
@@ -502,8 +501,10 @@ def sklearn_routing_of_weights(mlp: ModuleType) -> Any:
     weights = np.linspace(0.5, 2.0, len(y))
     with config_context(enable_metadata_routing=True):
         model = classifier(mlp).set_fit_request(sample_weight=True).set_score_request(sample_weight=True)
-        pipeline = make_pipeline(StandardScaler(), model)
-        return cross_validate(pipeline, X, y, cv=3, params={"sample_weight": weights})["test_score"]
+        pipeline = make_pipeline(StandardScaler().set_fit_request(sample_weight=True), model)
+        return cross_validate(pipeline, X, y, cv=3, params={"sample_weight": weights}, error_score="raise")[
+            "test_score"
+        ]
 
 
 @use("scikit-learn")

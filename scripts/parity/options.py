@@ -318,7 +318,10 @@ FAULTS: dict[str, tuple[str, str]] = {
     "validation X of NaN": ("X_val", "X * np.nan"),
     "validation X with another column": ("X_val", "np.c_[X, X[:, 0]]"),
     "validation y in a column": ("y_val", "as_y(y) if y.ndim == 2 else np.asarray(as_y(y)).reshape(-1, 1)"),
-    "validation y in a column list": ("y_val", "as_y(y) if y.ndim == 2 else np.asarray(as_y(y)).reshape(-1, 1).tolist()"),
+    "validation y in a column list": (
+        "y_val",
+        "as_y(y) if y.ndim == 2 else [[each] for each in np.ravel(as_y(y))]",
+    ),
     "validation y of three dimensions": ("y_val", "np.asarray(as_y(y)).reshape(len(y), -1, 1)"),
     "validation y with fewer rows": ("y_val", "as_y(y[1:])"),
     "validation y with NaN": ("y_val", "np.full(y.shape, np.nan)"),
