@@ -31,8 +31,8 @@ SCRIPTS = Path(__file__).parent
 MLP_TESTS = "neural_network/tests/test_mlp.py"
 
 
-class Test(NamedTuple):
-    """One test: its id, "passed", "failed" or "skipped", and why."""
+class Outcome(NamedTuple):
+    """What became of one test: its id, "passed", "failed" or "skipped", and why."""
 
     name: str
     outcome: str
@@ -49,7 +49,7 @@ def files() -> list[Path]:
     return found
 
 
-def run(paths: list[Path]) -> list[Test]:
+def run(paths: list[Path]) -> list[Outcome]:
     """Run the tests of some files that concern the MLP, in a process of their own."""
     root = Path(sklearn.__file__).parents[1]  # so that names begin with sklearn/
     with tempfile.TemporaryDirectory() as folder:
@@ -67,39 +67,38 @@ def run(paths: list[Path]) -> list[Test]:
         if not report.exists() or done.returncode not in (0, 1):
             raise InputError(f"pytest could not run scikit-learn's tests: {done.stdout[-2000:]}{done.stderr[-2000:]}")
         cases = list(ET.parse(report).iter("testcase"))  # noqa: S314 - written by the pytest above
-    return [test_of(case) for case in cases]
+    return [outcome_of(case) for case in cases]
 
 
-def test_of(case: ET.Element) -> Test:
+def outcome_of(case: ET.Element) -> Outcome:
     """Read what became of one test."""
     name = f"{case.get('classname')}::{case.get('name')}".strip(":")  # of a module that skips itself, the name alone
     for child in case:
         if child.tag in {"failure", "error"}:
-            return Test(name, "failed", str(child.get("message")).splitlines()[0])
+            return Outcome(name, "failed", str(child.get("message")).splitlines()[0])
         if child.tag == "skipped":
-            return Test(name, "skipped", str(child.get("message")))
-    return Test(name, "passed", "")
+            return Outcome(name, "skipped", str(child.get("message")))
+    return Outcome(name, "passed", "")
+
+
+def told(tests: list[Outcome]) -> str:
+    """Write what became of the tests: counts for each file, what failed and why, and why others were skipped."""
+    lines = [f"scikit-learn {version('scikit-learn')}"]
+    for name in dict.fromkeys(test.name.partition("::")[0] for test in tests):
+        of_file = Counter(test.outcome for test in tests if test.name.partition("::")[0] == name)
+        counts = "".join(f"{of_file[outcome]:>5} {outcome}" for outcome in ("passed", "failed", "skipped"))
+        lines.append(f"{name:<60}{counts}")
+    lines += [f"failed: {test.name}\n    {test.reason}" for test in tests if test.outcome == "failed"]
+    skipped = Counter(test.reason for test in tests if test.outcome == "skipped")
+    return "\n".join([*lines, *(f"skipped {count}: {reason}" for reason, count in skipped.most_common())])
 
 
 def main(
     out: Annotated[typer.FileTextWrite | None, typer.Option(help="Write the outcome of each test as JSON.")] = None,
-    *,
-    mlp_only: Annotated[bool, typer.Option("--mlp-only", help="Run test_mlp.py alone.")] = False,
 ) -> None:
     """Run scikit-learn's own tests of its MLP with its two classes replaced by ours."""
-    paths = files()
-    tests = run([path for path in paths if not mlp_only or str(path).endswith(MLP_TESTS)])
-    print(f"scikit-learn {version('scikit-learn')}")
-    for name in dict.fromkeys(test.name.partition("::")[0] for test in tests):
-        of_file = Counter(test.outcome for test in tests if test.name.startswith(f"{name}::"))
-        print(
-            f"{name:<60}" + "".join(f"{of_file[outcome]:>4} {outcome}" for outcome in ("passed", "failed", "skipped"))
-        )
-    for test in tests:
-        if test.outcome == "failed":
-            print(f"failed: {test.name}\n    {test.reason}")
-    for reason, count in Counter(test.reason for test in tests if test.outcome == "skipped").most_common():
-        print(f"skipped {count}: {reason}")
+    tests = run(files())
+    print(told(tests))
     if out is not None:
         report: dict[str, Any] = {"scikit-learn": version("scikit-learn"), "tests": [test._asdict() for test in tests]}
         json.dump(report, out, indent=1)

@@ -192,7 +192,7 @@ def _simpler(case: Case) -> Iterator[Case]:
 
 def program(case: Case, device: str | None = None) -> list[Statement]:
     """Return the program of a case, with a device for the estimator where one is given."""
-    return [*_prepare(case, device), *_train(case), *_ask(case)]
+    return [*_prepare(case, device), *_train(case), *_ask(case, device)]
 
 
 def script(statements: Iterable[Statement], estimator: str) -> str:
@@ -288,7 +288,7 @@ def _train(case: Case) -> Iterator[Statement]:
             yield Statement("move", move.format(estimator=case.estimator, change=case.options["change"]))
 
 
-def _ask(case: Case) -> Iterator[Statement]:
+def _ask(case: Case, device: str | None) -> Iterator[Statement]:
     predict, score = len(case.calls), len(case.calls) + 1
     asked = AXES["asked with"][case.options["asked with"]]
     Z = _argument(case, predict, "X", "Z").replace("as_X(Z)", asked.format("Z"))
@@ -299,7 +299,9 @@ def _ask(case: Case) -> Iterator[Statement]:
     lines.append(f"model.score({X}, {y})")
     if w:
         lines.append(f"model.score({X}, {y}, sample_weight={w})")
-    lines += ["''.join(repr(model).split()).partition('(')[2]", "np.random.uniform()"]
+    if not (device and "scikit-learn" in case.options["move"]):  # where the device is left behind
+        lines.append("''.join(repr(model).split()).partition('(')[2]")
+    lines.append("np.random.uniform()")
     if case.options["class"] == "itself":
         lines.append("check_random_state(model.random_state).uniform()")
     return (Statement("ask", line) for line in lines)

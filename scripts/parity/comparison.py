@@ -57,7 +57,8 @@ BETTER = (
     ("outcome", "success|ValueError: Solver produced", "ZeroDivisionError"),  # a minibatch whose rows all weigh 0
     ("outcome", "success|ValueError: X_val is sparse", "AttributeError: 'NoneType'"),  # early stopping is switched on
     ("outcome", "ValueError", "TypeError: ufunc"),  # a clear refusal of targets that are not numbers
-    ("outcome", "ValueError: X_val is sparse, but X is not", "success"),
+    ("outcome", "ValueError: X_val is sparse, but X is not", "success"),  # documented, as is the next
+    ("outcome", "ValueError: sparse examples are computed on by NumPy, but device is", "success"),
 )
 
 
