@@ -21,12 +21,14 @@ from __future__ import annotations
 import json
 import sys
 import time
+import warnings
 from concurrent.futures import ProcessPoolExecutor
 from importlib.metadata import version
 from itertools import repeat
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, Annotated, Any
 
+import numpy as np
 import typer
 from threadpoolctl import threadpool_limits
 
@@ -41,9 +43,16 @@ if TYPE_CHECKING:
 CHUNK = 20  # cases that a process takes at a time
 
 
-def one_thread() -> None:
-    """Leave each process of the pool one thread: the arrays are small."""
+def prepare(device: str | None) -> None:
+    """Leave this process one thread, as the arrays are small; and import the device's library before the first case.
+
+    JAX, for one, draws from NumPy's global generator when it is imported.
+    """
     threadpool_limits(1)
+    if device:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            xpmlp.MLPRegressor(device=device, max_iter=1).fit(np.eye(2), [0.0, 1.0])
 
 
 def outcome(seed: int, number: int, device: str | None) -> tuple[Result, str]:
@@ -57,7 +66,7 @@ def fuzz(seed: int, cases: int, jobs: int, device: str | None) -> dict[str, Any]
     """Judge cases 0 to `cases`, and return the report: counts, and each kind of difference with code that shows it."""
     started = time.perf_counter()
     arguments = repeat(seed), range(cases), repeat(device)
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=one_thread) as pool:
+    with ProcessPoolExecutor(jobs, get_context("spawn"), prepare, (device,)) as pool:
         outcomes = list(pool.map(outcome, *arguments, chunksize=CHUNK))
     counts: dict[str, int] = {}
     left_out: dict[str, int] = {}
@@ -117,6 +126,7 @@ def main(
     out: Annotated[typer.FileTextWrite | None, typer.Option(help="Write the report as JSON too.")] = None,
 ) -> None:
     """Fuzz the estimators against scikit-learn's."""
+    prepare(device)
     if case is not None:
         result = judge(draw(seed, case), xpmlp, device)
         print(f"{result.kind} {result.reason}".rstrip())

@@ -94,6 +94,7 @@ class Rounded(reference.MLPClassifier):
 
 
 def standing_in(classifier):
+    classifier.__name__ = "MLPClassifier"  # for `repr`; a pickle finds it by its qualified name
     return SimpleNamespace(MLPClassifier=classifier, MLPRegressor=reference.MLPRegressor)
 
 
@@ -108,7 +109,9 @@ def test_scikit_learn_does_not_differ_from_itself():
     assert found["both raise"] > 5
 
 
-@pytest.mark.parametrize("planted", [Shifted, Rude, Silent, Deaf, Forgetful, Careless])
+@pytest.mark.parametrize(
+    "planted", [Shifted, Rude, Silent, Deaf, Forgetful, Careless], ids=lambda planted: planted.__qualname__
+)
 def test_a_planted_fault_is_found(planted):
     assert any(judge(draw(SEED, number), standing_in(planted)).kind == "different" for number in range(400))
 

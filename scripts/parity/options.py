@@ -233,7 +233,7 @@ PARAMETERS: dict[str, tuple[str, ...]] = {
     "early_stopping": ("False", "True"),
     "validation_fraction": ("0.1", "0.2", "0.5", "0.0"),
     "beta_1": ("0.9", "0", "0.5"),
-    "beta_2": ("0.999", "0", "0.5"),
+    "beta_2": ("0.999", "0.5", "0.9"),
     "epsilon": ("1e-08", "0.001"),
     "n_iter_no_change": ("10", "1", "2", "np.inf"),
     "max_fun": ("15000", "3", "1"),
