@@ -184,7 +184,7 @@ def test_graphs_must_have_been_captured_and_once(monkeypatch, known, captured, p
     found = worker.with_and_without(QUICK)
     assert (found["apart"], found["captured"], found["passed"]) == (0, captured, passed)
     assert min(found["seconds_of_a_later_epoch"].values()) > 0
-    monkeypatch.setattr(worker, "MOST_CAPTURED", 3)
+    monkeypatch.setattr(worker, "MAX_CAPTURED", 3)
     assert not worker.with_and_without(QUICK)["passed"]
 
 

@@ -325,3 +325,11 @@ def test_an_error_at_the_threshold_of_hubers_loss_is_a_kink_and_not_a_failure(ba
     assert len(result.kinks) == 2
     off = run(backend, network, (layers, np.array([[1.0]]), np.array([[0.5 - 1.3]])))
     assert off.passed
+
+
+@pytest.mark.parametrize(("n", "n_targets"), [(3, 1), (3, 2), (0, 0)])
+def test_targets_that_are_not_one_row_for_each_example_are_refused(backend, n, n_targets):
+    network = Network.build(2, [2], 1, activation="tanh", loss="squared")
+    zeros = [(np.zeros((2, 2)), np.zeros(2)), (np.zeros((2, 1)), np.zeros(1))]
+    with pytest.raises(InputError, match=r"must have a row of 1 targets for each example"):
+        run(backend, network, (zeros, np.ones((n, 2)), np.zeros((n_targets, 1))))

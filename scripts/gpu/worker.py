@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 COMPARED_STEPS = 1000  # in graphs as long as an epoch: as many epochs as make these
 COMPARED_REPLAYS = 1000  # of short graphs
 WARM_UP = 2  # epochs after which an epoch counts as one of many
-MOST_CAPTURED = 8  # graphs of a training: its steps are one or two, each of its three sets is one
+MAX_CAPTURED = 8  # graphs of a training: its steps are one or two, each of its three sets is one
 AGREEMENT = 1e-4  # of float32 weights after a thousand steps or more
 SIDE = 512  # of the matrices whose product shows the precision
 # How far a product has to be, and may be, from float64's, as a share of the largest entry.
@@ -124,7 +124,7 @@ def with_and_without(options: Options) -> dict[str, Any]:
         weights.append([to_numpy(p) for layer in layers for p in layer])
     apart = max(float(np.abs(a - b).max() / np.abs(a).max()) for a, b in zip(*weights, strict=True))
     return {
-        "passed": apart <= AGREEMENT and not said and (captured is None or 0 < len(captured) <= MOST_CAPTURED),
+        "passed": apart <= AGREEMENT and not said and (captured is None or 0 < len(captured) <= MAX_CAPTURED),
         "captured": None if captured is None else len(captured),
         "epochs": options.epochs,
         "steps": options.epochs * steps_per_epoch(experiment.sets["train"][0].shape[0], options.batch_size),

@@ -4,7 +4,7 @@ A use takes a module with `MLPClassifier` and `MLPRegressor`, and returns what i
 lists and dicts of these. It imports its package itself, so that one that is missing is told of, and no other suffers.
 """
 
-# ruff: noqa: PLC0415 - as above
+# ruff: noqa: PLC0415 - a use imports its package itself, so that a missing one stops that use alone
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from xpmlp import Dataset, Model
 
 MODELS = {"final": "the report's final model", "modern-seed-0": "the modern configuration, seed 0"}
-MOST_UNITS = 64
+MAX_UNITS = 64
 WRONG = 24
 
 
@@ -58,7 +58,7 @@ def _inspected(plan: Plan, run: str, name: str, model: Model, dataset: Dataset) 
     predicted = np.argmax(probability, axis=1)
     matrix = confusion_matrix(y, predicted, labels=model.classes)
     W = np.asarray(model.layers[0].W)
-    shown = min(W.shape[1], MOST_UNITS)
+    shown = min(W.shape[1], MAX_UNITS)
     units = f"all {shown} units" if shown == W.shape[1] else f"the first {shown} of {W.shape[1]} units"
     columns = 8 if shown % 8 == 0 else 10
     picked = most_confidently_wrong(probability, y, WRONG)

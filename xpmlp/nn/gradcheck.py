@@ -177,8 +177,8 @@ def check_gradients(
     Raises
     ------
     InputError
-        For a backend in float32, whose rounding would hide errors; and for functions of your own that the library
-        refuses to compute.
+        For a backend in float32, whose rounding would hide errors; for targets that are not one row for each example;
+        and for functions of your own that the library refuses to compute.
 
     Notes
     -----
@@ -192,6 +192,11 @@ def check_gradients(
     """
     if backend.dtype != "float64":
         raise InputError(f"gradients are checked in float64, but the backend computes in {backend.dtype}.")
+    if X.shape[0] == 0 or tuple(T.shape) != (X.shape[0], network.sizes[-1]):
+        raise InputError(
+            f"T has shape {tuple(T.shape)} for {X.shape[0]} examples, but must have a row of {network.sizes[-1]} "
+            "targets for each example, and at least one."
+        )
     xp, penalty = backend.xp, penalty or ElasticNet()
     layers = copy_layers(backend, layers)
     along = _objective(backend, network, layers, (X, T, masks), penalty)
