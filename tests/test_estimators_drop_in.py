@@ -340,7 +340,8 @@ TIMES = {
 def test_dates_and_durations_are_no_features(which, values):
     if isinstance(values, str):
         frames = pytest.importorskip("pandas")
-        values = frames.DataFrame(DATES.astype("datetime64[ns]") - (DATES[0] if "durations" in values else 0 * DATES))
+        dates = DATES.astype("datetime64[ns]")
+        values = frames.DataFrame(dates - dates[0] if "durations" in values else dates)
     X, y = np.ones((20, 3)), np.arange(20) % 2
     model = PAIRS[which][0](max_iter=2).fit(X, y)
     for call in (lambda: clone(model).fit(values, y), lambda: model.partial_fit(values, y)):
