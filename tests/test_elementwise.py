@@ -212,6 +212,28 @@ def test_updated_arrays_are_the_arguments_and_the_rest_is_new():
     assert fuser.kernels == ["grown"]
 
 
+@pytest.mark.parametrize("rule", RECIPES)
+def test_each_body_says_how_many_arrays_it_updates_in_place(rule):
+    """One that says more than it updates, or fewer, would cost a copy of the weights, or lose an update."""
+    updated = {}
+
+    def fused(body):
+        def computed(xp, *arguments, **functions):
+            results = body(xp, *arguments, **functions)
+            together = results if isinstance(results, tuple) else (results,)
+            same = [found is given for found, given in zip(together, arguments, strict=False)]
+            updated[body.__name__] = (body.inplace, (*same, False).index(False))
+            return results
+
+        return computed
+
+    backend = NumpyBackend(graphs=False)
+    backend.xp = replacing(NumpyBackend.xp, fused=fused)
+    trained(backend, NETWORK, RECIPES[rule], weights=np.linspace(0, 1, N, dtype=np.float32)[:, None])
+    assert len(updated) > 4
+    assert {name: said for name, (said, _) in updated.items()} == {name: done for name, (_, done) in updated.items()}
+
+
 class Counting(Fuser):
     """A fusion that counts what is compiled."""
 

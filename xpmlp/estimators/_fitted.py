@@ -248,7 +248,7 @@ class FittedMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Parameters, A
         with backend.computing(f"{network}, with all {X.shape[0]:,} examples at once", "fewer examples at a time"):
             layers = placement.layers(self.coefs_, self.intercepts_)
             trace = fprop(xp, network, layers, placement.to_compute(X))
-            deltas = backward(xp, network, layers, trace, backend.asarray(self._checked_targets(X, y)))
+            deltas = backward(xp, network, layers, trace, backend.asarray(self._checked_targets(X, y)), 1.0)
             squares = [
                 (xp.sum(x * x, axis=1) + 1.0) * xp.sum(delta * delta, axis=1)
                 for x, delta in zip(trace.x, deltas, strict=True)

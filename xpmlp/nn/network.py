@@ -278,7 +278,7 @@ def bprop(
 
 
 def backward(
-    xp: Namespace, network: Network, layers: Layers, trace: Trace, T: Array, scale: Array | float = 1.0
+    xp: Namespace, network: Network, layers: Layers, trace: Trace, T: Array, scale: Array | float
 ) -> list[Array]:
     """Return delta, dL/dz, of every layer, (K, fan_out), by the chain rule from the last back; as for `bprop`."""
     z, a = trace.z, trace.a
