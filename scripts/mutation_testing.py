@@ -36,15 +36,15 @@ FIRST = {
     "nn/losses.py": ["test_losses", "test_equations", "test_properties"],
     "nn/network.py": ["test_network", "test_equations", "test_equations_3_1", "test_properties"],
     "nn/optimizers.py": ["test_optimizers"],
-    "nn/regularization.py": ["test_penalties", "test_equations"],
+    "nn/regularization.py": ["test_regularization", "test_equations"],
     "nn/schedules.py": ["test_schedules"],
-    "training/data_parallel.py": ["test_sharing"],
+    "training/data_parallel.py": ["test_data_parallel"],
     "training/checks.py": ["test_training", "test_examples"],
 }
 THEN = (
     "test_training", "test_equations", "test_equations_3_1", "test_network", "test_losses", "test_activations",
-    "test_gradcheck", "test_optimizers", "test_schedules", "test_penalties", "test_dropout", "test_initializers",
-    "test_properties", "test_examples", "test_sharing", "test_tape", "test_graphs", "test_elementwise",
+    "test_gradcheck", "test_optimizers", "test_schedules", "test_regularization", "test_dropout", "test_initializers",
+    "test_properties", "test_examples", "test_data_parallel", "test_tape", "test_graphs", "test_elementwise",
     "test_your_own_parts", "test_streams", "test_models", "test_checkpoints", "test_experiments", "test_exports",
     "test_estimators_parity", "test_estimators_beyond", "test_estimators_drop_in",
 )  # fmt: skip
