@@ -1,0 +1,1 @@
+"""The benchmark of tables: what is learnt, by whom, and how the results are counted."""
