@@ -49,7 +49,7 @@ def answer_of(model: Any, X: pd.DataFrame, *, amounts: bool) -> Answer:
 
 
 def xpmlp_default(X: pd.DataFrame, y: pd.Series, X_new: pd.DataFrame, setting: Setting) -> Answer:
-    """Do what ``xpmlp train table.csv --target y`` does, with what its options are by default, on all rows that are there."""
+    """Do what ``xpmlp train table.csv --target y`` does, with default options, on all rows that are there."""
     from xpmlp import Options, prepare  # noqa: PLC0415 - each contender loads what it needs
 
     with tempfile.TemporaryDirectory() as folder:
@@ -75,10 +75,7 @@ def scikit_learn_pipeline(X: pd.DataFrame, y: pd.Series, X_new: pd.DataFrame, se
     numbers, words = (make_column_selector(**{key: ["number", "bool"]}) for key in ("dtype_include", "dtype_exclude"))
     columns = make_column_transformer(
         (make_pipeline(SimpleImputer(strategy="median"), StandardScaler()), numbers),
-        (
-            OneHotEncoder(handle_unknown="ignore", min_frequency=5),
-            make_column_selector(dtype_exclude=["number", "bool"]),
-        ),
+        (OneHotEncoder(handle_unknown="ignore", min_frequency=5), words),
     )
     if setting.amounts:
         mlp: Any = TransformedTargetRegressor(MLPRegressor(random_state=setting.seed), transformer=StandardScaler())
@@ -88,7 +85,7 @@ def scikit_learn_pipeline(X: pd.DataFrame, y: pd.Series, X_new: pd.DataFrame, se
 
 
 def gradient_boosting(X: pd.DataFrame, y: pd.Series, X_new: pd.DataFrame, setting: Setting) -> Answer:
-    """Let scikit-learn's HistGradientBoosting learn, which takes gaps and categories as they are, up to 255 of them a column."""
+    """Let scikit-learn's HistGradientBoosting learn, which takes gaps and up to 255 categories as they are."""
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor  # noqa: PLC0415 - as above
     from sklearn.preprocessing import OrdinalEncoder  # noqa: PLC0415 - as above
 
