@@ -127,6 +127,13 @@ def test_one_record_an_epoch_tells_what_happened(backend):
     assert list(records[0].scores) == ["a", "b"]
 
 
+def test_a_record_and_its_scores_cannot_be_changed():
+    (record,) = run(open_backend("numpy"), Recipe(epochs=1), evaluate=[("new", 1)])
+    for value, name in ((record, "loss"), (record.scores["new"], "accuracy"), (Recipe(), "epochs")):
+        with pytest.raises(FrozenInstanceError):
+            setattr(value, name, 0)
+
+
 def test_scores_are_means_over_the_set_under_the_weights_of_the_record(backend):
     record = run(backend, Recipe(SGD(), Constant(0.1), batch_size=10, epochs=1), evaluate=[("a", 1)])[-1]
     X, T = blobs(40, 1)
@@ -249,6 +256,12 @@ def test_patience_ends_a_training_that_gets_no_better_and_keeps_the_best_epochs_
     for layer, wanted in zip(selected.layers, every[bests[-1]].layers, strict=True):
         for p, q in zip(layer, wanted, strict=True):
             np.testing.assert_array_equal(backend.to_numpy(p), backend.to_numpy(q))
+
+
+def test_of_epochs_with_the_same_loss_the_first_is_the_best(backend):
+    still = Recipe(SGD(), lambda _, t: 0.0 * t, batch_size=10, epochs=9, patience=2)
+    records = run(backend, still, evaluate=[("validation", 1)])
+    assert [record.best_epoch for record in records] == [1, 1, 1]
 
 
 def test_an_epoch_that_is_cut_is_never_the_best(backend):
@@ -444,9 +457,12 @@ def test_a_batch_size_above_n_is_taken_as_n_with_a_warning(backend):
     ("changes", "message"),
     [
         ({"batch_size": 0}, "batch size is 0"),
+        ({"batch_size": 2.5}, "batch size is 2.5"),
         ({"epochs": 0}, "epochs is 0"),
         ({"epochs": 2.5}, "epochs is 2.5"),
         ({"seed": -1}, "seed is -1"),
+        ({"seed": 0.5}, "seed is 0.5"),
+        ({"patience": 1.5}, "patience is 1.5"),
         ({"mode": "tensor"}, "mode is 'tensor'"),
         ({"optimizer": "adam"}, r"optimizer is 'adam', but must be an update rule, such as Adam\(\)"),
         ({"schedule": 3e-3}, r"schedule is 0.003, but must be a schedule, such as Constant\(3e-3\)"),
