@@ -10,7 +10,7 @@ import pytest
 from references import check_layers, differences, mean_loss, problem
 
 from xpmlp.common.errors import InputError
-from xpmlp.nn.activations import ACTIVATIONS
+from xpmlp.nn.activations import ACTIVATIONS, Activation
 from xpmlp.nn.gradcheck import GradientCheck, ParameterCheck, check_gradients
 from xpmlp.nn.losses import LOSSES
 from xpmlp.nn.network import MODES, Layer, Network, bprop, gradient_function
@@ -140,6 +140,12 @@ def test_a_wrong_derivative_is_caught_where_all_its_gradients_are_small(backend,
     layers[1][0][...] *= size  # so that the gradients of the hidden layer are below this, yet resolved to 1e-12
     result = run(backend, with_derivative(lambda _, d: factor * d), (layers, X, T))
     assert not result.passed, result.worst
+
+
+def test_an_activation_that_bends_within_the_largest_step_passes_by_a_smaller_one(backend, rng):
+    wave = Activation("wave", lambda xp, z: xp.sin(300.0 * z), lambda xp, z, _: 300.0 * xp.cos(300.0 * z))
+    result = run(backend, Network.build(3, [3], 2, activation=wave), problem(rng, SIZES))
+    assert result.passed, result.worst
 
 
 def test_a_rectifier_that_lets_a_trace_through_is_caught(backend, rng):

@@ -264,6 +264,13 @@ def test_of_epochs_with_the_same_loss_the_first_is_the_best(backend):
     assert [record.best_epoch for record in records] == [1, 1, 1]
 
 
+def test_a_record_without_arrays_has_the_best_epoch_without_them_too(backend):
+    record = run(backend, replace(OVERFITTING, epochs=2, patience=3), evaluate=[("validation", 1)])[-1]
+    bare = record.without_arrays()
+    assert (record.best.layers, bare.layers, bare.state, bare.best.layers) == (record.selected.layers, [], None, [])
+    assert (bare.loss, bare.best.scores) == (record.loss, record.best.scores)
+
+
 def test_an_epoch_that_is_cut_is_never_the_best(backend):
     seen = []
     records = run(
