@@ -274,6 +274,7 @@ def test_an_outcome_finds_its_worst_parameters_and_judges_by_its_tolerance():
     result = GradientCheck((good, poor, kink), 1e-7)
     assert (result.judged, result.kinks) == ([good, poor], [kink])
     assert (result.worst, result.worst_ratio) == (poor, poor)
+    assert [each.ratio_error for each in (good, poor, kink)] == pytest.approx([0.005, 0.02, math.inf])
     assert (result.passed, result.report_passed) == (False, False)
     assert replace(result, tolerance=1e-5).passed
     assert GradientCheck((good, kink), 1e-7).passed
