@@ -127,6 +127,10 @@ def test_one_record_an_epoch_tells_what_happened(backend):
     assert list(records[0].scores) == ["a", "b"]
 
 
+def test_a_recipe_takes_adam_minibatches_of_64_and_20_epochs_where_nothing_is_said():
+    assert Recipe() == Recipe(Adam(), Constant(1e-3), ElasticNet(), batch_size=64, epochs=20, seed=0)
+
+
 def test_a_record_and_its_scores_cannot_be_changed():
     (record,) = run(open_backend("numpy"), Recipe(epochs=1), evaluate=[("new", 1)])
     for value, name in ((record, "loss"), (record.scores["new"], "accuracy"), (Recipe(), "epochs")):
