@@ -19,6 +19,7 @@ from xpmlp.common.errors import InputError, XpmlpError
 from xpmlp.common.files import write_whole
 from xpmlp.common.validation import check_choice
 from xpmlp.data.preprocessing import Scaling
+from xpmlp.models.conversion import as_model
 from xpmlp.models.model import Model
 from xpmlp.nn.activations import ACTIVATIONS
 from xpmlp.nn.losses import LOSSES, huber, quantile
@@ -29,6 +30,8 @@ from xpmlp.training.scoring import Score
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from sklearn.base import BaseEstimator
 
     from xpmlp.common.types import Array
     from xpmlp.nn.losses import Loss
@@ -58,21 +61,22 @@ class Checkpoint:
         return f"<Checkpoint after epoch {self.records[-1].epoch}>"
 
 
-def save_model(model: Model, path: str | Path) -> None:
+def save_model(model: Model | BaseEstimator, path: str | Path) -> None:
     """Write a model, so that a reader finds the old file or the new one and never half of it.
 
     Parameters
     ----------
-    model : Model
-        What to write.
+    model : Model, MLPClassifier, MLPRegressor or Pipeline
+        What to write: a model, or a fitted estimator or pipeline that `as_model` turns into one.
     path : str or Path
         Where, usually ``model.safetensors``.
 
     Raises
     ------
     InputError
-        For an activation or a loss of your own, and where the file cannot be written.
+        For an activation or a loss of your own, for what is not a model, and where the file cannot be written.
     """
+    model = as_model(model)
     network = model.network
     loss = _loss_to_json(network.loss)
     if own := own_activations(network) + ([] if loss else [network.loss.name]):

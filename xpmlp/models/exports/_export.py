@@ -15,6 +15,7 @@ from xpmlp.common.files import check_place, write_whole
 from xpmlp.common.validation import check_choice
 from xpmlp.data.preprocessing import Scaling
 from xpmlp.models.checkpoints import named_arrays, own_activations
+from xpmlp.models.conversion import as_model
 from xpmlp.models.exports._onnx import onnx_of
 from xpmlp.models.exports._skops import skops_of
 from xpmlp.nn.losses import output_name
@@ -22,18 +23,22 @@ from xpmlp.nn.losses import output_name
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from sklearn.base import BaseEstimator
+
     from xpmlp.models.model import Model
 
 ENDINGS = {"onnx": ".onnx", "npz": ".npz", "sklearn": ".skops"}
 
 
-def export_model(model: Model, path: str | Path, *, to: str | None = None, overwrite: bool = False) -> None:
+def export_model(
+    model: Model | BaseEstimator, path: str | Path, *, to: str | None = None, overwrite: bool = False
+) -> None:
     """Write a trained model for another program: raw features go in, and what `Model.predict` gives comes out.
 
     Parameters
     ----------
-    model : Model
-        What to write.
+    model : Model, MLPClassifier, MLPRegressor or Pipeline
+        What to write: a model, or a fitted estimator or pipeline that `as_model` turns into one.
     path : Path
         Where. Its ending says what: ``.onnx``; ``.npz``, plain arrays; or ``.skops``, an estimator of scikit-learn.
     to : {"onnx", "npz", "sklearn"}, optional
@@ -44,7 +49,8 @@ def export_model(model: Model, path: str | Path, *, to: str | None = None, overw
     Raises
     ------
     InputError
-        For an ending that is none of these, a file that is there, and what the other program cannot express.
+        For an ending that is none of these, a file that is there, what is no model, and what the other program cannot
+        express.
     BackendError
         Where the package that writes such files is not installed.
     """
@@ -52,10 +58,16 @@ def export_model(model: Model, path: str | Path, *, to: str | None = None, overw
     if to is not None:
         check_choice("to", to, ENDINGS)
     check_place(path, list(WRITERS) if to is None else [ENDINGS[to]], overwrite=overwrite)
+    model = as_model(model)
+    check_functions(model)
+    write_whole(path, WRITERS[path.suffix.lower()](model))
+
+
+def check_functions(model: Model) -> None:
+    """Raise an `InputError` for a model with a function of one's own, which no other program has."""
     if own := own_activations(model.network):
         raise InputError(f"a model with a function of your own, {own[0]!r}, cannot be exported: no file can hold it.")
-    output_name(model.network.loss)  # raises for an output function of your own
-    write_whole(path, WRITERS[path.suffix.lower()](model))
+    output_name(model.network.loss)
 
 
 def npz_of(model: Model) -> bytes:

@@ -78,18 +78,13 @@ def onnx_of(model: Model) -> bytes:
     helper = onnx.helper
     if sum(p.nbytes for layer in model.layers for p in layer) > MAX_BYTES:
         raise InputError("the weights take more than the 2 GiB that an ONNX file can hold: export them to .npz.")
-    network, d = model.network, model.network.sizes[0]
     graph = Graph(onnx, model.dtype)
     input_dtype = "float64" if _is_far(model.scaling) else model.dtype
     a = _scaled(graph, model.scaling, input_dtype)
-    functions = [ACTIVATIONS[activation.function] for activation in network.activations]
-    functions.append(OUTPUTS[output_name(network.loss)])
-    for number, ((W, b), function) in enumerate(zip(model.layers, functions, strict=True), start=1):
-        product = graph.add("MatMul", a, graph.constant(f"W{number}", W))
-        a = function(graph, graph.add("Add", product, graph.constant(f"b{number}", b)))
-    ends = _values(graph, model, a) if model.classes is None else _probabilities(graph, model, model.classes, a)
+    a = add_network(graph, model, a)
+    ends = _values(graph, model, a) if model.classes is None else add_probabilities(graph, model, model.classes, a)
     results = [helper.make_tensor_value_info(*end) for end in ends]
-    inputs = [helper.make_tensor_value_info("X", graph.type_of(input_dtype), ["n", d])]
+    inputs = [helper.make_tensor_value_info("X", graph.type_of(input_dtype), ["n", model.network.sizes[0]])]
     described = helper.make_model(
         helper.make_graph(graph.nodes, "xpmlp", inputs, results, list(graph.constants.values())),
         producer_name="xpmlp",
@@ -103,12 +98,23 @@ def onnx_of(model: Model) -> bytes:
     return content
 
 
-def _probabilities(graph: Graph, model: Model, classes: np.ndarray, a: str) -> list[tuple[str, int, list[Any]]]:
+def add_network(graph: Graph, model: Model, a: str) -> str:
+    """Add the network, from scaled features to the outputs, in the dtype of the graph."""
+    network = model.network
+    functions = [ACTIVATIONS[activation.function] for activation in network.activations]
+    functions.append(OUTPUTS[output_name(network.loss)])
+    for number, ((W, b), function) in enumerate(zip(model.layers, functions, strict=True), start=1):
+        product = graph.add("MatMul", a, graph.constant(f"W{number}", W.astype(graph.dtype)))
+        a = function(graph, graph.add("Add", product, graph.constant(f"b{number}", b.astype(graph.dtype))))
+    return a
+
+
+def add_probabilities(graph: Graph, model: Model, classes: np.ndarray, a: str) -> list[tuple[str, int, list[Any]]]:
     """Add the probabilities and the classes or labels that are predicted: name, type and shape of each."""
     if model.network.sizes[-1] == 1:
         a = graph.add("Concat", graph.add("Sub", graph.number(1.0), a), a, axis=-1)
     a = graph.add("Identity", a, name="probabilities")
-    probabilities = (a, graph.type_of(model.dtype), ["n", classes.shape[0]])
+    probabilities = (a, graph.type_of(graph.dtype), ["n", classes.shape[0]])
     if model.multilabel:
         labels = graph.add(
             "Cast", graph.add("Greater", a, graph.number(0.5)), name="prediction", to=graph.type_of("int64")
