@@ -67,7 +67,7 @@ def save_model(model: Model | BaseEstimator, path: str | Path) -> None:
     Parameters
     ----------
     model : Model, MLPClassifier, MLPRegressor or Pipeline
-        What to write: a model, or a fitted estimator or pipeline that `as_model` turns into one.
+        What to write; the pipelines are those that `export_model` takes.
     path : str or Path
         Where, usually ``model.safetensors``.
 

@@ -38,7 +38,8 @@ def export_model(
     Parameters
     ----------
     model : Model, MLPClassifier, MLPRegressor or Pipeline
-        What to write: a model, or a fitted estimator or pipeline that `as_model` turns into one.
+        What to write: a model, a fitted estimator, or scikit-learn's pipeline that ends in one. Its steps before may be
+        `StandardScaler`, `MinMaxScaler`, `MaxAbsScaler` and `RobustScaler`, without ``clip``.
     path : Path
         Where. Its ending says what: ``.onnx``; ``.npz``, plain arrays; or ``.skops``, an estimator of scikit-learn.
     to : {"onnx", "npz", "sklearn"}, optional
