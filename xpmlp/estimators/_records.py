@@ -35,5 +35,4 @@ def rebuilt(value: Any, types: tuple[type, ...]) -> Any:
     built = {name: rebuilt(each, types) for name, each in value.items()}
     if TYPE not in built:
         return built
-    name = built.pop(TYPE)
-    return next(kind for kind in types if kind.__name__ == name)(**built)
+    return {kind.__name__: kind for kind in types}[built.pop(TYPE)](**built)

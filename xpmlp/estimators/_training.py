@@ -96,16 +96,7 @@ class Progress:
 
 
 CONTINUED = ("_optimization", "_progress")  # by `partial_fit`
-RECORDS = (
-    Optimization,
-    Progress,
-    SGD,
-    Adam,
-    AdamW,
-    SGDState,
-    AdamState,
-    State,
-)  # what a fitted estimator holds of them
+RECORDS = (Optimization, Progress, SGD, Adam, AdamW, SGDState, AdamState, State, Layer)  # of an estimator
 
 
 class Problem(NamedTuple):
