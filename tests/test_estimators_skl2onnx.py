@@ -144,6 +144,18 @@ def test_the_graph_computes_in_the_dtype_of_its_input_whatever_that_of_the_weigh
         np.testing.assert_allclose(found[:, 0], model.predict(given), rtol=1e-4, atol=1e-5)
 
 
+def test_subclasses_are_converted_once_they_are_registered():
+    X = data()
+    for kind, target in ((MLPClassifier, CODES), (MLPRegressor, X[:, 0])):
+        subclass = type("Mine", (kind,), {})
+        model = subclass(hidden_layer_sizes=(5,), max_iter=3, random_state=0).fit(X, target)
+        with pytest.raises(skl2onnx.common.exceptions.MissingShapeCalculator):
+            session_of(model, X)
+        xpmlp.register_skl2onnx(subclass)
+        found = next(iter(outputs_of(model, X).values()))
+        np.testing.assert_allclose(found.ravel(), model.predict(X), rtol=1e-5, atol=1e-6)
+
+
 def test_what_a_graph_cannot_hold_is_refused():
     X = data()
     own = Activation("own", lambda xp, z: xp.tanh(2 * z), lambda xp, z, a: 2 * (1 - a * a))  # noqa: ARG005 - given both
@@ -162,6 +174,7 @@ def test_what_a_graph_cannot_hold_is_refused():
         "import skl2onnx, xpmlp.estimators",
         "import importlib.util, xpmlp.estimators; importlib.util.find_spec('skl2onnx'); import skl2onnx.common",
     ],
+    ids=["xpmlp", "skl2onnx", "xpmlp, and it is looked for"],
 )
 def test_the_converters_register_themselves_whichever_package_is_imported_first(imports):
     code = (

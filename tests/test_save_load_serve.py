@@ -16,7 +16,7 @@ import pytest
 import skops.io
 from test_readme import run, snippets_of
 
-from xpmlp import MLPClassifier, MLPRegressor
+from xpmlp import BackendError, MLPClassifier, MLPRegressor, register_skl2onnx
 
 PAGE = (Path(__file__).parent.parent / "docs" / "save-load-serve.md").read_text(encoding="utf-8")
 SNIPPETS = snippets_of(PAGE)
@@ -60,6 +60,12 @@ def test_the_lines_of_the_page_on_skl2onnx_write_a_graph_that_predicts_the_same(
     labels, probabilities = onnxruntime.InferenceSession("digits-pca.onnx").run(None, {"X": names["X"]})
     np.testing.assert_array_equal(labels, names["longer"].predict(names["X"]))
     np.testing.assert_allclose(probabilities, names["longer"].predict_proba(names["X"]), atol=1e-5)
+
+
+def test_converters_cannot_be_registered_without_skl2onnx(monkeypatch):
+    monkeypatch.setitem(sys.modules, "skl2onnx", None)
+    with pytest.raises(BackendError, match=r"skl2onnx is not installed.*pip install 'xpmlp\[skl2onnx\]'"):
+        register_skl2onnx()
 
 
 def by_pickle(estimator):

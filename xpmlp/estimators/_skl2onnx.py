@@ -22,11 +22,16 @@ if TYPE_CHECKING:
 OPTIONS = {"zipmap": [True, False, "columns"], "output_class_labels": [False, True], "nocl": [False, True]}
 
 
-def register_skl2onnx() -> None:
+def register_skl2onnx(*subclasses: type) -> None:
     """Let skl2onnx convert fitted `MLPClassifier` and `MLPRegressor`, alone and in pipelines.
 
     The graphs have the inputs, the outputs and the options of those of scikit-learn's MLP; of several real targets, the
-    output is of shape (n, m). This is called by itself where skl2onnx is imported, whichever package comes first.
+    output is of shape (n, m). This happens by itself where skl2onnx is imported, before or after the estimators.
+
+    Parameters
+    ----------
+    *subclasses : type
+        Classes derived from these two, to be converted likewise: skl2onnx tells a class from the one that it extends.
 
     Raises
     ------
@@ -34,8 +39,11 @@ def register_skl2onnx() -> None:
         Where skl2onnx is not installed.
     """
     register = load_package("skl2onnx").update_registered_converter
-    register(MLPClassifier, "XpmlpMLPClassifier", classifier_shapes, convert, options=OPTIONS)
-    register(MLPRegressor, "XpmlpMLPRegressor", regressor_shapes, convert)
+    for kind in (MLPClassifier, MLPRegressor, *subclasses):
+        if issubclass(kind, MLPClassifier):
+            register(kind, "XpmlpMLPClassifier", classifier_shapes, convert, options=OPTIONS)
+        else:
+            register(kind, "XpmlpMLPRegressor", regressor_shapes, convert)
 
 
 class Watch(MetaPathFinder):
@@ -57,7 +65,7 @@ class Watch(MetaPathFinder):
 
 def watch() -> None:
     """Register the converters if skl2onnx is imported already, else once it is."""
-    if "skl2onnx" in sys.modules:
+    if sys.modules.get("skl2onnx"):
         register_skl2onnx()
     elif not any(isinstance(finder, Watch) for finder in sys.meta_path):
         sys.meta_path.insert(0, Watch())
@@ -99,8 +107,9 @@ def convert(scope: Any, operator: Any, container: Any) -> None:
         add_probabilities(graph, model, classes, a)
         ends = ["prediction", "probabilities"]
     names = {"X": given.full_name} | {end: each.full_name for end, each in zip(ends, operator.outputs, strict=True)}
-    for name in {*graph.constants, *(name for node in graph.nodes for name in node.output)} - names.keys():
-        names[name] = scope.get_unique_variable_name(name)
+    for name in (*graph.constants, *(node.output[0] for node in graph.nodes)):
+        if name not in names:
+            names[name] = scope.get_unique_variable_name(name)
     for name, constant in graph.constants.items():
         constant.name = names[name]
         container.initializers.append(constant)
