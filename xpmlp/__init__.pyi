@@ -15,7 +15,11 @@ from xpmlp.common.errors import (
 )
 from xpmlp.data.datasets import Dataset as Dataset, load_dataset as load_dataset, split as split
 from xpmlp.data.preprocessing import Scaling as Scaling, encode as encode
-from xpmlp.estimators import MLPClassifier as MLPClassifier, MLPRegressor as MLPRegressor
+from xpmlp.estimators import (
+    MLPClassifier as MLPClassifier,
+    MLPRegressor as MLPRegressor,
+    register_skl2onnx as register_skl2onnx,
+)
 from xpmlp.experiments.experiment import prepare as prepare
 from xpmlp.experiments.options import Options as Options
 from xpmlp.models.checkpoints import load_model as load_model, save_model as save_model

@@ -17,7 +17,7 @@ from xpmlp.common.errors import InputError
 from xpmlp.common.validation import as_tuple
 from xpmlp.common.wording import counted
 from xpmlp.data.examples import Examples
-from xpmlp.estimators import _sklearn
+from xpmlp.estimators import _model, _sklearn
 from xpmlp.estimators._compat import CallbackSupportMixin, check_sample_weight, fit_method, fit_task
 from xpmlp.estimators._fitted import FLOATS, FittedMLP
 from xpmlp.estimators._parameters import CONSTRAINTS, Parameters
@@ -223,6 +223,7 @@ class BaseMLP(TrainedMLP, CallbackSupportMixin, ABC):
                 "be preprocessed."
             )
 
+    to_model = _model.to_model
     to_sklearn = _sklearn.to_sklearn
 
     @classmethod

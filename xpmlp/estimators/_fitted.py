@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from abc import ABC, abstractmethod
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -29,6 +28,7 @@ from xpmlp.estimators._placement import (
     readable,
     to_host,
 )
+from xpmlp.estimators._records import plain
 from xpmlp.nn.activations import ACTIVATIONS
 from xpmlp.nn.network import Network, backward, fprop
 from xpmlp.training.scoring import outputs
@@ -307,14 +307,11 @@ class FittedMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Parameters, A
     def __getstate__(self) -> dict[str, Any]:
         """Keep arrays as NumPy's, and note where they were: a pickle loads where that library is missing."""
         state = dict(super().__getstate__())
-        state.pop("_trainer", None)  # it holds compiled functions
         if "coefs_" in state:
             backend = backend_of(state["coefs_"][0], float_dtype(state["coefs_"][0]))
             classes_too = library_of(state.get("classes_")) is not None
             state["_was_on"] = (backend.name, backend.device_name, backend.dtype, classes_too)
-        if state.get("_optimization"):
-            state["_optimization"] = replace(state["_optimization"], state=on_host(state["_optimization"].state))
-        return state | {name: on_host(state[name]) for name in ("coefs_", "intercepts_", "classes_") if name in state}
+        return state | {name: plain(state[name]) for name in ("coefs_", "intercepts_", "classes_") if name in state}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         library, device, dtype, classes_too = state.pop("_was_on", ("numpy", "cpu", "float64", False))
@@ -328,17 +325,8 @@ class FittedMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Parameters, A
                 f"this model was fitted with {library} on {device}, which cannot be used here: {error} "
                 "Its weights are NumPy arrays now, and it takes NumPy arrays.",
                 XpmlpWarning,
-                stacklevel=2,
+                stacklevel=3,
             )
-
-
-def on_host(value: Any) -> Any:
-    """Copy a nest of lists, tuples and records with its arrays as NumPy's."""
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return type(value)(*map(on_host, value))
-    if isinstance(value, list | tuple):
-        return type(value)(map(on_host, value))
-    return to_host(value)
 
 
 def _needs_no_check(X: Any, n_features: int) -> bool:

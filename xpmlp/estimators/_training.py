@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 import warnings
 from abc import ABC
-from collections import defaultdict
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import TYPE_CHECKING, NamedTuple, Self, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast
 
 import numpy as np
 from scipy import optimize
@@ -20,13 +19,14 @@ from sklearn.model_selection import train_test_split
 from xpmlp.backends import get_backend
 from xpmlp.backends.purity import is_pure
 from xpmlp.estimators._compat import check_optimize_result, takes_weights
-from xpmlp.estimators._fitted import FittedMLP, on_host
+from xpmlp.estimators._fitted import FittedMLP
 from xpmlp.estimators._placement import to_host
+from xpmlp.estimators._records import plain, rebuilt
 from xpmlp.nn.network import Layer, bprop, fprop, gradient_function, naming_own_functions, total_weight
-from xpmlp.nn.optimizers import SGD, Adam, AdamW
+from xpmlp.nn.optimizers import SGD, Adam, AdamState, AdamW, SGDState
 from xpmlp.nn.regularization import ElasticNet
 from xpmlp.nn.schedules import build_schedule
-from xpmlp.training import Recipe, Trainer, steps_per_epoch
+from xpmlp.training import Recipe, State, Trainer, steps_per_epoch
 from xpmlp.training.scoring import outputs
 
 if TYPE_CHECKING:
@@ -38,9 +38,9 @@ if TYPE_CHECKING:
     from xpmlp.estimators._placement import PlacedExamples, Placement
     from xpmlp.nn.network import Network
     from xpmlp.nn.optimizers import Optimizer
-    from xpmlp.training import State
 
 MAX_SEED = 2**31 - 1
+WATCHED = ("training loss", "validation loss", "validation score")
 FIRST_ITERATIONS = 2  # lbfgs that ends in these has not found its way
 MIN_RATE = 1e-6  # "adaptive" stops at a lower one
 
@@ -76,8 +76,8 @@ class Optimization:
 class Progress:
     """What is known of a fit from epoch to epoch, over several calls of `partial_fit` too."""
 
-    watched: str  # what has to improve: "training loss", "validation loss" or "validation score"
-    curves: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))  # of each of the three
+    watched: str  # what has to improve, of WATCHED
+    curves: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in WATCHED})
     best: dict[str, float] = field(default_factory=dict)  # of the epochs in which it was watched
     without_improvement: int = 0  # epochs in a row
     seen: int = 0  # examples
@@ -93,6 +93,10 @@ class Progress:
         if is_best:
             self.best[self.watched] = now
         return is_best
+
+
+CONTINUED = ("_optimization", "_progress")  # by `partial_fit`
+RECORDS = (Optimization, Progress, SGD, Adam, AdamW, SGDState, AdamState, State, Layer)  # of an estimator
 
 
 class Problem(NamedTuple):
@@ -112,6 +116,14 @@ class TrainedMLP(FittedMLP, ABC):
     _optimization: Optimization | None = None
     _progress: Progress | None = None
     _trainer: Trainer | None = None  # of the last fit
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__()
+        state.pop("_trainer", None)  # it holds compiled functions
+        return state | {name: plain(state[name]) for name in CONTINUED if name in state}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state | {name: rebuilt(state[name], RECORDS) for name in CONTINUED if name in state})
 
     @property
     def _watched(self) -> str:
@@ -403,4 +415,4 @@ def _warn_without_start(found: optimize.OptimizeResult, tol: float) -> None:
 def _near(backend: Backend, state: State | None) -> State | None:
     """Return the state of an optimiser on the backend, or else on the host."""
     here = state is None or (backend.holds(state.t) and backend.on_device(state.t))
-    return state if here else cast("State", on_host(state))
+    return state if here else cast("State", rebuilt(plain(state), RECORDS))
