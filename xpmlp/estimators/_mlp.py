@@ -18,12 +18,12 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import type_of_target, unique_labels
 from sklearn.utils.validation import column_or_1d
 
-from xpmlp.common.errors import DtypeError, InputError, XpmlpWarning
+from xpmlp.common.errors import InputError, XpmlpWarning
 from xpmlp.data.examples import Examples
 from xpmlp.estimators._base import BaseMLP, documented
 from xpmlp.estimators._compat import Interval, StrOptions, fit_method
 from xpmlp.estimators._parameters import CONSTRAINTS, MINIBATCH_SOLVERS
-from xpmlp.estimators._placement import check_numbers, dispatching, labels_in, library_of, to_host
+from xpmlp.estimators._placement import dispatching, labels_in, library_of, to_host
 from xpmlp.nn.activations import identity, logistic
 from xpmlp.nn.losses import LOSSES, Loss, canonical_delta, exponential, huber, quantile, squared_error
 
@@ -294,11 +294,7 @@ class MLPRegressor(BaseMLP, RegressorMixin, BaseEstimator):
         return self._targets(y)
 
     def _targets(self, y: Any) -> np.ndarray:
-        y = y.toarray() if sparse.issparse(y) else np.asarray(to_host(y))
-        check_numbers(y, "y")
-        if y.dtype.kind in "SU":
-            raise DtypeError(f"y has dtype {y.dtype}, but must hold numbers: convert it with y.astype(float).")
-        y = y.astype(float, copy=False)
+        y = (y.toarray() if sparse.issparse(y) else np.asarray(to_host(y))).astype(float, copy=False)
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         return y[:, None] if y.ndim == 1 else y
