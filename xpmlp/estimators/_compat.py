@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from sklearn.utils import metaestimators
+
 from xpmlp.common.errors import BackendError
 
 if TYPE_CHECKING:
@@ -79,6 +81,11 @@ except (ImportError, AttributeError) as error:
 def fit_method(method: Method) -> Method:
     """Check the estimator's parameters before a method that fits, and end its callbacks afterwards."""
     return cast("Method", _fit_context(prefer_skip_nested_validation=True)(method))
+
+
+def available_if(check: Callable[[Any], bool]) -> Callable[[Method], Method]:
+    """Return scikit-learn's decorator of this name, which is public, but hides a method's types."""
+    return cast("Callable[[Method], Method]", metaestimators.available_if(check))
 
 
 def takes_weights(scoring: str | Callable[..., float]) -> bool:

@@ -56,14 +56,14 @@ class HiddenFeatures(ABC):
     There, all columns would have the names of one layer.
     """
 
-    coefs_: list[Array]
+    coefs_: list[np.ndarray]
     n_layers_: int
 
     @abstractmethod
     def _forward(self, X: Any, method: str, layer: int = -1) -> tuple[Backend, Array]:
         """Return the caller's backend, and there the activations of a layer, (n, units)."""
 
-    def transform(self, X: Any, layer: int = -2) -> Any:
+    def transform(self, X: Any, layer: int = -2) -> np.ndarray:
         """Return the activations of a layer: features that the network has learnt.
 
         Parameters
@@ -87,7 +87,8 @@ class HiddenFeatures(ABC):
         features = self._forward(X, "transform", layer)[1]
         named = object.__new__(type(self))
         vars(named).update(vars(self), get_feature_names_out=partial(self.get_feature_names_out, layer=layer))
-        return in_container("transform", features, X, named)
+        result: np.ndarray = in_container("transform", features, X, named)
+        return result
 
     def get_feature_names_out(self, input_features: Any = None, layer: int = -2) -> np.ndarray:
         """Return the names of the columns of `transform`.
@@ -156,11 +157,10 @@ class FittedMLP(HiddenFeatures, TransformerMixin, Parameters, ABC):
 
     hidden_layer_sizes: int | Sequence[int]
     activation: str | Activation | Sequence[str | Activation]
-    classes_: Any  # of a classifier
-    coefs_: list[Array]
-    intercepts_: list[Array]
+    # To type checkers, arrays are NumPy's, as they are without `array_api_dispatch`.
+    classes_: np.ndarray  # of a classifier
+    intercepts_: list[np.ndarray]
     n_features_in_: int
-    n_layers_: int
     n_outputs_: int
     out_activation_: str
 
@@ -268,7 +268,7 @@ class FittedMLP(HiddenFeatures, TransformerMixin, Parameters, ABC):
 
     # Looking into the network.
 
-    def sample_gradient_norms(self, X: Any, y: Any) -> Any:
+    def sample_gradient_norms(self, X: Any, y: Any) -> np.ndarray:
         """Return the norm of each example's own gradient: large for examples that are hard, rare or mislabelled.
 
         Parameters
@@ -298,7 +298,8 @@ class FittedMLP(HiddenFeatures, TransformerMixin, Parameters, ABC):
                 (xp.sum(x * x, axis=1) + 1.0) * xp.sum(delta * delta, axis=1)
                 for x, delta in zip(trace.x, deltas, strict=True)
             ]
-            return placement.to_caller(xp.sqrt(sum(squares[1:], squares[0])))
+            norms: np.ndarray = placement.to_caller(xp.sqrt(sum(squares[1:], squares[0])))
+            return norms
 
     def summary(self) -> str:
         """Return a table of the layers, their shapes, activations and numbers of parameters."""
