@@ -259,7 +259,7 @@ class FittedMLP(HiddenFeatures, TransformerMixin, Parameters, ABC):
         float
             At most 1.
         """
-        predicted = to_host(self.predict(X))
+        predicted, y, sample_weight = to_host(self.predict(X)), readable(y), readable(sample_weight)
         check_numbers(sample_weight, "sample_weight")
         if is_regressor(self):
             check_numbers(y, "y")
