@@ -144,8 +144,8 @@ class TrainedMLP(FittedMLP, ABC):
         if self.early_stopping and validation is None:
             rows, held_out = self._split(training.T)
             validation = training.take(placement.backend, held_out)
-            if (weights := to_host(training.examples.weights)) is not None:
-                _check_weight("the share of X that is trained on", weights[rows])
+            if training.weights is not None:
+                _check_weight("the share of X that is trained on", training.weights[rows])
         optimization = (self._optimization if one_epoch else None) or self._new_optimization(network)
         trainer = self._trainer_for(placement.backend, network, rows.shape[0], optimization)
         trainer.start(layers, _near(placement.backend, optimization.state))
@@ -241,7 +241,7 @@ class TrainedMLP(FittedMLP, ABC):
         """Return ``measure(trainer)``: the mean loss of the validation set, and its score where that is watched."""
         backend, xp = placement.backend, placement.backend.xp
         (X, T, weights), labels = validation.examples, self._labels(validation.T)
-        given = {} if weights is None else {"sample_weight": to_host(weights)[:, 0]}
+        given = {} if weights is None else {"sample_weight": validation.weights[:, 0]}
         if given:
             _check_weight("the validation set", given["sample_weight"])
         size = float(given["sample_weight"].sum() if given else X.shape[0])
@@ -264,8 +264,10 @@ class TrainedMLP(FittedMLP, ABC):
             if a is None:
                 now = self._on_numpy(placement, trainer.copy_layers())
                 score = float(check_scoring(now, self.scoring)(now, to_host(X), labels, **given))
-            else:
-                score = float(self._measure(labels, self._labels(a), **given)) if np.isfinite(a).all() else np.nan
+            elif is_regressor(self) and not np.isfinite(a).all():
+                score = np.nan
+            else:  # a classifier's labels are some, whatever the outputs, as in scikit-learn
+                score = float(self._measure(labels, self._labels(a), **given))
             return values | {"validation score": score}
 
         return measure
@@ -325,7 +327,7 @@ class TrainedMLP(FittedMLP, ABC):
 
     def _train_by_lbfgs(self, problem: Problem, around: Around) -> list[Layer]:
         """Return the weights where SciPy's L-BFGS-B ends: loss and gradients on the device, the search on the host."""
-        placement, network, layers, (examples, T_host), _ = problem
+        placement, network, layers, (examples, T_host, weights_host), _ = problem
         backend, xp = placement.backend, placement.backend.xp
         gradients_of, penalty = gradient_function(xp, network), self._penalty()
         shapes = [*network.shapes, *((fan_out,) for _, fan_out in network.shapes)]  # all weights, then all biases
@@ -354,7 +356,7 @@ class TrainedMLP(FittedMLP, ABC):
         # Errors of real targets are told apart by their loss, which float32 may round away: it is summed in float64.
         in_double = is_regressor(self) and backend.dtype == "float32"
         compiled = backend.compile(with_outputs if in_double else objective)
-        host, weights_host = get_backend("numpy", None, "float64").xp, to_host(examples.weights)
+        host = get_backend("numpy", None, "float64").xp
         size_host = float(total_weight(host, weights_host, T_host.shape[0]))
 
         def evaluate(flat: np.ndarray) -> tuple[float, np.ndarray]:
