@@ -397,7 +397,7 @@ def test_a_validation_set_has_examples_and_targets():
         ("regression", lambda X, y: (X, np.where(y > 0, np.nan, y)), "contains NaN"),
         ("regression", lambda X, y: (X * np.nan, y), "contains NaN"),
         ("regression", lambda X, y: (X, np.c_[y, y]), "The targets have 2 outputs, but the network has 1"),
-        ("multioutput", lambda X, y: (X, y[:, 0]), "The targets have 1 outputs, but the network has 3"),
+        ("multioutput", lambda X, y: (X, y[:, 0]), "The targets have 1 output, but the network has 3"),
         ("multioutput", lambda X, y: (X[:0], y[:0]), "0 sample"),
     ],
 )

@@ -114,6 +114,11 @@ class Backend(ABC):
         return self._on_cuda
 
     @property
+    def has_float64(self) -> bool:
+        """Whether it can compute in float64, beside what its own dtype is."""
+        return True
+
+    @property
     def _on_cuda(self) -> bool:
         return self.device_name.startswith("cuda")
 

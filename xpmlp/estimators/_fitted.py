@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from xpmlp.backends import backend_of, get_backend
 from xpmlp.common.errors import BackendError, InputError, XpmlpWarning
 from xpmlp.common.validation import one_for_each
+from xpmlp.common.wording import counted
 from xpmlp.estimators._parameters import Parameters
 from xpmlp.estimators._placement import (
     check_numbers,
@@ -129,9 +130,13 @@ class FittedMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Parameters, A
         check_consistent_length(X, y)
         T = self._targets(y)
         assert_all_finite(T, input_name=name)
-        if T.shape[1] != self.n_outputs_:
-            raise ValueError(f"The targets have {T.shape[1]} outputs, but the network has {self.n_outputs_}.")
+        self._check_outputs(T)
         return T
+
+    def _check_outputs(self, T: np.ndarray) -> None:
+        if T.shape[1] != self.n_outputs_:
+            given = counted(T.shape[1], "output")
+            raise ValueError(f"The targets have {given}, but the network has {self.n_outputs_}.")
 
     def _placed(self, X: Any, method: str) -> Placement:
         """Return where to compute on checked examples; refuse them where the weights are elsewhere."""
@@ -312,8 +317,8 @@ class FittedMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Parameters, A
             backend = backend_of(state["coefs_"][0], float_dtype(state["coefs_"][0]))
             classes_too = library_of(state.get("classes_")) is not None
             state["_was_on"] = (backend.name, backend.device_name, backend.dtype, classes_too)
-        if state.get("_optimization"):
-            state["_optimization"] = replace(state["_optimization"], state=on_host(state["_optimization"].state))
+        if state.get("_optimizer"):
+            state["_optimizer"] = replace(state["_optimizer"], state=on_host(state["_optimizer"].state))
         return state | {name: on_host(state[name]) for name in ("coefs_", "intercepts_", "classes_") if name in state}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

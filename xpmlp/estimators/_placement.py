@@ -64,15 +64,19 @@ class Placement:
 
     def examples(self, checked: Examples) -> PlacedExamples:
         """Move examples of the caller, with targets and weights on the host, to where the network computes."""
-        X, *host = checked
+        X, weights, T = checked.X, checked.weights, np.asarray(checked.T)
         if not self.is_callers(X):  # then it is X_val: the caller is where X is
             raise ValueError(
                 "X_val must use the same namespace and the same device as X, which is an array of "
                 f"{self.caller.name} on {self.caller.device_name}."
             )
         with self.backend.within_memory(f"{X.shape[0]:,} examples of {X.shape[1]:,} features", "fewer examples"):
-            arrays = (None if array is None else self.backend.asarray(array) for array in host)
-            return PlacedExamples(Examples(self.to_compute(X), *arrays), np.asarray(checked.T))
+            # Real targets in float64 stay so, with the weights: float32 may round away what tells losses apart.
+            wide = T.dtype == np.float64 and self.backend.has_float64
+            host = (T, weights if weights is None or not wide else weights.astype(float, copy=False))
+            dtype = None if wide else "floating"
+            arrays = (None if array is None else self.backend.asarray(array, dtype=dtype) for array in host)
+            return PlacedExamples(Examples(self.to_compute(X), *arrays), T)
 
     def layers(self, coefs: Sequence[Array], intercepts: Sequence[Array]) -> list[Layer]:
         """Move fitted weights, wherever they are, to where the network computes."""

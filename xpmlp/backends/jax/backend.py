@@ -42,6 +42,11 @@ class JaxBackend(Backend):
             self._jax.config.update("jax_enable_x64", True)
         self.xp = self._jax.numpy
 
+    @property
+    def has_float64(self) -> bool:
+        """Whether the process has JAX's 64-bit mode on."""
+        return bool(self._jax.config.jax_enable_x64)
+
     @classmethod
     def devices(cls) -> Sequence[str]:
         return list(_devices(_library()))  # all of which it opens

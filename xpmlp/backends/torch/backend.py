@@ -32,7 +32,7 @@ class TorchBackend(Backend):
 
     def _open(self) -> None:
         torch = _library()
-        if self.device_name == "mps" and self.dtype == "float64":
+        if self.dtype == "float64" and not self.has_float64:
             raise BackendError("torch's device mps has no float64: use dtype float32 there, or device cpu.")
         self.device = torch.empty(0, device=self.device_name).device  # as arrays say it: "mps" becomes "mps:0"
         if self.device_name == "cpu":
@@ -45,6 +45,11 @@ class TorchBackend(Backend):
         xp = with_shortcuts(torch, array_api_compat.torch)
         self.xp = with_cpu_shortcuts(torch, xp) if self.device_name == "cpu" else xp
         self.capturer = stream_of(torch, self.device) if self.graphs and self._on_cuda else None
+
+    @property
+    def has_float64(self) -> bool:
+        """Whether it is not an Apple GPU."""
+        return self.device_name != "mps"
 
     @classmethod
     def status(cls) -> Status:
