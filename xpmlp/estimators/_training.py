@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import warnings
 from abc import ABC
 from collections import defaultdict
@@ -207,7 +208,7 @@ class TrainedMLP(FittedMLP, ABC):
 
     def _trainer_for(self, backend: Backend, network: Network, n: int, optimization: Optimization) -> Trainer:
         """Return a trainer for `n` examples: the last one where it would be the same, with what it has compiled."""
-        batch_size = min(200, n) if self.batch_size == "auto" else int(self.batch_size)
+        batch_size = min(200, n) if self.batch_size == "auto" else operator.index(self.batch_size)
         if batch_size > n:
             message = "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped"
             warnings.warn(message, stacklevel=7)
