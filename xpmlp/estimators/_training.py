@@ -114,11 +114,6 @@ class TrainedMLP(FittedMLP, ABC):
     _trainer: Trainer | None = None  # of the last fit
 
     @property
-    def _no_improvement_count(self) -> int:
-        """Epochs in a row without an improvement: its name and that of `_optimizer` are scikit-learn's."""
-        return self._progress.without_improvement if self._progress else 0
-
-    @property
     def _watched(self) -> str:
         if not self.early_stopping:
             return "training loss"
@@ -208,7 +203,7 @@ class TrainedMLP(FittedMLP, ABC):
 
     def _trainer_for(self, backend: Backend, network: Network, n: int, optimization: Optimization) -> Trainer:
         """Return a trainer for `n` examples: the last one where it would be the same, with what it has compiled."""
-        batch_size = min(200, n) if self.batch_size == "auto" else operator.index(self.batch_size)
+        batch_size = min(200, n) if self.batch_size == "auto" else operator.index(cast("int", self.batch_size))
         if batch_size > n:
             message = "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped"
             warnings.warn(message, stacklevel=7)
@@ -305,6 +300,7 @@ class TrainedMLP(FittedMLP, ABC):
     def _note(self, progress: Progress) -> None:
         """Write down what scikit-learn's attributes say of the fit so far."""
         self.loss_curve_, self.n_iter_, self.t_ = progress.curves["training loss"], progress.n_iter, progress.seen
+        self._no_improvement_count = progress.without_improvement  # read by name, as `_optimizer.learning_rate` is
         if self.loss_curve_:
             self.loss_ = self.loss_curve_[-1]
         scored = progress.watched == "validation score"
