@@ -45,10 +45,10 @@ class Objective:
         self._backend, self._network, self._penalty = backend, network, penalty
         self._shapes = [*network.shapes, *((fan_out,) for _, fan_out in network.shapes)]  # all weights, then all biases
         self._ends = np.cumsum([math.prod(shape) for shape in self._shapes])
-        self._host = get_backend("numpy", None, "float64").xp
+        self._host = get_backend("numpy", None, "float64")
         self._examples, self._T, weights = training.examples, training.T.astype(float), training.examples.weights
         self._weights = None if weights is None else to_host(weights).astype(float)
-        self._size = float(total_weight(self._host, self._weights, self._T.shape[0]))
+        self._size = float(total_weight(self._host.xp, self._weights, self._T.shape[0]))
         self._shifts = backend.dtype == "float32" and _depends_on_errors(network)
         self._compute = backend.compile(self._outputs_and_gradients)
 
@@ -70,19 +70,19 @@ class Objective:
         return list(map(Layer, arrays[:n_layers], arrays[n_layers:]))
 
     def __call__(self, flat: np.ndarray) -> tuple[float, np.ndarray]:
-        backend, network, penalty, size = self._backend, self._network, self._penalty, self._size
+        backend, host, network, penalty, size = self._backend, self._host, self._network, self._penalty, self._size
         layers, T, examples = self._split(flat), self._T, self._examples
         what = f"{network}, with all {T.shape[0]:,} examples at once"
         remedy = "fewer hidden units, fewer examples, a solver with minibatches"
-        with backend.computing(what, remedy), naming_own_functions(network):
+        with backend.computing(what, remedy), host.computing(), naming_own_functions(network):
             given = layers
             if self._shifts:
                 (W, b), T = layers[-1], T - layers[-1].b
                 given, examples = [*layers[:-1], Layer(W, np.zeros_like(b))], examples._replace(T=backend.asarray(T))
             u, gradients = self._compute(self._placed(given), *examples)
-            loss = float(network.loss.value(self._host, backend.to_numpy(u), T, self._weights)) / size
-        loss += float(penalty.value(self._host, layers, size))
-        gradients = penalty.add_gradient(self._host, layers, self._split(self.pack(gradients)), size)
+            loss = float(network.loss.value(host.xp, backend.to_numpy(u), T, self._weights)) / size
+            loss += float(penalty.value(host.xp, layers, size))
+            gradients = penalty.add_gradient(host.xp, layers, self._split(self.pack(gradients)), size)
         return loss, _joined(gradients)
 
     def _outputs_and_gradients(self, layers: list[Layer], X: Any, T: Array, weights: Array | None) -> Any:

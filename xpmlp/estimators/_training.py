@@ -354,7 +354,7 @@ class TrainedMLP(FittedMLP, ABC):
     def _loss_grad_lbfgs(self, packed: np.ndarray, X: Any, y: Any, sample_weight: Any, *_: Any) -> Any:
         """Return the loss and its gradient, packed, of checked examples: scikit-learn's tests call it by this name."""
         placement = place(X, self.device, float_dtype(self.coefs_[0]))
-        training = placement.examples(Examples(X, y, sample_weight))
+        training = placement.examples(Examples(X, y, None if sample_weight is None else sample_weight[:, None]))
         return Objective(placement.backend, self._fitted_network(), self._penalty(), training)(packed)
 
 
