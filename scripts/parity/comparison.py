@@ -58,7 +58,7 @@ BETTER = (
     ("outcome", "success|ValueError: (Solver produced|Sample weights must contain)", "ZeroDivisionError"),
     ("outcome", "success", "AttributeError: 'NoneType'"),  # early stopping that is switched on before a warm start
     # Sparse targets of a regressor, of which theirs takes some: one column, Poisson's loss, scores.
-    ("outcome", "success|ValueError", "TypeError: Sparse data was passed for y"),
+    ("outcome", "success|ValueError", "TypeError: Sparse data was passed( for y)?, but dense data is required"),
     ("outcome", "success", "TypeError: ufunc 'xlogy' not supported"),
     (
         "outcome",
