@@ -114,9 +114,9 @@ class Backend(ABC):
         return self._on_cuda
 
     @property
-    def has_float64(self) -> bool:
-        """Whether it can compute in float64, beside what its own dtype is."""
-        return True
+    def widest_dtype(self) -> str:
+        """The widest floating dtype that there is here: of a network for whole numbers."""
+        return "float64"
 
     @property
     def _on_cuda(self) -> bool:

@@ -72,7 +72,7 @@ class Placement:
             )
         with self.backend.within_memory(f"{X.shape[0]:,} examples of {X.shape[1]:,} features", "fewer examples"):
             # Real targets in float64 stay so, with the weights: float32 may round away what tells losses apart.
-            wide = T.dtype == np.float64 and self.backend.has_float64
+            wide = T.dtype == np.float64 and self.backend.widest_dtype == "float64"
             host = (T, weights if weights is None or not wide else weights.astype(float, copy=False))
             dtype = None if wide else "floating"
             arrays = (None if array is None else self.backend.asarray(array, dtype=dtype) for array in host)

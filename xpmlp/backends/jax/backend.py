@@ -43,9 +43,9 @@ class JaxBackend(Backend):
         self.xp = self._jax.numpy
 
     @property
-    def has_float64(self) -> bool:
-        """Whether the process has JAX's 64-bit mode on."""
-        return bool(self._jax.config.jax_enable_x64)
+    def widest_dtype(self) -> str:
+        """float32 while JAX's 64-bit mode is off: it has no float64 then."""
+        return "float64" if self._jax.config.jax_enable_x64 else "float32"
 
     @classmethod
     def devices(cls) -> Sequence[str]:

@@ -32,7 +32,7 @@ class TorchBackend(Backend):
 
     def _open(self) -> None:
         torch = _library()
-        if self.dtype == "float64" and not self.has_float64:
+        if self.device_name == "mps" and self.dtype == "float64":
             raise BackendError("torch's device mps has no float64: use dtype float32 there, or device cpu.")
         self.device = torch.empty(0, device=self.device_name).device  # as arrays say it: "mps" becomes "mps:0"
         if self.device_name == "cpu":
@@ -47,9 +47,9 @@ class TorchBackend(Backend):
         self.capturer = stream_of(torch, self.device) if self.graphs and self._on_cuda else None
 
     @property
-    def has_float64(self) -> bool:
-        """Whether it is not an Apple GPU."""
-        return self.device_name != "mps"
+    def widest_dtype(self) -> str:
+        """float32 on an Apple GPU, which has no float64."""
+        return "float32" if self.device_name == "mps" else "float64"
 
     @classmethod
     def status(cls) -> Status:
