@@ -228,3 +228,13 @@ def test_a_reader_that_has_ended_ends_a_command_quietly(run, tmp_path, arguments
     done = subprocess.run(command, cwd=tmp_path, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)  # noqa: S603 - our own command
     os.close(writing)
     assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_features_beyond_the_models_dtype_are_refused_at_prediction(cli, trained, write):
+    file = write("a,b\n0.5,1e200\n")
+    code, output, error = cli("predict", trained / "run", file)
+    assert code != 0
+    assert not output
+    assert error.startswith(
+        "Error: X holds 1e+200, but is computed with in float32, whose numbers end at 3.4e+38: scale X"
+    )

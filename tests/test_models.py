@@ -52,6 +52,19 @@ def test_numpy_in_the_dtype_of_training_is_the_default_place_to_predict(model, X
     np.testing.assert_allclose(found, expected_probabilities(model, X), rtol=1e-4)
 
 
+@pytest.mark.parametrize("scale", [np.full(D, 0.5), np.full(D, 1e30)], ids=["features", "scaled"])
+def test_features_beyond_float32_are_refused_by_a_model_in_float32(model, X, scale):
+    odd = X.copy()
+    odd[3, 1] = -1e200 if scale[0] < 1 else -1e20
+    beyond = replace(model, scaling=Scaling(np.arange(D, dtype=float), scale))
+    for call in (beyond.predict, beyond.predict_proba):
+        with pytest.raises(
+            InputError, match=r"X holds -1e\+2.*0, but is computed with in float32, whose numbers end at 3"
+        ):
+            call(odd)
+    assert np.isfinite(beyond.predict_proba(odd, get_backend("numpy", dtype="float64"))).all()
+
+
 def test_many_rows_are_predicted_in_chunks_with_the_same_result(model, X):
     many = np.tile(X, (1000, 1))
     np.testing.assert_allclose(model.predict_proba(many), np.tile(model.predict_proba(X), (1000, 1)), rtol=1e-6)

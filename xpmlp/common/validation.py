@@ -121,6 +121,14 @@ def check_features(
         )
 
 
+def beyond_range(name: str, low: float, high: float, dtype: str) -> InputError:
+    """Return the error for an array of values from `low` to `high`, some of which are beyond a dtype's numbers."""
+    return InputError(
+        f"{name} holds {max(low, high, key=abs):.3g}, but is computed with in {dtype}, whose numbers end at "
+        f"{np.finfo(dtype).max:.2g}: scale {name}, or train in float64."
+    )
+
+
 def check_matrix(shape: tuple[int, ...], dtype: np.dtype, name: str) -> None:
     """Raise an `InputError` unless these are the shape and the dtype of a non-empty numeric matrix."""
     if len(shape) != 2:

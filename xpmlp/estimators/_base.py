@@ -96,7 +96,7 @@ class BaseMLP(TrainedMLP, CallbackSupportMixin, ABC):
         continues = self.__sklearn_is_fitted__() and (self.warm_start or one_epoch)
         checked, checked_val = self._check(given, given_val, continues=continues, one_epoch=one_epoch)
         placement = place(checked.X, self.device, self._dtype_for(checked.X, continues=continues))
-        training, validation = placement.examples(checked), checked_val and placement.examples(checked_val)
+        training, validation = placement.examples(checked), checked_val and placement.examples(checked_val, "_val")
         network, layers = self._describe(placement, training, continues=continues)
         with fit_task(self, given) as around:
             problem = Problem(placement, network, layers, training, validation)
@@ -114,6 +114,8 @@ class BaseMLP(TrainedMLP, CallbackSupportMixin, ABC):
                 "solver lbfgs has no epochs to measure X_val after: leave X_val out, or use another solver."
             )
         check_numbers(given.X, "X")
+        if is_regressor(self):
+            check_numbers(given.T, "y")
         X, y = validate_data(
             self,
             given.X,
@@ -136,16 +138,17 @@ class BaseMLP(TrainedMLP, CallbackSupportMixin, ABC):
                 raise ValueError("partial_fit does not support early_stopping=True")
         if given_val is None:
             return checked, None
-        X_val = self._checked_examples(given_val.X)
+        X_val = self._checked_examples(given_val.X, "X_val")
         if sparse.issparse(X_val) and not sparse.issparse(X):
             raise InputError("X_val is sparse, but X is not: give both in the same form.")
         T_val = self._checked_targets(X_val, given_val.T, "y_val")
-        return checked, Examples(X_val, T_val, self._weights(given_val, X_val.shape[0]))
+        return checked, Examples(X_val, T_val, self._weights(given_val, X_val.shape[0], "sample_weight_val"))
 
-    def _weights(self, given: Examples, n: int) -> np.ndarray | None:
+    def _weights(self, given: Examples, n: int, name: str = "sample_weight") -> np.ndarray | None:
         """Return what each example counts, (n, 1), on the host."""
         if given.weights is None:
             return None
+        check_numbers(given.weights, name)
         checked: np.ndarray = check_sample_weight(to_host(given.weights), np.broadcast_to(0.0, (n, 1)))
         return checked[:, None]
 
@@ -156,9 +159,12 @@ class BaseMLP(TrainedMLP, CallbackSupportMixin, ABC):
     # Placed.
 
     def _dtype_for(self, X: Any, *, continues: bool) -> str:
-        """Name the dtype to compute in: that of X, or of the weights that are there already where it is wider."""
-        wider = continues and float_dtype(self.coefs_[0]) == "float64"
-        return self.dtype or ("float64" if wider else float_dtype(X))
+        """Name the dtype to compute in: that of X, or of the weights that are there already."""
+        if self.dtype:
+            return self.dtype
+        library = library_of(X)
+        single = library is not None and library.widest_dtype == "float32"
+        return "float32" if single else float_dtype(self.coefs_[0] if continues else X)
 
     # Described.
 

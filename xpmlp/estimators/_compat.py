@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from sklearn.utils import metaestimators
+
 from xpmlp.common.errors import BackendError
 
 if TYPE_CHECKING:
@@ -25,8 +27,10 @@ __all__ = [  # of what is imported here for the other modules
     "Interval",
     "SGDOptimizer",
     "StrOptions",
+    "check_feature_names_in",
     "check_optimize_result",
     "check_sample_weight",
+    "in_container",
 ]
 
 SUPPORTED = ">=1.9,<1.10"
@@ -52,8 +56,15 @@ try:
     # and its messages are others.
     from sklearn.utils._param_validation import Interval, StrOptions
 
+    # Puts what `transform` returns into a frame where `set_output` asks for one. Public: `set_output` wraps `transform`
+    # itself, and knows the names of one layer alone.
+    from sklearn.utils._set_output import _wrap_data_with_container as in_container
+
     # The warning of L-BFGS that did not converge. Public: nothing; user code matches its words.
     from sklearn.utils.optimize import _check_optimize_result as check_optimize_result
+
+    # The names of X's columns, as given, as in the fit, or x0, x1, ...; checked. Public: transformers that have them.
+    from sklearn.utils.validation import _check_feature_names_in as check_feature_names_in
 
     # Public: `check_array` checks numbers, but neither the length nor that one weight is not 0.
     from sklearn.utils.validation import _check_sample_weight as check_sample_weight
@@ -70,6 +81,11 @@ except (ImportError, AttributeError) as error:
 def fit_method(method: Method) -> Method:
     """Check the estimator's parameters before a method that fits, and end its callbacks afterwards."""
     return cast("Method", _fit_context(prefer_skip_nested_validation=True)(method))
+
+
+def available_if(check: Callable[[Any], bool]) -> Callable[[Method], Method]:
+    """Return scikit-learn's decorator of this name, which is public, but hides a method's types."""
+    return cast("Callable[[Method], Method]", metaestimators.available_if(check))
 
 
 def takes_weights(scoring: str | Callable[..., float]) -> bool:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import warnings
 from abc import ABC, abstractmethod
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from scipy import sparse
-from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin, is_regressor
+from sklearn.base import TransformerMixin, is_regressor
 from sklearn.utils import assert_all_finite, check_array, check_consistent_length
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -17,6 +18,7 @@ from xpmlp.backends import backend_of, get_backend
 from xpmlp.common.errors import BackendError, InputError, XpmlpWarning
 from xpmlp.common.validation import one_for_each
 from xpmlp.common.wording import counted
+from xpmlp.estimators._compat import check_feature_names_in, in_container
 from xpmlp.estimators._parameters import Parameters
 from xpmlp.estimators._placement import (
     check_numbers,
@@ -45,10 +47,79 @@ if TYPE_CHECKING:
     from xpmlp.nn.activations import Activation
     from xpmlp.nn.losses import Loss
 
-FLOATS = [np.dtype(name) for name in ("float64", "float32", "float16")]  # of X; NumPy's others become the first
+# Of X, in the machine's order of bytes and the other; NumPy's others become the first.
+FLOATS = [np.dtype(name) for name in ("=f8", "=f4", "=f2")] + [np.dtype(f"=f{n}").newbyteorder() for n in (8, 4)]
 
 
-class FittedMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Parameters, ABC):
+class HiddenFeatures(ABC):
+    """Features of any layer, with their names; apart, as scikit-learn wraps `transform` in subclasses of its own.
+
+    There, all columns would have the names of one layer.
+    """
+
+    coefs_: list[np.ndarray]
+    n_layers_: int
+
+    @abstractmethod
+    def _forward(self, X: Any, method: str, layer: int = -1) -> tuple[Backend, Array]:
+        """Return the caller's backend, and there the activations of a layer, (n, units)."""
+
+    def transform(self, X: Any, layer: int = -2) -> np.ndarray:
+        """Return the activations of a layer: features that the network has learnt.
+
+        Parameters
+        ----------
+        X : array or sparse array of shape (n, d)
+            Examples.
+        layer : int
+            0 for the input, 1 for the first hidden layer, -1 for the output, -2 for the last hidden layer.
+
+        Returns
+        -------
+        array of shape (n, units)
+            Of X's library, on its device; a frame where `set_output` asks for one.
+
+        Raises
+        ------
+        IndexError
+            For a layer that the network does not have.
+        """
+        self._check_layer(layer)
+        features = self._forward(X, "transform", layer)[1]
+        named = object.__new__(type(self))
+        vars(named).update(vars(self), get_feature_names_out=partial(self.get_feature_names_out, layer=layer))
+        result: np.ndarray = in_container("transform", features, X, named)
+        return result
+
+    def get_feature_names_out(self, input_features: Any = None, layer: int = -2) -> np.ndarray:
+        """Return the names of the columns of `transform`.
+
+        Parameters
+        ----------
+        input_features : array-like of str, optional
+            The names of X's columns, for the input layer; those of the fit by default.
+        layer : int
+            As for `transform`.
+
+        Returns
+        -------
+        ndarray of str
+            The name of the class with a number; for the input layer, the names of X's columns.
+        """
+        self._check_layer(layer)
+        names_in: np.ndarray = check_feature_names_in(self, input_features)
+        if layer in {0, -self.n_layers_}:
+            return names_in
+        units = [names_in.shape[0], *(W.shape[1] for W in self.coefs_)][layer]
+        return np.array([f"{type(self).__name__.lower()}{unit}" for unit in range(units)], dtype=object)
+
+    def _check_layer(self, layer: int) -> None:
+        check_is_fitted(self)
+        if not -self.n_layers_ <= layer < self.n_layers_:
+            raise IndexError(f"layer is {layer}, but the network has {self.n_layers_}: 0 to {self.n_layers_ - 1}.")
+
+
+class FittedMLP(HiddenFeatures, TransformerMixin, Parameters, ABC):
     """What both kinds of estimator can do once they are fitted.
 
     Attributes
@@ -87,11 +158,10 @@ class FittedMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Parameters, A
 
     hidden_layer_sizes: int | Sequence[int]
     activation: str | Activation | Sequence[str | Activation]
-    classes_: Any  # of a classifier
-    coefs_: list[Array]
-    intercepts_: list[Array]
+    # To type checkers, arrays are NumPy's, as they are without `array_api_dispatch`.
+    classes_: np.ndarray  # of a classifier
+    intercepts_: list[np.ndarray]
     n_features_in_: int
-    n_layers_: int
     n_outputs_: int
     out_activation_: str
 
@@ -116,17 +186,20 @@ class FittedMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Parameters, A
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "coefs_")
 
-    def _checked_examples(self, X: Any) -> Any:
+    def _checked_examples(self, X: Any, name: str = "X") -> Any:
         """Check examples other than those of the fit."""
         if _needs_no_check(X, self.n_features_in_) and not hasattr(self, "feature_names_in_"):
             return X
         X = readable(X)
-        check_numbers(X, "X")
+        check_numbers(X, name)
         return validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
 
     def _checked_targets(self, X: Any, y: Any, name: str = "y") -> np.ndarray:
         """Check the targets of examples other than those of the fit, as the fit checks its own."""
-        y = check_array(readable(y), accept_sparse="csr", ensure_2d=False, dtype=None, input_name=name)
+        y = readable(y)
+        if is_regressor(self):
+            check_numbers(y, name)
+        y = check_array(y, accept_sparse="csr", ensure_2d=False, dtype=None, input_name=name)
         check_consistent_length(X, y)
         T = self._targets(y)
         assert_all_finite(T, input_name=name)
@@ -192,43 +265,15 @@ class FittedMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Parameters, A
             At most 1.
         """
         predicted = to_host(self.predict(X))
-        if sparse.issparse(y) and is_regressor(self):
-            y = y.toarray()
+        check_numbers(sample_weight, "sample_weight")
+        if is_regressor(self):
+            check_numbers(y, "y")
+            y = y.toarray() if sparse.issparse(y) else y
         return float(self._measure(to_host(y), predicted, sample_weight=to_host(sample_weight)))
 
     # Looking into the network.
 
-    def transform(self, X: Any, layer: int = -2) -> Any:
-        """Return the activations of a layer: features that the network has learnt.
-
-        Parameters
-        ----------
-        X : array or sparse array of shape (n, d)
-            Examples.
-        layer : int
-            0 for the input, 1 for the first hidden layer, -1 for the output, -2 for the last hidden layer.
-
-        Returns
-        -------
-        array of shape (n, units)
-            Of X's library, on its device.
-
-        Raises
-        ------
-        IndexError
-            For a layer that the network does not have.
-        """
-        check_is_fitted(self)
-        if not -self.n_layers_ <= layer < self.n_layers_:
-            raise IndexError(f"layer is {layer}, but the network has {self.n_layers_}: 0 to {self.n_layers_ - 1}.")
-        return self._forward(X, "transform", layer)[1]
-
-    @property
-    def _n_features_out(self) -> int:
-        """The units of the last hidden layer: what `transform` returns, for the names of its columns."""
-        return int(self.coefs_[-1].shape[0])
-
-    def sample_gradient_norms(self, X: Any, y: Any) -> Any:
+    def sample_gradient_norms(self, X: Any, y: Any) -> np.ndarray:
         """Return the norm of each example's own gradient: large for examples that are hard, rare or mislabelled.
 
         Parameters
@@ -258,7 +303,8 @@ class FittedMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Parameters, A
                 (xp.sum(x * x, axis=1) + 1.0) * xp.sum(delta * delta, axis=1)
                 for x, delta in zip(trace.x, deltas, strict=True)
             ]
-            return placement.to_caller(xp.sqrt(sum(squares[1:], squares[0])))
+            norms: np.ndarray = placement.to_caller(xp.sqrt(sum(squares[1:], squares[0])))
+            return norms
 
     def summary(self) -> str:
         """Return a table of the layers, their shapes, activations and numbers of parameters."""

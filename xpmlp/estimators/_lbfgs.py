@@ -10,7 +10,6 @@ import numpy as np
 
 from xpmlp.backends import get_backend
 from xpmlp.backends.purity import is_pure
-from xpmlp.estimators._placement import to_host
 from xpmlp.nn.activations import identity
 from xpmlp.nn.network import Layer, bprop, fprop, naming_own_functions, total_weight
 
@@ -46,8 +45,8 @@ class Objective:
         self._shapes = [*network.shapes, *((fan_out,) for _, fan_out in network.shapes)]  # all weights, then all biases
         self._ends = np.cumsum([math.prod(shape) for shape in self._shapes])
         self._host = get_backend("numpy", None, "float64")
-        self._examples, self._T, weights = training.examples, training.T.astype(float), training.examples.weights
-        self._weights = None if weights is None else to_host(weights).astype(float)
+        self._examples, self._T = training.examples, training.T.astype(float)
+        self._weights = None if training.weights is None else training.weights.astype(float)
         self._size = float(total_weight(self._host.xp, self._weights, self._T.shape[0]))
         self._shifts = backend.dtype == "float32" and _depends_on_errors(network)
         self._compute = backend.compile(self._outputs_and_gradients)

@@ -14,16 +14,15 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.class_weight import compute_sample_weight
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import type_of_target, unique_labels
 from sklearn.utils.validation import column_or_1d
 
-from xpmlp.common.errors import DtypeError, InputError, XpmlpWarning
+from xpmlp.common.errors import InputError, XpmlpWarning
 from xpmlp.data.examples import Examples
 from xpmlp.estimators._base import BaseMLP, documented
-from xpmlp.estimators._compat import Interval, StrOptions, fit_method
+from xpmlp.estimators._compat import Interval, StrOptions, available_if, fit_method
 from xpmlp.estimators._parameters import CONSTRAINTS, MINIBATCH_SOLVERS
-from xpmlp.estimators._placement import check_numbers, dispatching, labels_in, library_of, to_host
+from xpmlp.estimators._placement import dispatching, labels_in, library_of, to_host
 from xpmlp.nn.activations import identity, logistic
 from xpmlp.nn.losses import LOSSES, Loss, canonical_delta, exponential, huber, quantile, squared_error
 
@@ -186,7 +185,7 @@ class MLPClassifier(BaseMLP, ClassifierMixin, BaseEstimator):
     def _labels(self, T: np.ndarray) -> Any:
         return self._label_binarizer.inverse_transform(T[:, 0] if self.n_outputs_ == 1 else T)
 
-    def predict(self, X: Any) -> Any:
+    def predict(self, X: Any) -> np.ndarray:
         """Predict classes.
 
         Parameters
@@ -210,11 +209,11 @@ class MLPClassifier(BaseMLP, ClassifierMixin, BaseEstimator):
             chosen = xp.astype(a[:, 0] > 0.5, xp.int64) * (classes.shape[0] - 1)  # always 0 where there is one class
         return classes[to_host(chosen)] if on_host else xp.take(classes, chosen, axis=0)
 
-    def predict_proba(self, X: Any) -> Any:
+    def predict_proba(self, X: Any) -> np.ndarray:
         """Predict the probability of each class, (n, n_classes), or of each label; parameters as for `predict`."""
         return self._probabilities(X, "predict_proba")[1]
 
-    def predict_log_proba(self, X: Any) -> Any:
+    def predict_log_proba(self, X: Any) -> np.ndarray:
         """Predict the logarithms of the probabilities, -inf where these round to 0; parameters as for `predict`."""
         xp, p = self._probabilities(X, "predict_log_proba")
         with np.errstate(divide="ignore"):
@@ -294,11 +293,7 @@ class MLPRegressor(BaseMLP, RegressorMixin, BaseEstimator):
         return self._targets(y)
 
     def _targets(self, y: Any) -> np.ndarray:
-        y = y.toarray() if sparse.issparse(y) else np.asarray(to_host(y))
-        check_numbers(y, "y")
-        if y.dtype.kind in "SU":
-            raise DtypeError(f"y has dtype {y.dtype}, but must hold numbers: convert it with y.astype(float).")
-        y = y.astype(float, copy=False)
+        y = (y.toarray() if sparse.issparse(y) else np.asarray(to_host(y))).astype(float, copy=False)
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         return y[:, None] if y.ndim == 1 else y
@@ -317,7 +312,7 @@ class MLPRegressor(BaseMLP, RegressorMixin, BaseEstimator):
         loss = self.loss if isinstance(self.loss, Loss) else losses[self.loss]
         return loss, OUTPUTS.get(loss.output, loss.name)
 
-    def predict(self, X: Any) -> Any:
+    def predict(self, X: Any) -> np.ndarray:
         """Predict real numbers.
 
         Parameters

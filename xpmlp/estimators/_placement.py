@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from decimal import Decimal
+from numbers import Real
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -15,6 +18,7 @@ from sklearn import get_config
 from xpmlp.backends import BACKENDS, backend_of, get_backend
 from xpmlp.backends.numpy.sparse import SparseNumpyBackend
 from xpmlp.common.errors import BackendError, DtypeError, InputError
+from xpmlp.common.validation import beyond_range
 from xpmlp.data.examples import Examples
 from xpmlp.nn.network import Layer
 
@@ -24,21 +28,23 @@ if TYPE_CHECKING:
     from xpmlp.backends import Backend
     from xpmlp.common.types import Array
 
-# The names that NumPy, pandas, Arrow and polars have for dtypes of dates and durations.
-TIMES = re.compile(r"^(date|time|duration|period)", re.IGNORECASE)
+NUMBERS = re.compile(r"(^|\.)(u?int|float|bool)", re.IGNORECASE)  # names of dtypes that have no `kind`
+SINGLE = 4  # bytes of a float32
+MISSING = {"NoneType", "NAType"}  # of Python and pandas: scikit-learn says of these that they are not finite
 
 
 class PlacedExamples(NamedTuple):
-    """Examples where the network computes, and their targets on the host too."""
+    """Examples where the network computes, and their targets and weights on the host too, as they were given."""
 
     examples: Examples
     T: Any  # (n, m), of NumPy
+    weights: Any  # (n, 1), of NumPy; or None
 
     def take(self, backend: Backend, rows: np.ndarray) -> PlacedExamples:
         """Return some of the rows."""
         indices = backend.asindex(rows)
         taken = (None if array is None else backend.xp.take(array, indices, axis=0) for array in self.examples)
-        return PlacedExamples(Examples(*taken), self.T[rows])
+        return PlacedExamples(Examples(*taken), self.T[rows], None if self.weights is None else self.weights[rows])
 
 
 @dataclass(frozen=True)
@@ -48,11 +54,20 @@ class Placement:
     backend: Backend  # where it computes
     caller: Backend  # the library and device of the examples that were given, in the same dtype
 
-    def to_compute(self, x: Any) -> Array:
-        """Move an array of the caller to where the network computes, in its dtype."""
+    def to_compute(self, x: Any, name: str = "X") -> Array:
+        """Move an array of the caller to where the network computes, in its dtype; refuse numbers beyond that."""
+        self._check_range(x.data if sparse.issparse(x) else x, name)
         if sparse.issparse(x):
             return sparse.csr_array(x, dtype=self.backend.dtype)  # an array: its * is elementwise
         return move(x, self.backend)
+
+    def _check_range(self, x: Any, name: str) -> None:
+        if self.backend.dtype == "float32" and str(x.dtype).endswith("float64") and math.prod(x.shape):
+            library = self.caller if self.caller.holds(x) else get_backend("numpy")
+            low, high = (float(library.to_numpy(end(x))) for end in (library.xp.min, library.xp.max))
+            with np.errstate(over="ignore"):
+                if not np.isfinite(np.array([low, high], np.float32)).all():
+                    raise beyond_range(name, low, high, "float32")
 
     def to_caller(self, x: Array) -> Array:
         """Move a result to the caller's library and device."""
@@ -62,21 +77,29 @@ class Placement:
         """Whether an array is of the caller's library, on the caller's device."""
         return self.caller.holds(x) and self.caller.on_device(x)
 
-    def examples(self, checked: Examples) -> PlacedExamples:
-        """Move examples of the caller, with targets and weights on the host, to where the network computes."""
-        X, weights, T = checked.X, checked.weights, np.asarray(checked.T)
+    def examples(self, checked: Examples, suffix: str = "") -> PlacedExamples:
+        """Move examples of the caller, with targets and weights on the host, to where the network computes.
+
+        Messages call them X, y and sample_weight, with a suffix.
+        """
+        X, *host = checked
         if not self.is_callers(X):  # then it is X_val: the caller is where X is
             raise ValueError(
                 "X_val must use the same namespace and the same device as X, which is an array of "
                 f"{self.caller.name} on {self.caller.device_name}."
             )
         with self.backend.within_memory(f"{X.shape[0]:,} examples of {X.shape[1]:,} features", "fewer examples"):
+            for array, name in zip(host, ("y", "sample_weight"), strict=True):
+                if array is not None:
+                    self._check_range(array, name + suffix)
             # Real targets in float64 stay so, with the weights: float32 may round away what tells losses apart.
+            T, weights = np.asarray(checked.T), checked.weights
             wide = T.dtype == np.float64 and self.backend.widest_dtype == "float64"
-            host = (T, weights if weights is None or not wide else weights.astype(float, copy=False))
+            host = [T, weights if weights is None or not wide else weights.astype(float, copy=False)]
             dtype = None if wide else "floating"
             arrays = (None if array is None else self.backend.asarray(array, dtype=dtype) for array in host)
-            return PlacedExamples(Examples(self.to_compute(X), *arrays), T)
+            placed = Examples(self.to_compute(X, f"X{suffix}"), *arrays)
+            return PlacedExamples(placed, T, weights)
 
     def layers(self, coefs: Sequence[Array], intercepts: Sequence[Array]) -> list[Layer]:
         """Move fitted weights, wherever they are, to where the network computes."""
@@ -164,16 +187,41 @@ def library_of(values: Any) -> Backend | None:
 
 
 def check_numbers(values: Any, name: str) -> None:
-    """Raise a `DtypeError` for dates and durations: NumPy would turn them into numbers that depend on their unit."""
-    if isinstance(values, list | tuple):
-        values = np.asarray(values)
+    """Raise a `DtypeError` for anything but real numbers.
+
+    NumPy would turn dates and durations into numbers that depend on their unit, and text into what it spells.
+    """
+    found = _other_than_numbers(values)
+    if found:
+        said = "Complex data not supported: " if "complex" in found else ""  # scikit-learn's words
+        raise DtypeError(
+            f"{said}{name} has {found}, but must hold numbers: such an argument must be encoded first, strings for "
+            "example by OneHotEncoder, and dates as numbers of days."
+        )
+
+
+def _other_than_numbers(values: Any) -> str:
+    """Say what there is in an array, frame, list or sparse array that is no real number; "" where there is nothing."""
     dtypes = getattr(values, "dtypes", getattr(values, "dtype", None))  # of a frame: of every column
-    for dtype in dtypes if isinstance(dtypes, Iterable) else [dtypes]:
-        if TIMES.search(str(dtype)):
-            raise DtypeError(
-                f"{name} has dtype {dtype}, but must hold numbers: turn dates and durations into numbers first, for "
-                "example into days since a fixed date."
-            )
+    if values is None or all(map(_is_real, dtypes if isinstance(dtypes, Iterable) else [dtypes])):
+        return ""
+    if library_of(values) is not None or sparse.issparse(values):
+        return f"dtype {values.dtype}"
+    array = np.asarray(values)
+    if array.dtype.kind != "O":
+        return "" if _is_real(array.dtype) else f"dtype {array.dtype}"
+    others = {type(value).__name__ for value in array.flat if not _is_number(value)}
+    return f"values of type {', '.join(sorted(others))}" if others else ""
+
+
+def _is_real(dtype: Any) -> bool:
+    kind = getattr(dtype, "kind", None)
+    return bool(NUMBERS.search(str(dtype))) if kind is None else kind in "fiub"
+
+
+def _is_number(value: Any) -> bool:
+    real = isinstance(value, Real | Decimal | np.bool_) and not isinstance(value, np.timedelta64)
+    return real or type(value).__name__ in MISSING
 
 
 def labels_in(backend: Backend | None, labels: np.ndarray) -> Any:
@@ -191,5 +239,8 @@ def dispatching() -> bool:
 def float_dtype(X: Any) -> str:
     """Name the floating dtype to compute with: float32 for an array of float32, else float64."""
     dtype = X.dtype  # naming one of NumPy's takes longer than passing a row through a small network
-    single = dtype == np.float32 if isinstance(dtype, np.dtype) else str(dtype).endswith(".float32")
+    if isinstance(dtype, np.dtype):
+        single = dtype.kind == "f" and dtype.itemsize == SINGLE  # in either order of bytes
+    else:
+        single = str(dtype).endswith(".float32")
     return "float32" if single else "float64"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast
 
 import numpy as np
 from scipy import optimize
-from sklearn.base import is_classifier
+from sklearn.base import is_classifier, is_regressor
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import train_test_split
@@ -132,8 +132,8 @@ class TrainedMLP(FittedMLP, ABC):
         if self.early_stopping and validation is None:
             rows, held_out = self._split(training.T)
             validation = training.take(placement.backend, held_out)
-            if (weights := to_host(training.examples.weights)) is not None:
-                _check_weight("the share of X that is trained on", weights[rows])
+            if training.weights is not None:
+                _check_weight("the share of X that is trained on", training.weights[rows])
         optimization = (self._optimizer if one_epoch else None) or self._new_optimization(network)
         trainer = self._trainer_for(placement.backend, network, rows.shape[0], optimization)
         trainer.start(layers, _near(placement.backend, optimization.state))
@@ -229,7 +229,7 @@ class TrainedMLP(FittedMLP, ABC):
         """Return ``measure(trainer)``: the mean loss of the validation set, and its score where that is watched."""
         backend, xp = placement.backend, placement.backend.xp
         (X, T, weights), labels = validation.examples, self._labels(validation.T)
-        given = {} if weights is None else {"sample_weight": to_host(weights)[:, 0]}
+        given = {} if weights is None else {"sample_weight": validation.weights[:, 0]}
         if given:
             _check_weight("the validation set", given["sample_weight"])
         size = float(given["sample_weight"].sum() if given else X.shape[0])
@@ -252,8 +252,10 @@ class TrainedMLP(FittedMLP, ABC):
             if a is None:
                 now = self._on_numpy(placement, trainer.copy_layers())
                 score = float(check_scoring(now, self.scoring)(now, to_host(X), labels, **given))
-            else:
-                score = float(self._measure(labels, self._labels(a), **given)) if np.isfinite(a).all() else np.nan
+            elif is_regressor(self) and not np.isfinite(a).all():
+                score = np.nan
+            else:  # a classifier's labels are some, whatever the outputs, as in scikit-learn
+                score = float(self._measure(labels, self._labels(a), **given))
             return values | {"validation score": score}
 
         return measure

@@ -10,7 +10,7 @@ import numpy as np
 
 from xpmlp.backends import BACKENDS, Backend, get_backend
 from xpmlp.common.errors import InputError
-from xpmlp.common.validation import check_features
+from xpmlp.common.validation import beyond_range, check_features
 from xpmlp.data.features import features_to_numpy
 from xpmlp.nn.network import Layer, fprop
 
@@ -98,7 +98,10 @@ class Model:
         """Scale raw features, (n, d), as in training, into an array of NumPy in `dtype`; raises as `predict_proba`."""
         features = features_to_numpy(X, self.feature_names)
         self.check(features)
-        return self.scaling.apply(features, dtype)
+        prepared = self.scaling.apply(features, dtype)
+        if features.dtype.kind == "f" and not np.isfinite([prepared.min(), prepared.max()]).all():
+            raise beyond_range("X", features.min(), features.max(), dtype)
+        return prepared
 
     def predict_proba(self, X: Any, backend: Backend | str | None = None) -> np.ndarray:
         """Return the probability of each class.
@@ -121,7 +124,8 @@ class Model:
         ------
         InputError
             For another number of features than in training, columns that are missing, values that are not numbers,
-            NaN or infinite, and for anything that is not one of these kinds of `X` and `backend`.
+            NaN, infinite or beyond the backend's dtype, and for anything that is not one of these kinds of `X` and
+            `backend`.
         BackendError
             Where the backend named cannot be used.
         """

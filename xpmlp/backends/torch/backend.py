@@ -86,7 +86,9 @@ class TorchBackend(Backend):
 
     def _from_host(self, values: np.ndarray, *, copy: bool | None) -> Array:
         # torch warns of read-only memory, which it could write to, and knows no negative strides: these are copied.
-        host = values if values.flags.writeable and values.flags.c_contiguous else values.copy(order="C")
+        # NumPy calls a single row contiguous whatever its stride.
+        fit = values.flags.writeable and values.flags.c_contiguous and min(values.strides, default=0) >= 0
+        host = values if fit else values.copy(order="C")
         return self._torch.asarray(host, device=self.device, copy=copy)
 
     def staging_buffer(self, shape: tuple[int, ...], dtype: Any) -> StagingBuffer:
