@@ -397,7 +397,7 @@ def test_a_validation_set_has_examples_and_targets():
         ("regression", lambda X, y: (X, np.where(y > 0, np.nan, y)), "contains NaN"),
         ("regression", lambda X, y: (X * np.nan, y), "contains NaN"),
         ("regression", lambda X, y: (X, np.c_[y, y]), "The targets have 2 outputs, but the network has 1"),
-        ("multioutput", lambda X, y: (X, y[:, 0]), "The targets have 1 outputs, but the network has 3"),
+        ("multioutput", lambda X, y: (X, y[:, 0]), "The targets have 1 output, but the network has 3"),
         ("multioutput", lambda X, y: (X[:0], y[:0]), "0 sample"),
     ],
 )
@@ -1239,6 +1239,9 @@ def test_an_activation_that_is_unknown_after_the_fit_is_refused_by_every_method(
         ("huber", 1e7, 0.0, 0.8),
         ("absolute_error", 1e7, 0.0, 0.8),
         ("squared_error", 1.0, 1e6, 0.7),
+        ("huber", 1.0, 1e4, 0.65),
+        ("absolute_error", 1.0, 1e4, 0.65),
+        ("quantile", 1.0, 1e4, 0.65),
     ],
 )
 @pytest.mark.parametrize("targets", ["float64", "float32"])
@@ -1260,3 +1263,77 @@ def test_lbfgs_that_cannot_improve_on_its_first_steps_says_so():
     with warnings.catch_warnings():
         warnings.simplefilter("error", ConvergenceWarning)
         new("regression", solver="lbfgs", max_iter=5000, alpha=1.0).fit(X, np.zeros(N))
+
+
+@pytest.mark.parametrize("way", [{}, {"device": "torch"}], ids=str)
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("solver", ["sgd", "adam", "adamw"])
+@pytest.mark.parametrize(
+    ("loss", "target"),
+    [
+        *((loss, lambda t: t + 1e6) for loss in ("squared_error", "huber", "absolute_error", "quantile")),
+        ("absolute_error", lambda t: 1e7 * t),
+        ("poisson", lambda t: np.floor(1e4 * np.exp(t))),
+    ],
+)
+def test_a_float32_fit_has_the_losses_of_a_float64_fit(loss, target, solver, weighted, way):
+    """In float32 alone, losses of targets far from 0 stay the same from epoch to epoch, and training stops."""
+    if "device" in way:
+        pytest.importorskip(way["device"])
+    X, t = make("regression")
+    y, weights = target(t), np.linspace(0.5, 2.0, N) if weighted else None
+    rate = 1e-7 if solver == "sgd" else 1e-5
+    params = {"loss": loss, "solver": solver, "learning_rate_init": rate, "max_iter": 30, "batch_size": N, **way}
+    single, double = (new("regression", **params).fit(x, y, weights) for x in (X.astype("float32"), X))
+    assert single.coefs_[0].dtype == np.float32
+    assert single.n_iter_ == double.n_iter_
+    np.testing.assert_allclose(single.loss_curve_, double.loss_curve_, rtol=1e-5)
+
+
+def test_a_float32_fit_of_many_minibatches_has_the_losses_of_a_float64_fit():
+    """So many that they are recorded, and replayed."""
+    X, t = np.tile(make("regression")[0], (10, 1)), np.tile(make("regression")[1], 10)
+    single, double = (
+        new("regression", tol=0.0).fit(x, t + 1e6, X_val=x, y_val=t + 1e6) for x in (X.astype("float32"), X)
+    )
+    np.testing.assert_allclose(single.loss_curve_, double.loss_curve_, rtol=1e-4)
+    np.testing.assert_allclose(single.validation_loss_curve_, double.validation_loss_curve_, rtol=1e-2)
+
+
+# Targets of another network
+
+
+@pytest.mark.parametrize("way", ["partial_fit", "warm_start"])
+@pytest.mark.parametrize(("fitted", "given"), [("multioutput", "regression"), ("regression", "multioutput")])
+def test_targets_of_another_number_than_the_network_has_outputs_are_refused(fitted, given, way):
+    X, _ = make(fitted)
+    model = new("regression", warm_start=True).fit(X, make(fitted)[1])
+    again = model.partial_fit if way == "partial_fit" else model.fit
+    before = [W.copy() for W in model.coefs_]
+    with pytest.raises(ValueError, match=r"The targets have \d outputs?, but the network has \d"):
+        again(X, make(given)[1])
+    assert all(np.array_equal(W, b) for W, b in zip(model.coefs_, before, strict=True))
+    assert model.n_outputs_ == model.coefs_[-1].shape[1]
+
+
+@pytest.mark.parametrize("activation", ["logistic", "tanh"])
+def test_a_linear_model_keeps_its_activation_on_the_way_to_scikit_learn(activation):
+    X, y = make("multiclass")
+    model = new("multiclass", hidden_layer_sizes=(), activation=activation).fit(X, y)
+    theirs = model.to_sklearn()
+    assert theirs.activation == activation
+    theirs.fit(X, y)  # which draws weights by it
+    for mine, its in zip(model.coefs_, theirs.coefs_, strict=True):
+        np.testing.assert_allclose(mine, its, rtol=1e-8)
+
+
+def test_a_linear_model_whose_activation_scikit_learn_lacks_goes_there():
+    X, y = make("multiclass")
+    model = new("multiclass", hidden_layer_sizes=(), activation="gelu").fit(X, y)
+    np.testing.assert_allclose(model.to_sklearn().predict_proba(X), model.predict_proba(X))
+
+
+@pytest.mark.parametrize("name", ["max_iter", "batch_size"])
+def test_true_is_taken_for_1_as_scikit_learn_does(name):
+    X, y = make("multiclass")
+    same(new("multiclass", **{name: True}).fit(X, y), new("multiclass", **{name: 1}).fit(X, y))

@@ -259,6 +259,16 @@ def test_warnings_name_the_line_of_the_user(cls, method):
     assert {warning.filename for warning in caught} == {__file__}
 
 
+@pytest.mark.parametrize("scale", [1.0, 1e30])  # too few iterations; too large to begin
+def test_warnings_of_lbfgs_name_the_line_of_the_user(scale):
+    X, y = make("regression")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        MLPRegressor(hidden_layer_sizes=(3,), max_iter=3, solver="lbfgs").fit(X, y * scale)
+    assert [warning.category for warning in caught] == [ConvergenceWarning]
+    assert caught[0].filename == __file__
+
+
 @pytest.mark.parametrize("method", ["predict", "predict_proba", "predict_log_proba"])
 def test_predicting_before_fitting_is_refused(method):
     X, _ = make("binary")

@@ -127,6 +127,8 @@ class BaseMLP(TrainedMLP, CallbackSupportMixin, ABC):
             reset=not continues,
         )
         T = self._targets_to_fit(y, one_epoch=one_epoch)
+        if continues:
+            self._check_outputs(T)
         self.n_outputs_ = T.shape[1]
         checked = Examples(X, T, self._weights_to_fit(given, T))
         if self.solver != "lbfgs":
@@ -217,7 +219,7 @@ class BaseMLP(TrainedMLP, CallbackSupportMixin, ABC):
         self.coefs_ = [layer.W.astype(dtype) for layer in layers]
         self.intercepts_ = [layer.b.astype(dtype) for layer in layers]
         self.n_iter_ = self.t_ = 0
-        self._progress = self._optimization = None
+        self._progress = self._optimizer = None
 
     # Kept.
 

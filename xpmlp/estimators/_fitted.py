@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from xpmlp.backends import backend_of, get_backend
 from xpmlp.common.errors import BackendError, InputError, XpmlpWarning
 from xpmlp.common.validation import one_for_each
+from xpmlp.common.wording import counted
 from xpmlp.estimators._compat import check_feature_names_in, in_container
 from xpmlp.estimators._parameters import Parameters
 from xpmlp.estimators._placement import (
@@ -202,9 +203,13 @@ class FittedMLP(HiddenFeatures, TransformerMixin, Parameters, ABC):
         check_consistent_length(X, y)
         T = self._targets(y)
         assert_all_finite(T, input_name=name)
-        if T.shape[1] != self.n_outputs_:
-            raise ValueError(f"The targets have {T.shape[1]} outputs, but the network has {self.n_outputs_}.")
+        self._check_outputs(T)
         return T
+
+    def _check_outputs(self, T: np.ndarray) -> None:
+        if T.shape[1] != self.n_outputs_:
+            given = counted(T.shape[1], "output")
+            raise ValueError(f"The targets have {given}, but the network has {self.n_outputs_}.")
 
     def _placed(self, X: Any, method: str) -> Placement:
         """Return where to compute on checked examples; refuse them where the weights are elsewhere."""

@@ -92,9 +92,14 @@ class Placement:
             for array, name in zip(host, ("y", "sample_weight"), strict=True):
                 if array is not None:
                     self._check_range(array, name + suffix)
-            arrays = (None if array is None else self.backend.asarray(array) for array in host)
+            # Real targets in float64 stay so, with the weights: float32 may round away what tells losses apart.
+            T, weights = np.asarray(checked.T), checked.weights
+            wide = T.dtype == np.float64 and self.backend.widest_dtype == "float64"
+            host = [T, weights if weights is None or not wide else weights.astype(float, copy=False)]
+            dtype = None if wide else "floating"
+            arrays = (None if array is None else self.backend.asarray(array, dtype=dtype) for array in host)
             placed = Examples(self.to_compute(X, f"X{suffix}"), *arrays)
-            return PlacedExamples(placed, np.asarray(checked.T), checked.weights)
+            return PlacedExamples(placed, T, weights)
 
     def layers(self, coefs: Sequence[Array], intercepts: Sequence[Array]) -> list[Layer]:
         """Move fitted weights, wherever they are, to where the network computes."""

@@ -53,7 +53,8 @@ def to_sklearn(self: TrainedMLP) -> BaseEstimator:
             f"scikit-learn has one activation for all layers, of {', '.join(sorted(ACTIVATIONS))}; "
             f"this model has {', '.join(sorted(activations))}."
         )
-    shared["activation"] = next(iter(activations), "relu")
+    unused = self.activation if isinstance(self.activation, str) and self.activation in ACTIVATIONS else "relu"
+    shared["activation"] = next(iter(activations), unused)
     shared["solver"] = "adam" if self.solver == "adamw" else self.solver
     if "loss" in shared and shared["loss"] not in LOSSES_BY_OUTPUT.values():
         if self.out_activation_ not in LOSSES_BY_OUTPUT:
@@ -69,8 +70,8 @@ def to_sklearn(self: TrainedMLP) -> BaseEstimator:
     if fitted.get("_progress"):
         state["_no_improvement_count"] = fitted["_progress"].without_improvement
     same = all(getattr(self, name) == shared[name] for name in {"solver", "loss"} & set(shared))
-    if fitted.get("_optimization") and same:
-        state["_optimizer"] = _their_optimizer(fitted["_optimization"], coefs + intercepts)
+    if fitted.get("_optimizer") and same:
+        state["_optimizer"] = _their_optimizer(fitted["_optimizer"], coefs + intercepts)
     theirs.__dict__.update(state)
     return theirs
 
@@ -93,7 +94,7 @@ def from_sklearn(cls: type[Estimator], estimator: BaseEstimator) -> Estimator:
     if "loss_curve_" in fitted:
         state["_progress"] = _our_progress(estimator)
     if "_optimizer" in fitted:
-        state["_optimization"] = _our_optimization(fitted["_optimizer"])
+        state["_optimizer"] = _our_optimization(fitted["_optimizer"])
     ours.__dict__.update(state)
     return ours
 
@@ -149,7 +150,7 @@ def _their_optimizer(ours: Optimization, params: list[np.ndarray]) -> SGDOptimiz
     state: Any = ours.state
     if isinstance(rule, SGD):
         theirs = SGDOptimizer(params, ours.first_rate, ours.kind, rule.momentum, rule.nesterov, ours.power_t)
-        theirs.learning_rate = ours.rate
+        theirs.learning_rate = ours.learning_rate
         if rule.momentum:
             theirs.velocities = _by_kind(state.optimizer.velocity)
         return theirs

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
+import operator
 import warnings
 from abc import ABC
 from dataclasses import dataclass, field
-from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast
 
 import numpy as np
@@ -16,13 +15,14 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import train_test_split
 
-from xpmlp.backends import get_backend
 from xpmlp.backends.purity import is_pure
+from xpmlp.data.examples import Examples
 from xpmlp.estimators._compat import check_optimize_result, takes_weights
 from xpmlp.estimators._fitted import FittedMLP
-from xpmlp.estimators._placement import to_host
+from xpmlp.estimators._lbfgs import Objective
+from xpmlp.estimators._placement import float_dtype, place, to_host
 from xpmlp.estimators._records import plain, rebuilt
-from xpmlp.nn.network import Layer, bprop, fprop, gradient_function, naming_own_functions, total_weight
+from xpmlp.nn.network import Layer, fprop
 from xpmlp.nn.optimizers import SGD, Adam, AdamState, AdamW, SGDState
 from xpmlp.nn.regularization import ElasticNet
 from xpmlp.nn.schedules import build_schedule
@@ -53,23 +53,23 @@ class Optimization:
     seed: int  # of dropout's masks
     kind: str  # how the learning rate changes between epochs: "constant", "invscaling" or "adaptive"
     first_rate: float
-    rate: float  # of the next epoch
+    learning_rate: float  # of the next epoch
     power_t: float = 0.5
     state: State | None = field(default=None, kw_only=True)  # None before the first step
 
     def after_epoch(self, seen: int) -> None:
         """Scale the rate by the examples `seen` so far."""
         if self.kind == "invscaling":
-            self.rate = self.first_rate / (seen + 1) ** self.power_t
+            self.learning_rate = self.first_rate / (seen + 1) ** self.power_t
 
     def without_progress(self) -> str:
         """Divide the rate, or give up: return what to print, which ends in "Stopping." where training ends."""
         if self.kind != "adaptive":
             return "Stopping."
-        if self.rate <= MIN_RATE:
+        if self.learning_rate <= MIN_RATE:
             return "Learning rate too small. Stopping."
-        self.rate /= 5.0
-        return f"Setting learning rate to {self.rate:f}"
+        self.learning_rate /= 5.0
+        return f"Setting learning rate to {self.learning_rate:f}"
 
 
 @dataclass(kw_only=True)
@@ -95,7 +95,7 @@ class Progress:
         return is_best
 
 
-CONTINUED = ("_optimization", "_progress")  # by `partial_fit`
+CONTINUED = ("_optimizer", "_progress")  # by `partial_fit`
 RECORDS = (Optimization, Progress, SGD, Adam, AdamW, SGDState, AdamState, State, Layer)  # of an estimator
 
 
@@ -113,7 +113,7 @@ class TrainedMLP(FittedMLP, ABC):
     """How both kinds of estimator train."""
 
     _random_state: np.random.RandomState
-    _optimization: Optimization | None = None
+    _optimizer: Optimization | None = None
     _progress: Progress | None = None
     _trainer: Trainer | None = None  # of the last fit
 
@@ -146,7 +146,7 @@ class TrainedMLP(FittedMLP, ABC):
             validation = training.take(placement.backend, held_out)
             if training.weights is not None:
                 _check_weight("the share of X that is trained on", training.weights[rows])
-        optimization = (self._optimization if one_epoch else None) or self._new_optimization(network)
+        optimization = (self._optimizer if one_epoch else None) or self._new_optimization(network)
         trainer = self._trainer_for(placement.backend, network, rows.shape[0], optimization)
         trainer.start(layers, _near(placement.backend, optimization.state))
         measure = validation and self._measure_function(placement, network, validation)
@@ -159,7 +159,7 @@ class TrainedMLP(FittedMLP, ABC):
             nonlocal rows
             if self.shuffle:
                 rows = rows[self._random_state.permutation(rows.shape[0])]  # as scikit-learn's `shuffle` draws it
-            trainer.run_epoch(training.examples, rows, rate=optimization.rate)
+            trainer.run_epoch(training.examples, rows, rate=optimization.learning_rate)
             values = {"training loss": trainer.read({}).loss / rows.shape[0]} | (measure(trainer) if measure else {})
             for name, value in values.items():
                 progress.curves[name].append(value)
@@ -180,7 +180,7 @@ class TrainedMLP(FittedMLP, ABC):
             # None are kept from fit to fit: in a warm start, scikit-learn's best weights are the last, until beaten.
             best, progress.best_layers = progress.best_layers, None
             self._note(progress)
-        optimization.state, self._optimization = trainer.state, optimization
+        optimization.state, self._optimizer = trainer.state, optimization
         return best if self.early_stopping and best is not None else trainer.copy_layers()
 
     def _split(self, T: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -215,7 +215,7 @@ class TrainedMLP(FittedMLP, ABC):
 
     def _trainer_for(self, backend: Backend, network: Network, n: int, optimization: Optimization) -> Trainer:
         """Return a trainer for `n` examples: the last one where it would be the same, with what it has compiled."""
-        batch_size = min(200, n) if self.batch_size == "auto" else int(self.batch_size)
+        batch_size = min(200, n) if self.batch_size == "auto" else operator.index(cast("int", self.batch_size))
         if batch_size > n:
             message = "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped"
             warnings.warn(message, stacklevel=7)
@@ -226,7 +226,7 @@ class TrainedMLP(FittedMLP, ABC):
             schedule=build_schedule(self.schedule or "constant", 1.0, steps),
             penalty=self._penalty(),
             batch_size=batch_size,
-            epochs=self.max_iter,
+            epochs=int(self.max_iter),
             seed=optimization.seed,
             penalised=True,
         )
@@ -314,6 +314,7 @@ class TrainedMLP(FittedMLP, ABC):
     def _note(self, progress: Progress) -> None:
         """Write down what scikit-learn's attributes say of the fit so far."""
         self.loss_curve_, self.n_iter_, self.t_ = progress.curves["training loss"], progress.n_iter, progress.seen
+        self._no_improvement_count = progress.without_improvement  # read by name, as `_optimizer.learning_rate` is
         if self.loss_curve_:
             self.loss_ = self.loss_curve_[-1]
         scored = progress.watched == "validation score"
@@ -326,62 +327,20 @@ class TrainedMLP(FittedMLP, ABC):
             self.__dict__.pop("validation_loss_curve_", None)
 
     def _train_by_lbfgs(self, problem: Problem, around: Around) -> list[Layer]:
-        """Return the weights where SciPy's L-BFGS-B ends: loss and gradients on the device, the search on the host."""
-        placement, network, layers, (examples, T_host, weights_host), _ = problem
-        backend, xp = placement.backend, placement.backend.xp
-        gradients_of, penalty = gradient_function(xp, network), self._penalty()
-        shapes = [*network.shapes, *((fan_out,) for _, fan_out in network.shapes)]  # all weights, then all biases
-        ends = np.cumsum([math.prod(shape) for shape in shapes])[:-1]
-
-        def pack(layers: Sequence[Layer]) -> np.ndarray:
-            return np.concatenate([backend.to_numpy(p).ravel() for p in chain(*zip(*layers, strict=True))])
-
-        def unpack(flat: np.ndarray) -> list[Layer]:
-            parts = zip(np.split(flat, ends), shapes, strict=True)
-            arrays = [backend.asarray(part.reshape(shape)) for part, shape in parts]
-            return list(map(Layer, arrays[: len(layers)], arrays[len(layers) :]))
-
-        def objective(layers: list[Layer], X: Array, T: Array, weights: Array | None) -> tuple[Array, list[Layer]]:
-            size = total_weight(xp, weights, X.shape[0])
-            loss, gradients = gradients_of(layers, X, T, (), weights)
-            loss = loss / size + penalty.value(xp, layers, size)
-            return loss, penalty.add_gradient(xp, layers, gradients, size)
-
-        def with_outputs(layers: list[Layer], X: Array, T: Array, weights: Array | None) -> tuple[Array, ...]:
-            size, trace = total_weight(xp, weights, X.shape[0]), fprop(xp, network, layers, X)
-            scale = 1.0 / size if weights is None else weights / size
-            gradients, _ = bprop(xp, network, layers, trace, T, scale=scale)
-            return trace.u, penalty.value(xp, layers, size), penalty.add_gradient(xp, layers, gradients, size)
-
-        # Errors of real targets are told apart by their loss, which float32 may round away: it is summed in float64.
-        in_double = is_regressor(self) and backend.dtype == "float32"
-        compiled = backend.compile(with_outputs if in_double else objective)
-        host = get_backend("numpy", None, "float64").xp
-        size_host = float(total_weight(host, weights_host, T_host.shape[0]))
-
-        def evaluate(flat: np.ndarray) -> tuple[float, np.ndarray]:
-            what = f"{network}, with all {examples.X.shape[0]:,} examples at once"
-            remedy = "fewer hidden units, fewer examples, a solver with minibatches"
-            with backend.computing(what, remedy), naming_own_functions(network):
-                if in_double:
-                    u, penalties, gradients = compiled(unpack(flat), *examples)
-                    u = backend.to_numpy(u).astype(float)
-                    mean = float(network.loss.value(host, u, T_host, weights_host)) / size_host
-                    return mean + float(backend.to_numpy(penalties)), pack(gradients)
-                loss, gradients = compiled(unpack(flat), *examples)
-                return float(backend.to_numpy(loss)), pack(gradients)
-
+        """Return the weights where SciPy's L-BFGS-B ends."""
+        placement, network, layers, training, _ = problem
+        objective = Objective(placement.backend, network, self._penalty(), training)
         stopped = False
 
         def callback(flat: np.ndarray) -> None:
             nonlocal stopped
-            stopped = around(lambda: None, lambda: placement.fitted(unpack(flat)))
+            stopped = around(lambda: None, lambda: placement.fitted(objective.unpack(flat)))
             if stopped:
                 raise StopIteration
 
         found = optimize.minimize(
-            evaluate,
-            pack(layers),
+            objective,
+            objective.pack(layers),
             method="L-BFGS-B",
             jac=True,
             callback=callback,
@@ -389,9 +348,28 @@ class TrainedMLP(FittedMLP, ABC):
         )
         self.loss_, self.n_iter_ = float(found.fun), int(found.nit)
         if not stopped:
+            self._check_convergence(found)
+        return objective.unpack(found.x)
+
+    def _check_convergence(self, found: optimize.OptimizeResult) -> None:
+        """Warn, as of the line that calls `fit`, where L-BFGS has not converged."""
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
             self.n_iter_ = check_optimize_result("lbfgs", found, self.max_iter)
-            _warn_without_start(found, self.tol)
-        return unpack(found.x)
+        messages = [str(each.message) for each in caught]
+        if found.success and found.nit <= FIRST_ITERATIONS and np.abs(found.jac).max() > self.tol:
+            messages.append(
+                f"lbfgs stopped after {found.nit} iteration(s), as no step lowered the loss by more than its rounding, "
+                "but its gradient is above tol: scale X and y, or compute in float64."
+            )
+        for message in messages:
+            warnings.warn(message, ConvergenceWarning, stacklevel=7)
+
+    def _loss_grad_lbfgs(self, packed: np.ndarray, X: Any, y: Any, sample_weight: Any, *_: Any) -> Any:
+        """Return the loss and its gradient, packed, of checked examples: scikit-learn's tests call it by this name."""
+        placement = place(X, self.device, float_dtype(self.coefs_[0]))
+        training = placement.examples(Examples(X, y, None if sample_weight is None else sample_weight[:, None]))
+        return Objective(placement.backend, self._fitted_network(), self._penalty(), training)(packed)
 
 
 def _check_weight(what: str, weights: np.ndarray) -> None:
@@ -400,17 +378,6 @@ def _check_weight(what: str, weights: np.ndarray) -> None:
         raise ValueError(
             f"Sample weights must contain at least one non-zero number, but those of {what} sum to 0: "
             "give weights to more examples, or choose the validation set with X_val and y_val."
-        )
-
-
-def _warn_without_start(found: optimize.OptimizeResult, tol: float) -> None:
-    """Warn where L-BFGS stopped at its start though the gradient is not small: rounding hides what a step changes."""
-    if found.success and found.nit <= FIRST_ITERATIONS and np.abs(found.jac).max() > tol:
-        warnings.warn(
-            f"lbfgs stopped after {found.nit} iteration(s), as no step lowered the loss by more than its rounding, but "
-            "its gradient is above tol: scale X and y, or compute in float64.",
-            ConvergenceWarning,
-            stacklevel=8,
         )
 
 

@@ -59,12 +59,18 @@ class Loss:
     settings: tuple[float, ...] = ()
 
     def value(self, xp: Namespace, u: Array, T: Array, weights: Array | None = None) -> Array:
-        """Return the loss summed over the rows, a 0-d array; each row times its weight, (K, 1), where given."""
+        """Return the loss summed over the rows, a 0-d array; each row times its weight, (K, 1), where given.
+
+        Targets may be in float64 where the network computes in float32: the loss is then, too.
+        """
         terms = fuse(xp, _terms)(xp, u, T, *self.settings, terms=self.terms)
         return xp.sum(terms if weights is None else weights * terms)
 
     def gradient(self, xp: Namespace, a: Array, T: Array, scale: Array | float = 1.0) -> Array:
-        """Return dL/dz for each row, (K, m), from the output ``a``; each times its scale, (K, 1), or all times one."""
+        """Return dL/dz for each row, (K, m), from the output ``a``; each times its scale, (K, 1), or all times one.
+
+        It has the dtype of the output; targets in a wider one are subtracted in theirs.
+        """
         return fuse(xp, _scaled_delta)(xp, a, T, scale, *self.settings, delta=self.delta)
 
 
@@ -77,7 +83,8 @@ def _terms(xp: Namespace, u: Array, T: Array, *settings: float, terms: Callable[
 def _scaled_delta(
     xp: Namespace, a: Array, T: Array, scale: Array | float, *settings: float, delta: Callable[..., Array]
 ) -> Array:
-    return delta(xp, a, T, *settings) * scale
+    scaled = delta(xp, a, T, *settings) * scale
+    return scaled if scaled.dtype == a.dtype else xp.astype(scaled, a.dtype)  # of targets in a wider one
 
 
 def canonical_delta(xp: Namespace, a: Array, T: Array) -> Array:

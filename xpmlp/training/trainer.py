@@ -140,6 +140,8 @@ class Trainer:
                 if not is_pure((self.network, self.recipe)):
                     self._prepare()  # a function of the user's own may give something else in this epoch
                 loss, scale = backend.refill(self.state.loss, 0.0), backend.refill(self.state.scale, rate)
+                if examples.T is not None:  # whose dtype may be wider than that of the weights
+                    loss = backend.xp.astype(loss, examples.T.dtype, copy=False)
                 self.state = self.state._replace(loss=loss, scale=scale)
             steps = self._taken(examples, order)
             for self.layers, self.state, rows in steps:
@@ -191,4 +193,5 @@ class Trainer:
         """Put what the host wants to know into one array: loss, whether all is finite, rate, then the scores."""
         xp = self.backend.xp
         finite = xp.stack([xp.all(xp.isfinite(p)) for p in [state.loss, *flat(layers)]])
-        return xp.stack([state.loss, xp.astype(xp.all(finite), state.loss.dtype), state.rate, *sums])
+        dtype = state.loss.dtype
+        return xp.stack([state.loss, xp.astype(xp.all(finite), dtype), xp.astype(state.rate, dtype), *sums])
