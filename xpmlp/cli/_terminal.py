@@ -57,6 +57,8 @@ def introduce(experiment: Experiment, *, quiet: bool) -> None:
     if quiet:
         return
     announce(backend)
+    if dataset.task.reason:
+        say(str(dataset.task))
     if isinstance(dataset, Dataset) and dataset.note:
         say(dataset.note)
 

@@ -12,7 +12,16 @@ if TYPE_CHECKING:
 
     from xpmlp.models.model import Model
 
-NOT_RECIPE = {"dataset", "target", "data_dir", "hidden", "activation", "dropout", "input_dropout"}  # said elsewhere
+NOT_RECIPE = {
+    "dataset",
+    "target",
+    "task",
+    "data_dir",
+    "hidden",
+    "activation",
+    "dropout",
+    "input_dropout",
+}  # said elsewhere
 NOT_RECIPE |= {"backend", "device", "dtype", "scaling"}
 
 

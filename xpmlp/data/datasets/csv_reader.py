@@ -15,6 +15,7 @@ import numpy as np
 
 from xpmlp.common.errors import InputError
 from xpmlp.common.files import open_file
+from xpmlp.common.validation import MAX_EXACT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -34,13 +35,23 @@ class Columns(NamedTuple):
     features: Sequence[int]  # their positions, in the order in which they are wanted
     label: int | None = None  # its position, where it is wanted
     names: tuple[str, ...] | None = None  # what the header calls the columns, where there is one
+    group: int | None = None  # the position of what rows belong together by, where that is wanted
 
     def describe(self, index: int) -> str:
         """Say which column this is, as a message names it."""
         return f"column {index + 1}" if self.names is None else f"column {self.names[index]!r}"
 
 
-def read_csv(path: Path, choose: Callable[[list[str]], Columns]) -> tuple[np.ndarray, np.ndarray | None, Columns]:
+class Read(NamedTuple):
+    """What a file holds."""
+
+    X: np.ndarray  # (n, d), float64; n may be 0
+    y: np.ndarray | None  # (n,), int64, float64 or str: numbers if all of the labels are
+    groups: np.ndarray | None  # (n,), str
+    columns: Columns  # what was chosen
+
+
+def read_csv(path: Path, choose: Callable[[list[str]], Columns]) -> Read:
     """Read the features, and the labels where they are wanted, of a file of comma-separated values.
 
     Cells are stripped of surrounding white space, and blank lines are passed over.
@@ -54,12 +65,8 @@ def read_csv(path: Path, choose: Callable[[list[str]], Columns]) -> tuple[np.nda
 
     Returns
     -------
-    ndarray of float64 of shape (n, d)
-        The features; n may be 0.
-    ndarray of int64 or str of shape (n,), or None
-        The labels, where `choose` named their column: numbers if all of them are integers.
-    Columns
-        What `choose` said.
+    Read
+        The features, and the labels and groups where `choose` named their columns.
 
     Raises
     ------
@@ -70,6 +77,7 @@ def read_csv(path: Path, choose: Callable[[list[str]], Columns]) -> tuple[np.nda
     """
     numbers: array[float] = array("d")
     labels: list[str] = []
+    groups: list[str] = []
     with contextlib.closing(_rows(path)) as rows:
         start, first = next(rows, (0, []))
         if not first:
@@ -87,8 +95,11 @@ def read_csv(path: Path, choose: Callable[[list[str]], Columns]) -> tuple[np.nda
             numbers.extend(_features(where, cells, columns))
             if columns.label is not None:
                 labels.append(_label(where, cells[columns.label], columns.describe(columns.label)))
+            if columns.group is not None:
+                groups.append(_label(where, cells[columns.group], columns.describe(columns.group)))
     X = np.array(numbers, dtype=np.float64).reshape(-1, len(columns.features))
-    return X, None if columns.label is None else _labels(path, labels), columns
+    y = None if columns.label is None else _labels(path, labels)
+    return Read(X, y, None if columns.group is None else np.array(groups), columns)
 
 
 def has_number(cells: Sequence[str]) -> bool:
@@ -187,6 +198,5 @@ def _labels(path: Path, labels: Sequence[str]) -> np.ndarray:
     if all(map(INTEGER.fullmatch, labels)):
         return np.array([int(label) for label in labels], dtype=np.int64)
     numbers = np.fromiter(map(_number, labels), np.float64, len(labels))
-    if np.isfinite(numbers).all() and (numbers != np.floor(numbers)).any():
-        return numbers  # amounts, which are refused as labels
-    return np.array(labels)
+    exact = np.isfinite(numbers).all() and np.abs(numbers).max(initial=0.0) <= MAX_EXACT
+    return numbers if exact else np.array(labels)

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from xpmlp.common.errors import InputError
-from xpmlp.common.validation import check_features, check_labels, whole_labels
+from xpmlp.common.validation import check_features, check_label_column
 from xpmlp.common.wording import counted, quoted
 from xpmlp.data.datasets.csv_reader import Columns, has_number, read_csv
 from xpmlp.data.datasets.dataset import Dataset
 from xpmlp.data.datasets.fashion_mnist import load_fashion_mnist
 from xpmlp.data.features import positions_of
-from xpmlp.data.numpy_files import read_npz
+from xpmlp.data.numpy_files import array_names, read_npz
+from xpmlp.data.targets import as_column, check_targets, decide_task
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,6 +41,8 @@ def load_dataset(
     data_dir: str | Path | None = None,
     target: str | None = None,
     schema: ColumnSchema | None = None,
+    task: str = "auto",
+    group: str | None = None,
     min_classes: int = 2,
     progress: bool = False,
 ) -> Dataset:
@@ -49,10 +52,11 @@ def load_dataset(
     - "digits": 1,797 images of 8 x 8 pixels from 0 to 16, which come with scikit-learn.
     - "fashion-mnist": 60,000 images of 28 x 28 pixels from 0 to 255, and a test set of 10,000. Looked for in
       `data_dir` if given, else in `$XPMLP_DATA` if set, else in the user's cache, into which it is downloaded.
-    - A .csv file in UTF-8: one example per row, numbers, and a label in the last column or the one called
+    - A .csv file in UTF-8: one example per row, numbers, and the target in the last column or the one called
       `target`. A first row without any number among its features is a header.
-    - An .npz file: `X` of shape (n, d) or (n, height, width), `y` of shape (n,) and, if wanted,
-      `feature_names` of shape (d,). Further dimensions of `X` are flattened too.
+    - An .npz file: `X` of shape (n, d) or (n, height, width), `y` of shape (n,), (n, 1) or one-hot, and, if wanted,
+      `feature_names` of shape (d,). Further dimensions of `X` are flattened too. Or `x_train` and `y_train` in their
+      place, with `x_test` and `y_test`, the test set that comes with the data, where they are there.
 
     Parameters
     ----------
@@ -62,12 +66,16 @@ def load_dataset(
         For "fashion-mnist": a folder with its four files, or with a folder `fashion-mnist` that has them.
         The other sources have no use for it.
     target : str, optional
-        For a .csv file with a header: the name of the label's column.
+        For a .csv file with a header: the name of the target's column.
     schema : ColumnSchema, optional
         The columns that a model was trained on: those of a .csv file with a header are taken by these names, in this
         order, and others are left alone. The label is in the column of the schema's target, where there is one.
+    task : {"auto", "classification", "regression"}
+        What the targets are, as for `decide_task`.
+    group : str, optional
+        For a .csv file with a header: the column by which rows belong together, which is no feature then.
     min_classes : int
-        How many classes `y` must hold: two to learn from, one to evaluate.
+        How many classes or values `y` must hold: two to learn from, one to evaluate.
     progress : bool
         Show the progress of a download on standard error.
 
@@ -75,7 +83,7 @@ def load_dataset(
     -------
     Dataset
         Features in the dtype in which they come (float64 from a .csv file), and labels that are integers or strings:
-        booleans and whole floats in an .npz file become int64.
+        booleans and whole floats in an .npz file become int64. Amounts are float64.
 
     Raises
     ------
@@ -83,24 +91,37 @@ def load_dataset(
         For an unknown source, a `target` for anything but a .csv file, data that cannot be downloaded or read, and
         features or labels that nothing can be learnt from.
     """
-    dataset = _load(source, data_dir, target, schema, progress=progress)
+    dataset = _load(source, data_dir, target, schema, group, progress=progress)
     check_features(dataset.X, f"X of {source}", dataset.feature_names)
-    check_labels(dataset.y, dataset.X.shape[0], f"y of {source}", min_classes=min_classes)
-    if dataset.test is not None:
-        check_features(dataset.test[0], f"the test X of {source}", dataset.feature_names)
-        check_labels(dataset.test[1], dataset.test[0].shape[0], f"the test y of {source}")
-    return replace(dataset, y=whole_labels(dataset.y, f"y of {source}"))
+    y, name = as_column(dataset.y), f"y of {source}"
+    check_label_column(y.shape, y.dtype, dataset.X.shape[0], name)
+    known = "classification" if source in NAMES and task == "auto" else task
+    decided = decide_task(y, known, dataset.target_name or "y")
+    y = check_targets(y, dataset.X.shape[0], name, decided, min_classes=min_classes)
+    test = dataset.test
+    if test is not None:
+        check_features(test[0], f"the test X of {source}", dataset.feature_names)
+        name = f"the test y of {source}"
+        test = test[0], check_targets(as_column(test[1]), test[0].shape[0], name, decided, min_classes=1)
+    return replace(dataset, y=y, test=test, task=decided)
 
 
 def _load(
-    source: str | Path, data_dir: str | Path | None, target: str | None, schema: ColumnSchema | None, *, progress: bool
+    source: str | Path,
+    data_dir: str | Path | None,
+    target: str | None,
+    schema: ColumnSchema | None,
+    group: str | None,
+    *,
+    progress: bool,
 ) -> Dataset:
     path = Path(source)
     suffix = "" if source in NAMES else path.suffix.lower()
-    if target is not None and suffix != ".csv":
-        raise InputError(
-            f"the target {target!r} names a column of a .csv file, but the data are {source}: leave it out."
-        )
+    for what, name in (("target", target), ("group", group)):
+        if name is not None and suffix != ".csv":
+            raise InputError(
+                f"the {what} {name!r} names a column of a .csv file, but the data are {source}: leave it out."
+            )
     if source == "circles":
         return _circles()
     if source == "digits":
@@ -108,7 +129,7 @@ def _load(
     if source == "fashion-mnist":
         return load_fashion_mnist(data_dir, progress=progress)
     if suffix == ".csv":
-        return _load_csv(path, target, schema)
+        return _load_csv(path, target, schema, group)
     if suffix == ".npz":
         return _load_npz(path)
     if suffix == ".npy":
@@ -138,7 +159,7 @@ def _digits() -> Dataset:
     return Dataset("digits", X, digits.target, names, image_shape=(8, 8), scaling="range", pixel_max=16.0)
 
 
-def _load_csv(path: Path, target: str | None, schema: ColumnSchema | None) -> Dataset:
+def _load_csv(path: Path, target: str | None, schema: ColumnSchema | None, group: str | None) -> Dataset:
     """Load a .csv file; with a `schema`, find columns by the names in its header, and leave others alone."""
 
     def choose(cells: list[str]) -> Columns:
@@ -150,7 +171,8 @@ def _load_csv(path: Path, target: str | None, schema: ColumnSchema | None) -> Da
         wanted = schema.feature_names if schema else ()
         named = schema.target if schema and target is None else target
         label = cells.index(named) if named in cells else len(cells) - 1
-        features = [index for index in range(len(cells)) if index != label]
+        together = cells.index(group) if group in cells else None
+        features = [index for index in range(len(cells)) if index not in {label, together}]
         names = _header(cells, [cells[index] for index in features], wanted)
         if target is not None and names is None:
             raise InputError(
@@ -173,12 +195,18 @@ def _load_csv(path: Path, target: str | None, schema: ColumnSchema | None) -> Da
             others = quoted([cell for cell in cells if cell not in wanted])
             what = f"choose the target among {others}" if others else "it has no others, so add one with the labels"
             raise InputError(f"the label's column in {path} would be {cells[label]!r}, a feature of the model: {what}.")
-        return Columns(features, label, names)
+        if group is not None and (names is None or together is None or together == label):
+            what = "has no header" if names is None else f"has the columns {quoted(cells)}"
+            raise InputError(f"the group {group!r} must be a column beside the target, but {path} {what}.")
+        return Columns(features, label, names, together)
 
-    X, y, columns = read_csv(path, choose)
+    X, y, groups, columns = read_csv(path, choose)
     names = columns.names and tuple(columns.names[index] for index in columns.features)
+    target_name = columns.names[columns.label or 0] if columns.names else None
     note = f"{path} has no header: its first line is taken as an example, its last column as the label."
-    return Dataset(path.stem, X, np.asarray(y), feature_names=names, note=None if names else note)
+    return Dataset(
+        path.stem, X, np.asarray(y), names, note=None if names else note, target_name=target_name, groups=groups
+    )
 
 
 def _header(cells: list[str], numbers: Sequence[str], wanted: Sequence[str]) -> tuple[str, ...] | None:
@@ -189,17 +217,27 @@ def _header(cells: list[str], numbers: Sequence[str], wanted: Sequence[str]) -> 
 
 
 def _load_npz(path: Path) -> Dataset:
-    X, names, arrays = _read_npz(path, "X", "y")
-    _, *shape = arrays["X"].shape or (0,)
+    held, test = array_names(path), None
+    letters = ("x_train", "y_train") if "X" not in held and {"x_train", "y_train"} <= held else ("X", "y")
+    X, names, arrays = _read_npz(path, *letters)
+    if letters[0] == "x_train" and {"x_test", "y_test"} <= held:
+        test_X, _, tests = _read_npz(path, "x_test", "y_test")
+        if test_X.shape[1:] != X.shape[1:]:
+            raise InputError(
+                f"{path} has examples of {X.shape[1]} features in x_train, but of {test_X.shape[1]} in x_test."
+            )
+        test = test_X, tests["y_test"]
+    _, *shape = arrays[letters[0]].shape or (0,)
     is_pixels = X.dtype == np.uint8
     return Dataset(
         path.stem,
         X,
-        arrays["y"],
+        arrays[letters[1]],
         names,
         image_shape=(shape[0], shape[1]) if len(shape) == 2 else None,
         scaling="range" if is_pixels else "standard",
         pixel_max=255.0 if is_pixels else None,
+        test=test,
     )
 
 
@@ -232,7 +270,7 @@ def read_features(path: str | Path, *, n_features: int, feature_names: Sequence[
     wanted = [] if feature_names is None else [str(name) for name in feature_names]
     suffix = path.suffix.lower()
     if suffix == ".csv":
-        X = read_csv(path, lambda cells: _choose_features(path, cells, n_features, wanted))[0]
+        X = read_csv(path, lambda cells: _choose_features(path, cells, n_features, wanted)).X
     elif suffix == ".npz":
         X, names, _ = _read_npz(path, "X")
         if names and wanted:
@@ -262,7 +300,7 @@ def _check_count(path: Path, found: int, expected: int) -> None:
 def _read_npz(path: Path, *required: str) -> tuple[np.ndarray, tuple[str, ...] | None, dict[str, np.ndarray]]:
     """Return examples, flattened, the names of their features where the file has them, and its arrays."""
     arrays = read_npz(path, required, ("feature_names",))
-    X, names = arrays["X"], arrays.get("feature_names")
+    X, names = arrays[required[0]], arrays.get("feature_names")
     columns = math.prod(X.shape[1:])
     if X.ndim > 2:
         X = X.reshape(X.shape[0], columns)  # not -1, which stands for anything when there are no rows
@@ -271,6 +309,6 @@ def _read_npz(path: Path, *required: str) -> tuple[np.ndarray, tuple[str, ...] |
     if names.dtype.kind != "U" or names.shape != (columns,) or np.unique(names).size != columns:
         raise InputError(
             f"feature_names in {path} has shape {names.shape} and dtype {names.dtype}, but must hold a string for each "
-            f"of the {columns} columns of X, each different."
+            f"of the {columns} columns of {required[0]}, each different."
         )
     return X, tuple(names.tolist()), arrays
