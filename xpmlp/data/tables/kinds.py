@@ -9,7 +9,7 @@ import numpy as np
 
 from xpmlp.common.errors import InputError
 from xpmlp.common.validation import MAX_EXACT
-from xpmlp.data.tables.table import Column
+from xpmlp.data.tables.table import NUMERIC_KINDS, Column
 
 MIN_ROWS = 20  # with fewer, values that are all different say nothing
 MAX_REPEATED = 0.5  # a column of texts with more distinct values than this share of its rows is no category
@@ -76,7 +76,10 @@ def _counts(column: Column) -> bool:
 def _converted(column: Column, kind: str) -> Column:
     """Return a column as one of another kind."""
     name, values = column.name, column.values
-    if kind in {"number", "whole number", "truth value"}:
+    if column.missing.all():  # such as texts, where the model knows dates
+        empty = np.full(len(column), np.nan) if kind in NUMERIC_KINDS else np.full(len(column), None)
+        return Column(name, kind, np.full(len(column), "NaT", "M8[us]") if kind == "date" else empty)
+    if kind in NUMERIC_KINDS:
         return Column(name, kind, values if values.dtype.kind == "f" else _numbers(column, kind))
     if kind == "date":
         if values.dtype.kind != "M":
