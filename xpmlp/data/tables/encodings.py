@@ -110,9 +110,10 @@ class NumberEncoding:
 
     def unseen(self, column: Column) -> str:
         """Say which gaps there are where training had none; "" for none."""
-        gaps = 0 if self.gap else int(column.missing.sum())
-        fills = ", ".join(f"{part.fill:g}" for part in self.parts)
-        return f"{counted(gaps, 'gap')}, where training had none: filled by {fills}" if gaps else ""
+        if self.gap or not (gaps := int(column.missing.sum())):
+            return ""
+        fill = "the medians of its parts" if self.kind == "date" else f"{self.parts[0].fill:g}"
+        return f"{counted(gaps, 'gap')}, where training had none: filled by {fill}"
 
 
 @dataclass(frozen=True)
