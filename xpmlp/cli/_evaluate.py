@@ -16,6 +16,8 @@ from xpmlp.common.wording import brief, counted
 from xpmlp.experiments.options import Options
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
 
     from xpmlp.backends import Backend
@@ -62,6 +64,10 @@ def evaluate(
     if out is not None:
         check_place(out, FIGURE_KINDS, overwrite=overwrite)
     folder, model = RunFolder(run), model_at(run)
+    if (classes := model.classes) is None or model.multilabel:
+        raise InputError(
+            f"{run} is a {model.task} model, which `xpmlp evaluate` does not score: it scores classifiers."
+        )
     if dataset is not None and "part" in given(context):
         raise InputError(f"--part {part} is one of the run's own data: leave DATASET out, or --part.")
     if dataset is not None:
@@ -72,7 +78,8 @@ def evaluate(
     backend = open_backend(options["backend"], options["device"], model.dtype)
     score = score_model(model, backend, X, y)
     picture = folder.confusion if out is None and dataset is None else out
-    _report(model, score, name, _confusion(model, backend, X, y), picture)
+    names = model.class_names or tuple(map(str, classes.tolist()))
+    _report(classes, names, score, name, _confusion(model, backend, X, y), picture)
 
 
 def _own_data(
@@ -142,16 +149,17 @@ def _confusion(model: Model, backend: Backend, X: np.ndarray | Part, y: Any) -> 
     return matrix
 
 
-def _report(model: Model, score: Score, name: str, matrix: np.ndarray, picture: Path | None) -> None:
+def _report(
+    classes: np.ndarray, names: Sequence[str], score: Score, name: str, matrix: np.ndarray, picture: Path | None
+) -> None:
     import numpy as np
     from rich.table import Table
     from sklearn.metrics import precision_recall_fscore_support
 
-    names = model.class_names or [str(label) for label in model.classes.tolist()]
     m = len(names)
-    true, predicted = np.repeat(model.classes, m), np.tile(model.classes, m)  # of each count in the matrix
+    true, predicted = np.repeat(classes, m), np.tile(classes, m)  # of each count in the matrix
     *measures, _ = precision_recall_fscore_support(
-        true, predicted, labels=model.classes, sample_weight=matrix.ravel(), zero_division=float("nan")
+        true, predicted, labels=classes, sample_weight=matrix.ravel(), zero_division=float("nan")
     )
     table = Table("class", "precision", "recall", "F1", "examples")
     examples = counted(int(matrix.sum()), "example")

@@ -14,6 +14,7 @@ from xpmlp.common.wording import counted
 if TYPE_CHECKING:
     import numpy as np
 
+    from xpmlp.backends import Backend
     from xpmlp.models.model import Model
 
 
@@ -32,7 +33,7 @@ def predict(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists.")] = False,
     **options: Any,
 ) -> None:
-    """Predict the class of each example of a file, as CSV."""
+    """Predict the class or the value of each example of a file, as CSV."""
     import sys
 
     from xpmlp.common.files import check_place, write_whole
@@ -43,8 +44,8 @@ def predict(
         check_place(out, (".csv",), overwrite=overwrite)
     model = model_at(run)
     X = read_features(file, n_features=model.network.sizes[0], feature_names=model.feature_names)
-    probabilities = model.predict_proba(X, open_backend(**options, dtype=model.dtype))
-    table = _csv(model, probabilities, proba=proba)
+    backend = open_backend(**options, dtype=model.dtype)
+    table = _csv(model, X, backend, proba=proba)
     if out is None:
         sys.stdout.write(table)
     else:
@@ -52,12 +53,23 @@ def predict(
         say(f"{counted(X.shape[0], 'prediction')} written to {out}")
 
 
-def _csv(model: Model, probabilities: np.ndarray, *, proba: bool) -> str:
+def _csv(model: Model, X: np.ndarray, backend: Backend, *, proba: bool) -> str:
     import csv
     import io
 
-    text, labels = io.StringIO(), model.classes.tolist()
-    rows = [["prediction", *(f"probability {label}" for label in labels)]]
-    rows += [[labels[int(row.argmax())], *(f"{p:.6g}" for p in row.tolist())] for row in probabilities]
-    csv.writer(text, lineterminator="\n").writerows(rows if proba else ([prediction] for prediction, *_ in rows))
+    text, labels = io.StringIO(), [] if model.classes is None else model.classes.tolist()
+    probabilities = model.predict_proba(X, backend) if proba else None
+    predicted = model.predict(X, backend) if probabilities is None else model.decide(probabilities)
+    header = ["prediction"]
+    if predicted.ndim == 2:
+        names = labels or model.target_names or range(1, predicted.shape[1] + 1)
+        header = [f"prediction {name}" for name in names]
+    rows = predicted.reshape(predicted.shape[0], -1).tolist()
+    if model.task == "regression":
+        rows = [[f"{value:.9g}" for value in row] for row in rows]
+    if probabilities is not None:
+        header += [f"probability {label}" for label in labels]
+        pairs = zip(rows, probabilities.tolist(), strict=True)
+        rows = [[*row, *(f"{p:.6g}" for p in shares)] for row, shares in pairs]
+    csv.writer(text, lineterminator="\n").writerows([header, *rows])
     return text.getvalue()

@@ -59,7 +59,10 @@ def check_learnt(experiment: Experiment, records: list[Record]) -> None:
     """Warn where the network is worse on its training set than to find all classes equally probable, or had no best."""
     if experiment.recipe.patience is not None and records[-1].best is None:
         warn("the validation loss was not finite after any epoch: the weights are those of the last one.")
-    loss, m = _saved_record(records).scores["train"].loss, experiment.model.classes.shape[0]
+    classes = experiment.model.classes
+    if classes is None:
+        return
+    loss, m = _saved_record(records).scores["train"].loss, classes.shape[0]
     if loss > math.log(m):
         warn(
             f"the training loss, {brief(loss)}, is above that of guessing among {m} classes, {brief(math.log(m))}. Try "

@@ -81,7 +81,12 @@ def _print_rest(card: dict[str, Any]) -> None:
     table.add_column(overflow="fold")
     table.add_row("parameters", _text(card["network"]["parameters"]))
     table.add_row("loss", card["network"]["loss"])
-    table.add_row("classes", _enumerated(card["class_names"] or card["classes"]))
+    table.add_row("task", card["task"])
+    if card["classes"] is None:
+        table.add_row("target", _targets(card))
+    else:
+        name = "labels" if card["task"] == "multilabel" else "classes"
+        table.add_row(name, _enumerated(card["class_names"] or card["classes"]))
     if card["feature_names"]:
         table.add_row("features", _enumerated(card["feature_names"]))
     table.add_row("preprocessing", card["preprocessing"])
@@ -96,6 +101,17 @@ def _print_rest(card: dict[str, Any]) -> None:
         table.add_row("machine", _pairs(card["machine"]))
         table.add_row("started", card["started"])
     print_table(table)
+
+
+def _targets(card: dict[str, Any]) -> str:
+    """Say what a regression predicts, in which units, and how it was scaled in training."""
+    names = card["target_names"] or [f"output {n}" for n in range(1, card["network"]["layers"][-1]["units"] + 1)]
+    text = f"{_enumerated(names)}, in the units of the training data"
+    if (scaling := card["target_scaling"]) is None:
+        return text
+    pairs = zip(scaling["mean"], scaling["deviation"], strict=True)
+    scaled = _enumerated(f"mean {mean:g} and standard deviation {deviation:g}" for mean, deviation in pairs)
+    return f"{text} (scaled in training: {scaled})"
 
 
 def _pairs(values: Mapping[str, Any]) -> str:

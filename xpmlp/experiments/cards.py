@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from xpmlp.experiments.runs import PARTS, RunFolder, model_at, network_values
+from xpmlp.experiments.runs import PARTS, RunFolder, model_at, network_values, target_scaling_values
 from xpmlp.nn.losses import LOSSES, output_name
 
 if TYPE_CHECKING:
@@ -28,7 +28,9 @@ def card_of(path: Path) -> dict[str, Any]:
     -------
     dict
         Plain values, as JSON has them: ``path``, ``state`` ("finished", "unfinished" or "model"), ``network``,
-        ``classes``, ``class_names``, ``feature_names``, ``preprocessing`` and ``dtype``; of a run also ``epochs``,
+        ``task``, ``classes`` (None for a regression), ``class_names``, ``feature_names``, ``target_names``,
+        ``target_scaling`` (the ``mean`` and the ``deviation`` that each target of a regression had in training, or
+        None where it was not scaled), ``preprocessing`` and ``dtype``; of a run also ``epochs``,
         ``metrics`` (the ``last`` row of ``metrics.csv``, the ``best`` one, and what it is ``best_by``), ``data``,
         ``recipe``, ``backend``, ``versions``, ``machine`` and ``started``.
 
@@ -50,9 +52,12 @@ def card_of(path: Path) -> dict[str, Any]:
 def _of_model(model: Model) -> dict[str, Any]:
     return {
         "network": _network(network_values(model.network)),
-        "classes": model.classes.tolist(),
+        "task": model.task,
+        "classes": None if model.classes is None else model.classes.tolist(),
         "class_names": model.class_names and list(model.class_names),
         "feature_names": model.feature_names and list(model.feature_names),
+        "target_names": model.target_names and list(model.target_names),
+        "target_scaling": target_scaling_values(model),
         "preprocessing": str(model.scaling),
         "dtype": model.dtype,
     }
@@ -62,9 +67,12 @@ def _of_configuration(config: dict[str, Any]) -> dict[str, Any]:
     data, options = config["data"], config["options"]
     return {
         "network": _network(config["network"]),
+        "task": data.get("task", "classification"),
         "classes": data["classes"],
         "class_names": data.get("class_names"),
         "feature_names": data.get("feature_names"),
+        "target_names": data.get("target_names"),
+        "target_scaling": data.get("target_scaling"),
         "preprocessing": data.get("preprocessing", options["scaling"]),
         "dtype": config["backend"]["dtype"],
         "epochs": options["epochs"],

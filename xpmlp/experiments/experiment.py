@@ -200,8 +200,7 @@ def prepare(options: Options, *, progress: bool = False, communicator: Communica
     network = _network(options, d, classes.shape[0])
     with backend.within_memory(str(network), "fewer hidden units"):
         layers = initialize(network, init=options.init, seed=options.seed)
-    names = {"feature_names": dataset.feature_names, "class_names": dataset.class_names}
-    model = Model(network, layers, classes, scaling, **names)
+    model = Model(network, layers, classes, scaling, dataset.feature_names, dataset.class_names)
     what = f"{n:,} training examples of {d:,} features, and what is held out"
     with backend.within_memory(what, "fewer examples, data that are read from disk (docs/streams.md)"):
         sets = {name: lay_out(model, backend, *part) for name, part in vars(parts).items() if part is not None}
@@ -219,8 +218,10 @@ def lay_out(
     """
     if isinstance(X, Part):
         model.check_count(X.shape[1])
+        if model.classes is None:
+            raise InputError("a regression takes data in memory alone, and these are read from disk by rows.")
         return Stream(backend, X, model.classes, model.scaling), None
-    T = backend.asarray(encode(y, model.classes))
+    T = backend.asarray(model.encode_targets(y))
     if X.dtype.kind in "iu" and X.dtype.itemsize == 1 and model.scaling.only_scales:
         model.check(X)
         return QuantizedExamples(backend.asarray(X, dtype=None), backend.asarray(model.scaling.factors)), T

@@ -268,8 +268,11 @@ def _configuration(experiment: Experiment) -> dict[str, Any]:
             "features": model.network.sizes[0],
             "feature_names": model.feature_names,
             "preprocessing": str(model.scaling),
-            "classes": model.classes.tolist(),
+            "task": model.task,
+            "classes": None if model.classes is None else model.classes.tolist(),
             "class_names": model.class_names,
+            "target_names": model.target_names,
+            "target_scaling": target_scaling_values(model),
             "examples": {part: int(X.shape[0]) for part, (X, _) in experiment.sets.items()},
         },
         "versions": versions(backend.name),
@@ -286,6 +289,13 @@ def network_values(network: Network) -> dict[str, Any]:
         "dropout": network.dropout,
         "parameters": network.n_parameters,
     }
+
+
+def target_scaling_values(model: Model) -> dict[str, list[float]] | None:
+    """Return the mean and the deviation that each target had in training, where it was scaled by them."""
+    if (scaling := model.target_scaling) is None:
+        return None
+    return {"mean": scaling.shift.tolist(), "deviation": (1.0 / scaling.scale).tolist()}
 
 
 def versions(backend: str) -> dict[str, str]:

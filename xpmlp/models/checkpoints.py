@@ -80,16 +80,25 @@ def save_model(model: Model, path: str | Path) -> None:
             f"a model with a function of your own, {own[0]!r}, cannot be saved: a file holds names alone, and would be "
             "read with another function or with none."
         )
-    arrays = {"scaling.shift": model.scaling.shift, "scaling.scale": model.scaling.scale, **named_arrays(model.layers)}
+    scalings = {"scaling": model.scaling, "target_scaling": model.target_scaling}
+    arrays = named_arrays(model.layers) | {
+        f"{name}.{part}": getattr(scaling, part)
+        for name, scaling in scalings.items()
+        if scaling is not None
+        for part in ("shift", "scale")
+    }
+    labels = None if model.classes is None else model.classes.tolist()
     description = {
         "kind": "model",
         "sizes": network.sizes,
         "activations": [activation.name for activation in network.activations],
         "loss": loss,
         "dropout": network.dropout,
-        "classes": model.classes.tolist(),
+        "classes": None if model.multilabel else labels,
+        "labels": labels if model.multilabel else None,  # apart: earlier versions would take them for classes
         "feature_names": model.feature_names,
         "class_names": model.class_names,
+        "target_names": model.target_names,
     }
     _write(Path(path), arrays, description)
 
@@ -285,19 +294,33 @@ def _model(description: dict[str, Any], arrays: dict[str, np.ndarray]) -> Model:
     )
     layers = _layers(arrays, len(sizes) - 1)
     scaling = Scaling(arrays["scaling.shift"], arrays["scaling.scale"])
-    classes = np.array(description["classes"])
+    has_targets = "target_scaling.shift" in arrays
+    target_scaling = Scaling(arrays["target_scaling.shift"], arrays["target_scaling.scale"]) if has_targets else None
+    labels = description.get("labels")
+    classes = labels or description["classes"]
+    if network.loss.correct is None:
+        classes = None  # files of earlier versions name some, whatever the loss
     expected = [(shape, shape[1:]) for shape in network.shapes]
     found = [(layer.W.shape, layer.b.shape) for layer in layers]
     if found != expected:
         raise InputError(f"its weights have shapes {found}, but its sizes {sizes} need {expected}.")
     if scaling.shift.shape != (sizes[0],) or scaling.scale.shape != (sizes[0],):
         raise InputError(f"its scaling is not one of {sizes[0]} features.")
-    if classes.shape != (sizes[-1],):
-        raise InputError(f"it names {classes.size} classes for {sizes[-1]} outputs.")
     if not all(np.isfinite(array).all() for array in arrays.values()):
         raise InputError("it holds values that are NaN or infinite.")
-    names = (tuple(names) if (names := description[what]) else None for what in ("feature_names", "class_names"))
-    return Model(network, layers, classes, scaling, *names)
+    names = {
+        what: tuple(names) if (names := description.get(what)) else None
+        for what in ("feature_names", "class_names", "target_names")
+    }
+    return Model(
+        network,
+        layers,
+        None if classes is None else np.array(classes),
+        scaling,
+        multilabel=bool(labels),
+        target_scaling=target_scaling,
+        **names,
+    )
 
 
 def _checkpoint(description: dict[str, Any], arrays: dict[str, np.ndarray]) -> Checkpoint:

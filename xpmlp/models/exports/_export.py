@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from xpmlp import __version__
 from xpmlp.common.errors import InputError
 from xpmlp.common.files import check_place, write_whole
 from xpmlp.common.validation import check_choice
+from xpmlp.data.preprocessing import Scaling
 from xpmlp.models.checkpoints import named_arrays, own_activations
 from xpmlp.models.exports._onnx import onnx_of
 from xpmlp.models.exports._skops import skops_of
@@ -58,7 +59,7 @@ def export_model(model: Model, path: str | Path, *, to: str | None = None, overw
 
 
 def npz_of(model: Model) -> bytes:
-    """Return an .npz file: W1, b1, W2, ..., shift, scale, classes, and a description in JSON (docs/export.md)."""
+    """Return an .npz file of plain arrays, such as W1, b1 and classes, with a description in JSON (docs/export.md)."""
     network = model.network
     description = {
         "xpmlp": __version__,
@@ -66,16 +67,24 @@ def npz_of(model: Model) -> bytes:
         "sizes": network.sizes,
         "activations": [activation.name for activation in network.activations],
         "output": output_name(network.loss),
+        "task": model.task,
         "feature_names": model.feature_names,
         "class_names": model.class_names,
+        "target_names": model.target_names,
     }
     scaling, content = model.scaling, io.BytesIO()
+    if model.classes is not None:
+        predicted: dict[str, Any] = {"classes": model.classes}
+    else:
+        m = network.sizes[-1]
+        targets = model.target_scaling or Scaling(np.zeros(m), np.ones(m))
+        predicted = {"target_shift": targets.shift, "target_scale": targets.scale}
     np.savez(
         content,
         description=np.array(json.dumps(description)),
-        classes=model.classes,
         shift=scaling.shift,
         scale=scaling.scale,
+        **predicted,
         **named_arrays(model.layers),
     )
     return content.getvalue()

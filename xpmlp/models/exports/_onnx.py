@@ -60,11 +60,12 @@ class Graph:
 
 
 def onnx_of(model: Model) -> bytes:
-    """Return an ONNX file: the scaling, the network and the choice of a class as one graph.
+    """Return an ONNX file: the scaling, the network and what it predicts as one graph.
 
-    Its input is ``X``, (n, d): raw features, as `Model.predict` takes them. They are float32 where the model is, unless
-    they lie so far from zero that float32 could not tell them apart; else float64. Its outputs are ``probabilities``,
-    (n, m), and ``prediction``, (n,), the class; for a loss of real numbers ``outputs``, (n, m), alone.
+    Its input is ``X``, (n, d): raw features, as `Model.predict` takes them. Its outputs are ``prediction``, what
+    `Model.predict` gives, and ``probabilities``, what `Model.predict_proba` gives, both by row; of a regression
+    ``outputs``, the values as a matrix, (n, m), in place of probabilities. Features and values are float32 where the
+    model is, unless they lie so far from zero that float32 could not tell them apart; else float64.
 
     Raises
     ------
@@ -77,23 +78,17 @@ def onnx_of(model: Model) -> bytes:
     helper = onnx.helper
     if sum(p.nbytes for layer in model.layers for p in layer) > MAX_BYTES:
         raise InputError("the weights take more than the 2 GiB that an ONNX file can hold: export them to .npz.")
-    network, d, m = model.network, model.network.sizes[0], model.network.sizes[-1]
+    network, d = model.network, model.network.sizes[0]
     graph = Graph(onnx, model.dtype)
-    is_far = np.any(np.abs(model.scaling.shift * model.scaling.scale) > MAX_SHIFT)
-    input_dtype = "float64" if is_far else model.dtype
+    input_dtype = "float64" if _is_far(model.scaling) else model.dtype
     a = _scaled(graph, model.scaling, input_dtype)
     functions = [ACTIVATIONS[activation.function] for activation in network.activations]
     functions.append(OUTPUTS[output_name(network.loss)])
     for number, ((W, b), function) in enumerate(zip(model.layers, functions, strict=True), start=1):
         product = graph.add("MatMul", a, graph.constant(f"W{number}", W))
         a = function(graph, graph.add("Add", product, graph.constant(f"b{number}", b)))
-    has_classes = network.loss.correct is not None
-    name = graph.add("Identity", a, name="probabilities" if has_classes else "outputs")
-    results = [helper.make_tensor_value_info(name, graph.type_of(model.dtype), ["n", m])]
-    if has_classes:
-        position = graph.add("ArgMax", a, axis=-1, keepdims=0)
-        chosen = graph.add("Gather", graph.constant("classes", model.classes), position, name="prediction")
-        results.append(helper.make_tensor_value_info(chosen, graph.constants["classes"].data_type, ["n"]))
+    ends = _values(graph, model, a) if model.classes is None else _probabilities(graph, model, model.classes, a)
+    results = [helper.make_tensor_value_info(*end) for end in ends]
     inputs = [helper.make_tensor_value_info("X", graph.type_of(input_dtype), ["n", d])]
     described = helper.make_model(
         helper.make_graph(graph.nodes, "xpmlp", inputs, results, list(graph.constants.values())),
@@ -108,15 +103,55 @@ def onnx_of(model: Model) -> bytes:
     return content
 
 
+def _probabilities(graph: Graph, model: Model, classes: np.ndarray, a: str) -> list[tuple[str, int, list[Any]]]:
+    """Add the probabilities and the classes or labels that are predicted: name, type and shape of each."""
+    if model.network.sizes[-1] == 1:
+        a = graph.add("Concat", graph.add("Sub", graph.number(1.0), a), a, axis=-1)
+    a = graph.add("Identity", a, name="probabilities")
+    probabilities = (a, graph.type_of(model.dtype), ["n", classes.shape[0]])
+    if model.multilabel:
+        labels = graph.add(
+            "Cast", graph.add("Greater", a, graph.number(0.5)), name="prediction", to=graph.type_of("int64")
+        )
+        return [probabilities, (labels, graph.type_of("int64"), ["n", classes.shape[0]])]
+    position = graph.add("ArgMax", a, axis=-1, keepdims=0)
+    chosen = graph.add("Gather", graph.constant("classes", classes), position, name="prediction")
+    return [probabilities, (chosen, graph.constants["classes"].data_type, ["n"])]
+
+
+def _values(graph: Graph, model: Model, a: str) -> list[tuple[str, int, list[Any]]]:
+    """Add the values that a regression predicts, in the targets' own units: name, type and shape of each output."""
+    scaling, m, dtype = model.target_scaling, model.network.sizes[-1], graph.dtype
+    if scaling is not None and not scaling.is_identity:
+        a = a if dtype == "float64" else graph.cast(a, "float64")
+        a = graph.add("Div", a, graph.constant("target_scale", scaling.scale))
+        a = graph.add("Add", a, graph.constant("target_shift", scaling.shift))
+        dtype = "float64" if _is_far(scaling) else graph.dtype
+        a = a if dtype == "float64" else graph.cast(a, dtype)
+    outputs = graph.add("Identity", a, name="outputs")
+    row: list[Any] = ["n"] if m == 1 else ["n", m]
+    if m == 1:
+        a = graph.add("Squeeze", a, graph.constant("last", np.array([-1])), name="prediction")
+    else:
+        a = graph.add("Identity", a, name="prediction")
+    return [(outputs, graph.type_of(dtype), ["n", m]), (a, graph.type_of(dtype), row)]
+
+
+def _is_far(scaling: Scaling) -> bool:
+    """Whether what is scaled lies so far from zero that float32 could not tell one value from another."""
+    return bool(np.any(np.abs(scaling.shift * scaling.scale) > MAX_SHIFT))
+
+
 def _notes(model: Model) -> dict[str, str]:
     """Describe the model in strings, as ONNX has them; lists are JSON."""
     lists = {
-        "classes": model.classes.tolist(),
+        "classes": None if model.classes is None else model.classes.tolist(),
         "class_names": model.class_names,
         "feature_names": model.feature_names,
+        "target_names": model.target_names,
         "activations": [activation.name for activation in model.network.activations],
     }
-    return {"xpmlp": __version__, "loss": model.network.loss.name} | {
+    return {"xpmlp": __version__, "task": model.task, "loss": model.network.loss.name} | {
         name: json.dumps(values) for name, values in lists.items() if values is not None
     }
 
