@@ -129,8 +129,10 @@ class TablePreparation:
         Raises
         ------
         InputError
-            For columns that are missing, values of another kind than in training, and infinite ones.
+            For no rows, columns that are missing, values of another kind than in training, and infinite ones.
         """
+        if not len(table):
+            raise InputError(f"{table.name} has no rows: at least one example is needed.")
         features = np.empty((len(table), len(self.feature_names_out)), dtype)
         start = 0
         for encoding, column in zip(self.used, self._columns(table), strict=True):
