@@ -54,6 +54,10 @@ def export_model(model: Model, path: str | Path, *, to: str | None = None, overw
     check_place(path, list(WRITERS) if to is None else [ENDINGS[to]], overwrite=overwrite)
     if own := own_activations(model.network):
         raise InputError(f"a model with a function of your own, {own[0]!r}, cannot be exported: no file can hold it.")
+    if model.preparation is not None and path.suffix.lower() != ENDINGS["onnx"]:
+        raise InputError(
+            "a model of a table, with columns that are prepared each in its way, is exported to .onnx alone."
+        )
     output_name(model.network.loss)  # raises for an output function of your own
     write_whole(path, WRITERS[path.suffix.lower()](model))
 
