@@ -82,9 +82,7 @@ def _converted(column: Column, kind: str) -> Column:
     if kind in NUMERIC_KINDS:
         return Column(name, kind, values if values.dtype.kind == "f" else _numbers(column, kind))
     if kind == "date":
-        if values.dtype.kind != "M":
-            raise _misfit(column, kind, column.distinct[:1])
-        return Column(name, kind, values.astype("datetime64[us]"))
+        return Column(name, kind, values.astype("datetime64[us]") if values.dtype.kind == "M" else _dates(column))
     if values.dtype == object:
         return Column(name, kind, values)
     texts = np.array([None if gap else column.text(v) for v, gap in zip(values, column.missing, strict=True)], object)
@@ -104,6 +102,19 @@ def _numbers(column: Column, kind: str) -> np.ndarray:
         except ValueError:
             raise _misfit(column, kind, [value]) from None
     return numbers
+
+
+def _dates(column: Column) -> np.ndarray:
+    """Read texts as ISO 8601 has dates: those of a frame, where the file that was trained on had the same."""
+    if column.values.dtype != object:
+        raise _misfit(column, "date", column.distinct[:1])
+    dates = np.full(len(column), "NaT", "M8[us]")
+    for row in np.flatnonzero(~column.missing):
+        try:
+            dates[row] = np.datetime64(column.values[row], "us")
+        except ValueError:
+            raise _misfit(column, "date", [column.values[row]]) from None
+    return dates
 
 
 def _misfit(column: Column, kind: str, values: Any) -> InputError:
