@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 import numpy as np
 
 from xpmlp.common.errors import InputError
 from xpmlp.common.validation import MAX_EXACT
-from xpmlp.data.tables.table import Column
+from xpmlp.data.tables.table import NUMERIC_KINDS, Column
 
 MIN_ROWS = 20  # with fewer, values that are all different say nothing
 MAX_REPEATED = 0.5  # a column of texts with more distinct values than this share of its rows is no category
@@ -76,32 +75,42 @@ def _counts(column: Column) -> bool:
 def _converted(column: Column, kind: str) -> Column:
     """Return a column as one of another kind."""
     name, values = column.name, column.values
-    if kind in {"number", "whole number", "truth value"}:
-        return Column(name, kind, values if values.dtype.kind == "f" else _numbers(column, kind))
+    if kind in NUMERIC_KINDS:
+        return Column(name, kind, _numbers(column, kind))
     if kind == "date":
-        if values.dtype.kind != "M":
-            raise _misfit(column, kind, column.distinct[:1])
-        return Column(name, kind, values.astype("datetime64[us]"))
+        if values.dtype.kind != "M" and not column.missing.all():
+            raise _misfit(column, kind, column.distinct[0])
+        return Column(name, kind, values.astype("datetime64[us]") if values.dtype.kind == "M" else _gaps(len(column)))
     if values.dtype == object:
         return Column(name, kind, values)
-    texts = np.array([None if gap else column.text(v) for v, gap in zip(values, column.missing, strict=True)], object)
-    return Column(name, kind, texts)
+    texts = [None if gap else column.text(value) for value, gap in zip(values, column.missing, strict=True)]
+    return Column(name, kind, np.array(texts, dtype=object))
+
+
+def _gaps(n: int) -> np.ndarray:
+    return np.full(n, np.datetime64("NaT"), "datetime64[us]")
 
 
 def _numbers(column: Column, kind: str) -> np.ndarray:
+    """Return the values of a column as numbers; the texts of truth values as 0 and 1."""
+    if column.values.dtype.kind == "f":
+        if kind == "truth value" and not set(column.distinct) <= {0.0, 1.0}:
+            raise _misfit(column, kind, column.distinct[-1])
+        return column.values
     if column.values.dtype != object:
-        raise _misfit(column, kind, column.distinct[:1])
-    table = TRUTH if kind == "truth value" else {}
+        raise _misfit(column, kind, column.distinct[0])
     numbers = np.full(len(column), np.nan)
-    for row, value in enumerate(column.values):
-        if value is None:
-            continue
+    for row in np.flatnonzero(~column.missing):
+        text = column.values[row]
         try:
-            numbers[row] = table[value.lower()] if value.lower() in table else float(value)
-        except ValueError:
-            raise _misfit(column, kind, [value]) from None
+            numbers[row] = TRUTH[text.lower()] if kind == "truth value" else float(text)
+        except (KeyError, ValueError):
+            raise _misfit(column, kind, text) from None
     return numbers
 
 
-def _misfit(column: Column, kind: str, values: Any) -> InputError:
-    return InputError(f"column {column.name!r} is to be of the kind {kind!r}, but holds {str(values[0])!r}.")
+def _misfit(column: Column, kind: str, value: object) -> InputError:
+    return InputError(
+        f"column {column.name!r} is to hold values of the kind {kind!r}, but holds {str(value)!r}: mend the value, or "
+        f"name it as one that is missing (--missing)."
+    )
