@@ -112,7 +112,9 @@ def test_a_table_without_rows_or_with_values_of_another_kind_is_refused(model, p
         model.predict(table.take(slice(0)))
     for name in ("age", "joined"):
         words = replace(table["job"], name=name)
-        with pytest.raises(InputError, match=rf"column '{name}' is to be of the kind '.*', but holds '(nurse|smith)'"):
+        with pytest.raises(
+            InputError, match=rf"column '{name}' is to hold values of the kind '.*', but holds '(nurse|smith)'"
+        ):
             model.predict(replace(table, columns=(words, *table.without([name]).columns)))
 
 

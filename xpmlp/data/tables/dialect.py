@@ -67,6 +67,7 @@ class Dialect:
 def find_dialect(
     connection: DuckDBPyConnection,
     path: Path,
+    shown: str,
     *,
     header: bool | None = None,
     separator: str | None = None,
@@ -81,6 +82,8 @@ def find_dialect(
         What reads it.
     path : Path
         A file in UTF-8, compressed by gzip or not.
+    shown : str
+        What to call it in messages.
     header : bool, optional
         Whether its first line is a header; found by default.
     separator : str, optional
@@ -97,7 +100,9 @@ def find_dialect(
     """
     head = _head(path)
     if not any(line.strip() for line in head):
-        raise InputError(f"{path} is empty: give a file with one example per line.")
+        raise InputError(f"{shown} is empty: give a file with one example per line.")
+    if any("\0" in line for line in head):
+        raise InputError(f"{shown} holds NUL bytes, as no text does (UTF-16 has them): save it as CSV in UTF-8.")
     separator = separator or _separator_of(head)
     found = _sniffed(connection, path, head, separator) or _of_first_line(head, separator)
     if not found.has_header or found.header_follows:  # else it is R's, which the lines passed over hold
@@ -107,7 +112,7 @@ def find_dialect(
         found = replace(found, names=tuple(cells), has_header=is_header, header_follows=is_header, note=note)
     names = tuple(name.strip() or f"column {number}" for number, name in enumerate(found.names, start=1))
     if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise InputError(f"{path}: several columns are called {quoted(twice)}. Give every column a name of its own.")
+        raise InputError(f"{shown}: several columns are called {quoted(twice)}. Give every column a name of its own.")
     return replace(found, names=names)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 import numpy as np
 
@@ -76,46 +75,50 @@ def _counts(column: Column) -> bool:
 def _converted(column: Column, kind: str) -> Column:
     """Return a column as one of another kind."""
     name, values = column.name, column.values
-    if column.missing.all():  # such as texts, where the model knows dates
-        empty = np.full(len(column), np.nan) if kind in NUMERIC_KINDS else np.full(len(column), None)
-        return Column(name, kind, np.full(len(column), "NaT", "M8[us]") if kind == "date" else empty)
     if kind in NUMERIC_KINDS:
-        return Column(name, kind, values if values.dtype.kind == "f" else _numbers(column, kind))
+        return Column(name, kind, _numbers(column, kind))
     if kind == "date":
-        return Column(name, kind, values.astype("datetime64[us]") if values.dtype.kind == "M" else _dates(column))
+        return Column(name, kind, _dates(column))
     if values.dtype == object:
         return Column(name, kind, values)
-    texts = np.array([None if gap else column.text(v) for v, gap in zip(values, column.missing, strict=True)], object)
-    return Column(name, kind, texts)
+    texts = [None if gap else column.text(value) for value, gap in zip(values, column.missing, strict=True)]
+    return Column(name, kind, np.array(texts, dtype=object))
 
 
 def _numbers(column: Column, kind: str) -> np.ndarray:
-    if column.values.dtype != object:
-        raise _misfit(column, kind, column.distinct[:1])
-    table = TRUTH if kind == "truth value" else {}
+    """Return the values of a column as numbers; the texts of truth values as 0 and 1."""
+    if column.values.dtype.kind == "f":
+        if kind == "truth value" and not set(column.distinct) <= {0.0, 1.0}:
+            raise _misfit(column, kind, column.distinct[-1])
+        return column.values
     numbers = np.full(len(column), np.nan)
-    for row, value in enumerate(column.values):
-        if value is None:
-            continue
+    if column.values.dtype != object and len(column.distinct):
+        raise _misfit(column, kind, column.distinct[0])
+    for row in np.flatnonzero(~column.missing):
+        text = column.values[row]
         try:
-            numbers[row] = table[value.lower()] if value.lower() in table else float(value)
-        except ValueError:
-            raise _misfit(column, kind, [value]) from None
+            numbers[row] = TRUTH[text.lower()] if kind == "truth value" else float(text)
+        except (KeyError, ValueError):
+            raise _misfit(column, kind, text) from None
     return numbers
 
 
 def _dates(column: Column) -> np.ndarray:
-    """Read texts as ISO 8601 has dates: those of a frame, where the file that was trained on had the same."""
-    if column.values.dtype != object:
-        raise _misfit(column, "date", column.distinct[:1])
-    dates = np.full(len(column), "NaT", "M8[us]")
+    """Return the values of a column as dates; texts of a frame are read as ISO 8601 has dates."""
+    if column.values.dtype.kind == "M":
+        return column.values.astype("datetime64[us]")
+    dates = np.full(len(column), np.datetime64("NaT"), "datetime64[us]")
     for row in np.flatnonzero(~column.missing):
+        value = column.values[row]
         try:
-            dates[row] = np.datetime64(column.values[row], "us")
-        except ValueError:
-            raise _misfit(column, "date", [column.values[row]]) from None
+            dates[row] = np.datetime64(value, "us")
+        except ValueError:  # of a number too
+            raise _misfit(column, "date", value) from None
     return dates
 
 
-def _misfit(column: Column, kind: str, values: Any) -> InputError:
-    return InputError(f"column {column.name!r} is to be of the kind {kind!r}, but holds {str(values[0])!r}.")
+def _misfit(column: Column, kind: str, value: object) -> InputError:
+    return InputError(
+        f"column {column.name!r} is to hold values of the kind {kind!r}, but holds {str(value)!r}: mend the value, or "
+        f"name it as one that is missing (--missing)."
+    )
