@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from xpmlp.cli._options import RunOrModel, check_used, given, open_backend, takes_options
+from xpmlp.cli._options import READING, RunOrModel, check_used, given, open_backend, parse_options, takes_options
 from xpmlp.cli._terminal import print_table, say, warn
 from xpmlp.common.errors import InputError
 from xpmlp.common.wording import brief, counted
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from xpmlp.training.scoring import Score
 
 
-@takes_options("target", "data_dir", "backend", "device", own_first=True)
+@takes_options("target", "data_dir", *READING, "backend", "device", own_first=True)
 def evaluate(
     context: typer.Context,
     run: RunOrModel,
@@ -63,7 +63,7 @@ def evaluate(
     check_choice("part", part, ["test", "validation", "train"])
     if out is not None:
         check_place(out, FIGURE_KINDS, overwrite=overwrite)
-    folder, model = RunFolder(run), model_at(run)
+    folder, model, chosen = RunFolder(run), model_at(run), parse_options(options)
     if (classes := model.classes) is None or model.multilabel:
         raise InputError(
             f"{run} is a {model.task} model, which `xpmlp evaluate` does not score: it scores classifiers."
@@ -72,20 +72,19 @@ def evaluate(
         raise InputError(f"--part {part} is one of the run's own data: leave DATASET out, or --part.")
     if dataset is not None:
         check_used(context, Options(dataset))
-        name, X, y = _other_data(folder, model, dataset, options["target"], options["data_dir"])
+        name, X, y = _other_data(folder, model, replace(chosen, dataset=dataset))
     else:
-        name, X, y = _own_data(context, folder, part, options["target"], options["data_dir"])
-    backend = open_backend(options["backend"], options["device"], model.dtype)
+        name, X, y = _own_data(context, folder, part, chosen)
+    backend = open_backend(chosen.backend, chosen.device, model.dtype)
     score = score_model(model, backend, X, y)
     picture = folder.confusion if out is None and dataset is None else out
     names = model.class_names or tuple(map(str, classes.tolist()))
     _report(classes, names, score, name, _confusion(model, backend, X, y), picture)
 
 
-def _own_data(
-    context: typer.Context, folder: RunFolder, part: str, target: str | None, data_dir: str | None
-) -> tuple[str, Any, Any]:
+def _own_data(context: typer.Context, folder: RunFolder, part: str, chosen: Options) -> tuple[str, Any, Any]:
     """Find a part of the data that the run was trained on, and say what it is."""
+    from xpmlp.data.tables import STANDARD_INPUT
     from xpmlp.experiments.experiment import fingerprint, load_splits
 
     if not folder.config.exists():
@@ -93,11 +92,15 @@ def _own_data(
             f"{folder.path} does not say which data its model was trained on: give some, as in `xpmlp evaluate "
             f"{folder.path} data.csv`."
         )
-    if target is not None:
-        raise InputError("--target goes with DATASET: the run's own data have the target of their training.")
+    alone = given(context)
+    for name in ("target", *READING):
+        if name in alone:
+            raise InputError(f"{alone[name]} goes with DATASET: the run's own data are read as in training.")
     options = folder.options()
+    if options.dataset == STANDARD_INPUT:
+        raise InputError("the run's own data came from standard input, and are gone: give data as DATASET.")
     check_used(context, options)
-    found, parts = load_splits(replace(options, data_dir=data_dir or options.data_dir))
+    found, parts = load_splits(replace(options, data_dir=chosen.data_dir or options.data_dir))
     if fingerprint(found) != folder.data_sha256():
         raise InputError(
             f"{options.dataset} has changed since the run was trained, so its parts cannot be found "
@@ -109,23 +112,25 @@ def _own_data(
     return f"{found.name}, {part}", *pair
 
 
-def _other_data(
-    folder: RunFolder, model: Model, dataset: str, target: str | None, data_dir: str | None
-) -> tuple[str, Any, Any]:
+def _other_data(folder: RunFolder, model: Model, chosen: Options) -> tuple[str, Any, Any]:
     """Find data that a user names: their test set where they bring one, else all of them."""
-    from xpmlp.data.datasets import ColumnSchema, load_dataset
+    from xpmlp.data.datasets import ColumnSchema, load_dataset, refuse_reading
     from xpmlp.data.streams import is_streamed, load_stream
     from xpmlp.experiments.experiment import features_of, fingerprint
 
+    dataset, target = chosen.dataset, chosen.target
     other: Dataset | StreamedData
     pair: tuple[Any, Any]
     if is_streamed(dataset):
+        refuse_reading(dataset, chosen.reading)
         other, parts = load_stream(dataset, target=target, min_classes=1)
         pair = parts.train
     else:
         known = folder.options().target if folder.config.exists() else None
-        schema = ColumnSchema(model.feature_names or (), known, n_features=model.network.sizes[0])
-        other = load_dataset(dataset, data_dir=data_dir, target=target, schema=schema, min_classes=1)
+        schema = ColumnSchema(model.feature_names or (), known, model.network.sizes[0], model.classes)
+        other = load_dataset(
+            dataset, data_dir=chosen.data_dir, target=target, schema=schema, reading=chosen.reading, min_classes=1
+        )
         if other.note:
             say(other.note)
         if other.test:

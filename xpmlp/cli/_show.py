@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from xpmlp.cli._options import RunOrModel
-from xpmlp.cli._terminal import print_table
+from xpmlp.cli._terminal import print_columns, print_table
 from xpmlp.common.wording import brief
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ def show(
         typer.echo(json.dumps(card, indent=2))
         return
     _print_network(card)
+    if columns := card.get("data", {}).get("columns"):
+        print_columns(columns)
     if card["state"] != "model":
         _print_metrics(card)
     _print_rest(card)

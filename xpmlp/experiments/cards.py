@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
+from xpmlp.experiments.options import TABLE, Options
 from xpmlp.experiments.runs import PARTS, RunFolder, model_at, network_values, target_scaling_values
 from xpmlp.nn.losses import LOSSES, output_name
 
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
 
 NOT_RECIPE = {"dataset", "target", "data_dir", "hidden", "activation", "dropout", "input_dropout"}  # said elsewhere
 NOT_RECIPE |= {"backend", "device", "dtype", "scaling"}
+NOT_RECIPE |= {option.name for option in fields(Options) if option.metadata["rich_help_panel"] == TABLE}
 
 
 def card_of(path: Path) -> dict[str, Any]:
@@ -79,6 +82,7 @@ def _of_configuration(config: dict[str, Any]) -> dict[str, Any]:
         "data": {
             "name": data["name"],
             "features": data["features"],
+            "columns": data.get("columns", []),
             "examples": {part: data["examples"][part] for part in PARTS if part in data["examples"]},
             "sha256": data.get("sha256"),
         },

@@ -16,7 +16,7 @@ from xpmlp.common.errors import InputError
 from xpmlp.common.rng import make_generator
 from xpmlp.common.validation import check_choice, check_number
 from xpmlp.common.wording import counted
-from xpmlp.data.datasets import load_dataset, split
+from xpmlp.data.datasets import load_dataset, refuse_reading, split
 from xpmlp.data.examples import Examples, QuantizedExamples
 from xpmlp.data.features import positions_of
 from xpmlp.data.preprocessing import SCALINGS, Scaling, encode
@@ -135,8 +135,9 @@ def load_splits(options: Options, *, progress: bool = False) -> tuple[Dataset | 
     source, target = options.dataset, options.target
     shares: Any = {"validation": options.validation, "test": options.test, "seed": options.seed}
     if is_streamed(source):
+        refuse_reading(source, options.reading)
         return load_stream(source, target=target, **shares)
-    dataset = load_dataset(source, data_dir=options.data_dir, target=target, progress=progress)
+    dataset = load_dataset(source, data_dir=options.data_dir, target=target, reading=options.reading, progress=progress)
     return dataset, split(dataset, **shares)
 
 

@@ -7,6 +7,7 @@ import hashlib
 import json
 import math
 import platform
+from dataclasses import fields
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from xpmlp.backends import BACKENDS
 from xpmlp.common.errors import InputError
 from xpmlp.common.files import append_whole, csv_text, open_file, write_whole
 from xpmlp.experiments.folders import Folder, now
-from xpmlp.experiments.options import EARLIER_NAMES, Options
+from xpmlp.experiments.options import EARLIER_NAMES, TABLE, Options
 from xpmlp.models.checkpoints import (
     drop_checkpoints,
     load_checkpoint,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 PARTS = ("train", "validation", "test")
 # Options that came after the first runs, with what these did.
 LATER = {"precision": "highest", "graphs": True, "patience": None, "min_delta": None}
+LATER |= {option.name: option.default for option in fields(Options) if option.metadata["rich_help_panel"] == TABLE}
 METRICS = (
     "epoch",
     "seconds",
@@ -267,6 +269,7 @@ def _configuration(experiment: Experiment) -> dict[str, Any]:
             "sha256": experiment.data_sha256,
             "features": model.network.sizes[0],
             "feature_names": model.feature_names,
+            "columns": getattr(dataset, "columns", ()),
             "preprocessing": str(model.scaling),
             "task": model.task,
             "classes": None if model.classes is None else model.classes.tolist(),

@@ -42,6 +42,8 @@ class Dataset:
         What "range" divides by; None for the others.
     note : str, optional
         What a user should know of how the data were read, in a sentence.
+    columns : tuple of (str, str, int, int, str)
+        Of a table: name, kind, distinct and missing values and an example of each column, the label's among them.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Dataset:
     scaling: Literal["none", "range", "standard"] = "standard"
     pixel_max: float | None = None
     note: str | None = None
+    columns: tuple[tuple[str, str, int, int, str], ...] = ()
 
     def __repr__(self) -> str:
         n, d = self.X.shape

@@ -19,11 +19,13 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 # What stands for a missing value, by default.
-MISSING = ("", "?", "#N/A", "<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null")
+MISSING = ("", "?", "#N/A", "<NA>", "N/A", "NA", "NULL", "NaN", "n/a", "nan", "null")
 SEPARATORS = (",", ";", "\t", "|")
 COMMENTS = ("#", "%", "//")
 NUMBER = re.compile(r"\s*[+-]?([0-9]+[.,]?[0-9]*|[.,][0-9]+)([eE][+-]?[0-9]+)?\s*")
 MAX_HEAD = 2**16  # bytes of a file that are looked at before it is sniffed
+MAX_COLUMNS = 4096  # DuckDB takes minutes beyond
+MAX_SNIFFED = 1000  # columns, beyond which the sniffer takes minutes
 EMPTY = "(empty)"  # how the sniffer says that there is no such character
 
 
@@ -104,7 +106,13 @@ def find_dialect(
     if any("\0" in line for line in head):
         raise InputError(f"{shown} holds NUL bytes, as no text does (UTF-16 has them): save it as CSV in UTF-8.")
     separator = separator or _separator_of(head)
-    found = _sniffed(connection, path, head, separator) or _of_first_line(head, separator)
+    by_hand = _of_first_line(head, separator)
+    if len(by_hand.names) > MAX_COLUMNS:
+        raise InputError(
+            f"{shown} has {len(by_hand.names):,} columns, but at most {MAX_COLUMNS:,} are read from a table: write X "
+            "and y by numpy.savez."
+        )
+    found = by_hand if len(by_hand.names) > MAX_SNIFFED else _sniffed(connection, path, head, separator) or by_hand
     if not found.has_header or found.header_follows:  # else it is R's, which the lines passed over hold
         first = _first_row(connection, path, found)
         is_header, note = (header, "") if header is not None else _is_header(first, found, known, target)
@@ -143,7 +151,7 @@ def _sniffed(connection: DuckDBPyConnection, path: Path, head: Sequence[str], se
     options = {"nullstr": list(MISSING)} | ({} if separator is None else {"delim": separator})
     given = "".join(f", {name} = ?" for name in options)
     columns = "Columns, Delimiter, Quote, Escape, Comment, SkipRows, HasHeader, DateFormat, TimestampFormat"
-    sql = f"SELECT {columns} FROM sniff_csv(?{given})"  # noqa: S608 - made of names of ours alone
+    sql = f"SELECT {columns} FROM sniff_csv(?{given})"
     try:
         (values,) = connection.execute(sql, [escape(str(path)), *options.values()]).fetchall()
     except duckdb.Error:  # reading by the first line says where the trouble is

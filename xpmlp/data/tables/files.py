@@ -13,18 +13,18 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from xpmlp.common.errors import InputError
 from xpmlp.common.files import open_file
 from xpmlp.common.packages import load_package
 from xpmlp.common.wording import counted, quoted
 from xpmlp.data.tables.dialect import find_dialect
 from xpmlp.data.tables.frames import frame_columns
+from xpmlp.data.tables.texts import TextColumns, filled
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
+    import numpy as np
     from duckdb import DuckDBPyConnection
 
 TEXT_SUFFIXES = (".csv", ".tsv", ".txt")
@@ -34,9 +34,7 @@ STANDARD_INPUT = "-"
 MAGIC = {b"PAR1": ".parquet", b"ARRO": ".feather", b"\x1f\x8b\x08\x00": ".csv.gz"}  # what a file begins with
 # DuckDB would download what it lacks.
 SETTINGS: dict[str, Any] = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
-CODE = r"^[+-]?0[0-9]|_|^[+-]?[0-9]{16,}$"  # text that is no number, though it could be read as one
 NOT_UTF8 = "save it in UTF-8, or name its encoding, such as --encoding latin-1 (encoding='latin-1')"
-MOSTLY = 0.9  # of the values of a column: those that are numbers, where a few others are worth a note
 
 
 @dataclass
@@ -91,8 +89,10 @@ def file_columns(
             _check_present(shown, found.names, drop)
             if decimal is None and found.separator == ",":
                 decimal = "."
-            sql, parameters = found.relation(path, missing or [""])
-            texts = _Texts(connection, sql, parameters, wanted, decimal, found.dates)
+            sql, parameters = found.relation(path, missing)
+            trimmed = ", ".join(f"nullif(trim(c{index}), '') AS c{index}" for index in wanted)
+            connection.execute(f"CREATE TEMP TABLE cells AS SELECT {trimmed} FROM {sql}", parameters)
+            texts = TextColumns(connection, wanted, decimal, found.dates)
             notes = [f"{shown}: {found.note}"] if found.note else []
             return FileColumns(texts.read(notes), found.has_header, notes)
 
@@ -152,9 +152,9 @@ def _parquet_columns(
     _check_present(shown, list(types), drop)
     wanted = {name: kind for name, kind in types.items() if name not in drop}
     chosen = ", ".join(f"{_cast(name, kind)} AS c{index}" for index, (name, kind) in enumerate(wanted.items()))
-    sql = f"SELECT {chosen} FROM read_parquet(?)"  # noqa: S608 - the names of columns are quoted
+    sql = f"SELECT {chosen} FROM read_parquet(?)"
     found = connection.execute(sql, [escape(str(path))]).fetchnumpy()
-    return {name: _filled(found[f"c{index}"]) for index, name in enumerate(wanted)}
+    return {name: filled(found[f"c{index}"]) for index, name in enumerate(wanted)}
 
 
 def _cast(name: str, kind: str) -> str:
@@ -167,81 +167,6 @@ def _cast(name: str, kind: str) -> str:
     if kind in {"BOOLEAN", "VARCHAR", "UUID", "TIME"} or kind.startswith("ENUM"):
         return f"CAST({column} AS VARCHAR)"
     raise InputError(f"column {name!r} holds {kind}, which is no number, date or text: leave it out (--drop).")
-
-
-@dataclass(frozen=True)
-class _Texts:
-    """Columns c0, c1, ... of text, by what they are called; the SQL that reads them, and how they write numbers."""
-
-    connection: DuckDBPyConnection
-    sql: str
-    parameters: list[Any]
-    names: dict[int, str]
-    decimal: str | None
-    dates: tuple[str, ...]
-
-    def read(self, notes: list[str]) -> dict[str, np.ndarray]:
-        """Return the columns, each as all of its values allow; say where a few values alone are no numbers."""
-        texts = {index: f"nullif(trim(c{index}), '')" for index in self.names}
-        tests = {index: self._number_tests(text) for index, text in texts.items()}
-        chosen, others = dict(texts), []
-        for index, (n, n_plain, n_commas, is_code) in self._ask(tests).items():
-            if n == n_plain and not is_code and self.decimal != ",":
-                chosen[index] = _number(texts[index])
-            elif n == max(n_plain, n_commas) and not is_code:
-                chosen[index] = _number(f"replace({texts[index]}, ',', '.')")
-            elif not n_plain:
-                others.append(index)
-            elif MOSTLY * n <= n_plain and not is_code:
-                notes.append(self._note(index, texts[index], n - n_plain))
-        dates = {index: self._date(texts[index]) for index in others}
-        tests = {index: [f"count({texts[index]})", f"count({date})"] for index, date in dates.items()}
-        chosen |= {index: dates[index] for index, (n, n_dates) in self._ask(tests).items() if n == n_dates}
-        named = ", ".join(f"{text} AS c{index}" for index, text in chosen.items())
-        found = self._execute(f"SELECT {named} FROM {self.sql}").fetchnumpy()  # noqa: S608 - made of names of ours
-        return {name: _filled(found[f"c{index}"]) for index, name in self.names.items()}
-
-    def _number_tests(self, text: str) -> list[str]:
-        commas = _number(f"replace({text}, ',', '.')") if self.decimal != "." else "NULL"
-        is_code = f"coalesce(bool_or(regexp_matches({text}, '{CODE}')), false)"
-        return [f"count({text})", f"count({_number(text)})", f"count({commas})", is_code]
-
-    def _date(self, text: str) -> str:
-        parsed = [f"try_strptime({text}, '{date}')" for date in self.dates if "'" not in date]
-        return f"coalesce({', '.join([f'try_cast({text} AS TIMESTAMP)', *parsed])})"
-
-    def _note(self, index: int, text: str, n_others: int) -> str:
-        where = f"{_number(text)} IS NULL AND {text} IS NOT NULL"
-        sql = f"SELECT DISTINCT {text} FROM {self.sql} WHERE {where} LIMIT 4"  # noqa: S608 - as below
-        values = [value for (value,) in self._execute(sql).fetchall()]
-        return (
-            f"Column {self.names[index]!r} holds numbers, but {counted(n_others, 'other value')} too, such as "
-            f"{quoted(values)}: it is taken as text. --missing {values[0]!r} makes a gap of such a value."
-        )
-
-    def _ask(self, tests: dict[int, list[str]]) -> dict[int, list[Any]]:
-        """Return what SQL aggregates say of some columns."""
-        if not tests:
-            return {}
-        asked = ", ".join(test for each in tests.values() for test in each)
-        (answers,) = self._execute(f"SELECT {asked} FROM {self.sql}").fetchall()  # noqa: S608 - made of names of ours
-        size = len(answers) // len(tests)
-        return {index: list(answers[start * size : (start + 1) * size]) for start, index in enumerate(tests)}
-
-    def _execute(self, sql: str) -> DuckDBPyConnection:
-        return self.connection.execute(sql, self.parameters)
-
-
-def _number(text: str) -> str:
-    return f"try_cast({text} AS DOUBLE)"
-
-
-def _filled(values: np.ndarray) -> np.ndarray:
-    """Return an array with NaN, NaT or None where DuckDB's is masked."""
-    if isinstance(values, np.ma.MaskedArray):
-        gaps, values = values.mask, values.data
-        values[gaps] = None if values.dtype == object else np.datetime64("NaT") if values.dtype.kind == "M" else np.nan
-    return values
 
 
 @contextmanager

@@ -41,6 +41,23 @@ def column_of(name: str, values: np.ndarray, kind: str | None = None) -> Column:
     return _converted(raw, kind)
 
 
+def plain_numbers(column: Column) -> np.ndarray | None:
+    """Return a column of numbers, or of a constant or an identifier that are numbers, as float64; None for others.
+
+    A text such as 007 is none, as its zeros are part of it.
+    """
+    if column.kind in {"number", "whole number"}:
+        return column.values
+    if column.kind not in {"constant", "identifier"} or column.missing.any():
+        return None
+    try:
+        numbers = np.array([float(text) for text in column.values])
+    except ValueError:
+        return None
+    plain = Column(column.name, _plain_kind(numbers), numbers)
+    return numbers if all(map(str.__eq__, map(plain.text, numbers), column.values)) else None
+
+
 def _plain_kind(values: np.ndarray) -> str:
     if values.dtype.kind == "M":
         return "date"

@@ -25,7 +25,7 @@ def read_table(
     separator: str | None = None,
     decimal: str | None = None,
     encoding: str = "utf-8",
-    missing: Sequence[str] = MISSING,
+    missing: Sequence[str] = (),
     kinds: Mapping[str, str] | None = None,
     drop: Sequence[str] = (),
     known: Mapping[str, str] | None = None,
@@ -48,7 +48,7 @@ def read_table(
     encoding : str
         Of a file of text, as Python calls it.
     missing : sequence of str
-        The texts that stand for a missing value in a file of text.
+        What stands for a missing value in a file of text, beside nothing, NA, NaN, null, ? and their like.
     kinds : mapping of str to str, optional
         The kinds of some columns, by name, in place of those that are found.
     drop : sequence of str
@@ -87,7 +87,7 @@ def read_table(
             separator=separator,
             decimal=decimal,
             encoding=encoding,
-            missing=missing,
+            missing=[*MISSING, *missing],
             drop=drop,
             known=known,
             target=target,

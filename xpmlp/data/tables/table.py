@@ -71,7 +71,9 @@ class Column:
         return Column(self.name, self.kind, self.values[rows])
 
     def text(self, value: Any) -> str:
-        """Write one of the column's values as a person reads it."""
+        """Write one of the column's values as a person reads it; "" for one that is missing."""
+        if value is None or value != value:  # noqa: PLR0124 - so are NaN and NaT
+            return ""
         if self.kind == "truth value":
             return str(bool(value))
         if self.kind == "whole number":
