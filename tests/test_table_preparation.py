@@ -145,7 +145,7 @@ def test_of_very_many_categories_the_most_frequent_have_features_and_the_frequen
 
 def test_texts_identifiers_and_constant_columns_are_left_out_with_the_reason(people):
     preparation = TablePreparation.fit(people)
-    became = {name: became for name, _, became in preparation.summary()}
+    became = preparation.became
     assert became["remark"] == "left out: text that is no category"
     assert became["id"] == "left out: each row has its own value"
     assert set(preparation.feature_names_in) == set(people.names) - {"remark", "id"}
@@ -158,7 +158,7 @@ def test_texts_identifiers_and_constant_columns_are_left_out_with_the_reason(peo
 def test_a_column_with_one_value_in_the_training_part_is_left_out(kind, values):
     preparation = TablePreparation.fit(table_of(("x", kind, values), ("y", "number", [1.0, 2.0])))
     assert preparation.feature_names_out == ("y",)
-    assert preparation.summary()[0][2] == "left out: all rows of the training part have the same value"
+    assert preparation.became["x"] == "left out: all rows of the training part have the same value"
 
 
 @pytest.mark.parametrize(("kind", "values"), [("number", [3.0, NAN]), ("truth value", [1, NAN])])

@@ -127,7 +127,8 @@ def _other_data(folder: RunFolder, model: Model, chosen: Options) -> tuple[str, 
         pair = parts.train
     else:
         known = folder.options().target if folder.config.exists() else None
-        schema = ColumnSchema(model.feature_names or (), known, model.network.sizes[0], model.classes)
+        kinds = None if model.preparation is None else model.preparation.kinds
+        schema = ColumnSchema(model.feature_names or (), known, model.network.sizes[0], model.classes, kinds)
         other = load_dataset(
             dataset, data_dir=chosen.data_dir, target=target, schema=schema, reading=chosen.reading, min_classes=1
         )

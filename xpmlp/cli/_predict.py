@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from xpmlp.backends import Backend
+    from xpmlp.data.tables import Table
     from xpmlp.models.model import Model
 
 
@@ -56,6 +57,7 @@ def predict(
         n_features=model.network.sizes[0],
         feature_names=model.feature_names,
         keep=[name.strip() for name in keep.split(",") if name.strip()],
+        kinds=None if model.preparation is None else model.preparation.kinds,
         reading=chosen.reading,
     )
     if features.note:
@@ -70,7 +72,7 @@ def predict(
 
 
 def _csv(
-    model: Model, X: np.ndarray, backend: Backend, kept: Sequence[tuple[str, Sequence[str]]], *, proba: bool
+    model: Model, X: np.ndarray | Table, backend: Backend, kept: Sequence[tuple[str, Sequence[str]]], *, proba: bool
 ) -> str:
     import csv
     import io

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from xpmlp.common.errors import DivergenceError, OutOfMemoryError, WorkerError, XpmlpError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from rich.table import Table
 
@@ -60,7 +60,8 @@ def introduce(experiment: Experiment, *, quiet: bool) -> None:
     announce(backend)
     if isinstance(dataset, Dataset):
         if dataset.columns:
-            print_columns(dataset.columns)
+            preparation = experiment.model.preparation
+            print_columns(dataset.columns, {} if preparation is None else preparation.became)
         if dataset.note:
             say(dataset.note)
 
@@ -74,13 +75,17 @@ def print_table(table: Table, title: str = "") -> None:
     Console(markup=False, highlight=False).print(table)
 
 
-def print_columns(columns: Sequence[Sequence[Any]]) -> None:
-    """Print what the columns of a table hold: name, kind, distinct and missing values, and an example of each."""
+def print_columns(columns: Sequence[Sequence[Any]], became: Mapping[str, str]) -> None:
+    """Print what the columns of a table hold: name, kind, distinct and missing values, and an example of each.
+
+    What they became is printed too, where some are not mere numbers.
+    """
     from rich.table import Table
 
-    table = Table("column", "kind", "distinct", "missing", "example")
+    table = Table("column", "kind", "distinct", "missing", "example", *["becomes"] * bool(became))
     for name, kind, n_distinct, n_missing, example in columns[:MAX_COLUMNS]:
-        table.add_row(name, kind, f"{n_distinct:,}", f"{n_missing:,}", example)
+        last = [became.get(name, "the target")] * bool(became)
+        table.add_row(name, kind, f"{n_distinct:,}", f"{n_missing:,}", example, *last)
     more = f", the first {MAX_COLUMNS}" if len(columns) > MAX_COLUMNS else ""
     print_table(table, f"columns of the table: {len(columns):,}{more}")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import os
 from dataclasses import dataclass, replace
@@ -21,6 +22,8 @@ from xpmlp.data.examples import Examples, QuantizedExamples
 from xpmlp.data.features import positions_of
 from xpmlp.data.preprocessing import SCALINGS, Scaling, encode
 from xpmlp.data.streams import Part, Stream, StreamedData, is_streamed, load_stream
+from xpmlp.data.tables import Table
+from xpmlp.data.tables.preparation import TablePreparation
 from xpmlp.experiments.options import CIRCLES, Options
 from xpmlp.models.model import Model
 from xpmlp.nn.dropout import mask_function
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
     from xpmlp.common.types import Array
     from xpmlp.data.datasets import Dataset, Splits
     from xpmlp.data.examples import StreamedExamples
+    from xpmlp.data.tables import Column
     from xpmlp.distributed import Communicator
     from xpmlp.nn.gradcheck import GradientCheck
     from xpmlp.training import Record
@@ -195,13 +199,18 @@ def prepare(options: Options, *, progress: bool = False, communicator: Communica
     epochs = options.epochs or max(EPOCHS, math.ceil(MIN_STEPS / steps))
     schedule = build_schedule(options.chosen_schedule, options.highest_rate, steps * epochs)
     kind = dataset.scaling if options.scaling == "auto" else options.scaling
+    preparation = None
+    if isinstance(X, Table):
+        preparation = TablePreparation.fit(X, "robust" if options.scaling == "auto" else options.scaling)
+        d, kind = len(preparation.feature_names_out), "none"
     scaling = Scaling.fit_blocks(kind, X.examples() if isinstance(X, Part) else [X], d, dataset.pixel_max)
 
     # The network with its initial weights, and the parts of the data as it is given them.
     network = _network(options, d, classes.shape[0])
     with backend.within_memory(str(network), "fewer hidden units"):
         layers = initialize(network, init=options.init, seed=options.seed)
-    model = Model(network, layers, classes, scaling, dataset.feature_names, dataset.class_names)
+    names = dataset.feature_names if preparation is None else preparation.feature_names_in
+    model = Model(network, layers, classes, scaling, names, dataset.class_names, preparation=preparation)
     what = f"{n:,} training examples of {d:,} features, and what is held out"
     with backend.within_memory(what, "fewer examples, data that are read from disk (docs/streams.md)"):
         sets = {name: lay_out(model, backend, *part) for name, part in vars(parts).items() if part is not None}
@@ -210,9 +219,9 @@ def prepare(options: Options, *, progress: bool = False, communicator: Communica
 
 
 def lay_out(
-    model: Model, backend: Backend, X: np.ndarray | Part, y: Any
+    model: Model, backend: Backend, X: np.ndarray | Table | Part, y: Any
 ) -> tuple[Array | QuantizedExamples | StreamedExamples, Array | None]:
-    """Scale raw features, (n, d), encode labels, (n,), and move both to a backend: what the network is given.
+    """Prepare raw features, (n, d), encode labels, (n,), and move both to a backend: what the network is given.
 
     Features of 8 bits stay as they are up to the minibatch, where scaling them only multiplies. A part of data on disk
     becomes a `Stream`, which does all that when it is read; labels are None then.
@@ -223,7 +232,7 @@ def lay_out(
             raise InputError("a regression takes data in memory alone, and these are read from disk by rows.")
         return Stream(backend, X, model.classes, model.scaling), None
     T = backend.asarray(model.encode_targets(y))
-    if X.dtype.kind in "iu" and X.dtype.itemsize == 1 and model.scaling.only_scales:
+    if isinstance(X, np.ndarray) and X.dtype.kind in "iu" and X.dtype.itemsize == 1 and model.scaling.only_scales:
         model.check(X)
         return QuantizedExamples(backend.asarray(X, dtype=None), backend.asarray(model.scaling.factors)), T
     return backend.asarray(model.prepare(X, backend.dtype)), T
@@ -234,7 +243,8 @@ def fingerprint(dataset: Dataset | StreamedData) -> str:
     if isinstance(dataset, StreamedData):
         return dataset.sha256
     digest = hashlib.sha256()
-    for array in (dataset.X, dataset.y, *(dataset.test or ())):
+    features = [dataset.X] if isinstance(dataset.X, np.ndarray) else map(_hashable, dataset.X.columns)
+    for array in (*features, dataset.y, *(dataset.test or ())):
         digest.update(f"{array.dtype.str}{array.shape}".encode())
         rows = max(1, PIECE * array.shape[0] // max(1, array.nbytes))
         for start in range(0, array.shape[0], rows):  # in pieces: what is hashed is copied
@@ -242,7 +252,14 @@ def fingerprint(dataset: Dataset | StreamedData) -> str:
     return digest.hexdigest()
 
 
-def features_of(model: Model, dataset: Dataset) -> np.ndarray:
+def _hashable(column: Column) -> np.ndarray:
+    """Return the values of a column as an array of numbers or dates; texts and gaps as the bytes of their JSON."""
+    if column.values.dtype != object:
+        return column.values
+    return np.frombuffer(json.dumps(column.values.tolist()).encode(), np.uint8)
+
+
+def features_of(model: Model, dataset: Dataset) -> np.ndarray | Table:
     """Return the features that a model was trained on, in its order: by name where both have names.
 
     Raises
@@ -250,12 +267,12 @@ def features_of(model: Model, dataset: Dataset) -> np.ndarray:
     InputError
         For columns that are not there.
     """
-    if model.feature_names is None or dataset.feature_names is None:
+    if model.feature_names is None or dataset.feature_names is None or isinstance(dataset.X, Table):
         return dataset.X
     return dataset.X[:, positions_of(model.feature_names, dataset.feature_names, dataset.name)]
 
 
-def score_model(model: Model, backend: Backend, X: np.ndarray | Part, y: Any) -> Score:
+def score_model(model: Model, backend: Backend, X: np.ndarray | Table | Part, y: Any) -> Score:
     """Score a trained model on raw features, (n, d), and labels, (n,), on any backend; or on a part of data on disk.
 
     Raises
@@ -298,7 +315,7 @@ def check_circles(backend: Backend, options: Options = CIRCLES) -> GradientCheck
         backend,
         network,
         initialize(network, init=options.init, seed=seed),
-        backend.asarray(dataset.X[rows]),
+        backend.asarray(np.asarray(dataset.X)[rows]),
         backend.asarray(encode(dataset.y[rows], classes)),
         masks=mask_function(backend, network, seed)(backend.asindex(0), backend.asindex(rows)),
         penalty=_penalty(options),

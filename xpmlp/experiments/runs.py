@@ -270,7 +270,8 @@ def _configuration(experiment: Experiment) -> dict[str, Any]:
             "features": model.network.sizes[0],
             "feature_names": model.feature_names,
             "columns": getattr(dataset, "columns", ()),
-            "preprocessing": str(model.scaling),
+            "became": became_values(model),
+            "preprocessing": str(model.preparation or model.scaling),
             "task": model.task,
             "classes": None if model.classes is None else model.classes.tolist(),
             "class_names": model.class_names,
@@ -292,6 +293,11 @@ def network_values(network: Network) -> dict[str, Any]:
         "dropout": network.dropout,
         "parameters": network.n_parameters,
     }
+
+
+def became_values(model: Model) -> dict[str, str] | None:
+    """Return what became of each column, where the model takes a table."""
+    return None if model.preparation is None else model.preparation.became
 
 
 def target_scaling_values(model: Model) -> dict[str, list[float]] | None:

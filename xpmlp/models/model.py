@@ -153,15 +153,9 @@ class Model:
             raise InputError(f"X has {d} features, but the model was trained on {expected}.")
 
     def prepare(self, X: Any, dtype: str) -> np.ndarray:
-        """Prepare raw features as in training: return an array of NumPy, (n, d), in `dtype`; raises as `predict_proba`.
-
-        Categories that training had not, and gaps where it had none, are counted in a warning.
-        """
+        """Prepare raw features as in training, an array of NumPy, (n, d), in `dtype`; raises as `predict_proba`."""
         if self.preparation is not None:
-            table = read_table(X, known=self.preparation.kinds)
-            if unseen := self.preparation.unseen(table):
-                warnings.warn(f"{'; '.join(unseen)}.", XpmlpWarning, stacklevel=2)
-            return self.preparation.apply(table, dtype)
+            return self.preparation.apply(read_table(X, known=self.preparation.kinds), dtype)
         if isinstance(X, str | Path):
             X = read_table(X, known=dict.fromkeys(self.feature_names or (), "number"))
         features = features_to_numpy(X, self.feature_names)
@@ -190,6 +184,8 @@ class Model:
 
     def predict_proba(self, X: Any, backend: Backend | str | None = None) -> np.ndarray:
         """Return the probability of each class, or with `multilabel` of each label.
+
+        Categories that training had not, and gaps where it had none, are counted in a warning (`XpmlpWarning`).
 
         Parameters
         ----------
@@ -246,6 +242,10 @@ class Model:
     def _outputs(self, X: Any, backend: Backend | str | None) -> np.ndarray:
         """Return the outputs of the network, (n, m)."""
         backend = _opened(backend, self.dtype)
+        if self.preparation is not None:
+            X = read_table(X, known=self.preparation.kinds)
+            if unseen := self.preparation.unseen(X):
+                warnings.warn(f"{'; '.join(unseen)}.", XpmlpWarning, stacklevel=3)
         prepared = self.prepare(X, backend.dtype)
         chunks = []
         with backend.computing(f"{self.network}, to predict", "fewer examples at a time"):

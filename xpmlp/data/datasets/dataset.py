@@ -10,9 +10,11 @@ import numpy as np
 from xpmlp.common.errors import InputError
 from xpmlp.common.validation import check_number
 from xpmlp.common.wording import counted
+from xpmlp.data.tables import Table
 
 Pair = TypeVar("Pair", bound=tuple[Any, Any])
 Arrays = tuple[np.ndarray, np.ndarray]
+ExamplesWithLabels = tuple[np.ndarray | Table, np.ndarray]
 
 
 # Without a generated __eq__: comparing arrays gives an array, which is neither true nor false.
@@ -24,8 +26,9 @@ class Dataset:
     ----------
     name : str
         "digits", "circles", "fashion-mnist", or the stem of the file's name.
-    X : ndarray of shape (n, d)
-        Finite real numbers in their own dtype: 8-bit pixels stay uint8.
+    X : ndarray of shape (n, d), or Table
+        Finite real numbers in their own dtype: 8-bit pixels stay uint8. A table where columns hold other values than
+        numbers, or gaps.
     y : ndarray of shape (n,)
         Labels of at least two classes: integers or strings (dtype kind "i", "u" or "U").
     feature_names : tuple of str, optional
@@ -47,7 +50,7 @@ class Dataset:
     """
 
     name: str
-    X: np.ndarray
+    X: np.ndarray | Table
     y: np.ndarray
     feature_names: tuple[str, ...] | None = None
     class_names: tuple[str, ...] | None = None
@@ -61,7 +64,8 @@ class Dataset:
     def __repr__(self) -> str:
         n, d = self.X.shape
         test = "" if self.test is None else f", and {self.test[0].shape[0]:,} to test"
-        shape = f"{counted(n, 'example')} of {counted(d, 'feature')} in {self.X.dtype}"
+        columns = counted(d, "column") if isinstance(self.X, Table) else f"{counted(d, 'feature')} in {self.X.dtype}"
+        shape = f"{counted(n, 'example')} of {columns}"
         return f"<Dataset {self.name}: {shape}, {np.unique(self.y).size} classes{test}>"
 
 
@@ -78,7 +82,7 @@ class Splits(Generic[Pair]):
         return f"<Splits: {', '.join(f'{name} {part[0].shape[0]:,}' for name, part in parts)} examples>"
 
 
-def split(dataset: Dataset, *, validation: float = 0.1, test: float = 0.2, seed: int = 0) -> Splits[Arrays]:
+def split(dataset: Dataset, *, validation: float = 0.1, test: float = 0.2, seed: int = 0) -> Splits[ExamplesWithLabels]:
     """Split a data set so that each part has the classes in the proportions of the whole.
 
     The same data, fractions and seed give the same parts. The test part depends on `test` and `seed` alone, so that
@@ -111,8 +115,9 @@ def split(dataset: Dataset, *, validation: float = 0.1, test: float = 0.2, seed:
     check_number("validation", validation, at_least=0, below=1)
     check_number("test", test, at_least=0, below=1)
     check_number("seed", seed, at_least=0, below=2**32, integer=True)
-    train = (dataset.X, dataset.y)
-    test_part, validation_part = dataset.test, None
+    train: ExamplesWithLabels = (dataset.X, dataset.y)
+    test_part: ExamplesWithLabels | None = dataset.test
+    validation_part = None
     try:
         if test_part is None and test > 0:
             train, test_part = _split_off("test", test, train, int(seed))
@@ -125,7 +130,9 @@ def split(dataset: Dataset, *, validation: float = 0.1, test: float = 0.2, seed:
     return Splits(train, validation_part, test_part)
 
 
-def _split_off(part: str, fraction: float, whole: Arrays, seed: int) -> tuple[Arrays, Arrays]:
+def _split_off(
+    part: str, fraction: float, whole: ExamplesWithLabels, seed: int
+) -> tuple[ExamplesWithLabels, ExamplesWithLabels]:
     """Return what is left of some data, and the part that is split off."""
     from sklearn.model_selection import train_test_split  # noqa: PLC0415 - slow to import, and needed here alone
 
@@ -153,4 +160,8 @@ def _split_off(part: str, fraction: float, whole: Arrays, seed: int) -> tuple[Ar
             f"{part}={fraction} of {y.size} rows takes every example of class '{lost[0]}', so that none is left to "
             f"learn from. Choose a smaller fraction, or add examples of that class."
         )
-    return (X[left], y[left]), (X[taken], y[taken])
+    return (_rows(X, left), y[left]), (_rows(X, taken), y[taken])
+
+
+def _rows(X: np.ndarray | Table, rows: np.ndarray) -> np.ndarray | Table:
+    return X.take(rows) if isinstance(X, Table) else X[rows]

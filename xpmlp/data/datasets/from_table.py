@@ -10,13 +10,13 @@ from xpmlp.common.errors import InputError
 from xpmlp.common.wording import counted, quoted
 from xpmlp.data.datasets.dataset import Dataset
 from xpmlp.data.features import positions_of
-from xpmlp.data.tables import plain_numbers, read_table
+from xpmlp.data.tables import Table, plain_numbers, read_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from xpmlp.data.tables import Column, Table
+    from xpmlp.data.tables import Column
 
 # NumPy gives every label the room of the longest, 4 bytes a character: one absurd label would take all memory. So no
 # label is longer than this, and labels take more than 64 MiB only where that is at most 64 bytes for each character.
@@ -32,12 +32,13 @@ class ColumnSchema(NamedTuple):
     target: str | None
     n_features: int
     classes: np.ndarray | None = None  # by which labels are read: 1 in a file is the "1" of a model, and 0.0 is 0
+    kinds: Mapping[str, str] | None = None  # of the columns, where the model takes a table
 
 
 class Features(NamedTuple):
     """Examples to predict, and what is known of how they were read."""
 
-    X: np.ndarray
+    X: np.ndarray | Table
     note: str | None = None
     kept: tuple[tuple[str, list[str]], ...] = ()  # columns to put beside the predictions: name and texts
 
@@ -45,7 +46,7 @@ class Features(NamedTuple):
 def load_table(
     path: Path, target: str | None, schema: ColumnSchema | None, reading: Mapping[str, Any] | None = None
 ) -> Dataset:
-    """Load a table whose features are numbers.
+    """Load a table; its features are an array where all of them are numbers, without gaps.
 
     Parameters
     ----------
@@ -61,11 +62,13 @@ def load_table(
     Raises
     ------
     InputError
-        For columns that are not there, or that hold no numbers, and for labels that are missing.
+        For columns that are not there, or that hold no numbers where a model takes numbers, and for labels that are
+        missing.
     """
     wanted = schema.feature_names if schema else ()
     named = schema.target if schema and target is None else target
-    table = read_table(path, known=dict.fromkeys(wanted, "number"), target=named, **(reading or {}))
+    kinds = schema.kinds if schema else None
+    table = read_table(path, known=kinds or dict.fromkeys(wanted, "number"), target=named, **(reading or {}))
     if len(table.columns) < 2:
         raise InputError(
             f"{path} has one column, {table.names[0]!r}, but needs features and a label. Where its columns are "
@@ -73,13 +76,13 @@ def load_table(
         )
     label = _label_column(path, table, named, is_model=schema is not None)
     others = table.without([label.name])
-    if schema and wanted and _has_names(table, wanted):
+    if kinds or (schema and wanted and _has_names(table, wanted)):
         if label.name in wanted:
             free = quoted([name for name in table.names if name not in wanted])
             hint = f"choose the target among {free}" if free else "it has no others, so add one with the labels"
             raise InputError(f"the label's column in {path} would be {label.name!r}, a feature of the model: {hint}.")
         positions_of(wanted, others.names, str(path))
-        others = others.select(wanted)
+        others = others if kinds else others.select(wanted)
     elif schema and len(others.columns) != schema.n_features:
         raise InputError(
             f"{path} has {counted(len(table.columns), 'column')}, but must have {schema.n_features + 1}: the "
@@ -88,11 +91,12 @@ def load_table(
     notes = list(table.notes)
     if named is None and not table.has_header:
         notes.append(f"The label is taken from the last column, number {len(table.columns)}: --target chooses another.")
-    if schema is None:
+    X = others if kinds or (schema is None and not _all_numbers(others)) else numeric_features(path, others)
+    if schema is None and not isinstance(X, Table):
         notes += [_of_identifier(column) for column in others.columns if column.kind == "identifier"]
     return Dataset(
         table.name,
-        numeric_features(path, others),
+        X,
         _labels(path, label, None if schema is None else schema.classes),
         feature_names=tuple(others.names) if table.has_header else None,
         note=" ".join(notes) or None,
@@ -101,11 +105,19 @@ def load_table(
 
 
 def table_features(
-    path: Path, n_features: int, wanted: Sequence[str], keep: Sequence[str], reading: Mapping[str, Any]
+    path: Path,
+    n_features: int,
+    wanted: Sequence[str],
+    keep: Sequence[str],
+    kinds: Mapping[str, str] | None,
+    reading: Mapping[str, Any],
 ) -> Features:
     """Read the features of a table; parameters and errors are those of `read_features`."""
-    table = read_table(path, known=dict.fromkeys(wanted, "number"), **reading)
+    table = read_table(path, known=kinds or dict.fromkeys(wanted, "number"), **reading)
     kept = tuple((name, [column.text(v) for v in column.values]) for name in keep for column in [table[name]])
+    note = " ".join(table.notes) or None
+    if kinds:
+        return Features(table, note, kept)
     if wanted and _has_names(table, wanted):
         positions_of(wanted, table.names, str(path))
         table = table.select(wanted)
@@ -113,11 +125,16 @@ def table_features(
         others = table.without(keep)
         check_count(path, len(others.columns), n_features)
         table = others
-    return Features(numeric_features(path, table), " ".join(table.notes) or None, kept)
+    return Features(numeric_features(path, table), note, kept)
+
+
+def _all_numbers(table: Table) -> bool:
+    """Whether all columns are numbers, without gaps."""
+    return all(plain_numbers(column) is not None and not column.missing.any() for column in table.columns)
 
 
 def _has_names(table: Table, wanted: Sequence[str]) -> bool:
-    """Whether columns are found by their names: 0, 1, ... are those of a frame without names, if not the model's too."""
+    """Whether columns have names: 0, 1, ... are those of a frame without names, if they are not the model's too."""
     are_numbers = all(name.isdecimal() for name in table.names)
     return table.has_header and not (are_numbers and not set(wanted) & set(table.names))
 
@@ -175,8 +192,8 @@ def numeric_features(path: Path, table: Table) -> np.ndarray:
         more = f" and {len(others) - 4} more" if len(others) > 4 else ""
         names = _shell(",".join(column.name for column in others))
         raise InputError(
-            f"{path}: features must be numbers, but some columns are not: {shown}{more}. To leave them out, give "
-            f"--drop {names}; or replace their values by numbers."  # noqa: S608 - this is no SQL
+            f"{path}: the model takes numbers, but some columns hold others: {shown}{more}. Without them (--drop "
+            f"{names}), or with numbers in their place, it can be used."
         )
     for column in table.columns:
         if count := int(column.missing.sum()):

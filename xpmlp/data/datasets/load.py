@@ -17,7 +17,7 @@ from xpmlp.data.datasets.fashion_mnist import load_fashion_mnist
 from xpmlp.data.datasets.from_table import Features, check_count, load_table, table_features
 from xpmlp.data.features import positions_of
 from xpmlp.data.numpy_files import read_npz
-from xpmlp.data.tables import STANDARD_INPUT, table_suffix
+from xpmlp.data.tables import STANDARD_INPUT, Table, table_suffix
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -45,7 +45,7 @@ def load_dataset(
     - "fashion-mnist": 60,000 images of 28 x 28 pixels from 0 to 255, and a test set of 10,000. Looked for in
       `data_dir` if given, else in `$XPMLP_DATA` if set, else in the user's cache, into which it is downloaded.
     - A table, as `read_table` takes it, such as a .csv file, or "-", which is standard input: one example per row,
-      numbers, and a label in the last column or the one called `target`.
+      and a label in the last column or the one called `target`.
     - An .npz file: `X` of shape (n, d) or (n, height, width), `y` of shape (n,) and, if wanted,
       `feature_names` of shape (d,). Further dimensions of `X` are flattened too.
 
@@ -71,7 +71,8 @@ def load_dataset(
     Returns
     -------
     Dataset
-        Features in the dtype in which they come (float64 from a table), and labels that are integers or strings:
+        Features in the dtype in which they come (float64 from a table of numbers; a `Table` where columns hold other
+        values, or gaps), and labels that are integers or strings:
         booleans and whole floats in an .npz file become int64.
 
     Raises
@@ -81,7 +82,8 @@ def load_dataset(
         and features or labels that nothing can be learnt from.
     """
     dataset = _load(source, data_dir, target, schema, reading or {}, progress=progress)
-    check_features(dataset.X, f"X of {source}", dataset.feature_names)
+    if not isinstance(dataset.X, Table):
+        check_features(dataset.X, f"X of {source}", dataset.feature_names)
     check_labels(dataset.y, dataset.X.shape[0], f"y of {source}", min_classes=min_classes)
     if dataset.test is not None:
         check_features(dataset.test[0], f"the test X of {source}", dataset.feature_names)
@@ -173,6 +175,7 @@ def read_features(
     n_features: int,
     feature_names: Sequence[str] | None = None,
     keep: Sequence[str] = (),
+    kinds: Mapping[str, str] | None = None,
     reading: Mapping[str, Any] | None = None,
 ) -> Features:
     """Read examples to predict.
@@ -190,14 +193,16 @@ def read_features(
         Their names, where they have names.
     keep : sequence of str
         Columns of a table to give back as they are.
+    kinds : mapping of str to str, optional
+        Where the model takes a table: the kinds of its columns.
     reading : mapping, optional
         Keywords of `read_table`.
 
     Returns
     -------
     Features
-        `X`, (n, n_features): finite real numbers, float64 from a table, in their own dtype from an .npz file. Then a
-        note on how the table was read, and the columns kept.
+        `X`, (n, n_features): finite real numbers, float64 from a table, in their own dtype from an .npz file; or with
+        `kinds` the table. Then a note on how the table was read, and the columns kept.
 
     Raises
     ------
@@ -213,11 +218,12 @@ def read_features(
             X = X[:, positions_of(wanted, names, str(path))]
         read = Features(X)
     elif is_table(path):
-        read = table_features(path, n_features, wanted, keep, reading or {})
+        read = table_features(path, n_features, wanted, keep, kinds, reading or {})
     else:
         raise InputError(f"{path} is neither {' nor '.join(SUFFIXES)}, which can be predicted: write X by numpy.savez.")
-    check_features(read.X, f"X of {path}", wanted or None)
-    check_count(path, read.X.shape[1], n_features)
+    if not isinstance(read.X, Table):
+        check_features(read.X, f"X of {path}", wanted or None)
+        check_count(path, read.X.shape[1], n_features)
     return read
 
 

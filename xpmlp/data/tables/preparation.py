@@ -103,17 +103,18 @@ class TablePreparation:
         """The kinds of these columns in training, by name, as `read_table` takes them for `known`."""
         return {encoding.name: encoding.kind for encoding in self.used}
 
+    @property
+    def became(self) -> dict[str, str]:
+        """What became of each column, in words, by its name."""
+        return {encoding.name: encoding.became for encoding in self.encodings}
+
     def __str__(self) -> str:
         columns, features = counted(len(self.encodings), "column"), counted(len(self.feature_names_out), "feature")
         return f"{columns}, {len(self.encodings) - len(self.used)} of them left out, as {features}"
 
     def __repr__(self) -> str:
-        lines = (f"    {name}, {kind}: {became}" for name, kind, became in self.summary())
+        lines = (f"    {encoding.name}, {encoding.kind}: {encoding.became}" for encoding in self.encodings)
         return "\n".join([f"<TablePreparation of {self}", *lines]) + ">"
-
-    def summary(self) -> list[tuple[str, str, str]]:
-        """Return name, kind, and what became of it, of each column."""
-        return [(encoding.name, encoding.kind, encoding.became) for encoding in self.encodings]
 
     def apply(self, table: Table, dtype: str = "float64") -> np.ndarray:
         """Prepare a table as in training.

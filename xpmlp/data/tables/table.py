@@ -120,6 +120,11 @@ class Table:
         return len(self)
 
     @property
+    def shape(self) -> tuple[int, int]:
+        """How many rows and columns there are."""
+        return len(self), len(self.columns)
+
+    @property
     def names(self) -> list[str]:
         """The names of the columns, in order."""
         return [column.name for column in self.columns]
