@@ -49,11 +49,11 @@ def run(trained, tmp_path, cli):
 def test_other_data_leave_the_runs_own_figure_alone(cli, run, tmp_path):
     code, out, _ = cli("evaluate", "run")
     assert (code, "confusion matrix: run/confusion.png" in out) == (0, True)
-    run.confusion.write_bytes(b"the run's own")
+    (run.path / "confusion.png").write_bytes(b"the run's own")
     before = sorted(tmp_path.rglob("*"))
     code, out, _ = cli("evaluate", "run", "other.csv")
     assert (code, "20 examples" in out, "confusion matrix" in out) == (0, True, False)
-    assert run.confusion.read_bytes() == b"the run's own"
+    assert (run.path / "confusion.png").read_bytes() == b"the run's own"
     assert sorted(tmp_path.rglob("*")) == before
 
 

@@ -163,7 +163,7 @@ def test_each_epoch_synchronises_with_the_host_once(backend_name):
     backend.to_numpy = lambda x: reads.append(tuple(x.shape)) or to_numpy(x)
     run(backend, Recipe(Adam(), Constant(0.01), batch_size=10, epochs=4), evaluate=[("a", 1), ("b", 2)])
     checks = [()] * 6  # of X and T of three sets, before the first epoch
-    assert reads == checks + [(7,)] * 4  # loss, finite, rate and two pairs of scores
+    assert reads == checks + [(9,)] * 4  # loss, finite, rate and the three sums of two sets
 
 
 def test_what_the_host_can_do_beside_an_epoch_is_done_before_it_waits_for_it(monkeypatch):

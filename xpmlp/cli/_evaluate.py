@@ -10,22 +10,25 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from xpmlp.cli._options import READING, RunOrModel, check_used, given, open_backend, parse_options, takes_options
+from xpmlp.cli._report import warn_never_predicted
 from xpmlp.cli._terminal import print_table, say, warn
 from xpmlp.common.errors import InputError
-from xpmlp.common.wording import brief, counted
+from xpmlp.common.wording import amount, brief, counted, measures_text
 from xpmlp.experiments.options import Options
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    import numpy as np
-
-    from xpmlp.backends import Backend
     from xpmlp.data.datasets import Dataset
-    from xpmlp.data.streams import Part, StreamedData
+    from xpmlp.data.streams import StreamedData
+    from xpmlp.experiments.evaluation import AmountReport, ClassReport, Importance
     from xpmlp.experiments.runs import RunFolder
     from xpmlp.models.model import Model
     from xpmlp.training.scoring import Score
+
+    Places = Callable[[str], Path] | None  # of figures, by their names; None where none are to be drawn
+
+MAX_COLUMNS = 10  # in the table
 
 
 @takes_options("target", "data_dir", *READING, "backend", "device", own_first=True)
@@ -45,29 +48,32 @@ def evaluate(
     out: Annotated[
         Path | None,
         typer.Option(
-            help="The figure to write.", show_default="confusion.png in the run's folder; none for other data"
+            help="The confusion matrix, or the errors of amounts; other figures are named after it.",
+            show_default="confusion.png or residuals.png in the run's folder; none for other data",
         ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists.")] = False,
     **options: Any,
 ) -> None:
-    """Score a trained model: accuracy, NLL, precision and recall of each class, and the confusion matrix.
+    """Score a trained model: by class, with the confusion matrix, ROC curves and calibration; or the errors of amounts.
 
+    It also finds which columns matter, where they have names: how much worse the model is where one is shuffled.
     A model file needs data: `xpmlp evaluate model.safetensors data.csv`.
     """
     from xpmlp.common.files import FIGURE_KINDS, check_place
     from xpmlp.common.validation import check_choice
+    from xpmlp.experiments.evaluation import can_be_permuted, permutation_importances, report_amounts, report_classes
     from xpmlp.experiments.experiment import score_model
     from xpmlp.experiments.runs import RunFolder, model_at
 
     check_choice("part", part, ["test", "validation", "train"])
-    if out is not None:
-        check_place(out, FIGURE_KINDS, overwrite=overwrite)
     folder, model, chosen = RunFolder(run), model_at(run), parse_options(options)
-    if (classes := model.classes) is None or model.multilabel:
-        raise InputError(
-            f"{run} is a {model.task} model, which `xpmlp evaluate` does not score: it scores classifiers."
-        )
+    if model.multilabel:
+        raise InputError(f"{run} predicts several labels for an example, but `xpmlp evaluate` scores one for each.")
+    places = _places(folder, out, own=dataset is None)
+    if out is not None and places is not None:
+        for name in ("residuals",) if model.classes is None else ("confusion", "probabilities"):
+            check_place(places(name), FIGURE_KINDS, overwrite=overwrite)
     if dataset is not None and "part" in given(context):
         raise InputError(f"--part {part} is one of the run's own data: leave DATASET out, or --part.")
     if dataset is not None:
@@ -77,9 +83,19 @@ def evaluate(
         name, X, y = _own_data(context, folder, part, chosen)
     backend = open_backend(chosen.backend, chosen.device, model.dtype)
     score = score_model(model, backend, X, y)
-    picture = folder.confusion if out is None and dataset is None else out
-    names = model.class_names or tuple(map(str, classes.tolist()))
-    _report(classes, names, score, name, _confusion(model, backend, X, y), picture)
+    if model.classes is None:
+        _report_amounts(model, score, report_amounts(model, backend, X, y), name, places)
+    else:
+        _report_classes(model, score, report_classes(model, backend, X, y), name, places)
+    if places is not None and can_be_permuted(model, X):
+        _report_importances(model, permutation_importances(model, backend, X, y), name, places)
+
+
+def _places(folder: RunFolder, out: Path | None, *, own: bool) -> Places:
+    """Return where figures go, by their names: into the run's folder, or beside the first one that a user names."""
+    if out is None:
+        return (lambda name: folder.path / f"{name}.png") if own else None
+    return lambda name: out if name in {"confusion", "residuals"} else out.with_stem(f"{out.stem}-{name}")
 
 
 def _own_data(context: typer.Context, folder: RunFolder, part: str, chosen: Options) -> tuple[str, Any, Any]:
@@ -123,15 +139,14 @@ def _other_data(folder: RunFolder, model: Model, chosen: Options) -> tuple[str, 
     pair: tuple[Any, Any]
     if is_streamed(dataset):
         refuse_reading(dataset, chosen.reading)
-        other, parts = load_stream(dataset, target=target, min_classes=1)
+        other, parts = load_stream(dataset, target=target, task=model.task, min_classes=1)
         pair = parts.train
     else:
         known = folder.options().target if folder.config.exists() else None
         kinds = None if model.preparation is None else model.preparation.kinds
         schema = ColumnSchema(model.feature_names or (), known, model.network.sizes[0], model.classes, kinds)
-        other = load_dataset(
-            dataset, data_dir=chosen.data_dir, target=target, schema=schema, reading=chosen.reading, min_classes=1
-        )
+        loading: Any = {"target": target, "schema": schema, "task": model.task, "min_classes": 1}
+        other = load_dataset(dataset, data_dir=chosen.data_dir, reading=chosen.reading, **loading)
         if other.note:
             say(other.note)
         if other.test:
@@ -142,40 +157,69 @@ def _other_data(folder: RunFolder, model: Model, chosen: Options) -> tuple[str, 
     return f"{other.name}, all of it", *pair
 
 
-def _confusion(model: Model, backend: Backend, X: np.ndarray | Part, y: Any) -> np.ndarray:
-    """Count the examples of each class, a row, that each class, a column, is predicted for."""
-    from sklearn.metrics import confusion_matrix
-
-    from xpmlp.data.streams import Part
-
-    blocks = X.labelled() if isinstance(X, Part) else [(X, y)]
-    matrix: np.ndarray = sum(
-        confusion_matrix(labels, model.predict(examples, backend), labels=model.classes) for examples, labels in blocks
-    )
-    return matrix
-
-
-def _report(
-    classes: np.ndarray, names: Sequence[str], score: Score, name: str, matrix: np.ndarray, picture: Path | None
-) -> None:
-    import numpy as np
+def _report_classes(model: Model, score: Score, report: ClassReport, name: str, places: Places) -> None:
     from rich.table import Table
-    from sklearn.metrics import precision_recall_fscore_support
 
-    m = len(names)
-    true, predicted = np.repeat(classes, m), np.tile(classes, m)  # of each count in the matrix
-    *measures, _ = precision_recall_fscore_support(
-        true, predicted, labels=classes, sample_weight=matrix.ravel(), zero_division=float("nan")
-    )
-    table = Table("class", "precision", "recall", "F1", "examples")
-    examples = counted(int(matrix.sum()), "example")
-    title = f"{name}: accuracy {score.accuracy:.4f}, NLL {brief(score.loss)}, {examples}"
-    for label, precision, recall, f1, support in zip(names, *measures, matrix.sum(axis=1), strict=True):
-        shares = ("-" if math.isnan(share) else f"{share:.4f}" for share in (precision, recall, f1))
-        table.add_row(label, *shares, f"{support:,}")
-    print_table(table, title)
-    if picture is not None:
-        from xpmlp.plots import confusion_figure, save_figure
+    names = model.class_names or tuple(map(str, model.classes.tolist() if model.classes is not None else ()))
+    counts = report.confusion.sum(axis=1)
+    table = Table("class", "precision", "recall", "F1", "average precision", "examples")
+    measures = (report.precision, report.recall, report.f1, report.average_precision)
+    for label, count, *shares in zip(names, counts, *measures, strict=True):
+        table.add_row(label, *("-" if math.isnan(share) else f"{share:.4f}" for share in shares), f"{count:,}")
+    examples, balanced = counted(int(counts.sum()), "example"), f"balanced accuracy {report.balanced_accuracy:.4f}"
+    accuracy = f"accuracy {score.accuracy:.4f}"
+    print_table(table, f"{name}: {accuracy}, NLL {brief(score.loss)}, {balanced}, {examples}")
+    if report.never_predicted:
+        warn_never_predicted([names[position] for position in report.never_predicted])
+    if places is None:
+        return
+    from xpmlp.plots import confusion_figure, probabilities_figure, save_figure
 
-        save_figure(confusion_figure(matrix, names, f"{name}: accuracy {score.accuracy:.4f}"), picture)
-        typer.echo(f"confusion matrix: {picture}")
+    title = f"{name}: {accuracy}"
+    save_figure(confusion_figure(report.confusion, names, title), places("confusion"))
+    typer.echo(f"confusion matrix: {places('confusion')}")
+    if report.calibration is not None:
+        curves = {label: roc for label, roc in zip(names, report.roc, strict=True) if roc is not None}
+        curves = dict(list(curves.items())[1:]) if len(names) == 2 else curves  # one is the other turned round
+        save_figure(probabilities_figure(curves, report.calibration, title), places("probabilities"))
+        typer.echo(f"ROC curves and calibration: {places('probabilities')}")
+
+
+def _report_amounts(model: Model, score: Score, report: AmountReport, name: str, places: Places) -> None:
+    from rich.table import Table
+
+    target = model.target_names[0] if model.target_names else "target"
+    table = Table("measure", f"in the unit of {target}")
+    for measure, value in report.errors.items():
+        table.add_row(measure, amount(value))
+    if model.network.loss.name == "quantile":
+        table.add_row("share at or below the prediction", f"{report.share_below:.4f}")
+    title = f"{name}: {measures_text(score.measures).replace(' RMSE', ', RMSE').replace(' MAE', ', MAE')}"
+    print_table(table, f"{title}, loss {brief(score.loss)}, {counted(report.true.shape[0], 'example')}")
+    if places is not None:
+        from xpmlp.plots import residuals_figure, save_figure
+
+        save_figure(residuals_figure(report.true, report.predicted, target, title), places("residuals"))
+        typer.echo(f"predicted against true, and errors: {places('residuals')}")
+
+
+def _report_importances(model: Model, found: Sequence[Importance], name: str, places: Places) -> None:
+    from rich.table import Table
+
+    from xpmlp.common.files import csv_text, write_whole
+
+    measure = "fall of R2" if model.classes is None else "growth of the NLL"
+    table = Table("column", measure)
+    for each in found[:MAX_COLUMNS]:
+        table.add_row(each.feature, f"{each.mean:.4f} ± {each.deviation:.4f}")
+    print_table(table, f"{name}: where a column is shuffled, the {measure}")
+    if places is None:
+        return
+    from xpmlp.plots import importance_figure, save_figure
+
+    rows = [[each.feature, f"{each.mean:.6g}", f"{each.deviation:.6g}"] for each in found]
+    names, means, deviations = zip(*((each.feature, each.mean, each.deviation) for each in found), strict=True)
+    figure = importance_figure(names, means, deviations, f"{measure} where the column is shuffled", name)
+    save_figure(figure, places("importance"))
+    write_whole(places("importance").with_suffix(".csv"), csv_text([["column", "mean", "deviation"], *rows]).encode())
+    typer.echo(f"importance of columns: {places('importance')}, {places('importance').with_suffix('.csv').name}")

@@ -109,8 +109,13 @@ def check_used(context: typer.Context, options: Options) -> None:
     reasons = {
         "data_dir": "" if is_fashion else f"is where Fashion-MNIST is, but the data are {options.dataset}",
         "test": "is a share of the data, but fashion-mnist brings its test set" if is_fashion else "",
+        "test_file": "is a test part, but fashion-mnist brings its own" if is_fashion else "",
+        "group": "is a column of a .csv file, but fashion-mnist has none" if is_fashion else "",
         "activation": "" if options.hidden else "is of hidden units, and there are none",
     }
+    for part in ("test", "validation"):
+        if getattr(options, f"{part}_file"):
+            reasons[part] = f"is a share of the data, but --{part}-file brings the {part} part"
     for name, written in given(context).items():
         if reason := reasons.get(name):
             raise InputError(f"{written} {reason}: leave it out.")

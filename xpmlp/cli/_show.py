@@ -8,7 +8,7 @@ import typer
 
 from xpmlp.cli._options import RunOrModel
 from xpmlp.cli._terminal import MAX_COLUMNS, print_columns, print_table
-from xpmlp.common.wording import brief
+from xpmlp.common.wording import MEASURES, brief, measured
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -65,14 +65,25 @@ def _print_metrics(card: dict[str, Any]) -> None:
     if card["metrics"] is None:
         return
     last, best = card["metrics"]["last"], card["metrics"]["best"]
-    table = Table("part", "examples")
+    measures = ["accuracy"] if "train_accuracy" in last else ["r2", "rmse"]  # as many as fit
+    table = Table()
+    table.add_column("part", no_wrap=True)
+    table.add_column("examples")
     for name, row in (("last", last), ("best", best)):
         table.add_column(f"{name} loss (epoch {row['epoch']:.0f})")
-        table.add_column("accuracy")
+        for measure in measures:
+            table.add_column(MEASURES[measure])
     for part, examples in card["data"]["examples"].items():
-        values = (row[f"{part}_{measure}"] for row in (last, best) for measure in ("loss", "accuracy"))
-        table.add_row(part, f"{examples:,}", *("-" if value is None else brief(value) for value in values))
+        cells = [_cell(row, part, measure) for row in (last, best) for measure in ("loss", *measures)]
+        table.add_row(part, f"{examples:,}", *cells)
     print_table(table, f"metrics, the best by {card['metrics']['best_by'].replace('_', ' ')}")
+
+
+def _cell(row: Mapping[str, Any], part: str, measure: str) -> str:
+    value = row[f"{part}_{measure}"]
+    if value is None:
+        return "-"
+    return brief(value) if measure == "loss" else measured(measure, value)
 
 
 def _print_rest(card: dict[str, Any]) -> None:

@@ -58,12 +58,13 @@ def introduce(experiment: Experiment, *, quiet: bool) -> None:
     if quiet:
         return
     announce(backend)
-    if isinstance(dataset, Dataset):
-        if dataset.columns:
-            preparation = experiment.model.preparation
-            print_columns(dataset.columns, {} if preparation is None else preparation.became)
-        if dataset.note:
-            say(dataset.note)
+    if isinstance(dataset, Dataset) and dataset.columns:
+        preparation = experiment.model.preparation
+        print_columns(dataset.columns, {} if preparation is None else preparation.became)
+    if dataset.task.reason:
+        say(str(dataset.task))
+    if isinstance(dataset, Dataset) and dataset.note:
+        say(dataset.note)
 
 
 def print_table(table: Table, title: str = "") -> None:

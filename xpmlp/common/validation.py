@@ -155,8 +155,8 @@ def check_labels(y: np.ndarray, n: int, name: str = "y", *, min_classes: int = 2
         if fractional.any():
             row = int(np.argmax(fractional))
             raise InputError(
-                f"{name} holds {y[row]} at row {first_row + row}, which is no class label: xpmlp classifies here, "
-                "so labels must be integers or strings. For real-valued targets there is `xpmlp.MLPRegressor`."
+                f"{name} holds {y[row]} at row {first_row + row}, which is no class label: labels are "
+                "integers or strings. Real numbers are learnt by a regression (--task regression)."
             )
     if min_classes > 1 and np.unique(y).size < min_classes:
         raise InputError(f"{name} holds one class alone ({y[0]}): at least two are needed to learn from.")

@@ -21,7 +21,16 @@ if TYPE_CHECKING:
 
     from xpmlp.models.model import Model
 
-NOT_RECIPE = {"dataset", "target", "data_dir", "hidden", "activation", "dropout", "input_dropout"}  # said elsewhere
+NOT_RECIPE = {
+    "dataset",
+    "target",
+    "task",
+    "data_dir",
+    "hidden",
+    "activation",
+    "dropout",
+    "input_dropout",
+}  # said elsewhere
 NOT_RECIPE |= {"backend", "device", "dtype", "scaling"}
 NOT_RECIPE |= {option.name for option in fields(Options) if option.metadata["rich_help_panel"] == TABLE}
 

@@ -18,6 +18,7 @@ DATA, NETWORK, TRAINING, PLACE = "Data", "Network", "How to train", "Where to co
 EACH = "one for all layers, or one for each"
 TABS = ("tab", "\\t")  # what may be written for that character
 EARLIER_NAMES = {"graph": "graphs"}  # of options, in the files of older runs
+EARLIER_VALUES = {"task": "classification"}  # of options that these lack, where they are not by default
 
 
 def _option(default: Any, panel: str | None, text: str, shown: str = "", **more: Any) -> Any:
@@ -43,13 +44,24 @@ class Options:
         metavar="DATASET",
     )
     target: str | None = _option(
-        None, DATA, "The label's column in a table: its name, or its number, from 1.", "the last one"
+        None, DATA, "The column to predict in a table: its name, or its number, from 1.", "the last one"
     )
+    task: str = _option("auto", DATA, "classification, regression, or auto: what the target's values say.")
     data_dir: str | None = _option(
         None, DATA, "Where Fashion-MNIST is: a folder that holds fashion-mnist/.", "$XPMLP_DATA, or a download"
     )
     validation: float = _option(0.1, DATA, "Share of the examples outside the test set, held out to watch training.")
     test: float = _option(0.2, DATA, "Share held out for the final score, where the data bring no test set.")
+    validation_file: str | None = _option(None, DATA, "A file with the validation part, as DATASET.", "a share")
+    test_file: str | None = _option(None, DATA, "A file with the test part, as DATASET.", "a share")
+    split: str = _option(
+        "random",
+        DATA,
+        "random; or last: rows are in the order of time, and the last are the test part, those before for validation.",
+    )
+    group: str | None = _option(
+        None, DATA, "The column of a table by which rows belong together, such as a patient's: it is no feature."
+    )
     scaling: str = _option("auto", DATA, "none, range (to 0..1), standard, or auto: what suits the data.")
     header: bool | None = _option(None, TABLE, "Whether the first line is a header.", "found in the file")
     separator: str | None = _option(None, TABLE, "What separates columns: ';' or tab.", "found in the file")
@@ -89,6 +101,15 @@ class Options:
         TRAINING,
         "constant; step: a tenth after each third; cosine: 5 % warm-up, then down to 0.",
         "cosine; constant for sgd",
+    )
+    loss: str = _option(
+        "auto",
+        TRAINING,
+        "softmax for classes; squared_error, absolute_error, huber, quantile or poisson for amounts; huber:1.35 and "
+        "quantile:0.9 set their number; auto: softmax or squared_error.",
+    )
+    class_weight: str = _option(
+        "none", TRAINING, "balanced: examples of a class count the more in training the fewer there are; or none."
     )
     mode: str = _option("matrix", TRAINING, "matrix: a minibatch at once; loop: row by row, the same gradients.")
     epochs: int | None = _option(None, TRAINING, "Passes over the training examples.", "30; more for few examples")
@@ -170,7 +191,7 @@ class Options:
         InputError
             For names that are no options.
         """
-        named = {EARLIER_NAMES.get(name, name): value for name, value in values.items()}
+        named = EARLIER_VALUES | {EARLIER_NAMES.get(name, name): value for name, value in values.items()}
         if unknown := set(named) - {option.name for option in fields(cls)}:
             raise InputError(f"unknown options: {', '.join(sorted(unknown))}.")
         return cls(**named)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ from xpmlp.data.preprocessing import Scaling
 from xpmlp.data.tables.preparation import TablePreparation
 from xpmlp.models.model import Model
 from xpmlp.nn.activations import ACTIVATIONS
-from xpmlp.nn.losses import LOSSES, huber, quantile
+from xpmlp.nn.losses import ADJUSTABLE, LOSSES
 from xpmlp.nn.network import Layer, Network
 from xpmlp.nn.optimizers import AdamState, SGDState
 from xpmlp.training import Record, State
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 STATES = {state.__name__: state for state in (SGDState, AdamState)}
-WITH_SETTINGS = {"huber": huber, "quantile": quantile}  # losses that take numbers
 
 
 @dataclass(frozen=True, repr=False)
@@ -131,7 +130,7 @@ def load_model(path: str | Path) -> Model:
 def record_to_json(record: Record) -> str:
     """Write all of a record but its weights and its state in a line, as a checkpoint has it."""
     names = ("epoch", "seconds", "examples", "examples_per_second", "learning_rate", "loss", "complete")
-    scores = {part: asdict(score) for part, score in record.scores.items()}
+    scores = {part: {"loss": score.loss, **score.measures} for part, score in record.scores.items()}
     best = record.best and [record.best.epoch, record.best.scores["validation"].loss]
     return json.dumps({name: getattr(record, name) for name in names} | {"scores": scores, "best": best})
 
@@ -227,14 +226,14 @@ def _loss_to_json(loss: Loss) -> str | list[Any] | None:
     """Return the name of a loss, with its settings where these are not the default ones; None for one of your own."""
     if loss == LOSSES.get(loss.name):
         return loss.name
-    is_ours = loss.settings and loss.name in WITH_SETTINGS and loss == WITH_SETTINGS[loss.name](*loss.settings)
+    is_ours = loss.settings and loss.name in ADJUSTABLE and loss == ADJUSTABLE[loss.name](*loss.settings)
     return [loss.name, *loss.settings] if is_ours else None
 
 
 def _loss_from_json(written: str | list[Any]) -> Loss:
     name, settings = (written, []) if isinstance(written, str) else (written[0], written[1:])
-    check_choice("loss", name, WITH_SETTINGS if settings else LOSSES)
-    return WITH_SETTINGS[name](*settings) if settings else LOSSES[name]
+    check_choice("loss", name, ADJUSTABLE if settings else LOSSES)
+    return ADJUSTABLE[name](*settings) if settings else LOSSES[name]
 
 
 def digest(arrays: dict[str, np.ndarray], description: dict[str, Any], records: str) -> str:

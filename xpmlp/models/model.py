@@ -105,6 +105,11 @@ class Model:
         return "multilabel" if self.multilabel else "classification"
 
     @property
+    def units(self) -> list[float] | None:
+        """What a target of 1 in training is in the target's own unit, for each output; None where it is the same."""
+        return None if self.target_scaling is None else (1.0 / self.target_scaling.scale).tolist()
+
+    @property
     def dtype(self) -> str:
         """The floating dtype of the weights."""
         return str(self.layers[0].W.dtype)

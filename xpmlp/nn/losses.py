@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from xpmlp.backends.elementwise import elementwise, fuse, positives
 from xpmlp.common.errors import InputError
-from xpmlp.common.validation import check_number
+from xpmlp.common.validation import check_choice, check_number
 from xpmlp.nn.activations import identity, logistic, sign, softplus
 
 if TYPE_CHECKING:
@@ -201,6 +201,33 @@ LOSSES: dict[str, Loss] = {
         quantile(0.5),
     )
 }
+
+
+CLASS_LOSSES = ("softmax",)  # that options may name; those of amounts have scikit-learn's names
+REAL_LOSSES = {"squared_error": "squared", "absolute_error": "absolute", "huber": "huber", "quantile": "quantile"}
+REAL_LOSSES |= {"poisson": "poisson"}
+ADJUSTABLE = {"huber": huber, "quantile": quantile}  # by a number
+
+
+def build_loss(text: str) -> Loss:
+    """Return the loss that an option names, such as "squared_error", "huber:1.35" or "quantile:0.9".
+
+    Raises
+    ------
+    InputError
+        For an unknown loss, a number out of bounds, and one for a loss that takes none.
+    """
+    name, colon, number = text.partition(":")
+    check_choice("loss", name, [*CLASS_LOSSES, *REAL_LOSSES])
+    if not colon:
+        return LOSSES[REAL_LOSSES.get(name, name)]
+    if name not in ADJUSTABLE:
+        raise InputError(f"loss is {text!r}, but {name} takes no number: {' and '.join(ADJUSTABLE)} do.")
+    try:
+        return ADJUSTABLE[name](float(number))
+    except ValueError as error:
+        what = str(error) if isinstance(error, InputError) else f"{number!r} is no number."
+        raise InputError(f"loss is {text!r}: {what}") from error
 
 
 OUTPUT_NAMES = {

@@ -171,7 +171,9 @@ def rungs(candidates: int, epochs: int) -> list[int]:
 
 
 def rank(trials: Iterable[Trial], *, halving: bool) -> list[Trial]:
-    """Put the best trial first: by accuracy on the validation part with the weights that are kept, of equals by NLL.
+    """Put the best trial first: by accuracy or R2 on the validation part with the weights that are kept.
+
+    Of equals, the one with the lower loss comes first.
 
     With halving, those of more epochs come first. Trials that are not finished come last.
     """

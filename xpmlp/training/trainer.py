@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from xpmlp.backends.purity import is_pure
 from xpmlp.common.errors import InputError
 from xpmlp.nn.network import copy_layers, naming_own_functions
-from xpmlp.training.scoring import Score, make_scorer, score_rows, to_score
+from xpmlp.training.scoring import N_SUMS, Score, make_scorer, score_rows, spread_of, to_score
 from xpmlp.training.step import State, flat, make_step
 
 if TYPE_CHECKING:
@@ -46,6 +46,8 @@ class Trainer:
         How to train; its epochs and its seed's orders are the caller's to keep to.
     communicator : Communicator, optional
         Other processes with a trainer of their own that is called as this one is; each step's work is shared.
+    units : sequence of float, optional
+        As for `train`.
 
     Attributes
     ----------
@@ -59,9 +61,16 @@ class Trainer:
     state: State
 
     def __init__(
-        self, backend: Backend, network: Network, recipe: Recipe, communicator: Communicator | None = None
+        self,
+        backend: Backend,
+        network: Network,
+        recipe: Recipe,
+        communicator: Communicator | None = None,
+        units: Sequence[float] | None = None,
     ) -> None:
         self.backend, self.network, self.recipe, self.communicator = backend, network, recipe, communicator
+        self.units = units
+        self._spreads: dict[str, float | None] = {}
         self._what = f"{network}, in minibatches of {recipe.batch_size:,} examples"
         self._prepare()
 
@@ -70,7 +79,7 @@ class Trainer:
         backend, network, recipe, communicator = self.backend, self.network, self.recipe, self.communicator
         step, in_parts = make_step(backend, network, recipe, communicator), recipe.mode == "loop" or communicator
         self.steps = backend.epoch_runner(step, compile_whole=not in_parts)
-        self.score = make_scorer(backend, network)
+        self.score = make_scorer(backend, network, self.units)
         self.summarise = backend.compile(self._summary)
 
     def start(self, layers: Sequence[Layer], state: State | None = None) -> None:
@@ -170,8 +179,13 @@ class Trainer:
         return type(optimizer)(*([self.backend.copy_to_device(p) for p in arrays] for arrays in optimizer))
 
     def read(self, sets: Mapping[str, Examples]) -> Reading:
-        """Read the epoch's sums and the scores of some sets: the one synchronisation with the host."""
+        """Read the epoch's sums and the scores of some sets: the one synchronisation with the host.
+
+        A name stands for the same set in each call, as the spread of real-valued targets is measured once.
+        """
         backend, ranks = self.backend, self.communicator
+        for name in sets.keys() - self._spreads.keys():
+            self._spreads[name] = spread_of(backend, self.network, sets[name], self.units)
         with backend.computing(self._what):
             sums = [
                 total
@@ -180,10 +194,9 @@ class Trainer:
             ]
             loss, finite, rate, *scored = backend.to_numpy(self.summarise(self.layers, self.state, sums)).tolist()
         scored = scored if ranks is None else ranks.total(scored)
-        pairs = zip(scored[::2], scored[1::2], strict=True)
         scores = {
-            name: to_score(loss_sum, correct, examples.X.shape[0])
-            for (name, examples), (loss_sum, correct) in zip(sets.items(), pairs, strict=True)
+            name: to_score(sums, examples.X.shape[0], self._spreads[name], self.network.sizes[-1])
+            for (name, examples), sums in zip(sets.items(), zip(*[iter(scored)] * N_SUMS, strict=True), strict=True)
         }
         return Reading(loss, bool(finite), rate, scores)
 

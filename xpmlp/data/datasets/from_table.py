@@ -44,7 +44,12 @@ class Features(NamedTuple):
 
 
 def load_table(
-    path: Path, target: str | None, schema: ColumnSchema | None, reading: Mapping[str, Any] | None = None
+    path: Path,
+    target: str | None,
+    schema: ColumnSchema | None,
+    *,
+    group: str | None = None,
+    reading: Mapping[str, Any] | None = None,
 ) -> Dataset:
     """Load a table; its features are an array where all of them are numbers, without gaps.
 
@@ -56,6 +61,8 @@ def load_table(
         The label's column: its name, or its number, from 1. By default the schema's, or the last one.
     schema : ColumnSchema, optional
         The columns that a model was trained on: these alone are taken, by name where both have names.
+    group : str, optional
+        The column by which rows belong together, which is no feature then.
     reading : mapping, optional
         Keywords of `read_table`.
 
@@ -75,7 +82,13 @@ def load_table(
             "separated by another character than a comma, name it: --separator ';'."
         )
     label = _label_column(path, table, named, is_model=schema is not None)
-    others = table.without([label.name])
+    others, groups = table.without([label.name]), None
+    if group is not None:
+        if not table.has_header or group not in others:
+            what = f"has the columns {quoted(table.names)}" if table.has_header else "has no header"
+            raise InputError(f"the group {group!r} must be a column beside the target, but {path} {what}.")
+        groups = _labels(path, table[group], None)
+        others = others.without([group])
     if kinds or (schema and wanted and _has_names(table, wanted)):
         if label.name in wanted:
             free = quoted([name for name in table.names if name not in wanted])
@@ -101,6 +114,8 @@ def load_table(
         feature_names=tuple(others.names) if table.has_header else None,
         note=" ".join(notes) or None,
         columns=tuple(table.summary()),
+        target_name=label.name if table.has_header else None,
+        groups=groups,
     )
 
 

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xpmlp.common.errors import InputError
-from xpmlp.common.validation import check_features, check_labels, whole_labels
+from xpmlp.common.validation import check_features, check_label_column
 from xpmlp.data.datasets.dataset import Dataset
 from xpmlp.data.datasets.fashion_mnist import load_fashion_mnist
 from xpmlp.data.datasets.from_table import Features, check_count, load_table, table_features
 from xpmlp.data.features import positions_of
-from xpmlp.data.numpy_files import read_npz
+from xpmlp.data.numpy_files import array_names, read_npz
 from xpmlp.data.tables import STANDARD_INPUT, Table, table_suffix
+from xpmlp.data.targets import as_column, check_targets, decide_task
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,6 +36,8 @@ def load_dataset(
     target: str | None = None,
     schema: ColumnSchema | None = None,
     reading: Mapping[str, Any] | None = None,
+    task: str = "auto",
+    group: str | None = None,
     min_classes: int = 2,
     progress: bool = False,
 ) -> Dataset:
@@ -45,9 +48,10 @@ def load_dataset(
     - "fashion-mnist": 60,000 images of 28 x 28 pixels from 0 to 255, and a test set of 10,000. Looked for in
       `data_dir` if given, else in `$XPMLP_DATA` if set, else in the user's cache, into which it is downloaded.
     - A table, as `read_table` takes it, such as a .csv file, or "-", which is standard input: one example per row,
-      and a label in the last column or the one called `target`.
-    - An .npz file: `X` of shape (n, d) or (n, height, width), `y` of shape (n,) and, if wanted,
-      `feature_names` of shape (d,). Further dimensions of `X` are flattened too.
+      and the target in the last column or the one called `target`.
+    - An .npz file: `X` of shape (n, d) or (n, height, width), `y` of shape (n,), (n, 1) or one-hot, and, if wanted,
+      `feature_names` of shape (d,). Further dimensions of `X` are flattened too. Or `x_train` and `y_train` in their
+      place, with `x_test` and `y_test`, the test set that comes with the data, where they are there.
 
     Parameters
     ----------
@@ -57,14 +61,18 @@ def load_dataset(
         For "fashion-mnist": a folder with its four files, or with a folder `fashion-mnist` that has them.
         The other sources have no use for it.
     target : str, optional
-        For a table: the name of the label's column, or its number, from 1.
+        For a table: the name of the target's column, or its number, from 1.
     schema : ColumnSchema, optional
         The columns that a model was trained on: those of a table with a header are taken by these names, in this
         order, and others are left alone. The label is in the column of the schema's target, where there is one.
     reading : mapping, optional
         For a table: keywords of `read_table`.
+    task : {"auto", "classification", "regression"}
+        What the targets are, as for `decide_task`.
+    group : str, optional
+        For a table: the column by which rows belong together, which is no feature then.
     min_classes : int
-        How many classes `y` must hold: two to learn from, one to evaluate.
+        How many classes or values `y` must hold: two to learn from, one to evaluate.
     progress : bool
         Show the progress of a download on standard error.
 
@@ -72,8 +80,8 @@ def load_dataset(
     -------
     Dataset
         Features in the dtype in which they come (float64 from a table of numbers; a `Table` where columns hold other
-        values, or gaps), and labels that are integers or strings:
-        booleans and whole floats in an .npz file become int64.
+        values, or gaps), and labels that are integers or strings: booleans and whole floats in an .npz file become
+        int64. Amounts are float64.
 
     Raises
     ------
@@ -81,14 +89,20 @@ def load_dataset(
         For an unknown source, a `target` or `reading` for anything but a table, data that cannot be downloaded or read,
         and features or labels that nothing can be learnt from.
     """
-    dataset = _load(source, data_dir, target, schema, reading or {}, progress=progress)
+    dataset = _load(source, data_dir, target, schema, group, reading or {}, progress=progress)
     if not isinstance(dataset.X, Table):
         check_features(dataset.X, f"X of {source}", dataset.feature_names)
-    check_labels(dataset.y, dataset.X.shape[0], f"y of {source}", min_classes=min_classes)
-    if dataset.test is not None:
-        check_features(dataset.test[0], f"the test X of {source}", dataset.feature_names)
-        check_labels(dataset.test[1], dataset.test[0].shape[0], f"the test y of {source}")
-    return replace(dataset, y=whole_labels(dataset.y, f"y of {source}"))
+    y, name = as_column(dataset.y), f"y of {source}"
+    check_label_column(y.shape, y.dtype, dataset.X.shape[0], name)
+    known = "classification" if source in NAMES and task == "auto" else task
+    decided = decide_task(y, known, dataset.target_name or "y")
+    y = check_targets(y, dataset.X.shape[0], name, decided, min_classes=min_classes)
+    test = dataset.test
+    if test is not None and not isinstance(test[0], Table):
+        check_features(test[0], f"the test X of {source}", dataset.feature_names)
+        name = f"the test y of {source}"
+        test = test[0], check_targets(as_column(test[1]), test[0].shape[0], name, decided, min_classes=1)
+    return replace(dataset, y=y, test=test, task=decided)
 
 
 def _load(
@@ -96,14 +110,16 @@ def _load(
     data_dir: str | Path | None,
     target: str | None,
     schema: ColumnSchema | None,
+    group: str | None,
     reading: Mapping[str, Any],
     *,
     progress: bool,
 ) -> Dataset:
     if source not in NAMES and is_table(source):
-        return load_table(Path(source), target, schema, reading)
-    if target is not None:
-        raise InputError(f"the target {target!r} names a column of a table, but the data are {source}: leave it out.")
+        return load_table(Path(source), target, schema, group=group, reading=reading)
+    for what, name in (("target", target), ("group", group)):
+        if name is not None:
+            raise InputError(f"the {what} {name!r} names a column of a table, but the data are {source}: leave it out.")
     refuse_reading(source, reading)
     path = Path(source)
     suffix = path.suffix.lower()
@@ -155,17 +171,27 @@ def _digits() -> Dataset:
 
 
 def _load_npz(path: Path) -> Dataset:
-    X, names, arrays = _read_npz(path, "X", "y")
-    _, *shape = arrays["X"].shape or (0,)
+    held, test = array_names(path), None
+    letters = ("x_train", "y_train") if "X" not in held and {"x_train", "y_train"} <= held else ("X", "y")
+    X, names, arrays = _read_npz(path, *letters)
+    if letters[0] == "x_train" and {"x_test", "y_test"} <= held:
+        test_X, _, tests = _read_npz(path, "x_test", "y_test")
+        if test_X.shape[1:] != X.shape[1:]:
+            raise InputError(
+                f"{path} has examples of {X.shape[1]} features in x_train, but of {test_X.shape[1]} in x_test."
+            )
+        test = test_X, tests["y_test"]
+    _, *shape = arrays[letters[0]].shape or (0,)
     is_pixels = X.dtype == np.uint8
     return Dataset(
         path.stem,
         X,
-        arrays["y"],
+        arrays[letters[1]],
         names,
         image_shape=(shape[0], shape[1]) if len(shape) == 2 else None,
         scaling="range" if is_pixels else "standard",
         pixel_max=255.0 if is_pixels else None,
+        test=test,
     )
 
 
@@ -230,7 +256,7 @@ def read_features(
 def _read_npz(path: Path, *required: str) -> tuple[np.ndarray, tuple[str, ...] | None, dict[str, np.ndarray]]:
     """Return examples, flattened, the names of their features where the file has them, and its arrays."""
     arrays = read_npz(path, required, ("feature_names",))
-    X, names = arrays["X"], arrays.get("feature_names")
+    X, names = arrays[required[0]], arrays.get("feature_names")
     columns = math.prod(X.shape[1:])
     if X.ndim > 2:
         X = X.reshape(X.shape[0], columns)  # not -1, which stands for anything when there are no rows
@@ -239,6 +265,6 @@ def _read_npz(path: Path, *required: str) -> tuple[np.ndarray, tuple[str, ...] |
     if names.dtype.kind != "U" or names.shape != (columns,) or np.unique(names).size != columns:
         raise InputError(
             f"feature_names in {path} has shape {names.shape} and dtype {names.dtype}, but must hold a string for each "
-            f"of the {columns} columns of X, each different."
+            f"of the {columns} columns of {required[0]}, each different."
         )
     return X, tuple(names.tolist()), arrays

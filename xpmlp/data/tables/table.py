@@ -163,6 +163,10 @@ class Table:
         """Return some of the rows: an index array, a mask or a slice."""
         return self._with(tuple(column.take(rows) for column in self.columns))
 
+    def take_each(self, rows: np.ndarray) -> Table:
+        """Return other rows for each column: their numbers, (k, columns)."""
+        return self._with(tuple(column.take(rows[:, j]) for j, column in enumerate(self.columns)))
+
     def _with(self, columns: tuple[Column, ...]) -> Table:
         return Table(self.name, columns, self.has_header, self.notes)
 
