@@ -228,10 +228,21 @@ def test_fingerprints_tell_gaps_texts_and_kinds_apart(people):
     assert len(seen) == 4
 
 
+def test_rows_without_a_target_are_left_out_and_said(tmp_path, monkeypatch, capsys):
+    path = tmp_path / "gaps.csv"
+    path.write_text("a,b,y\n" + "1,x,one\n,y,two\n5,x,\n" * 40)
+    dataset = load_dataset(path)
+    assert dataset.X.shape == (80, 2)
+    assert dataset.note == "40 rows without a value in column 'y', the target: left out."
+    assert set(dataset.y) == {"one", "two"}
+    assert run(monkeypatch, "train", path, "--epochs", 1, "--batch-size", 8, "--out", tmp_path / "run") == 0
+    assert "40 rows without a value in column 'y'" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("a,y\nx,1\nx,\nz,2\n", "column 'y': 1 label missing, the first in row 2"),
+        ("a,y\nx,\ny,\nx,\n", "column 'y': 3 labels missing, the first in row 1"),
         ("a,b,y\nx,,one\nx,,two\nx,,one\nx,,two\n", "no column of .* is left to learn from: 'a' left out: all rows"),
     ],
 )

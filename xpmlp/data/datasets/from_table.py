@@ -82,6 +82,11 @@ def load_table(
             "separated by another character than a comma, name it: --separator ';'."
         )
     label = _label_column(path, table, named, is_model=schema is not None)
+    notes = list(table.notes)
+    if 0 < (gaps := int(label.missing.sum())) < len(table):  # nothing can be learnt from these rows, or compared
+        table = table.take(~label.missing)
+        label = table[label.name]
+        notes.append(f"{counted(gaps, 'row')} without a value in column {label.name!r}, the target: left out.")
     others, groups = table.without([label.name]), None
     if group is not None:
         if not table.has_header or group not in others:
@@ -101,7 +106,6 @@ def load_table(
             f"{path} has {counted(len(table.columns), 'column')}, but must have {schema.n_features + 1}: the "
             f"{counted(schema.n_features, 'feature')} that the model was trained on, and the label."
         )
-    notes = list(table.notes)
     if named is None and not table.has_header:
         notes.append(f"The label is taken from the last column, number {len(table.columns)}: --target chooses another.")
     X = others if kinds or (schema is None and not _all_numbers(others)) else numeric_features(path, others)
