@@ -230,7 +230,8 @@ def test_the_lines_of_the_page_on_export_run_as_they_are_printed(tmp_path, monke
     for snippet in snippets_of(PAGE):
         run(snippet, "export.md", names)
     assert "this model has relu, tanh" in capsys.readouterr().out
-    assert {file.name for file in tmp_path.iterdir()} == {"digits.onnx", "digits.npz", "digits.skops"}
+    exported = {"digits.onnx", "digits.npz", "digits.skops", "people.onnx"}
+    assert {file.name for file in tmp_path.iterdir()} == exported | {"people.csv", "new.csv"}
 
 
 def test_the_lines_of_numpy_on_the_page_know_every_activation_and_output_function(rng, tmp_path, monkeypatch):

@@ -305,7 +305,7 @@ def test_frames_that_do_not_fit_are_refused_by_the_name_of_a_column(model, libra
     [
         ([[1, 2], [3]], "X is list, and cannot be converted to an array of NumPy"),
         ([["a", "b", "c", "d"]], "X has dtype <U1, but must hold real numbers"),
-        ("abcd", "X is str, but must be an array"),
+        ("abcd", "There is no file abcd: check its name"),
         (None, "X is NoneType, but must be an array"),
         (sparse.csr_array(np.eye(D)), r"X is csr_array, but must be .* with X\.toarray\(\)"),
     ],

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from xpmlp.cli._options import RunOrModel, check_used, given, open_backend, takes_options
+from xpmlp.cli._options import READING, RunOrModel, check_used, given, open_backend, parse_options, takes_options
 from xpmlp.cli._report import warn_never_predicted
 from xpmlp.cli._terminal import print_table, say, warn
 from xpmlp.common.errors import InputError
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 MAX_COLUMNS = 10  # in the table
 
 
-@takes_options("target", "data_dir", "backend", "device", own_first=True)
+@takes_options("target", "data_dir", *READING, "backend", "device", own_first=True)
 def evaluate(
     context: typer.Context,
     run: RunOrModel,
@@ -67,7 +67,7 @@ def evaluate(
     from xpmlp.experiments.runs import RunFolder, model_at
 
     check_choice("part", part, ["test", "validation", "train"])
-    folder, model = RunFolder(run), model_at(run)
+    folder, model, chosen = RunFolder(run), model_at(run), parse_options(options)
     if model.multilabel:
         raise InputError(f"{run} predicts several labels for an example, but `xpmlp evaluate` scores one for each.")
     places = _places(folder, out, own=dataset is None)
@@ -80,10 +80,10 @@ def evaluate(
         raise InputError(f"--part {part} is one of the run's own data: leave DATASET out, or --part.")
     if dataset is not None:
         check_used(context, Options(dataset))
-        name, X, y = _other_data(folder, model, dataset, options["target"], options["data_dir"])
+        name, X, y = _other_data(folder, model, replace(chosen, dataset=dataset))
     else:
-        name, X, y = _own_data(context, folder, part, options["target"], options["data_dir"])
-    backend = open_backend(options["backend"], options["device"], model.dtype)
+        name, X, y = _own_data(context, folder, part, chosen)
+    backend = open_backend(chosen.backend, chosen.device, model.dtype)
     score = score_model(model, backend, X, y)
     if model.classes is None:
         _report_amounts(model, score, report_amounts(model, backend, X, y), name, places)
@@ -100,10 +100,9 @@ def _places(folder: RunFolder, out: Path | None, *, own: bool) -> Places:
     return lambda name: out if name in {"confusion", "residuals"} else out.with_stem(f"{out.stem}-{name}")
 
 
-def _own_data(
-    context: typer.Context, folder: RunFolder, part: str, target: str | None, data_dir: str | None
-) -> tuple[str, Any, Any]:
+def _own_data(context: typer.Context, folder: RunFolder, part: str, chosen: Options) -> tuple[str, Any, Any]:
     """Find a part of the data that the run was trained on, and say what it is."""
+    from xpmlp.data.tables import STANDARD_INPUT
     from xpmlp.experiments.experiment import fingerprint, load_splits
 
     if not folder.config.exists():
@@ -111,11 +110,15 @@ def _own_data(
             f"{folder.path} does not say which data its model was trained on: give some, as in `xpmlp evaluate "
             f"{folder.path} data.csv`."
         )
-    if target is not None:
-        raise InputError("--target goes with DATASET: the run's own data have the target of their training.")
+    alone = given(context)
+    for name in ("target", *READING):
+        if name in alone:
+            raise InputError(f"{alone[name]} goes with DATASET: the run's own data are read as in training.")
     options = folder.options()
+    if options.dataset == STANDARD_INPUT:
+        raise InputError("the run's own data came from standard input, and are gone: give data as DATASET.")
     check_used(context, options)
-    found, parts = load_splits(replace(options, data_dir=data_dir or options.data_dir))
+    found, parts = load_splits(replace(options, data_dir=chosen.data_dir or options.data_dir))
     if fingerprint(found) != folder.data_sha256():
         raise InputError(
             f"{options.dataset} has changed since the run was trained, so its parts cannot be found "
@@ -127,24 +130,25 @@ def _own_data(
     return f"{found.name}, {part}", *pair
 
 
-def _other_data(
-    folder: RunFolder, model: Model, dataset: str, target: str | None, data_dir: str | None
-) -> tuple[str, Any, Any]:
+def _other_data(folder: RunFolder, model: Model, chosen: Options) -> tuple[str, Any, Any]:
     """Find data that a user names: their test set where they bring one, else all of them."""
-    from xpmlp.data.datasets import ColumnSchema, load_dataset
+    from xpmlp.data.datasets import ColumnSchema, load_dataset, refuse_reading
     from xpmlp.data.streams import is_streamed, load_stream
     from xpmlp.experiments.experiment import features_of, fingerprint
 
+    dataset, target = chosen.dataset, chosen.target
     other: Dataset | StreamedData
     pair: tuple[Any, Any]
     if is_streamed(dataset):
+        refuse_reading(dataset, chosen.reading)
         other, parts = load_stream(dataset, target=target, task=model.task, min_classes=1)
         pair = parts.train
     else:
         known = folder.options().target if folder.config.exists() else None
-        schema = ColumnSchema(model.feature_names or (), known, n_features=model.network.sizes[0])
+        kinds = None if model.preparation is None else model.preparation.kinds
+        schema = ColumnSchema(model.feature_names or (), known, model.network.sizes[0], model.classes, kinds)
         loading: Any = {"target": target, "schema": schema, "task": model.task, "min_classes": 1}
-        other = load_dataset(dataset, data_dir=data_dir, **loading)
+        other = load_dataset(dataset, data_dir=chosen.data_dir, reading=chosen.reading, **loading)
         if other.note:
             say(other.note)
         if other.test:

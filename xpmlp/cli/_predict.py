@@ -7,27 +7,35 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from xpmlp.cli._options import RunOrModel, open_backend, takes_options
+from xpmlp.cli._options import READING, RunOrModel, open_backend, parse_options, takes_options
 from xpmlp.cli._terminal import say
 from xpmlp.common.wording import counted
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
 
     from xpmlp.backends import Backend
+    from xpmlp.data.tables import Table
     from xpmlp.models.model import Model
 
 
-@takes_options("backend", "device", own_first=True)
+@takes_options(*READING, "backend", "device", own_first=True)
 def predict(
     run: RunOrModel,
     file: Annotated[
         Path,
         typer.Argument(
-            help="Examples: .npz with X, or .csv with the columns of training.", metavar="FILE", show_default=False
+            help="Examples: a table with the columns of training, - for standard input, or .npz with X.",
+            metavar="FILE",
+            show_default=False,
         ),
     ],
     *,
+    keep: Annotated[
+        str, typer.Option(help="Columns of the table to put beside the predictions: id,name.", show_default="none")
+    ] = "",
     proba: Annotated[bool, typer.Option("--proba", help="Add the probability of each class.")] = False,
     out: Annotated[Path | None, typer.Option(help="A .csv file to write.", show_default="standard output")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists.")] = False,
@@ -43,17 +51,29 @@ def predict(
     if out is not None:
         check_place(out, (".csv",), overwrite=overwrite)
     model = model_at(run)
-    X = read_features(file, n_features=model.network.sizes[0], feature_names=model.feature_names)
-    backend = open_backend(**options, dtype=model.dtype)
-    table = _csv(model, X, backend, proba=proba)
+    chosen = parse_options(options)
+    features = read_features(
+        file,
+        n_features=model.network.sizes[0],
+        feature_names=model.feature_names,
+        keep=[name.strip() for name in keep.split(",") if name.strip()],
+        kinds=None if model.preparation is None else model.preparation.kinds,
+        reading=chosen.reading,
+    )
+    if features.note:
+        say(features.note)
+    backend = open_backend(chosen.backend, chosen.device, model.dtype)
+    table = _csv(model, features.X, backend, features.kept, proba=proba)
     if out is None:
         sys.stdout.write(table)
     else:
         write_whole(out, table.encode())
-        say(f"{counted(X.shape[0], 'prediction')} written to {out}")
+        say(f"{counted(features.X.shape[0], 'prediction')} written to {out}")
 
 
-def _csv(model: Model, X: np.ndarray, backend: Backend, *, proba: bool) -> str:
+def _csv(
+    model: Model, X: np.ndarray | Table, backend: Backend, kept: Sequence[tuple[str, Sequence[str]]], *, proba: bool
+) -> str:
     import csv
     import io
 
@@ -71,5 +91,9 @@ def _csv(model: Model, X: np.ndarray, backend: Backend, *, proba: bool) -> str:
         header += [f"probability {label}" for label in labels]
         pairs = zip(rows, probabilities.tolist(), strict=True)
         rows = [[*row, *(f"{p:.6g}" for p in shares)] for row, shares in pairs]
+    if kept:
+        header = [*(name for name, _ in kept), *header]
+        beside = zip(*(values for _, values in kept), strict=True)
+        rows = [[*values, *row] for values, row in zip(beside, rows, strict=True)]
     csv.writer(text, lineterminator="\n").writerows([header, *rows])
     return text.getvalue()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from xpmlp.cli._options import RunOrModel
-from xpmlp.cli._terminal import print_table
+from xpmlp.cli._terminal import MAX_COLUMNS, print_columns, print_table
 from xpmlp.common.wording import MEASURES, brief, measured
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ def show(
         typer.echo(json.dumps(card, indent=2))
         return
     _print_network(card)
+    if columns := card.get("data", {}).get("columns"):
+        print_columns(columns, card["became"] or {})
     if card["state"] != "model":
         _print_metrics(card)
     _print_rest(card)
@@ -101,6 +103,11 @@ def _print_rest(card: dict[str, Any]) -> None:
     if card["feature_names"]:
         table.add_row("features", _enumerated(card["feature_names"]))
     table.add_row("preprocessing", card["preprocessing"])
+    columns = list((card["became"] or {}).items())
+    for name, became in columns[:MAX_COLUMNS]:
+        table.add_row(f"  {name}", became)
+    if more := columns[MAX_COLUMNS:]:
+        table.add_row("", f"... ({len(more):,} columns more)")
     table.add_row("dtype", card["dtype"])
     if card["state"] != "model":
         data, backend = card["data"], card["backend"]

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from xpmlp.experiments.runs import PARTS, RunFolder, model_at, network_values, target_scaling_values
+from xpmlp.experiments.options import TABLE, Options
+from xpmlp.experiments.runs import (
+    PARTS,
+    RunFolder,
+    became_values,
+    model_at,
+    network_values,
+    target_scaling_values,
+)
 from xpmlp.nn.losses import LOSSES, output_name
 
 if TYPE_CHECKING:
@@ -23,6 +32,7 @@ NOT_RECIPE = {
     "input_dropout",
 }  # said elsewhere
 NOT_RECIPE |= {"backend", "device", "dtype", "scaling"}
+NOT_RECIPE |= {option.name for option in fields(Options) if option.metadata["rich_help_panel"] == TABLE}
 
 
 def card_of(path: Path) -> dict[str, Any]:
@@ -39,7 +49,8 @@ def card_of(path: Path) -> dict[str, Any]:
         Plain values, as JSON has them: ``path``, ``state`` ("finished", "unfinished" or "model"), ``network``,
         ``task``, ``classes`` (None for a regression), ``class_names``, ``feature_names``, ``target_names``,
         ``target_scaling`` (the ``mean`` and the ``deviation`` that each target of a regression had in training, or
-        None where it was not scaled), ``preprocessing`` and ``dtype``; of a run also ``epochs``,
+        None where it was not scaled), ``preprocessing``, ``became`` (of a table: what became of each of its
+        columns, by name; else None) and ``dtype``; of a run also ``epochs``,
         ``metrics`` (the ``last`` row of ``metrics.csv``, the ``best`` one, and what it is ``best_by``), ``data``,
         ``recipe``, ``backend``, ``versions``, ``machine`` and ``started``.
 
@@ -67,7 +78,8 @@ def _of_model(model: Model) -> dict[str, Any]:
         "feature_names": model.feature_names and list(model.feature_names),
         "target_names": model.target_names and list(model.target_names),
         "target_scaling": target_scaling_values(model),
-        "preprocessing": str(model.scaling),
+        "preprocessing": str(model.preparation or model.scaling),
+        "became": became_values(model),
         "dtype": model.dtype,
     }
 
@@ -83,11 +95,13 @@ def _of_configuration(config: dict[str, Any]) -> dict[str, Any]:
         "target_names": data.get("target_names"),
         "target_scaling": data.get("target_scaling"),
         "preprocessing": data.get("preprocessing", options["scaling"]),
+        "became": data.get("became"),
         "dtype": config["backend"]["dtype"],
         "epochs": options["epochs"],
         "data": {
             "name": data["name"],
             "features": data["features"],
+            "columns": data.get("columns", []),
             "examples": {part: data["examples"][part] for part in PARTS if part in data["examples"]},
             "sha256": data.get("sha256"),
         },

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -19,7 +20,9 @@ from sklearn.metrics import (
     roc_curve,
 )
 
+from xpmlp.common.errors import XpmlpWarning
 from xpmlp.data.streams import Part
+from xpmlp.data.tables import Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -84,7 +87,7 @@ class ClassReport:
         return np.flatnonzero((self.confusion.sum(axis=1) > 0) & (self.confusion.sum(axis=0) == 0)).tolist()
 
 
-def report_classes(model: Model, backend: Backend, X: np.ndarray | Part, y: Any) -> ClassReport:
+def report_classes(model: Model, backend: Backend, X: np.ndarray | Table | Part, y: Any) -> ClassReport:
     """Compare what a classifier predicts with labels, (n,), of raw features, (n, d), or with those of data on disk."""
     classes = np.asarray(model.classes)
     m = classes.shape[0]
@@ -157,14 +160,14 @@ class AmountReport:
         return float(np.mean(self.true <= self.predicted))
 
 
-def report_amounts(model: Model, backend: Backend, X: np.ndarray | Part, y: Any) -> AmountReport:
+def report_amounts(model: Model, backend: Backend, X: np.ndarray | Table | Part, y: Any) -> AmountReport:
     """Compare what a regression predicts with amounts, (n,), of raw features, (n, d), or with those of data on disk."""
     pairs = [(targets, model.predict(examples, backend)) for examples, targets in blocks_of(X, y)]
     true, predicted = zip(*pairs, strict=True)
     return AmountReport(np.concatenate(true), np.concatenate(predicted))
 
 
-def blocks_of(X: np.ndarray | Part, y: Any) -> Iterable[tuple[np.ndarray, np.ndarray]]:
+def blocks_of(X: np.ndarray | Table | Part, y: Any) -> Iterable[tuple[Any, np.ndarray]]:
     """Give examples with their targets: all at once, or block by block where they are on disk."""
     return X.labelled() if isinstance(X, Part) else [(X, y)]
 
@@ -177,12 +180,12 @@ class Importance(NamedTuple):
     deviation: float
 
 
-def can_be_permuted(model: Model, X: np.ndarray | Part) -> bool:
+def can_be_permuted(model: Model, X: np.ndarray | Table | Part) -> bool:
     """Whether it takes little time to measure the importance of each column, and the columns have names."""
     return model.feature_names is not None and X.shape[1] <= MAX_FEATURES and not isinstance(X, Part)
 
 
-def permutation_importances(model: Model, backend: Backend, X: np.ndarray, y: np.ndarray) -> list[Importance]:
+def permutation_importances(model: Model, backend: Backend, X: np.ndarray | Table, y: np.ndarray) -> list[Importance]:
     """Measure by how much R2 falls, or for classes NLL grows, where a column is shuffled (Breiman, 2001).
 
     Each column is shuffled five times, in up to 5,000 of the rows, by scikit-learn's `permutation_importance`.
@@ -192,17 +195,23 @@ def permutation_importances(model: Model, backend: Backend, X: np.ndarray, y: np
     list of Importance
         The most important column first.
     """
+    names = model.feature_names or tuple(map(str, range(X.shape[1])))
+    table, n = (X.select(names) if isinstance(X, Table) else None), X.shape[0]
+    if isinstance(X, Table):  # the numbers of its rows are shuffled, for each column by themselves
+        X = np.repeat(np.arange(n)[:, None], len(names), axis=1)
 
     def score(_: Any, features: np.ndarray, targets: np.ndarray) -> float:
+        examples: Any = features if table is None else table.take_each(features)
         if model.classes is None:
-            return float(r2_score(targets, model.predict(features, backend)))
-        p = model.predict_proba(features, backend).astype(np.float64)
+            return float(r2_score(targets, model.predict(examples, backend)))
+        p = model.predict_proba(examples, backend).astype(np.float64)
         return -float(log_loss(targets, p / p.sum(axis=1, keepdims=True), labels=model.classes))
 
-    found = permutation_importance(
-        _Fitted(), X, y, scoring=score, n_repeats=REPEATS, random_state=0, max_samples=min(MAX_ROWS, X.shape[0])
-    )
-    names = model.feature_names or tuple(map(str, range(X.shape[1])))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", XpmlpWarning)  # of what training had not, at each of many predictions
+        found = permutation_importance(
+            _Fitted(), X, y, scoring=score, n_repeats=REPEATS, random_state=0, max_samples=min(MAX_ROWS, n)
+        )
     pairs = zip(names, found.importances_mean.tolist(), found.importances_std.tolist(), strict=True)
     return sorted((Importance(*each) for each in pairs), key=lambda each: -each.mean)
 

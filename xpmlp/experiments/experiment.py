@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import os
 from dataclasses import dataclass, replace
@@ -16,11 +17,13 @@ from xpmlp.common.errors import InputError
 from xpmlp.common.rng import make_generator
 from xpmlp.common.validation import check_choice, check_number
 from xpmlp.common.wording import counted
-from xpmlp.data.datasets import ColumnSchema, load_dataset, split
+from xpmlp.data.datasets import ColumnSchema, is_table, load_dataset, refuse_reading, split
 from xpmlp.data.examples import Examples, QuantizedExamples, StreamedExamples, dequantize, slice_rows
 from xpmlp.data.features import positions_of
 from xpmlp.data.preprocessing import SCALINGS, Scaling, encode
 from xpmlp.data.streams import Part, Stream, StreamedData, is_streamed, load_stream
+from xpmlp.data.tables import Table
+from xpmlp.data.tables.preparation import TablePreparation
 from xpmlp.data.targets import TASKS, fit_target_scaling
 from xpmlp.experiments.options import CIRCLES, Options
 from xpmlp.models.model import Model
@@ -159,11 +162,13 @@ def load_splits(options: Options, *, progress: bool = False) -> tuple[Dataset | 
     shares["order"] = options.split
     task = asked_task(options)
     if is_streamed(source):
+        refuse_reading(source, options.reading)
         for name in ("validation_file", "test_file", "group"):
             if value := getattr(options, name):
                 raise InputError(f"{name} is {value!r}, but needs data in memory, and {source} is read from disk.")
         return load_stream(source, target=target, task=task, **shares)
     loading: Any = {"data_dir": options.data_dir, "target": target, "task": task, "group": options.group}
+    loading["reading"] = options.reading
     dataset = load_dataset(source, **loading, progress=progress)
     if options.validation_file is not None:
         dataset = replace(dataset, validation=_held_out(options.validation_file, options, dataset))
@@ -172,13 +177,22 @@ def load_splits(options: Options, *, progress: bool = False) -> tuple[Dataset | 
     return dataset, split(dataset, **shares)
 
 
-def _held_out(file: str, options: Options, dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
+def _held_out(file: str, options: Options, dataset: Dataset) -> tuple[np.ndarray | Table, np.ndarray]:
     """Load a file with a part of its own: its features in the order of the training data, and its targets."""
     names = dataset.feature_names
-    schema = ColumnSchema(names or (), dataset.target_name, n_features=dataset.X.shape[1])
-    target = options.target if file.lower().endswith(".csv") else None
-    found = load_dataset(file, target=target, schema=schema, task=dataset.task.name, min_classes=1)
+    kinds = dataset.X.kinds if isinstance(dataset.X, Table) else None
+    schema = ColumnSchema(names or (), dataset.target_name, n_features=dataset.X.shape[1], kinds=kinds)
+    found = load_dataset(
+        file,
+        target=options.target if is_table(file) else None,
+        schema=schema,
+        reading=options.reading if is_table(file) else None,
+        task=dataset.task.name,
+        min_classes=1,
+    )
     X = found.X
+    if isinstance(X, Table):
+        return X, found.y
     if names and found.feature_names and names != found.feature_names:
         X = X[:, positions_of(names, found.feature_names, file)]
     if X.shape[1] != dataset.X.shape[1]:
@@ -265,6 +279,10 @@ def prepare(options: Options, *, progress: bool = False, communicator: Communica
     epochs = options.epochs or max(EPOCHS, math.ceil(MIN_STEPS / steps))
     schedule = build_schedule(options.chosen_schedule, options.highest_rate, steps * epochs)
     kind = dataset.scaling if options.scaling == "auto" else options.scaling
+    preparation = None
+    if isinstance(X, Table):
+        preparation = TablePreparation.fit(X, "robust" if options.scaling == "auto" else options.scaling)
+        d, kind = len(preparation.feature_names_out), "none"
     scaling = Scaling.fit_blocks(kind, X.examples() if isinstance(X, Part) else [X], d, dataset.pixel_max)
 
     # The network with its initial weights, and the parts of the data as it is given them.
@@ -276,9 +294,10 @@ def prepare(options: Options, *, progress: bool = False, communicator: Communica
         layers,
         classes,
         scaling,
-        dataset.feature_names,
+        dataset.feature_names if preparation is None else preparation.feature_names_in,
         dataset.class_names,
         target_scaling=target_scaling,
+        preparation=preparation,
         target_names=None if dataset.target_name is None else (dataset.target_name,),
     )
     what = f"{n:,} training examples of {d:,} features, and what is held out"
@@ -307,9 +326,9 @@ def _check_unweighted(options: Options) -> None:
 
 
 def lay_out(
-    model: Model, backend: Backend, X: np.ndarray | Part, y: Any
+    model: Model, backend: Backend, X: np.ndarray | Table | Part, y: Any
 ) -> tuple[Array | QuantizedExamples | StreamedExamples, Array | None]:
-    """Scale raw features, (n, d), encode targets, (n,), and move both to a backend: what the network is given.
+    """Prepare raw features, (n, d), encode targets, (n,), and move both to a backend: what the network is given.
 
     Features of 8 bits stay as they are up to the minibatch, where scaling them only multiplies. A part of data on disk
     becomes a `Stream`, which does all that when it is read; targets are None then.
@@ -318,7 +337,7 @@ def lay_out(
         model.check_count(X.shape[1])
         return Stream(backend, X, model.classes, model.scaling, target_scaling=model.target_scaling), None
     T = backend.asarray(model.encode_targets(y))
-    if X.dtype.kind in "iu" and X.dtype.itemsize == 1 and model.scaling.only_scales:
+    if isinstance(X, np.ndarray) and X.dtype.kind in "iu" and X.dtype.itemsize == 1 and model.scaling.only_scales:
         model.check(X)
         return QuantizedExamples(backend.asarray(X, dtype=None), backend.asarray(model.scaling.factors)), T
     return backend.asarray(model.prepare(X, backend.dtype)), T
@@ -329,7 +348,8 @@ def fingerprint(dataset: Dataset | StreamedData) -> str:
     if isinstance(dataset, StreamedData):
         return dataset.sha256
     digest = hashlib.sha256()
-    for array in (dataset.X, dataset.y, *(dataset.test or ()), *(dataset.validation or ())):
+    pairs = [(dataset.X, dataset.y), *(pair for pair in (dataset.test, dataset.validation) if pair is not None)]
+    for array in (array for X, y in pairs for array in (*_hashable(X), y)):
         digest.update(f"{array.dtype.str}{array.shape}".encode())
         rows = max(1, PIECE * array.shape[0] // max(1, array.nbytes))
         for start in range(0, array.shape[0], rows):  # in pieces: what is hashed is copied
@@ -337,7 +357,17 @@ def fingerprint(dataset: Dataset | StreamedData) -> str:
     return digest.hexdigest()
 
 
-def features_of(model: Model, dataset: Dataset) -> np.ndarray:
+def _hashable(X: np.ndarray | Table) -> list[np.ndarray]:
+    """Return arrays of numbers or dates; columns of texts as the bytes of their JSON, which tells gaps apart."""
+    if not isinstance(X, Table):
+        return [X]
+    return [
+        np.frombuffer(json.dumps(values.tolist()).encode(), np.uint8) if values.dtype == object else values
+        for values in (column.values for column in X.columns)
+    ]
+
+
+def features_of(model: Model, dataset: Dataset) -> np.ndarray | Table:
     """Return the features that a model was trained on, in its order: by name where both have names.
 
     Raises
@@ -345,12 +375,12 @@ def features_of(model: Model, dataset: Dataset) -> np.ndarray:
     InputError
         For columns that are not there.
     """
-    if model.feature_names is None or dataset.feature_names is None:
+    if model.feature_names is None or dataset.feature_names is None or isinstance(dataset.X, Table):
         return dataset.X
     return dataset.X[:, positions_of(model.feature_names, dataset.feature_names, dataset.name)]
 
 
-def score_model(model: Model, backend: Backend, X: np.ndarray | Part, y: Any) -> Score:
+def score_model(model: Model, backend: Backend, X: np.ndarray | Table | Part, y: Any) -> Score:
     """Score a trained model on raw features, (n, d), and targets, (n,), on any backend; or on a part of data on disk.
 
     Raises
@@ -394,7 +424,7 @@ def check_circles(backend: Backend, options: Options = CIRCLES) -> GradientCheck
         backend,
         network,
         initialize(network, init=options.init, seed=seed),
-        backend.asarray(dataset.X[rows]),
+        backend.asarray(np.asarray(dataset.X)[rows]),
         backend.asarray(encode(dataset.y[rows], classes)),
         masks=mask_function(backend, network, seed)(backend.asindex(0), backend.asindex(rows)),
         penalty=_penalty(options),

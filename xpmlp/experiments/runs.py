@@ -7,6 +7,7 @@ import hashlib
 import json
 import math
 import platform
+from dataclasses import fields
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from xpmlp.backends import BACKENDS
 from xpmlp.common.errors import InputError
 from xpmlp.common.files import append_whole, csv_text, open_file, write_whole
 from xpmlp.experiments.folders import Folder, now
-from xpmlp.experiments.options import EARLIER_NAMES, Options
+from xpmlp.experiments.options import EARLIER_NAMES, TABLE, Options
 from xpmlp.models.checkpoints import (
     drop_checkpoints,
     load_checkpoint,
@@ -42,6 +43,7 @@ PARTS = ("train", "validation", "test")
 EVALUATIONS = ("confusion.png", "probabilities.png", "residuals.png", "importance.png", "importance.csv")
 # Options that came after the first runs, with what these did.
 LATER = {"precision": "highest", "graphs": True, "patience": None, "min_delta": None}
+LATER |= {option.name: option.default for option in fields(Options) if option.metadata["rich_help_panel"] == TABLE}
 LATER |= {"task": "classification", "loss": "auto", "class_weight": "none"}
 LATER |= {"validation_file": None, "test_file": None, "split": "random", "group": None}
 
@@ -271,7 +273,9 @@ def _configuration(experiment: Experiment) -> dict[str, Any]:
             "sha256": experiment.data_sha256,
             "features": model.network.sizes[0],
             "feature_names": model.feature_names,
-            "preprocessing": str(model.scaling),
+            "columns": getattr(dataset, "columns", ()),
+            "became": became_values(model),
+            "preprocessing": str(model.preparation or model.scaling),
             "task": model.task,
             "classes": None if model.classes is None else model.classes.tolist(),
             "class_names": model.class_names,
@@ -293,6 +297,11 @@ def network_values(network: Network) -> dict[str, Any]:
         "dropout": network.dropout,
         "parameters": network.n_parameters,
     }
+
+
+def became_values(model: Model) -> dict[str, str] | None:
+    """Return what became of each column, where the model takes a table."""
+    return None if model.preparation is None else model.preparation.became
 
 
 def target_scaling_values(model: Model) -> dict[str, list[float]] | None:

@@ -19,6 +19,7 @@ from xpmlp.common.errors import InputError, XpmlpError
 from xpmlp.common.files import write_whole
 from xpmlp.common.validation import check_choice
 from xpmlp.data.preprocessing import Scaling
+from xpmlp.data.tables.preparation import TablePreparation
 from xpmlp.models.conversion import as_model
 from xpmlp.models.model import Model
 from xpmlp.nn.activations import ACTIVATIONS
@@ -83,7 +84,8 @@ def save_model(model: Model | BaseEstimator, path: str | Path) -> None:
             f"a model with a function of your own, {own[0]!r}, cannot be saved: a file holds names alone, and would be "
             "read with another function or with none."
         )
-    scalings = {"scaling": model.scaling, "target_scaling": model.target_scaling}
+    # No scaling beside a preparation: earlier versions, which would leave it out, refuse such a file.
+    scalings = {"scaling": None if model.preparation else model.scaling, "target_scaling": model.target_scaling}
     arrays = named_arrays(model.layers) | {
         f"{name}.{part}": getattr(scaling, part)
         for name, scaling in scalings.items()
@@ -102,6 +104,7 @@ def save_model(model: Model | BaseEstimator, path: str | Path) -> None:
         "feature_names": model.feature_names,
         "class_names": model.class_names,
         "target_names": model.target_names,
+        "preparation": model.preparation and model.preparation.to_json(),
     }
     _write(Path(path), arrays, description)
 
@@ -296,7 +299,12 @@ def _model(description: dict[str, Any], arrays: dict[str, np.ndarray]) -> Model:
         input_dropout=description["dropout"][0],
     )
     layers = _layers(arrays, len(sizes) - 1)
-    scaling = Scaling(arrays["scaling.shift"], arrays["scaling.scale"])
+    columns = description.get("preparation")
+    preparation = None if columns is None else TablePreparation.from_json(columns)
+    if preparation is None:
+        scaling = Scaling(arrays["scaling.shift"], arrays["scaling.scale"])
+    else:
+        scaling = Scaling.fit("none", np.empty((0, sizes[0])))
     has_targets = "target_scaling.shift" in arrays
     target_scaling = Scaling(arrays["target_scaling.shift"], arrays["target_scaling.scale"]) if has_targets else None
     labels = description.get("labels")
@@ -322,6 +330,7 @@ def _model(description: dict[str, Any], arrays: dict[str, np.ndarray]) -> Model:
         scaling,
         multilabel=bool(labels),
         target_scaling=target_scaling,
+        preparation=preparation,
         **names,
     )
 

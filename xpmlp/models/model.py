@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from html import escape
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from xpmlp.backends import BACKENDS, Backend, get_backend
-from xpmlp.common.errors import InputError
+from xpmlp.common.errors import InputError, XpmlpWarning
 from xpmlp.common.validation import beyond_range, check_features
 from xpmlp.common.wording import counted
 from xpmlp.data.features import features_to_numpy
 from xpmlp.data.preprocessing import encode
+from xpmlp.data.tables import read_table
 from xpmlp.nn.network import Layer, fprop
 
 if TYPE_CHECKING:
     from xpmlp.data.preprocessing import Scaling
+    from xpmlp.data.tables.preparation import TablePreparation
     from xpmlp.nn.network import Network
 
 
@@ -25,8 +29,9 @@ if TYPE_CHECKING:
 class Model:
     """A trained network, held on the host: it predicts on any backend, whichever one trained it.
 
-    It takes raw features, (n, d): an array of NumPy, CuPy, torch or JAX on any device, a frame of pandas or Polars, or
-    nested lists. It returns arrays of NumPy, whatever it is given.
+    It takes raw features, (n, d): an array of NumPy, CuPy, torch or JAX on any device, nested lists, a frame of pandas
+    or Polars, a `Table`, or the path of a file that `read_table` reads. A model with a `preparation` takes the last
+    three alone. It returns arrays of NumPy, whatever it is given.
 
     Attributes
     ----------
@@ -49,6 +54,8 @@ class Model:
         What was done to the targets of a regression in training, an entry for each output.
     target_names : tuple of str, optional
         What is predicted: the columns of the targets in the training data, where they had names.
+    preparation : TablePreparation, optional
+        What became of the columns of a table in training, such as categories; `scaling` changes nothing then.
 
     Raises
     ------
@@ -65,9 +72,13 @@ class Model:
     multilabel: bool = False
     target_scaling: Scaling | None = None
     target_names: tuple[str, ...] | None = None
+    preparation: TablePreparation | None = None
 
     def __post_init__(self) -> None:
-        m, loss = self.network.sizes[-1], self.network.loss
+        d, m, loss = self.network.sizes[0], self.network.sizes[-1], self.network.loss
+        if self.preparation is not None and len(self.preparation.feature_names_out) != d:
+            features = counted(len(self.preparation.feature_names_out), "feature")
+            raise InputError(f"the preparation of the table gives {features}, but the network takes {d}.")
         if self.classes is None:
             if loss.correct is not None or self.multilabel:
                 raise InputError(f"a model with loss {loss.name!r} needs the classes that its outputs stand for.")
@@ -147,7 +158,11 @@ class Model:
             raise InputError(f"X has {d} features, but the model was trained on {expected}.")
 
     def prepare(self, X: Any, dtype: str) -> np.ndarray:
-        """Scale raw features, (n, d), as in training, into an array of NumPy in `dtype`; raises as `predict_proba`."""
+        """Prepare raw features as in training, an array of NumPy, (n, d), in `dtype`; raises as `predict_proba`."""
+        if self.preparation is not None:
+            return self.preparation.apply(read_table(X, known=self.preparation.kinds), dtype)
+        if isinstance(X, str | Path):
+            X = read_table(X, known=dict.fromkeys(self.feature_names or (), "number"))
         features = features_to_numpy(X, self.feature_names)
         self.check(features)
         prepared = self.scaling.apply(features, dtype)
@@ -178,11 +193,13 @@ class Model:
     def predict_proba(self, X: Any, backend: Backend | str | None = None) -> np.ndarray:
         """Return the probability of each class, or with `multilabel` of each label.
 
+        Categories that training had not, and gaps where it had none, are counted in a warning (`XpmlpWarning`).
+
         Parameters
         ----------
-        X : array, tensor, frame or nested lists, (n, d)
-            Raw features, as in the training data. Where the training data and the columns of a frame have names,
-            columns are taken by name, and others are left alone; else they have to be in the order of training.
+        X : array, tensor, nested lists, frame, Table or path, (n, d)
+            Raw features, as in the training data. Where the training data and the columns of a frame or a table have
+            names, columns are taken by name, and others are left alone; else they have to be in the order of training.
         backend : Backend or str, optional
             Where to compute: a backend, or the name of one, which is opened in the dtype of the weights. NumPy by
             default, whatever library `X` is of.
@@ -197,8 +214,8 @@ class Model:
         ------
         InputError
             For a regression, which has no classes; another number of features than in training, columns that are
-            missing, values that are not numbers, NaN, infinite or beyond the backend's dtype, and for anything that is
-            not one of these kinds of `X` and `backend`.
+            missing, values that are not numbers (or not of the kind that the column had in training), NaN, infinite or
+            beyond the backend's dtype, and for anything that is not one of these kinds of `X` and `backend`.
         BackendError
             Where the backend named cannot be used.
         """
@@ -233,6 +250,10 @@ class Model:
     def _outputs(self, X: Any, backend: Backend | str | None) -> np.ndarray:
         """Return the outputs of the network, (n, m)."""
         backend = _opened(backend, self.dtype)
+        if self.preparation is not None:
+            X = read_table(X, known=self.preparation.kinds)
+            if unseen := self.preparation.unseen(X):
+                warnings.warn(f"{'; '.join(unseen)}.", XpmlpWarning, stacklevel=3)
         prepared = self.prepare(X, backend.dtype)
         chunks = []
         with backend.computing(f"{self.network}, to predict", "fewer examples at a time"):

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
 import numpy as np
 
 from xpmlp.common.errors import InputError
 from xpmlp.common.validation import check_choice, check_number
 from xpmlp.common.wording import counted
+from xpmlp.data.tables import Table
 from xpmlp.data.targets import Task
 
 Pair = TypeVar("Pair", bound=tuple[Any, Any])
-Arrays = tuple[np.ndarray, np.ndarray]
 ORDERS = ("random", "last")
+
+Examples: TypeAlias = np.ndarray | Table
+Labelled: TypeAlias = tuple[Examples, np.ndarray]
 
 
 # Without a generated __eq__: comparing arrays gives an array, which is neither true nor false.
@@ -26,8 +29,9 @@ class Dataset:
     ----------
     name : str
         "digits", "circles", "fashion-mnist", or the stem of the file's name.
-    X : ndarray of shape (n, d)
-        Finite real numbers in their own dtype: 8-bit pixels stay uint8.
+    X : ndarray of shape (n, d), or Table
+        Finite real numbers in their own dtype: 8-bit pixels stay uint8. A table where columns hold other values than
+        numbers, or gaps.
     y : ndarray of shape (n,)
         Labels of at least two classes, integers or strings (dtype kind "i", "u" or "U"); or amounts, float64, where the
         task is a regression.
@@ -45,6 +49,8 @@ class Dataset:
         What "range" divides by; None for the others.
     note : str, optional
         What a user should know of how the data were read, in a sentence.
+    columns : tuple of (str, str, int, int, str)
+        Of a table: name, kind, distinct and missing values and an example of each column, the label's among them.
     task : Task
         Classification or regression, and why.
     target_name : str, optional
@@ -56,26 +62,27 @@ class Dataset:
     """
 
     name: str
-    X: np.ndarray
+    X: Examples
     y: np.ndarray
     feature_names: tuple[str, ...] | None = None
     class_names: tuple[str, ...] | None = None
     image_shape: tuple[int, int] | None = None
-    test: Arrays | None = None
+    test: Labelled | None = None
     scaling: Literal["none", "range", "standard"] = "standard"
     pixel_max: float | None = None
     note: str | None = None
+    columns: tuple[tuple[str, str, int, int, str], ...] = ()
     task: Task = Task("classification")  # noqa: RUF009 - it is immutable
     target_name: str | None = None
-    validation: Arrays | None = None
+    validation: Labelled | None = None
     groups: np.ndarray | None = None
 
     def __repr__(self) -> str:
         n, d = self.X.shape
         learnt = "amounts" if self.task.name == "regression" else f"{np.unique(self.y).size} classes"
         test = "" if self.test is None else f", and {self.test[0].shape[0]:,} to test"
-        shape = f"{counted(n, 'example')} of {counted(d, 'feature')} in {self.X.dtype}"
-        return f"<Dataset {self.name}: {shape}, {learnt}{test}>"
+        columns = counted(d, "column") if isinstance(self.X, Table) else f"{counted(d, 'feature')} in {self.X.dtype}"
+        return f"<Dataset {self.name}: {counted(n, 'example')} of {columns}, {learnt}{test}>"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -93,7 +100,7 @@ class Splits(Generic[Pair]):
 
 def split(
     dataset: Dataset, *, validation: float = 0.1, test: float = 0.2, seed: int = 0, order: str = "random"
-) -> Splits[Arrays]:
+) -> Splits[Labelled]:
     """Split a data set so that each part has the classes, where there are some, in the proportions of the whole.
 
     The same data, fractions and seed give the same parts. The test part depends on `test` and `seed` alone, so that
@@ -134,18 +141,19 @@ def split(
     check_choice("split", order, ORDERS)
     if dataset.groups is not None and order == "last":
         raise InputError("rows that belong together are drawn, but split last takes rows in their order: choose one.")
-    rows, parts = np.arange(dataset.y.shape[0]), {"test": dataset.test, "validation": dataset.validation}
+    rows = np.arange(dataset.y.shape[0])
+    parts: dict[str, Labelled | None] = {"test": dataset.test, "validation": dataset.validation}
     try:
         for part, fraction in (("test", test), ("validation", validation)):
             if parts[part] is None and fraction > 0:
                 rows, taken = _split_off(part, fraction, dataset, rows, int(seed), last=order == "last")
-                parts[part] = dataset.X[taken], dataset.y[taken]
+                parts[part] = _rows(dataset.X, taken), dataset.y[taken]
     except InputError as error:
         if dataset.note is None:
             raise
         raise InputError(f"{error} {dataset.note}") from error
     whole = rows.shape[0] == dataset.y.shape[0]
-    return Splits((dataset.X, dataset.y) if whole else (dataset.X[rows], dataset.y[rows]), **parts)
+    return Splits((dataset.X, dataset.y) if whole else (_rows(dataset.X, rows), dataset.y[rows]), **parts)
 
 
 def _split_off(
@@ -204,3 +212,7 @@ def _check_classes(part: str, fraction: float, y: np.ndarray, rows: int) -> None
                 f"{part}={fraction} of {y.size} rows leaves {size} in the {name}, fewer than the {classes.size} "
                 f"classes that it must hold. Choose a {other} fraction, add examples, or hold out none (--{part} 0)."
             )
+
+
+def _rows(X: Examples, rows: np.ndarray) -> Examples:
+    return X.take(rows) if isinstance(X, Table) else X[rows]

@@ -61,6 +61,10 @@ def export_model(
     check_place(path, list(WRITERS) if to is None else [ENDINGS[to]], overwrite=overwrite)
     model = as_model(model)
     check_functions(model)
+    if model.preparation is not None and path.suffix.lower() != ENDINGS["onnx"]:
+        raise InputError(
+            "a model of a table, with columns that are prepared each in its way, is exported to .onnx alone."
+        )
     write_whole(path, WRITERS[path.suffix.lower()](model))
 
 
