@@ -473,6 +473,7 @@ def test_a_batch_size_above_n_is_taken_as_n_with_a_warning(backend):
         ({"epochs": 2.5}, "epochs is 2.5"),
         ({"seed": -1}, "seed is -1"),
         ({"seed": 0.5}, "seed is 0.5"),
+        ({"patience": 0}, "patience is 0"),
         ({"patience": 1.5}, "patience is 1.5"),
         ({"mode": "tensor"}, "mode is 'tensor'"),
         ({"optimizer": "adam"}, r"optimizer is 'adam', but must be an update rule, such as Adam\(\)"),
