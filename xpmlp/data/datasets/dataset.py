@@ -44,6 +44,8 @@ class Dataset:
         What a user should know of how the data were read, in a sentence.
     columns : tuple of (str, str, int, int, str)
         Of a table: name, kind, distinct and missing values and an example of each column, the label's among them.
+    origin : str
+        Where the labels were found, in words, where nobody said which column holds them.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Dataset:
     pixel_max: float | None = None
     note: str | None = None
     columns: tuple[tuple[str, str, int, int, str], ...] = ()
+    origin: str = ""
 
     def __repr__(self) -> str:
         n, d = self.X.shape

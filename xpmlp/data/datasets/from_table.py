@@ -85,18 +85,22 @@ def load_table(
             f"{path} has {counted(len(table.columns), 'column')}, but must have {schema.n_features + 1}: the "
             f"{counted(schema.n_features, 'feature')} that the model was trained on, and the label."
         )
-    notes = list(table.notes)
-    if named is None and not table.has_header:
-        notes.append(f"The label is taken from the last column, number {len(table.columns)}: --target chooses another.")
+    notes, origin = list(table.notes), ""
+    if named is None:
+        among = quoted(table.names) if table.has_header else f"1 to {len(table.columns)}"
+        origin = f"the last column, {label.name!r}, as no --target is given ({among})"
+    if origin and not table.has_header:
+        notes.append(f"The label is {origin}.")
     if schema is None:
         notes += [_of_identifier(column) for column in others.columns if column.kind == "identifier"]
     return Dataset(
         table.name,
-        numeric_features(path, others),
+        numeric_features(path, others, f" The label is {origin}." if origin else ""),
         _labels(path, label, None if schema is None else schema.classes),
         feature_names=tuple(others.names) if table.has_header else None,
         note=" ".join(notes) or None,
         columns=tuple(table.summary()),
+        origin=origin,
     )
 
 
@@ -117,7 +121,7 @@ def table_features(
 
 
 def _has_names(table: Table, wanted: Sequence[str]) -> bool:
-    """Whether columns are found by their names: 0, 1, ... are those of a frame without names, if not the model's too."""
+    """Whether columns are found by their names; 0, 1, ... are those of a frame without names, if not the model's."""
     are_numbers = all(name.isdecimal() for name in table.names)
     return table.has_header and not (are_numbers and not set(wanted) & set(table.names))
 
@@ -159,8 +163,8 @@ def _shell(text: str) -> str:
     return f"'{text}'" if " " in text else text
 
 
-def numeric_features(path: Path, table: Table) -> np.ndarray:
-    """Return the columns of a table as features, float64 of shape (n, d).
+def numeric_features(path: Path, table: Table, hint: str = "") -> np.ndarray:
+    """Return the columns of a table as features, float64 of shape (n, d); a `hint` ends what is said of others.
 
     Raises
     ------
@@ -174,10 +178,8 @@ def numeric_features(path: Path, table: Table) -> np.ndarray:
         shown = ", ".join(f"{column.name!r} ({column.kind}: {_examples(column)})" for column in others[:4])
         more = f" and {len(others) - 4} more" if len(others) > 4 else ""
         names = _shell(",".join(column.name for column in others))
-        raise InputError(
-            f"{path}: features must be numbers, but some columns are not: {shown}{more}. To leave them out, give "
-            f"--drop {names}; or replace their values by numbers."  # noqa: S608 - this is no SQL
-        )
+        what = f"features must be numbers, but some columns are not: {shown}{more}"
+        raise InputError(f"{path}: {what}. To leave them out, give --drop {names}, or else replace them.{hint}")
     for column in table.columns:
         if count := int(column.missing.sum()):
             row = int(np.argmax(column.missing)) + 1

@@ -82,11 +82,12 @@ def load_dataset(
     """
     dataset = _load(source, data_dir, target, schema, reading or {}, progress=progress)
     check_features(dataset.X, f"X of {source}", dataset.feature_names)
-    check_labels(dataset.y, dataset.X.shape[0], f"y of {source}", min_classes=min_classes)
+    name = f"y of {source}{dataset.origin and f', {dataset.origin},'}"
+    check_labels(dataset.y, dataset.X.shape[0], name, min_classes=min_classes)
     if dataset.test is not None:
         check_features(dataset.test[0], f"the test X of {source}", dataset.feature_names)
         check_labels(dataset.test[1], dataset.test[0].shape[0], f"the test y of {source}")
-    return replace(dataset, y=whole_labels(dataset.y, f"y of {source}"))
+    return replace(dataset, y=whole_labels(dataset.y, name))
 
 
 def _load(
