@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 Frame = pd.DataFrame
 MIN_ROWS, MAX_ROWS, MAX_COLUMNS = 20, 20_000, 200
-HEAD = 1000  # rows of a table that are written
+HEAD = 300  # rows of a table that are written
 SNIFFED = 2**12  # bytes of a file that csv.Sniffer is given
 LARGE = {"numbers": (100_000, 50), "mixed": (200_000, 20)}  # rows and columns
 ROUNDS = 3
@@ -118,7 +118,7 @@ def _by_xpmlp(path: Path) -> Frame:
 def _unless_text(values: np.ndarray) -> np.ndarray:
     """Return the numbers that the texts of a constant or an identifier are."""
     numbers = _numbers([_text(value) for value in values]) if values.dtype == object else values
-    return values if numbers is None or any(str(value).startswith("0") for value in values) else numbers
+    return values if numbers is None or any(CODE.match(str(value)) for value in values) else numbers
 
 
 READERS: dict[str, Callable[[Path], Frame]] = {
@@ -227,7 +227,7 @@ def read_all(n: int, folder: Path) -> dict[str, Any]:
 
 
 def measure(reader: str, path: Path) -> None:
-    """Print the seconds and the bytes that reading a file takes, after a small one has been read: in its own process."""
+    """Print the seconds and the bytes that reading a file takes, after a small one was read, in a process of its own."""
     small = path.with_name("small.csv")
     READERS[reader](small)
     before = getrusage(RUSAGE_SELF).ru_maxrss
@@ -287,7 +287,7 @@ def installed_bytes(package: str) -> int:
 
 
 def main(
-    tables: Annotated[int, typer.Option(help="How many real tables to read.")] = 330,
+    tables: Annotated[int, typer.Option(help="How many real tables to read.")] = 310,
     out: Annotated[Path | None, typer.Option(help="A .json file to write.")] = None,
     reader: Annotated[str | None, typer.Option("--measure", hidden=True)] = None,
     file: Annotated[Path | None, typer.Option(hidden=True)] = None,

@@ -231,7 +231,7 @@ def test_fingerprints_tell_gaps_texts_and_kinds_apart(people):
 def test_rows_without_a_target_are_left_out_and_said(tmp_path, monkeypatch, capsys):
     path = tmp_path / "gaps.csv"
     path.write_text("a,b,y\n" + "1,x,one\n,y,two\n5,x,\n" * 40)
-    dataset = load_dataset(path)
+    dataset = load_dataset(path, target="y")
     assert dataset.X.shape == (80, 2)
     assert dataset.note == "40 rows without a value in column 'y', the target: left out."
     assert set(dataset.y) == {"one", "two"}

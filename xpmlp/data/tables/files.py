@@ -137,7 +137,7 @@ def _check_present(shown: str, names: Sequence[str], wanted: Collection[str]) ->
 def _feather_columns(path: Path, drop: Collection[str]) -> dict[str, np.ndarray]:
     polars = load_package("polars", "feather")
     try:
-        frame = polars.read_ipc(path, memory_map=False)
+        frame = polars.read_ipc(path)
     except (OSError, polars.exceptions.PolarsError) as error:
         raise InputError(f"{path} cannot be read as a Feather file: {error}.") from error
     _check_present(str(path), frame.columns, drop)
