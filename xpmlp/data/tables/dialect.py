@@ -150,8 +150,8 @@ def _sniffed(connection: DuckDBPyConnection, path: Path, head: Sequence[str], se
 
     options = {"nullstr": list(MISSING)} | ({} if separator is None else {"delim": separator})
     given = "".join(f", {name} = ?" for name in options)
-    facts = "len(Columns), Delimiter, Quote, Escape, Comment, NewLineDelimiter, "
-    facts += "SkipRows, HasHeader, DateFormat, TimestampFormat"
+    written = "Delimiter, Quote, Escape, Comment, NewLineDelimiter"
+    facts = f"len(Columns), {written}, SkipRows, HasHeader, DateFormat, TimestampFormat"
     sql = f"SELECT {facts} FROM sniff_csv(?{given})"
     try:
         (values,) = connection.execute(sql, [escape(str(path)), *options.values()]).fetchall()

@@ -78,7 +78,7 @@ def file_columns(
             return FileColumns(_feather_columns(path, drop))
         import duckdb  # noqa: PLC0415 - slow to import, and needed for files alone
 
-        with _explaining(shown), duckdb.connect(config=SETTINGS) as connection:
+        with _explaining(shown), duckdb.connect(config=SETTINGS | {"temp_directory": name}) as connection:
             if suffix in PARQUET_SUFFIXES:
                 return FileColumns(_parquet_columns(connection, path, shown, drop))
             path = _as_utf8(path, shown, encoding, Path(name))
