@@ -216,6 +216,17 @@ def test_a_search_of_amounts_ranks_by_r2(cli, houses, tmp_path):
     }
 
 
+def test_a_search_for_a_quantile_ranks_by_its_loss(cli, houses, tmp_path):
+    (tmp_path / "grid.toml").write_text("hidden = [2, 8, 32]\n")
+    loss = ["--loss", "quantile:0.9", "--epochs", "10", "--batch-size", "16"]
+    code, out, _ = cli("search", houses, "--grid", "grid.toml", *loss, "--jobs", "1", "--out", "found")
+    assert code == 0
+    assert "by their loss on the validation part" in out
+    rows = list(csv.DictReader((tmp_path / "found" / "results.csv").read_text().splitlines()))
+    losses = [float(row["validation_loss"]) for row in rows]
+    assert losses == sorted(losses)
+
+
 def test_amounts_on_disk_are_learnt_as_those_in_memory(cli, tmp_path, rng):
     X = rng.normal(size=(600, 3))
     y = 1e5 + 1e4 * X[:, 0]

@@ -118,6 +118,8 @@ def test_data_on_disk_are_held_out_from_the_end_by_blocks(tmp_path):
     assert starts == [0, 480, 960]
     with pytest.raises(InputError, match=r"test_file is 'x\.csv', but needs data in memory"):
         load_splits(Options(str(tmp_path), test_file="x.csv"))
+    with pytest.raises(InputError, match="class_weight balanced needs data in memory"):
+        prepare(Options(str(tmp_path), class_weight="balanced"))
 
 
 @pytest.mark.parametrize("shape", ["column", "one-hot", "plain"])
@@ -143,5 +145,5 @@ def test_parts_of_an_npz_file_with_other_features_are_refused(tmp_path):
 
 def test_several_targets_are_refused_with_their_shape(tmp_path):
     np.savez(tmp_path / "data.npz", X=np.eye(3), y=np.arange(6.0).reshape(3, 2))
-    with pytest.raises(InputError, match=r"has shape \(3, 2\), but must have one dimension"):
+    with pytest.raises(InputError, match=r"has shape \(3, 2\), but must have one dimension.* such as y\[:, 0\]"):
         load_dataset(tmp_path / "data.npz")

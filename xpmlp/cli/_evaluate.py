@@ -72,8 +72,10 @@ def evaluate(
         raise InputError(f"{run} predicts several labels for an example, but `xpmlp evaluate` scores one for each.")
     places = _places(folder, out, own=dataset is None)
     if out is not None and places is not None:
-        for name in ("residuals",) if model.classes is None else ("confusion", "probabilities"):
+        names = ("residuals",) if model.classes is None else ("confusion", "probabilities")
+        for name in (*names, "importance"):
             check_place(places(name), FIGURE_KINDS, overwrite=overwrite)
+        check_place(places("importance").with_suffix(".csv"), (".csv",), overwrite=overwrite)
     if dataset is not None and "part" in given(context):
         raise InputError(f"--part {part} is one of the run's own data: leave DATASET out, or --part.")
     if dataset is not None:
@@ -194,7 +196,7 @@ def _report_amounts(model: Model, score: Score, report: AmountReport, name: str,
         table.add_row(measure, amount(value))
     if model.network.loss.name == "quantile":
         table.add_row("share at or below the prediction", f"{report.share_below:.4f}")
-    title = f"{name}: {measures_text(score.measures).replace(' RMSE', ', RMSE').replace(' MAE', ', MAE')}"
+    title = f"{name}: {measures_text(score.measures, ', ')}"
     print_table(table, f"{title}, loss {brief(score.loss)}, {counted(report.true.shape[0], 'example')}")
     if places is not None:
         from xpmlp.plots import residuals_figure, save_figure
@@ -203,23 +205,21 @@ def _report_amounts(model: Model, score: Score, report: AmountReport, name: str,
         typer.echo(f"predicted against true, and errors: {places('residuals')}")
 
 
-def _report_importances(model: Model, found: Sequence[Importance], name: str, places: Places) -> None:
+def _report_importances(model: Model, found: Sequence[Importance], name: str, places: Callable[[str], Path]) -> None:
     from rich.table import Table
 
     from xpmlp.common.files import csv_text, write_whole
+    from xpmlp.plots import importance_figure, save_figure
 
     measure = "fall of R2" if model.classes is None else "growth of the NLL"
     table = Table("column", measure)
     for each in found[:MAX_COLUMNS]:
         table.add_row(each.feature, f"{each.mean:.4f} ± {each.deviation:.4f}")
     print_table(table, f"{name}: where a column is shuffled, the {measure}")
-    if places is None:
-        return
-    from xpmlp.plots import importance_figure, save_figure
-
     rows = [[each.feature, f"{each.mean:.6g}", f"{each.deviation:.6g}"] for each in found]
     names, means, deviations = zip(*((each.feature, each.mean, each.deviation) for each in found), strict=True)
     figure = importance_figure(names, means, deviations, f"{measure} where the column is shuffled", name)
     save_figure(figure, places("importance"))
-    write_whole(places("importance").with_suffix(".csv"), csv_text([["column", "mean", "deviation"], *rows]).encode())
-    typer.echo(f"importance of columns: {places('importance')}, {places('importance').with_suffix('.csv').name}")
+    table_file = places("importance").with_suffix(".csv")
+    write_whole(table_file, csv_text([["column", "mean", "deviation"], *rows]).encode())
+    typer.echo(f"importance of columns: {places('importance')}, {table_file.name}")

@@ -77,20 +77,21 @@ def check_learnt(experiment: Experiment, records: list[Record]) -> None:
     classes, score = experiment.model.classes, _saved_record(records).scores["train"]
     advice = "a lower learning rate where it grew (see curves.png), more epochs or a higher rate where it fell"
     if classes is None:
-        if score.r2 is not None and score.r2 <= 0:
+        is_mean = experiment.model.network.loss.name != "quantile"  # R2 is not what a quantile is good at
+        if is_mean and score.r2 is not None and score.r2 <= 0:
             warn(
                 f"on the training part R2 is {score.r2:.4f}, no better than to predict the mean. Look at the training "
                 f"loss: try {advice}."
             )
         return
-    if missed := experiment.never_predicted(records[-1].selected.layers):
-        warn_never_predicted(missed)
     m = classes.shape[0]
     if score.loss > math.log(m):
         warn(
             f"the training loss, {brief(score.loss)}, is above that of guessing among {m} classes, "
             f"{brief(math.log(m))}. Try {advice}."
         )
+    elif missed := experiment.never_predicted(records[-1].selected.layers):
+        warn_never_predicted(missed)
 
 
 def warn_never_predicted(names: Sequence[str]) -> None:

@@ -175,12 +175,13 @@ def _print_best(study: Study, trials: Sequence[Trial]) -> None:
     from rich.table import Table
 
     measure = MEASURES[study.measure]
+    ranked_by = study.loss_name if study.by_loss else measure
     table = Table("trial", "epochs", measure, study.loss_name)
     table.add_column("options", overflow="fold")
     for trial in trials[:MAX_SHOWN]:
         scores = [f"{trial.kept.measure:.4f}", brief(trial.kept.loss)] if trial.kept else [trial.status, ""]
         table.add_row(str(trial.number), f"{_early(trial)}{trial.epochs}", *scores, settings_text(trial.settings))
-    print_table(table, f"{study.name}: the best of {study.count(trials)}, by their {measure} on the validation part")
+    print_table(table, f"{study.name}: the best of {study.count(trials)}, by their {ranked_by} on the validation part")
 
 
 def _tell_of_interruption(folder: SearchFolder, study: Study, *, quiet: bool) -> None:
@@ -189,7 +190,7 @@ def _tell_of_interruption(folder: SearchFolder, study: Study, *, quiet: bool) ->
     if not folder.config.exists():
         say("\nInterrupted before the first trial.")
         return
-    ended = rank(folder.ended(study)[0], halving=study.halving)
+    ended = rank(folder.ended(study)[0], halving=study.halving, by_loss=study.by_loss)
     if ended and not quiet:
         _print_best(study, ended)
     say(f"\nInterrupted. To resume: xpmlp search --resume {folder.path}")

@@ -165,7 +165,8 @@ def check_labels(y: np.ndarray, n: int, name: str = "y", *, min_classes: int = 2
 def check_label_column(shape: tuple[int, ...], dtype: np.dtype, n: int, name: str) -> None:
     """Raise an `InputError` unless these are the shape and the dtype of `n` labels."""
     if len(shape) != 1:
-        raise InputError(f"{name} has shape {shape}, but must have one dimension: one label per example.")
+        hint = " Choose a column, such as y[:, 0]." if len(shape) == 2 else ""
+        raise InputError(f"{name} has shape {shape}, but must have one dimension: one label per example.{hint}")
     if shape[0] != n:
         raise InputError(f"X has {n} rows but {name} has {shape[0]} labels: they must be of the same length.")
     if dtype.kind not in "fiubU":

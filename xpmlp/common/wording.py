@@ -28,9 +28,9 @@ def measured(name: str, value: float) -> str:
     return f"{value:.4f}" if name in SHARES else amount(value)
 
 
-def measures_text(measures: Mapping[str, float]) -> str:
+def measures_text(measures: Mapping[str, float], between: str = " ") -> str:
     """Write the measures of a score in a line: "R2 0.8312 RMSE 41,230 MAE 30,120"."""
-    return " ".join(f"{MEASURES[name]} {measured(name, value)}" for name, value in measures.items())
+    return between.join(f"{MEASURES[name]} {measured(name, value)}" for name, value in measures.items())
 
 
 def counted(n: int, noun: str) -> str:

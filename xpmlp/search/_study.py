@@ -40,7 +40,7 @@ class Study:
     name, data : str
         The data's name, and their fingerprint.
     measure : {"accuracy", "r2"}
-        What trials are ranked by.
+        What scores of the trials have beside their loss.
     """
 
     options: Options
@@ -55,6 +55,11 @@ class Study:
     def loss_name(self) -> str:
         """What the loss of a trial is called: "NLL" for classes."""
         return "NLL" if self.measure == "accuracy" else "loss"
+
+    @property
+    def by_loss(self) -> bool:
+        """Whether trials are ranked by their loss: in regressions of one and the same loss, such as a quantile's."""
+        return self.measure == "r2" and "loss" not in self.candidates[0]
 
     def options_of(self, number: int, epochs: int | None = None) -> Options:
         """Return the options of a candidate, numbered from 1; with halving, for so many epochs."""

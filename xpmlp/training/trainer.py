@@ -194,9 +194,10 @@ class Trainer:
             ]
             loss, finite, rate, *scored = backend.to_numpy(self.summarise(self.layers, self.state, sums)).tolist()
         scored = scored if ranks is None else ranks.total(scored)
+        by_set = zip(*[iter(scored)] * N_SUMS, strict=True)  # as many at a time
         scores = {
             name: to_score(sums, examples.X.shape[0], self._spreads[name], self.network.sizes[-1])
-            for (name, examples), sums in zip(sets.items(), zip(*[iter(scored)] * N_SUMS, strict=True), strict=True)
+            for (name, examples), sums in zip(sets.items(), by_set, strict=True)
         }
         return Reading(loss, bool(finite), rate, scores)
 

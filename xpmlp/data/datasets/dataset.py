@@ -202,10 +202,11 @@ def _check_classes(part: str, fraction: float, y: np.ndarray, rows: int) -> None
     classes, counts = np.unique(y, return_counts=True)
     rarest = int(np.argmin(counts))
     if counts[rarest] < 2:
+        other = "" if y.dtype.kind == "U" else " Amounts are learnt with --task regression."
         raise InputError(
             f"The {part} part cannot be split off: class '{classes[rarest]}' has 1 example among the {y.size} to "
             f"split, but each class needs at least 2. Add examples of it, leave the class out, or hold out"
-            f" none (--{part} 0)."
+            f" none (--{part} 0).{other}"
         )
     sizes = ((f"{part} part", rows, "larger"), ("part left for training", y.size - rows, "smaller"))
     for name, size, other in sizes:
