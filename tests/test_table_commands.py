@@ -127,6 +127,30 @@ def test_a_run_is_evaluated_on_its_own_parts_and_knows_its_own_file(trained, peo
     assert "these are the data that the run was trained on" in capsys.readouterr().err
 
 
+def test_the_importance_of_each_column_is_measured(trained, monkeypatch):
+    assert run(monkeypatch, "evaluate", trained) == 0
+    rows = list(csv.reader((trained / "importance.csv").read_text().splitlines()))
+    assert sorted(row[0] for row in rows[1:]) == ["age", "job", "joined", "married"]
+    assert {row[0] for row in rows[1:3]} == {"job", "married"}
+
+
+def test_a_table_may_have_files_for_its_parts_and_rows_that_belong_together(people, tmp_path, monkeypatch):
+    lines = people.read_text().splitlines()
+    files = {name: tmp_path / f"{name}.csv" for name in ("train", "validation", "test")}
+    for name, rows in zip(files, (lines[1:181], lines[181:211], lines[211:]), strict=True):
+        files[name].write_text("\n".join([lines[0], *rows]))
+    parts = {"validation_file": str(files["validation"]), "test_file": str(files["test"])}
+    experiment = prepare(Options(str(files["train"]), target="income", **parts))
+    assert {name: X.shape[0] for name, (X, _) in experiment.sets.items()} == {
+        "train": 180,
+        "validation": 30,
+        "test": 30,
+    }
+    assert experiment.model.preparation == TablePreparation.fit(experiment.dataset.X)
+    grouped = prepare(Options(str(people), target="income", group="joined"))
+    assert grouped.model.feature_names == ("age", "job", "married")
+
+
 def test_a_file_without_a_column_of_the_model_or_of_another_kind_is_refused(trained, tmp_path, monkeypatch, capsys):
     new = tmp_path / "new.csv"
     new.write_text("age,job,joined\n30,smith,2004-02-11\n")
@@ -231,7 +255,7 @@ def test_fingerprints_tell_gaps_texts_and_kinds_apart(people):
 def test_rows_without_a_target_are_left_out_and_said(tmp_path, monkeypatch, capsys):
     path = tmp_path / "gaps.csv"
     path.write_text("a,b,y\n" + "1,x,one\n,y,two\n5,x,\n" * 40)
-    dataset = load_dataset(path)
+    dataset = load_dataset(path, target="y")
     assert dataset.X.shape == (80, 2)
     assert dataset.note == "40 rows without a value in column 'y', the target: left out."
     assert set(dataset.y) == {"one", "two"}

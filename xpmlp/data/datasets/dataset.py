@@ -59,6 +59,8 @@ class Dataset:
         Likewise of a validation set.
     groups : ndarray of shape (n,), optional
         What group each example is of: those of a group belong together, and come into the same part.
+    origin : str
+        Where the labels were found, in words, where nobody said which column holds them.
     """
 
     name: str
@@ -76,6 +78,7 @@ class Dataset:
     target_name: str | None = None
     validation: Labelled | None = None
     groups: np.ndarray | None = None
+    origin: str = ""
 
     def __repr__(self) -> str:
         n, d = self.X.shape

@@ -87,13 +87,8 @@ def load_table(
         table = table.take(~label.missing)
         label = table[label.name]
         notes.append(f"{counted(gaps, 'row')} without a value in column {label.name!r}, the target: left out.")
-    others, groups = table.without([label.name]), None
-    if group is not None:
-        if not table.has_header or group not in others:
-            what = f"has the columns {quoted(table.names)}" if table.has_header else "has no header"
-            raise InputError(f"the group {group!r} must be a column beside the target, but {path} {what}.")
-        groups = _labels(path, table[group], None)
-        others = others.without([group])
+    groups = None if group is None else _groups(path, table, label, group)
+    others = table.without([label.name, *([] if group is None else [group])])
     if kinds or (schema and wanted and _has_names(table, wanted)):
         if label.name in wanted:
             free = quoted([name for name in table.names if name not in wanted])
@@ -106,21 +101,34 @@ def load_table(
             f"{path} has {counted(len(table.columns), 'column')}, but must have {schema.n_features + 1}: the "
             f"{counted(schema.n_features, 'feature')} that the model was trained on, and the label."
         )
-    if named is None and not table.has_header:
-        notes.append(f"The label is taken from the last column, number {len(table.columns)}: --target chooses another.")
-    X = others if kinds or (schema is None and not _all_numbers(others)) else numeric_features(path, others)
-    if schema is None and not isinstance(X, Table):
+    origin = ""
+    if named is None:
+        among = quoted(table.names) if table.has_header else f"1 to {len(table.columns)}"
+        origin = f"the last column, {label.name!r}, as no --target is given ({among})"
+    is_table = bool(kinds) or (schema is None and not _all_numbers(others))
+    if origin and (is_table or not table.has_header):
+        notes.append(f"The label is {origin}.")
+    if schema is None and not is_table:
         notes += [_of_identifier(column) for column in others.columns if column.kind == "identifier"]
     return Dataset(
         table.name,
-        X,
+        others if is_table else numeric_features(path, others, f" The label is {origin}." if origin else ""),
         _labels(path, label, None if schema is None else schema.classes),
         feature_names=tuple(others.names) if table.has_header else None,
         note=" ".join(notes) or None,
         columns=tuple(table.summary()),
         target_name=label.name if table.has_header else None,
         groups=groups,
+        origin=origin,
     )
+
+
+def _groups(path: Path, table: Table, label: Column, group: str) -> np.ndarray:
+    """Return what group each row is of, (n,)."""
+    if table.has_header and group in table and group != label.name:
+        return _labels(path, table[group], None)
+    what = f"has the columns {quoted(table.names)}" if table.has_header else "has no header"
+    raise InputError(f"the group {group!r} must be a column beside the target, but {path} {what}.")
 
 
 def table_features(
@@ -153,7 +161,7 @@ def _all_numbers(table: Table) -> bool:
 
 
 def _has_names(table: Table, wanted: Sequence[str]) -> bool:
-    """Whether columns have names: 0, 1, ... are those of a frame without names, if they are not the model's too."""
+    """Whether columns are found by their names; 0, 1, ... are those of a frame without names, if not the model's."""
     are_numbers = all(name.isdecimal() for name in table.names)
     return table.has_header and not (are_numbers and not set(wanted) & set(table.names))
 
@@ -195,8 +203,8 @@ def _shell(text: str) -> str:
     return f"'{text}'" if " " in text else text
 
 
-def numeric_features(path: Path, table: Table) -> np.ndarray:
-    """Return the columns of a table as features, float64 of shape (n, d).
+def numeric_features(path: Path, table: Table, hint: str = "") -> np.ndarray:
+    """Return the columns of a table as features, float64 of shape (n, d); a `hint` ends what is said of others.
 
     Raises
     ------
@@ -210,10 +218,8 @@ def numeric_features(path: Path, table: Table) -> np.ndarray:
         shown = ", ".join(f"{column.name!r} ({column.kind}: {_examples(column)})" for column in others[:4])
         more = f" and {len(others) - 4} more" if len(others) > 4 else ""
         names = _shell(",".join(column.name for column in others))
-        raise InputError(
-            f"{path}: the model takes numbers, but some columns hold others: {shown}{more}. Without them (--drop "
-            f"{names}), or with numbers in their place, it can be used."
-        )
+        what = f"features must be numbers, but some columns are not: {shown}{more}"
+        raise InputError(f"{path}: {what}. To leave them out, give --drop {names}, or else replace them.{hint}")
     for column in table.columns:
         if count := int(column.missing.sum()):
             row = int(np.argmax(column.missing)) + 1

@@ -92,7 +92,7 @@ def load_dataset(
     dataset = _load(source, data_dir, target, schema, group, reading or {}, progress=progress)
     if not isinstance(dataset.X, Table):
         check_features(dataset.X, f"X of {source}", dataset.feature_names)
-    y, name = as_column(dataset.y), f"y of {source}"
+    y, name = as_column(dataset.y), f"y of {source}{dataset.origin and f', {dataset.origin},'}"
     check_label_column(y.shape, y.dtype, dataset.X.shape[0], name)
     known = "classification" if source in NAMES and task == "auto" else task
     decided = decide_task(y, known, dataset.target_name or "y")

@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 # What stands for a missing value, by default.
 MISSING = ("", "?", "#N/A", "<NA>", "N/A", "NA", "NULL", "NaN", "n/a", "nan", "null")
 SEPARATORS = (",", ";", "\t", "|")
+LINE_ENDS = {"\r\n": "\\r\\n", "\n": "\\n", "\r": "\\r"}
 COMMENTS = ("#", "%", "//")
 NUMBER = re.compile(r"\s*[+-]?([0-9]+[.,]?[0-9]*|[.,][0-9]+)([eE][+-]?[0-9]+)?\s*")
+MAX_FIRST = 200  # rows that are looked at to tell whether the first one is a header
 MAX_HEAD = 2**16  # bytes of a file that are looked at before it is sniffed
 MAX_COLUMNS = 4096  # DuckDB takes minutes beyond
 MAX_SNIFFED = 1000  # columns, beyond which the sniffer takes minutes
@@ -40,30 +42,27 @@ class Dialect:
     quote: str = '"'
     escape: str = '"'
     comment: str = ""
+    line_end: str = "\\n"  # with the backslash, as DuckDB has it
     dates: tuple[str, ...] = ()  # formats of dates that are not as ISO 8601 has them
     note: str = ""  # what a user should know of a header that was guessed
     header_follows: bool = False  # after the lines that are passed over, which else hold it
 
-    def relation(
-        self, path: Path, missing: Sequence[str] = MISSING, *, collect_errors: bool = False
-    ) -> tuple[str, list[Any]]:
+    def relation(self, path: Path, missing: Sequence[str] = MISSING) -> tuple[str, list[Any]]:
         """Return the SQL that reads the file, with columns c0, c1, ... that are all text, and its parameters."""
+        options = {
+            "delim": self.separator,
+            "quote": self.quote,
+            "escape": self.escape,
+            "comment": self.comment,
+            "new_line": self.line_end,
+            "skip": self.skip,
+            "header": self.header_follows,
+            "nullstr": list(missing),
+        }
+        given = ", ".join(f"{name} = ?" for name in options)
         columns = ", ".join(f"'c{index}': 'VARCHAR'" for index in range(len(self.names)))
-        more = ", store_rejects = true, rejects_limit = 1" if collect_errors else ""
-        sql = (
-            "read_csv(?, auto_detect = false, all_varchar = true, delim = ?, quote = ?, escape = ?, comment = ?, "
-            f"skip = ?, header = ?, nullstr = ?, columns = {{{columns}}}{more})"
-        )
-        parameters = [
-            self.separator,
-            self.quote,
-            self.escape,
-            self.comment,
-            self.skip,
-            self.header_follows,
-            list(missing),
-        ]
-        return sql, [escape(str(path)), *parameters]
+        sql = f"read_csv(?, auto_detect = false, all_varchar = true, {given}, columns = {{{columns}}})"
+        return sql, [escape(str(path)), *options.values()]
 
 
 def find_dialect(
@@ -114,8 +113,9 @@ def find_dialect(
         )
     found = by_hand if len(by_hand.names) > MAX_SNIFFED else _sniffed(connection, path, head, separator) or by_hand
     if not found.has_header or found.header_follows:  # else it is R's, which the lines passed over hold
-        first = _first_row(connection, path, found)
-        is_header, note = (header, "") if header is not None else _is_header(first, found, known, target)
+        rows = _first_rows(connection, path, found)
+        first = rows[0] if rows else [""] * len(found.names)
+        is_header, note = (header, "") if header is not None else _is_header(rows, found, known, target)
         cells = first if is_header else [""] * len(first)
         found = replace(found, names=tuple(cells), has_header=is_header, header_follows=is_header, note=note)
     names = tuple(name.strip() or f"column {number}" for number, name in enumerate(found.names, start=1))
@@ -129,7 +129,7 @@ def _head(path: Path) -> list[str]:
     opened: Any = gzip.open if path.suffix.lower() == ".gz" else open
     with opened(path, "rb") as file:
         text: str = file.read(MAX_HEAD).decode("utf-8-sig", errors="replace")
-    return text.splitlines()
+    return text.splitlines(keepends=True)
 
 
 def _first_of(head: Sequence[str]) -> int:
@@ -150,28 +150,30 @@ def _sniffed(connection: DuckDBPyConnection, path: Path, head: Sequence[str], se
 
     options = {"nullstr": list(MISSING)} | ({} if separator is None else {"delim": separator})
     given = "".join(f", {name} = ?" for name in options)
-    columns = "Columns, Delimiter, Quote, Escape, Comment, SkipRows, HasHeader, DateFormat, TimestampFormat"
-    sql = f"SELECT {columns} FROM sniff_csv(?{given})"
+    written = "Delimiter, Quote, Escape, Comment, NewLineDelimiter"
+    facts = f"len(Columns), {written}, SkipRows, HasHeader, DateFormat, TimestampFormat"
+    sql = f"SELECT {facts} FROM sniff_csv(?{given})"
     try:
         (values,) = connection.execute(sql, [escape(str(path)), *options.values()]).fetchall()
     except duckdb.Error:  # reading by the first line says where the trouble is
         return None
-    fields, *characters, skip, has_header, date, timestamp = values
-    delimiter, quote, escaped, comment = ("" if character == EMPTY else character for character in characters)
+    n, *characters, skip, has_header, date, timestamp = values
+    delimiter, quote, escaped, comment, line_end = ("" if character == EMPTY else character for character in characters)
     found = Dialect(
-        names=("",) * len(fields),
+        names=("",) * n,
         has_header=has_header,
         skip=skip,
         separator=delimiter,
         quote=quote or '"',
         escape=escaped or quote or '"',
         comment=comment,
+        line_end=line_end if line_end in LINE_ENDS.values() else _line_end(head),
         dates=tuple(each for each in (date, timestamp) if each),
         header_follows=has_header,
     )
     if all(_is_above(line) for line in head[:skip]):
         return found
-    (*above, last), n = head[:skip], len(fields)
+    *above, last = head[:skip]
     cells = next(csv.reader([last], delimiter=delimiter))
     if all(map(_is_above, above)) and len(cells) == n - 1 and not any(map(NUMBER.fullmatch, cells)):
         return replace(found, names=("row names", *cells), has_header=True)
@@ -188,24 +190,34 @@ def _of_first_line(head: Sequence[str], separator: str | None) -> Dialect:
     number = _first_of(head)
     separator = separator or max(SEPARATORS, key=head[number].count)
     cells = next(csv.reader([head[number]], delimiter=separator))
-    return Dialect(names=("",) * len(cells), has_header=False, skip=number, separator=separator)
+    names = ("",) * len(cells)
+    return Dialect(names, has_header=False, skip=number, separator=separator, line_end=_line_end(head))
 
 
-def _first_row(connection: DuckDBPyConnection, path: Path, dialect: Dialect) -> list[str]:
-    """Return the cells of the first row, whatever it is."""
+def _line_end(head: Sequence[str]) -> str:
+    return next((name for end, name in LINE_ENDS.items() if any(line.endswith(end) for line in head)), "\\n")
+
+
+def _first_rows(connection: DuckDBPyConnection, path: Path, dialect: Dialect) -> list[list[str]]:
+    """Return the cells of the first rows, a header among them where there is one."""
     sql, parameters = replace(dialect, header_follows=False).relation(path, [""])
-    row = connection.execute(f"FROM {sql} LIMIT 1", parameters).fetchone()
-    return ["" if cell is None else cell.strip() for cell in row or dialect.names]
+    rows = connection.execute(f"FROM {sql} LIMIT {MAX_FIRST}", parameters).fetchall()
+    return [["" if cell is None else cell.strip() for cell in row] for row in rows]
 
 
-def _is_header(cells: Sequence[str], found: Dialect, known: Collection[str], target: str | None) -> tuple[bool, str]:
-    """Return whether a first row is a header, and what to say of it where that is a guess."""
+def _is_header(
+    rows: Sequence[Sequence[str]], found: Dialect, known: Collection[str], target: str | None
+) -> tuple[bool, str]:
+    """Return whether the first row is a header, and what to say of it where that is a guess."""
+    cells = rows[0] if rows else []
     shown = quoted(cells)
     numbers = [index for index, cell in enumerate(cells) if NUMBER.fullmatch(cell)]
     if (known and set(known) <= set(cells)) or (target in cells and not NUMBER.fullmatch(target or "")):
         return True, ""
     if len(numbers) > 1 and all(cells[index] == str(index) for index in numbers):
         return True, f"Its first line, {shown}, is taken as a header; --no-header takes it as an example."
-    if found.has_header or not numbers:
+    columns = zip(*rows[1:], strict=True)
+    n_again = sum(bool(cell) and cell in column for cell, column in zip(cells, columns, strict=False))
+    if (found.has_header or not numbers) and 2 * n_again < len(cells):
         return True, ""
     return False, f"It has no header: its first line, {shown}, is taken as an example; --header takes it as a header."

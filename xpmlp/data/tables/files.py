@@ -78,7 +78,7 @@ def file_columns(
             return FileColumns(_feather_columns(path, drop))
         import duckdb  # noqa: PLC0415 - slow to import, and needed for files alone
 
-        with _explaining(shown), duckdb.connect(config=SETTINGS) as connection:
+        with _explaining(shown), duckdb.connect(config=SETTINGS | {"temp_directory": name}) as connection:
             if suffix in PARQUET_SUFFIXES:
                 return FileColumns(_parquet_columns(connection, path, shown, drop))
             path = _as_utf8(path, shown, encoding, Path(name))
@@ -137,7 +137,7 @@ def _check_present(shown: str, names: Sequence[str], wanted: Collection[str]) ->
 def _feather_columns(path: Path, drop: Collection[str]) -> dict[str, np.ndarray]:
     polars = load_package("polars", "feather")
     try:
-        frame = polars.read_ipc(path, memory_map=False)
+        frame = polars.read_ipc(path)
     except (OSError, polars.exceptions.PolarsError) as error:
         raise InputError(f"{path} cannot be read as a Feather file: {error}.") from error
     _check_present(str(path), frame.columns, drop)

@@ -12,7 +12,7 @@ from xpmlp.data.tables.table import NUMERIC_KINDS, Column
 
 MIN_ROWS = 20  # with fewer, values that are all different say nothing
 MAX_REPEATED = 0.5  # a column of texts with more distinct values than this share of its rows is no category
-IDENTIFIER = re.compile(r"(?i)(^|[_\W])(id|ids|index|key|uuid|guid|row ?names?|unnamed: 0)$|[a-z]I[Dd]$")
+IDENTIFIER = re.compile(r"(?i:(^|[_\W])(id|ids|index|key|uuid|guid|row ?names?|unnamed: 0)$)|[a-z]I[Dd]$")
 TRUTH = {"true": 1.0, "false": 0.0}
 
 
