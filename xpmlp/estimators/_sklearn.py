@@ -13,7 +13,8 @@ from sklearn.utils.validation import check_is_fitted
 from xpmlp.common.errors import InputError
 from xpmlp.estimators._compat import AdamOptimizer, SGDOptimizer
 from xpmlp.estimators._placement import to_host
-from xpmlp.estimators._training import Optimization, Progress, TrainedMLP
+from xpmlp.estimators._progress import Optimization, Progress
+from xpmlp.estimators._training import TrainedMLP
 from xpmlp.models.exports import SKLEARN_ACTIVATIONS, common_activation
 from xpmlp.nn.optimizers import SGD, Adam, AdamState, SGDState
 from xpmlp.training import State
