@@ -12,8 +12,8 @@ from sklearn.utils import assert_all_finite, check_array, check_consistent_lengt
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from xpmlp.backends import backend_of, get_backend
-from xpmlp.common.errors import BackendError, InputError, XpmlpWarning
-from xpmlp.common.validation import one_for_each
+from xpmlp.common.errors import BackendError, XpmlpWarning
+from xpmlp.common.validation import check_choice, one_for_each
 from xpmlp.common.wording import counted
 from xpmlp.estimators._checks import check_numbers, needs_no_check
 from xpmlp.estimators._features import HiddenFeatures
@@ -163,16 +163,16 @@ class FittedMLP(HiddenFeatures, TransformerMixin, Parameters, ABC):
             return placement.caller, placement.to_caller(a)
 
     def _fitted_network(self) -> Network:
+        # `Network.build` would check again what the fit has checked, which slows the prediction of a single row.
         sizes = (self.coefs_[0].shape[0], *(W.shape[1] for W in self.coefs_))
         names: tuple[str | Activation, ...] = one_for_each(
             "activation", self.activation, len(sizes) - 2, "hidden layer"
         )
+        for name in names:
+            if isinstance(name, str):
+                check_choice("activation", name, ACTIVATIONS)
+        activations = tuple(ACTIVATIONS[name] if isinstance(name, str) else name for name in names)
         loss, _ = self._output_loss()
-        try:
-            activations = tuple(ACTIVATIONS[name] if isinstance(name, str) else name for name in names)
-        except KeyError:
-            known = ", ".join(ACTIVATIONS)
-            raise InputError(f"activation is {self.activation!r}, but must be among {known}.") from None
         return Network(sizes, activations, loss, dropout=(0.0,) * len(self.coefs_))
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
