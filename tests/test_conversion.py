@@ -204,8 +204,9 @@ def test_a_step_that_is_not_affine_is_refused_by_its_name_and_nothing_is_written
 def test_what_is_no_model_is_refused(tmp_path):
     X = data()
     theirs = TheirClassifier((3,), max_iter=2).fit(X, CODES)
-    for trained in (theirs, make_pipeline(StandardScaler(), LogisticRegression()).fit(X, CODES), 3):
-        with pytest.raises(InputError, match="is not a trained model of xpmlp: give a Model, a fitted MLPClassifier"):
+    pipeline = make_pipeline(StandardScaler(), LogisticRegression()).fit(X, CODES)
+    for trained, name in ((theirs, "sklearn's MLPClassifier"), (pipeline, "sklearn's LogisticRegression"), (3, "int")):
+        with pytest.raises(InputError, match=f"{name} is not a trained model of xpmlp: .*from_sklearn converts"):
             save_model(trained, tmp_path / "model.safetensors")
     with pytest.raises(InputError, match="knows a single class, 'ant'"):
         save_model(classifier().fit(X, ["ant"] * 60), tmp_path / "model.safetensors")

@@ -32,7 +32,7 @@ from xpmlp.backends.elementwise import add_scaled, elementwise, fuse, replacing,
 from xpmlp.backends.graphs import Captured
 from xpmlp.backends.numpy.backend import NumpyBackend
 from xpmlp.data.examples import Examples, QuantizedExamples
-from xpmlp.estimators._mlp import (  # marked bodies are tested wherever they are
+from xpmlp.estimators._losses import (  # marked bodies are tested wherever they are
     bounded_logistic,
     bounded_softmax,
     mean_squared,

@@ -18,10 +18,11 @@ from xpmlp.common.validation import as_tuple
 from xpmlp.common.wording import counted
 from xpmlp.data.examples import Examples
 from xpmlp.estimators import _model, _sklearn
+from xpmlp.estimators._checks import FLOATS, check_numbers
 from xpmlp.estimators._compat import CallbackSupportMixin, check_sample_weight, fit_method, fit_task
-from xpmlp.estimators._fitted import FLOATS, FittedMLP
+from xpmlp.estimators._fitted import FittedMLP
 from xpmlp.estimators._parameters import CONSTRAINTS, Parameters
-from xpmlp.estimators._placement import check_numbers, dispatching, float_dtype, library_of, place, readable, to_host
+from xpmlp.estimators._placement import dispatching, float_dtype, library_of, place, readable, to_host
 from xpmlp.estimators._training import MAX_SEED, Problem, TrainedMLP
 from xpmlp.nn.initializers import initialize
 from xpmlp.nn.network import Layer, Network
@@ -98,9 +99,9 @@ class BaseMLP(TrainedMLP, CallbackSupportMixin, ABC):
         placement = place(checked.X, self.device, self._dtype_for(checked.X, continues=continues))
         training, validation = placement.examples(checked), checked_val and placement.examples(checked_val, "_val")
         network, layers = self._describe(placement, training, continues=continues)
-        with fit_task(self, given) as around:
+        with fit_task(self, given) as run_iteration:
             problem = Problem(placement, network, layers, training, validation)
-            self._keep(placement, self._train(problem, around, one_epoch=one_epoch))
+            self._keep(placement, self._train(problem, run_iteration, one_epoch=one_epoch))
         return self
 
     # Checked.

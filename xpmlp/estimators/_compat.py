@@ -36,7 +36,7 @@ __all__ = [  # of what is imported here for the other modules
 SUPPORTED = ">=1.9,<1.10"
 
 Method = TypeVar("Method", bound=Callable[..., Any])
-Around = Callable[[Callable[[], None], Callable[[], dict[str, Any]]], bool]
+RunIteration = Callable[[Callable[[], None], Callable[[], dict[str, Any]]], bool]
 
 try:
     # A method decorated with this checks the parameters, turns off the same checks in what it calls, and ends the
@@ -97,23 +97,24 @@ def takes_weights(scoring: str | Callable[..., float]) -> bool:
 
 
 @contextmanager
-def fit_task(estimator: Any, given: Examples) -> Iterator[Around]:
+def fit_task(estimator: Any, given: Examples) -> Iterator[RunIteration]:
     """Tell an estimator's callbacks that a fit begins and, unless an error is raised, that it ends.
 
-    Yields ``around(iteration, fitted)``, which calls ``iteration()``, tells the callbacks of it, and returns whether
-    one of them asks for an end. ``fitted()`` returns the attributes that make the estimator a fitted one as it is then.
+    Yields ``run_iteration(iteration, fitted)``, which calls ``iteration()``, tells the callbacks of it, and returns
+    whether one of them asks for an end. ``fitted()`` returns the attributes that make the estimator a fitted one as it
+    is then.
     """
     metadata = {} if given.weights is None else {"sample_weight": given.weights}
     about = {"estimator": estimator, "X": given.X, "y": given.T, "metadata": metadata}
     # Public: nothing; scikit-learn documents this method as the way to support callbacks.
     context = estimator._init_callback_context(max_subtasks=estimator.max_iter)  # noqa: SLF001 - see above
 
-    def around(iteration: Callable[[], None], fitted: Callable[[], dict[str, Any]]) -> bool:
+    def run_iteration(iteration: Callable[[], None], fitted: Callable[[], dict[str, Any]]) -> bool:
         subtask = context.subcontext(task_name="iteration")
         subtask.call_on_fit_task_begin(**about)
         iteration()
         return bool(subtask.call_on_fit_task_end(**about, reconstruction_attributes=fitted))
 
     context.call_on_fit_task_begin(**about)
-    yield around
+    yield run_iteration
     context.call_on_fit_task_end(**about)

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import warnings
 from abc import ABC, abstractmethod
-from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-import numpy as np
 from scipy import sparse
 from sklearn.base import TransformerMixin, is_regressor
 from sklearn.utils import assert_all_finite, check_array, check_consistent_length
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from xpmlp.backends import backend_of, get_backend
-from xpmlp.common.errors import BackendError, InputError, XpmlpWarning
-from xpmlp.common.validation import one_for_each
+from xpmlp.common.errors import BackendError, XpmlpWarning
+from xpmlp.common.validation import check_choice, one_for_each
 from xpmlp.common.wording import counted
-from xpmlp.estimators._compat import check_feature_names_in, in_container
+from xpmlp.estimators._checks import check_numbers, needs_no_check
+from xpmlp.estimators._features import HiddenFeatures
 from xpmlp.estimators._parameters import Parameters
 from xpmlp.estimators._placement import (
-    check_numbers,
     dispatching,
     float_dtype,
     labels_in,
@@ -31,7 +29,7 @@ from xpmlp.estimators._placement import (
     readable,
     to_host,
 )
-from xpmlp.estimators._records import plain
+from xpmlp.estimators._progress import plain
 from xpmlp.nn.activations import ACTIVATIONS
 from xpmlp.nn.network import Network, backward, fprop
 from xpmlp.training.scoring import outputs
@@ -39,6 +37,7 @@ from xpmlp.training.scoring import outputs
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    import numpy as np
     from sklearn.utils import Tags
 
     from xpmlp.backends import Backend
@@ -46,77 +45,6 @@ if TYPE_CHECKING:
     from xpmlp.estimators._placement import Placement
     from xpmlp.nn.activations import Activation
     from xpmlp.nn.losses import Loss
-
-# Of X, in the machine's order of bytes and the other; NumPy's others become the first.
-FLOATS = [np.dtype(name) for name in ("=f8", "=f4", "=f2")] + [np.dtype(f"=f{n}").newbyteorder() for n in (8, 4)]
-
-
-class HiddenFeatures(ABC):
-    """Features of any layer, with their names; apart, as scikit-learn wraps `transform` in subclasses of its own.
-
-    There, all columns would have the names of one layer.
-    """
-
-    coefs_: list[np.ndarray]
-    n_layers_: int
-
-    @abstractmethod
-    def _forward(self, X: Any, method: str, layer: int = -1) -> tuple[Backend, Array]:
-        """Return the caller's backend, and there the activations of a layer, (n, units)."""
-
-    def transform(self, X: Any, layer: int = -2) -> np.ndarray:
-        """Return the activations of a layer: features that the network has learnt.
-
-        Parameters
-        ----------
-        X : array or sparse array of shape (n, d)
-            Examples.
-        layer : int
-            0 for the input, 1 for the first hidden layer, -1 for the output, -2 for the last hidden layer.
-
-        Returns
-        -------
-        array of shape (n, units)
-            Of X's library, on its device; a frame where `set_output` asks for one.
-
-        Raises
-        ------
-        IndexError
-            For a layer that the network does not have.
-        """
-        self._check_layer(layer)
-        features = self._forward(X, "transform", layer)[1]
-        named = object.__new__(type(self))
-        vars(named).update(vars(self), get_feature_names_out=partial(self.get_feature_names_out, layer=layer))
-        result: np.ndarray = in_container("transform", features, X, named)
-        return result
-
-    def get_feature_names_out(self, input_features: Any = None, layer: int = -2) -> np.ndarray:
-        """Return the names of the columns of `transform`.
-
-        Parameters
-        ----------
-        input_features : array-like of str, optional
-            The names of X's columns, for the input layer; those of the fit by default.
-        layer : int
-            As for `transform`.
-
-        Returns
-        -------
-        ndarray of str
-            The name of the class with a number; for the input layer, the names of X's columns.
-        """
-        self._check_layer(layer)
-        names_in: np.ndarray = check_feature_names_in(self, input_features)
-        if layer in {0, -self.n_layers_}:
-            return names_in
-        units = [names_in.shape[0], *(W.shape[1] for W in self.coefs_)][layer]
-        return np.array([f"{type(self).__name__.lower()}{unit}" for unit in range(units)], dtype=object)
-
-    def _check_layer(self, layer: int) -> None:
-        check_is_fitted(self)
-        if not -self.n_layers_ <= layer < self.n_layers_:
-            raise IndexError(f"layer is {layer}, but the network has {self.n_layers_}: 0 to {self.n_layers_ - 1}.")
 
 
 class FittedMLP(HiddenFeatures, TransformerMixin, Parameters, ABC):
@@ -188,7 +116,7 @@ class FittedMLP(HiddenFeatures, TransformerMixin, Parameters, ABC):
 
     def _checked_examples(self, X: Any, name: str = "X") -> Any:
         """Check examples other than those of the fit."""
-        if _needs_no_check(X, self.n_features_in_) and not hasattr(self, "feature_names_in_"):
+        if needs_no_check(X, self.n_features_in_) and not hasattr(self, "feature_names_in_"):
             return X
         X = readable(X)
         check_numbers(X, name)
@@ -235,16 +163,16 @@ class FittedMLP(HiddenFeatures, TransformerMixin, Parameters, ABC):
             return placement.caller, placement.to_caller(a)
 
     def _fitted_network(self) -> Network:
+        # `Network.build` would check again what the fit has checked, which slows the prediction of a single row.
         sizes = (self.coefs_[0].shape[0], *(W.shape[1] for W in self.coefs_))
         names: tuple[str | Activation, ...] = one_for_each(
             "activation", self.activation, len(sizes) - 2, "hidden layer"
         )
+        for name in names:
+            if isinstance(name, str):
+                check_choice("activation", name, ACTIVATIONS)
+        activations = tuple(ACTIVATIONS[name] if isinstance(name, str) else name for name in names)
         loss, _ = self._output_loss()
-        try:
-            activations = tuple(ACTIVATIONS[name] if isinstance(name, str) else name for name in names)
-        except KeyError:
-            known = ", ".join(ACTIVATIONS)
-            raise InputError(f"activation is {self.activation!r}, but must be among {known}.") from None
         return Network(sizes, activations, loss, dropout=(0.0,) * len(self.coefs_))
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
@@ -378,11 +306,3 @@ class FittedMLP(HiddenFeatures, TransformerMixin, Parameters, ABC):
                 XpmlpWarning,
                 stacklevel=3,
             )
-
-
-def _needs_no_check(X: Any, n_features: int) -> bool:
-    """Whether `validate_data`, which takes longer than the network does for a row, would return X itself."""
-    if not (type(X) is np.ndarray and X.ndim == 2 and X.dtype in FLOATS and X.shape[1] == n_features and X.shape[0]):
-        return False
-    with np.errstate(over="ignore", invalid="ignore"):
-        return bool(np.isfinite(X.sum()))  # then all of X is finite

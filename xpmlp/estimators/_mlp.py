@@ -1,10 +1,9 @@
-"""`MLPClassifier` and `MLPRegressor`: what the targets mean, and the losses that go with them."""
+"""`MLPClassifier` and `MLPRegressor`: what the targets mean, and which losses go with them."""
 
 from __future__ import annotations
 
-import math
 import warnings
-from dataclasses import KW_ONLY, dataclass, replace
+from dataclasses import KW_ONLY, dataclass
 from numbers import Real
 from typing import TYPE_CHECKING, Any, Self
 
@@ -21,10 +20,10 @@ from xpmlp.common.errors import InputError, XpmlpWarning
 from xpmlp.data.examples import Examples
 from xpmlp.estimators._base import BaseMLP, documented
 from xpmlp.estimators._compat import Interval, StrOptions, available_if, fit_method
+from xpmlp.estimators._losses import OUTPUTS, bounded_logistic, bounded_softmax, mean_squared
 from xpmlp.estimators._parameters import CONSTRAINTS, MINIBATCH_SOLVERS
 from xpmlp.estimators._placement import dispatching, labels_in, library_of, to_host
-from xpmlp.nn.activations import identity, logistic
-from xpmlp.nn.losses import LOSSES, Loss, canonical_delta, exponential, huber, quantile, squared_error
+from xpmlp.nn.losses import LOSSES, Loss, huber, quantile
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,8 +32,6 @@ if TYPE_CHECKING:
 
     from xpmlp.common.types import Array, Namespace
     from xpmlp.nn.activations import Activation
-
-OUTPUTS: dict[Any, str] = {identity: "identity", exponential: "exp"}  # scikit-learn's names
 
 
 @documented
@@ -118,7 +115,7 @@ class MLPClassifier(BaseMLP, ClassifierMixin, BaseEstimator):
         return self._fit(Examples(X, y, sample_weight), one_epoch=True)
 
     def _targets_to_fit(self, y: Any, *, one_epoch: bool) -> np.ndarray:
-        labels = self._flat(y)
+        labels = self._as_vector(y)
         if not hasattr(self, "classes_") or not (self.warm_start or one_epoch):
             self._learn_classes(labels, like=y)
         else:
@@ -126,7 +123,7 @@ class MLPClassifier(BaseMLP, ClassifierMixin, BaseEstimator):
         return self._targets(labels)
 
     def _targets(self, y: Any) -> np.ndarray:
-        labels = self._flat(y)
+        labels = self._as_vector(y)
         unknown = np.setdiff1d(unique_labels(labels), to_host(self.classes_))
         if unknown.size:
             raise ValueError(f"y has classes that were not in the y of fit: {unknown.tolist()}.")
@@ -134,7 +131,7 @@ class MLPClassifier(BaseMLP, ClassifierMixin, BaseEstimator):
         return (T.toarray() if sparse.issparse(T) else T).astype(bool)
 
     @staticmethod
-    def _flat(y: Any) -> Any:
+    def _as_vector(y: Any) -> Any:
         y = to_host(y)
         return column_or_1d(y, warn=True) if getattr(y, "ndim", 1) == 2 and y.shape[1] == 1 else y
 
@@ -158,13 +155,13 @@ class MLPClassifier(BaseMLP, ClassifierMixin, BaseEstimator):
         weights = super()._weights_to_fit(given, T)
         if self.class_weight is None:
             return weights
-        of_classes = self._class_weights(T)[:, None]
+        of_classes = self._weights_by_class(T)[:, None]
         weights = of_classes if weights is None else weights * of_classes
         if not weights.any():
             raise ValueError("Sample weights must contain at least one non-zero number, times those of class_weight.")
         return weights
 
-    def _class_weights(self, T: np.ndarray) -> np.ndarray:
+    def _weights_by_class(self, T: np.ndarray) -> np.ndarray:
         """Return what each example counts by its class, (n,); for labels, the product over them."""
         multilabel, named = self._label_binarizer.y_type_.startswith("multilabel"), self.class_weight
         codes = (T.argmax(axis=1)[:, None] if T.shape[1] > 1 and not multilabel else T).astype(int)
@@ -175,7 +172,7 @@ class MLPClassifier(BaseMLP, ClassifierMixin, BaseEstimator):
             form = f"a list of {codes.shape[1]} dicts, one for each label" if multilabel else "one dict for all classes"
             raise ValueError(f"class_weight must be 'balanced' or {form}, but it is {named!r}.")
         classes = np.arange(2) if multilabel else to_host(self.classes_)
-        factors = [_class_weights(table, classes)[column] for table, column in zip(tables, codes.T, strict=True)]
+        factors = [_weight_of_each_class(table, classes)[column] for table, column in zip(tables, codes.T, strict=True)]
         return np.asarray(np.prod(factors, axis=0))
 
     def _output_loss(self) -> tuple[Loss, str]:
@@ -329,7 +326,7 @@ class MLPRegressor(BaseMLP, RegressorMixin, BaseEstimator):
         return self._labels(a)
 
 
-def _class_weights(named: Mapping[Any, float], classes: np.ndarray) -> np.ndarray:
+def _weight_of_each_class(named: Mapping[Any, float], classes: np.ndarray) -> np.ndarray:
     """Return the weight of each class: 1 where it is not named. A name that is no class is refused, as a misspelling.
 
     As in scikit-learn, more names are allowed where every class is named: a fold may lack a class.
@@ -339,44 +336,3 @@ def _class_weights(named: Mapping[Any, float], classes: np.ndarray) -> np.ndarra
     if unknown and len(named) - len(unknown) < len(known):
         raise ValueError(f"class_weight names {unknown}, which are not in y; its classes are {known}.")
     return np.array([named.get(name, 1.0) for name in known], dtype=float)
-
-
-# The losses as scikit-learn computes them: of clipped probabilities, with the gradients of the exact ones. L-BFGS comes
-# to points where that decides its path, and the rules to stop compare such losses.
-
-
-def _between(xp: Namespace, x: Array, least: float, most: float) -> Array:
-    return xp.maximum(xp.minimum(x, xp.full_like(x, most)), xp.full_like(x, least))
-
-
-def _softmax_terms(xp: Namespace, u: Array, T: Array) -> Array:
-    """L = -sum_j T_j ln p_j, with p = softmax(z) in [eps, 1 - eps], by the epsilon of the dtype."""
-    epsilon = float(xp.finfo(u.dtype).eps)
-    return -T * _between(xp, u, math.log(epsilon), math.log1p(-epsilon))
-
-
-def _logistic_terms(xp: Namespace, z: Array, T: Array) -> Array:
-    """L = -sum_j T_j ln p_j + (1 - T_j) ln(1 - p_j), with p = sigmoid(z) in [eps, 1 - eps]."""
-    epsilon = float(xp.finfo(z.dtype).eps)
-    p = _between(xp, logistic(xp, z), epsilon, 1.0 - epsilon)
-    return -T * xp.log(p) - (1.0 - T) * xp.log(1.0 - p)
-
-
-bounded_softmax = replace(LOSSES["softmax"], terms=_softmax_terms)
-bounded_logistic = replace(LOSSES["logistic"], terms=_logistic_terms)
-
-
-def _mean_squared_terms(xp: Namespace, z: Array, T: Array, n_outputs: float) -> Array:
-    return squared_error(xp, z, T) / n_outputs
-
-
-def _summed_squared_delta(xp: Namespace, a: Array, T: Array, n_outputs: float) -> Array:  # noqa: ARG001 - as the terms
-    return canonical_delta(xp, a, T)
-
-
-def mean_squared(n_outputs: int) -> Loss:
-    """Half the squared error, its mean over the outputs; its gradient is that of their sum."""
-    squared = LOSSES["squared"]
-    if n_outputs == 1:
-        return squared
-    return replace(squared, terms=_mean_squared_terms, delta=_summed_squared_delta, settings=(float(n_outputs),))

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import math
-import re
-from collections.abc import Iterable
 from dataclasses import dataclass
-from decimal import Decimal
-from numbers import Real
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -17,7 +13,7 @@ from sklearn import get_config
 
 from xpmlp.backends import BACKENDS, backend_of, get_backend
 from xpmlp.backends.numpy.sparse import SparseNumpyBackend
-from xpmlp.common.errors import BackendError, DtypeError, InputError
+from xpmlp.common.errors import BackendError, InputError
 from xpmlp.common.validation import beyond_range
 from xpmlp.data.examples import Examples
 from xpmlp.nn.network import Layer
@@ -28,9 +24,7 @@ if TYPE_CHECKING:
     from xpmlp.backends import Backend
     from xpmlp.common.types import Array
 
-NUMBERS = re.compile(r"(^|\.)(u?int|float|bool)", re.IGNORECASE)  # names of dtypes that have no `kind`
 SINGLE = 4  # bytes of a float32
-MISSING = {"NoneType", "NAType"}  # of Python and pandas: scikit-learn says of these that they are not finite
 
 
 class PlacedExamples(NamedTuple):
@@ -184,44 +178,6 @@ def library_of(values: Any) -> Backend | None:
     """Return the backend of an array of another library than NumPy; None for anything else."""
     others = (backend for backend in BACKENDS.values() if backend.name != "numpy")
     return backend_of(values, "float32") if any(backend.device_of(values) for backend in others) else None
-
-
-def check_numbers(values: Any, name: str) -> None:
-    """Raise a `DtypeError` for anything but real numbers.
-
-    NumPy would turn dates and durations into numbers that depend on their unit, and text into what it spells.
-    """
-    found = _other_than_numbers(values)
-    if found:
-        said = "Complex data not supported: " if "complex" in found else ""  # scikit-learn's words
-        raise DtypeError(
-            f"{said}{name} has {found}, but must hold numbers: such an argument must be encoded first, strings for "
-            "example by OneHotEncoder, and dates as numbers of days."
-        )
-
-
-def _other_than_numbers(values: Any) -> str:
-    """Say what there is in an array, frame, list or sparse array that is no real number; "" where there is nothing."""
-    dtypes = getattr(values, "dtypes", getattr(values, "dtype", None))  # of a frame: of every column
-    if values is None or all(map(_is_real, dtypes if isinstance(dtypes, Iterable) else [dtypes])):
-        return ""
-    if library_of(values) is not None or sparse.issparse(values):
-        return f"dtype {values.dtype}"
-    array = np.asarray(values)
-    if array.dtype.kind != "O":
-        return "" if _is_real(array.dtype) else f"dtype {array.dtype}"
-    others = {type(value).__name__ for value in array.flat if not _is_number(value)}
-    return f"values of type {', '.join(sorted(others))}" if others else ""
-
-
-def _is_real(dtype: Any) -> bool:
-    kind = getattr(dtype, "kind", None)
-    return bool(NUMBERS.search(str(dtype))) if kind is None else kind in "fiub"
-
-
-def _is_number(value: Any) -> bool:
-    real = isinstance(value, Real | Decimal | np.bool_) and not isinstance(value, np.timedelta64)
-    return real or type(value).__name__ in MISSING
 
 
 def labels_in(backend: Backend | None, labels: np.ndarray) -> Any:

@@ -46,7 +46,7 @@ def register_skl2onnx(*subclasses: type) -> None:
             register(kind, "XpmlpMLPRegressor", regressor_shapes, convert)
 
 
-class Watch(MetaPathFinder):
+class ImportHook(MetaPathFinder):
     """Registers the converters once skl2onnx has been imported."""
 
     def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
@@ -63,12 +63,12 @@ class Watch(MetaPathFinder):
         return spec
 
 
-def watch() -> None:
+def register_on_import() -> None:
     """Register the converters if skl2onnx is imported already, else once it is."""
     if sys.modules.get("skl2onnx"):
         register_skl2onnx()
-    elif not any(isinstance(finder, Watch) for finder in sys.meta_path):
-        sys.meta_path.insert(0, Watch())
+    elif not any(isinstance(finder, ImportHook) for finder in sys.meta_path):
+        sys.meta_path.insert(0, ImportHook())
 
 
 # What skl2onnx calls.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import operator
 import warnings
 from abc import ABC
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast
 
 import numpy as np
@@ -21,12 +20,12 @@ from xpmlp.estimators._compat import check_optimize_result, takes_weights
 from xpmlp.estimators._fitted import FittedMLP
 from xpmlp.estimators._lbfgs import Objective
 from xpmlp.estimators._placement import float_dtype, place, to_host
-from xpmlp.estimators._records import plain, rebuilt
-from xpmlp.nn.network import Layer, fprop
-from xpmlp.nn.optimizers import SGD, Adam, AdamState, AdamW, SGDState
+from xpmlp.estimators._progress import Optimization, Progress, plain, rebuilt
+from xpmlp.nn.network import fprop
+from xpmlp.nn.optimizers import SGD, Adam, AdamW
 from xpmlp.nn.regularization import ElasticNet
 from xpmlp.nn.schedules import build_schedule
-from xpmlp.training import Recipe, State, Trainer, steps_per_epoch
+from xpmlp.training import Recipe, Trainer, steps_per_epoch
 from xpmlp.training.scoring import outputs
 
 if TYPE_CHECKING:
@@ -34,69 +33,15 @@ if TYPE_CHECKING:
 
     from xpmlp.backends import Backend
     from xpmlp.common.types import Array
-    from xpmlp.estimators._compat import Around
+    from xpmlp.estimators._compat import RunIteration
     from xpmlp.estimators._placement import PlacedExamples, Placement
-    from xpmlp.nn.network import Network
+    from xpmlp.nn.network import Layer, Network
     from xpmlp.nn.optimizers import Optimizer
+    from xpmlp.training import State
 
 MAX_SEED = 2**31 - 1
-WATCHED = ("training loss", "validation loss", "validation score")
 FIRST_ITERATIONS = 2  # lbfgs that ends in these has not found its way
-MIN_RATE = 1e-6  # "adaptive" stops at a lower one
-
-
-@dataclass
-class Optimization:
-    """What `partial_fit` continues; parameters that are set in between do not change it, as in scikit-learn."""
-
-    optimizer: Optimizer
-    seed: int  # of dropout's masks
-    kind: str  # how the learning rate changes between epochs: "constant", "invscaling" or "adaptive"
-    first_rate: float
-    learning_rate: float  # of the next epoch
-    power_t: float = 0.5
-    state: State | None = field(default=None, kw_only=True)  # None before the first step
-
-    def after_epoch(self, seen: int) -> None:
-        """Scale the rate by the examples `seen` so far."""
-        if self.kind == "invscaling":
-            self.learning_rate = self.first_rate / (seen + 1) ** self.power_t
-
-    def without_progress(self) -> str:
-        """Divide the rate, or give up: return what to print, which ends in "Stopping." where training ends."""
-        if self.kind != "adaptive":
-            return "Stopping."
-        if self.learning_rate <= MIN_RATE:
-            return "Learning rate too small. Stopping."
-        self.learning_rate /= 5.0
-        return f"Setting learning rate to {self.learning_rate:f}"
-
-
-@dataclass(kw_only=True)
-class Progress:
-    """What is known of a fit from epoch to epoch, over several calls of `partial_fit` too."""
-
-    watched: str  # what has to improve, of WATCHED
-    curves: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in WATCHED})
-    best: dict[str, float] = field(default_factory=dict)  # of the epochs in which it was watched
-    without_improvement: int = 0  # epochs in a row
-    seen: int = 0  # examples
-    n_iter: int = 0  # epochs of the last call
-    best_layers: list[Layer] | None = None  # of the best epoch, where a validation set is watched
-
-    def judge(self, tol: float) -> bool:
-        """Count the epochs without an improvement of `tol`; return whether the last one is the best."""
-        sign = 1.0 if self.watched == "validation score" else -1.0
-        now, best = self.curves[self.watched][-1], self.best.get(self.watched, -sign * np.inf)
-        self.without_improvement = self.without_improvement + 1 if sign * now < sign * best + tol else 0
-        is_best = sign * now > sign * best
-        if is_best:
-            self.best[self.watched] = now
-        return is_best
-
-
 CONTINUED = ("_optimizer", "_progress")  # by `partial_fit`
-RECORDS = (Optimization, Progress, SGD, Adam, AdamW, SGDState, AdamState, State, Layer)  # of an estimator
 
 
 class Problem(NamedTuple):
@@ -123,7 +68,7 @@ class TrainedMLP(FittedMLP, ABC):
         return state | {name: plain(state[name]) for name in CONTINUED if name in state}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state | {name: rebuilt(state[name], RECORDS) for name in CONTINUED if name in state})
+        super().__setstate__(state | {name: rebuilt(state[name]) for name in CONTINUED if name in state})
 
     @property
     def _watched(self) -> str:
@@ -131,13 +76,13 @@ class TrainedMLP(FittedMLP, ABC):
             return "training loss"
         return "validation loss" if self.scoring == "loss" else "validation score"
 
-    def _train(self, problem: Problem, around: Around, *, one_epoch: bool) -> list[Layer]:
+    def _train(self, problem: Problem, run_iteration: RunIteration, *, one_epoch: bool) -> list[Layer]:
         """Return the weights that the solver ends with."""
         if self.solver == "lbfgs":
-            return self._train_by_lbfgs(problem, around)
-        return self._train_in_minibatches(problem, around, one_epoch=one_epoch)
+            return self._train_by_lbfgs(problem, run_iteration)
+        return self._train_in_minibatches(problem, run_iteration, one_epoch=one_epoch)
 
-    def _train_in_minibatches(self, problem: Problem, around: Around, *, one_epoch: bool) -> list[Layer]:
+    def _train_in_minibatches(self, problem: Problem, run_iteration: RunIteration, *, one_epoch: bool) -> list[Layer]:
         """Return the weights that scikit-learn's rules end with."""
         placement, network, layers, training, validation = problem
         rows = np.arange(training.T.shape[0])
@@ -148,7 +93,7 @@ class TrainedMLP(FittedMLP, ABC):
                 _check_weight("the share of X that is trained on", training.weights[rows])
         optimization = (self._optimizer if one_epoch else None) or self._new_optimization(network)
         trainer = self._trainer_for(placement.backend, network, rows.shape[0], optimization)
-        trainer.start(layers, _near(placement.backend, optimization.state))
+        trainer.start(layers, _on_backend(placement.backend, optimization.state))
         measure = validation and self._measure_function(placement, network, validation)
         best = trainer.copy_layers() if self.early_stopping else None
         progress = self._progress = self._progress or Progress(watched=self._watched, best_layers=best)
@@ -165,21 +110,21 @@ class TrainedMLP(FittedMLP, ABC):
                 progress.curves[name].append(value)
             progress.n_iter += 1
             progress.seen += rows.shape[0]
-            self._say(f"Iteration {progress.n_iter}, loss = {values['training loss']:.8f}")
+            self._print(f"Iteration {progress.n_iter}, loss = {values['training loss']:.8f}")
             if "validation score" in values:
-                self._say(f"Validation score: {values['validation score']:f}")
+                self._print(f"Validation score: {values['validation score']:f}")
             if progress.judge(self.tol) and progress.watched != "training loss":
                 progress.best_layers = trainer.copy_layers()
 
         def epoch_with_callbacks() -> bool:
-            return around(epoch, lambda: placement.fitted(trainer.copy_layers()))
+            return run_iteration(epoch, lambda: placement.fitted(trainer.copy_layers()))
 
         try:
             self._run(epoch_with_callbacks, optimization, progress, one_epoch=one_epoch)
         finally:
             # None are kept from fit to fit: in a warm start, scikit-learn's best weights are the last, until beaten.
             best, progress.best_layers = progress.best_layers, None
-            self._note(progress)
+            self._set_attributes(progress)
         optimization.state, self._optimizer = trainer.state, optimization
         return best if self.early_stopping and best is not None else trainer.copy_layers()
 
@@ -289,7 +234,7 @@ class TrainedMLP(FittedMLP, ABC):
                 rates.after_epoch(progress.seen)
                 if progress.without_improvement > self.n_iter_no_change:
                     outcome = rates.without_progress()
-                    self._say(
+                    self._print(
                         f"{progress.watched.capitalize()} did not improve more than tol={self.tol:f} for "
                         f"{self.n_iter_no_change:d} consecutive epochs. {outcome}"
                     )
@@ -307,12 +252,12 @@ class TrainedMLP(FittedMLP, ABC):
         except KeyboardInterrupt:
             warnings.warn("Training interrupted by user.", stacklevel=7)
 
-    def _say(self, line: str) -> None:
+    def _print(self, line: str) -> None:
         if self.verbose:
             print(line)  # noqa: T201 - what `verbose` asks for, as scikit-learn does
 
-    def _note(self, progress: Progress) -> None:
-        """Write down what scikit-learn's attributes say of the fit so far."""
+    def _set_attributes(self, progress: Progress) -> None:
+        """Set scikit-learn's fitted attributes to what is known of the fit so far."""
         self.loss_curve_, self.n_iter_, self.t_ = progress.curves["training loss"], progress.n_iter, progress.seen
         self._no_improvement_count = progress.without_improvement  # read by name, as `_optimizer.learning_rate` is
         if self.loss_curve_:
@@ -326,7 +271,7 @@ class TrainedMLP(FittedMLP, ABC):
         else:
             self.__dict__.pop("validation_loss_curve_", None)
 
-    def _train_by_lbfgs(self, problem: Problem, around: Around) -> list[Layer]:
+    def _train_by_lbfgs(self, problem: Problem, run_iteration: RunIteration) -> list[Layer]:
         """Return the weights where SciPy's L-BFGS-B ends."""
         placement, network, layers, training, _ = problem
         objective = Objective(placement.backend, network, self._penalty(), training)
@@ -334,7 +279,7 @@ class TrainedMLP(FittedMLP, ABC):
 
         def callback(flat: np.ndarray) -> None:
             nonlocal stopped
-            stopped = around(lambda: None, lambda: placement.fitted(objective.unpack(flat)))
+            stopped = run_iteration(lambda: None, lambda: placement.fitted(objective.unpack(flat)))
             if stopped:
                 raise StopIteration
 
@@ -381,7 +326,7 @@ def _check_weight(what: str, weights: np.ndarray) -> None:
         )
 
 
-def _near(backend: Backend, state: State | None) -> State | None:
+def _on_backend(backend: Backend, state: State | None) -> State | None:
     """Return the state of an optimiser on the backend, or else on the host."""
     here = state is None or (backend.holds(state.t) and backend.on_device(state.t))
-    return state if here else cast("State", rebuilt(plain(state), RECORDS))
+    return state if here else cast("State", rebuilt(plain(state)))

@@ -41,9 +41,11 @@ def as_model(trained: Any) -> Model:
         model: Model = trained.to_model()
         return model
     if not hasattr(trained, "steps"):
+        kind = type(trained)
         raise InputError(
-            f"{type(trained).__name__} is not a trained model of xpmlp: give a Model, a fitted MLPClassifier or "
-            "MLPRegressor, or a pipeline that ends in one."
+            f"{kind.__module__.partition('.')[0]}'s {kind.__name__} is not a trained model of xpmlp: give a Model, a "
+            "fitted MLPClassifier or MLPRegressor of xpmlp (from_sklearn converts scikit-learn's), or a pipeline that "
+            "ends in one."
         )
     *before, (_, last) = trained.steps
     model = as_model(last)

@@ -3,5 +3,16 @@
 from xpmlp.models.exports._export import ENDINGS, check_functions, export_model
 from xpmlp.models.exports._onnx import OPSET, add_network, add_probabilities
 from xpmlp.models.exports._onnx_graph import Graph
+from xpmlp.models.exports._skops import SKLEARN_ACTIVATIONS, common_activation
 
-__all__ = ["ENDINGS", "OPSET", "Graph", "add_network", "add_probabilities", "check_functions", "export_model"]
+__all__ = [
+    "ENDINGS",
+    "OPSET",
+    "SKLEARN_ACTIVATIONS",
+    "Graph",
+    "add_network",
+    "add_probabilities",
+    "check_functions",
+    "common_activation",
+    "export_model",
+]
