@@ -108,7 +108,7 @@ def test_a_label_that_the_target_names_is_found_anywhere(cli, run, tmp_path):
 
 def test_a_header_of_numbers_is_named_with_the_error_that_follows(cli, run, tmp_path):
     (tmp_path / "numbers.csv").write_text(table("2019,2020,kind"))
-    note = "numbers.csv has no header: its first line is taken as an example, its last column as the label."
+    note = "numbers.csv has no header: its first line is taken as an example"
     for options in ((), ("--test", "0")):
         code, _, err = cli("train", "numbers.csv", *options)
         assert code == 2
