@@ -258,7 +258,7 @@ def test_bad_input_is_one_clear_message_with_exit_code_2_and_leaves_nothing(cli,
     ("text", "message"),
     [
         ("", "empty"),
-        ("a,b,label\n1,2,x\n3,nan,y\n", "nan"),
+        ("a,b,label\n1,2,x\n3,nan,y\n", "row 2"),
         ("a,b,label\n1,2,x\n3,4\n", "line 3"),
         ("a,b,label\n1,2,x\n3,four,y\n", "four"),
         ("a,b,label\n1,2,x\n3,4,x\n", "one class alone"),

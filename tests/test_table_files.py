@@ -65,7 +65,7 @@ def test_columns_that_a_model_knows_prove_a_header(write):
 
 def test_a_header_of_positions_is_named_and_may_be_an_example(write):
     path = write("0,1\n.1,.2\n.3,.4\n")
-    assert "first line, '0', '1', is taken as a header; --no-header" in read_table(path).notes[0]
+    assert "data.csv has '0', '1' as its header; --no-header" in read_table(path).notes[0]
     assert texts(read_table(path, header=False)) == {
         "column 1": ["0.0", "0.1", "0.3"],
         "column 2": ["1.0", "0.2", "0.4"],
@@ -76,7 +76,7 @@ def test_a_first_line_of_texts_that_recur_below_is_no_header(write):
     table = read_table(write("p,x\ne,x\np,y\ne,y\n"))
     assert not table.has_header
     assert len(table) == 4
-    assert "taken as an example; --header" in table.notes[0]
+    assert "has no header: its first line is taken as an example ('p', 'x'); --header" in table.notes[0]
 
 
 def test_numbers_are_read_to_the_last_bit(write):

@@ -29,7 +29,7 @@ def test_a_header_of_positions_is_no_example(cli, trained):
     run, *_ = trained("named-train.csv")
     code, out, err = cli("predict", run, FILES / "numeric-header-features.csv")
     assert (code, len(out.split())) == (0, 4)
-    assert "Its first line, '0', '1', is taken as a header" in err
+    assert "has '0', '1' as its header; --no-header" in err
     _, out, err = cli("predict", run, FILES / "numeric-header-features.csv", "--no-header")
     assert len(out.split()) == 5
     trained("numeric-header-train.csv")
@@ -45,7 +45,7 @@ def test_predict_says_where_the_first_line_is_an_example(cli, trained, write):
     run, *_ = trained("named-train.csv")
     code, out, err = cli("predict", run, write(".1,.2\n.3,.4\n"))
     assert (code, len(out.split())) == (0, 3)
-    assert "its first line, '.1', '.2', is taken as an example; --header" in err
+    assert "has no header: its first line is taken as an example ('.1', '.2'); --header" in err
 
 
 @pytest.mark.parametrize("file", ["whole-float-labels", "unknown-label"])

@@ -81,6 +81,8 @@ def load_table(
             f"{path} has one column, {table.names[0]!r}, but needs features and a label. Where its columns are "
             "separated by another character than a comma, name it: --separator ';'."
         )
+    if target is None and not table.has_header and not (named or "").isdecimal():
+        named = None  # a model's own target is a name, and there are none
     label = _label_column(path, table, named, is_model=schema is not None)
     notes = list(table.notes)
     if 0 < (gaps := int(label.missing.sum())) < len(table):  # nothing can be learnt from these rows, or compared

@@ -44,7 +44,7 @@ class Dialect:
     comment: str = ""
     line_end: str = "\\n"  # with the backslash, as DuckDB has it
     dates: tuple[str, ...] = ()  # formats of dates that are not as ISO 8601 has them
-    note: str = ""  # what a user should know of a header that was guessed
+    note: str = ""  # what a user should know of a header that was guessed: the file "has no header ..."
     header_follows: bool = False  # after the lines that are passed over, which else hold it
 
     def relation(self, path: Path, missing: Sequence[str] = MISSING) -> tuple[str, list[Any]]:
@@ -215,9 +215,9 @@ def _is_header(
     if (known and set(known) <= set(cells)) or (target in cells and not NUMBER.fullmatch(target or "")):
         return True, ""
     if len(numbers) > 1 and all(cells[index] == str(index) for index in numbers):
-        return True, f"Its first line, {shown}, is taken as a header; --no-header takes it as an example."
+        return True, f"has {shown} as its header; --no-header takes its first line as an example."
     columns = zip(*rows[1:], strict=True)
     n_again = sum(bool(cell) and cell in column for cell, column in zip(cells, columns, strict=False))
     if (found.has_header or not numbers) and 2 * n_again < len(cells):
         return True, ""
-    return False, f"It has no header: its first line, {shown}, is taken as an example; --header takes it as a header."
+    return False, f"has no header: its first line is taken as an example ({shown}); --header takes it as a header."

@@ -93,7 +93,7 @@ def file_columns(
             trimmed = ", ".join(f"nullif(trim(c{index}), '') AS c{index}" for index in wanted)
             connection.execute(f"CREATE TEMP TABLE cells AS SELECT {trimmed} FROM {sql}", parameters)
             texts = TextColumns(connection, wanted, decimal, found.dates)
-            notes = [f"{shown}: {found.note}"] if found.note else []
+            notes = [f"{shown} {found.note}"] if found.note else []
             return FileColumns(texts.read(notes), found.has_header, notes)
 
 
