@@ -82,11 +82,7 @@ def test_evaluate_takes_a_model_file_with_data(cli, run):
     [
         ("run", "a,b\n1,2\n", "has no column 'kind': choose the target, the label's column, among 'a', 'b'."),
         ("run", "a,b,colour\n1,2,red\n", "has no column 'kind': choose the target, the label's column, among"),
-        (
-            "run",
-            "1,2\n",
-            "has no header, so that no column is called .kind.: add a header, or give the number of the column",
-        ),
+        ("run", "1,2\n", "new.csv has 2 columns, but must have 3: the 2 features .*, and the label."),
         ("run", "a,kind\n1,odd\n", "lacks the columns 'b'"),
         ("run/model.safetensors", "a,b\n1,2\n", "would be 'b', a feature of the model: it has no others, so add one"),
         ("run/model.safetensors", "kind,a,b\nodd,1,2\n", "would be 'b', a feature .*: choose the target among 'kind'."),
