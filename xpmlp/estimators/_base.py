@@ -18,11 +18,11 @@ from xpmlp.common.validation import as_tuple
 from xpmlp.common.wording import counted
 from xpmlp.data.examples import Examples
 from xpmlp.estimators import _model, _sklearn
-from xpmlp.estimators._checks import check_numbers, dtypes_to_keep
+from xpmlp.estimators._checks import FLOATS, check_numbers
 from xpmlp.estimators._compat import CallbackSupportMixin, check_sample_weight, fit_method, fit_task
 from xpmlp.estimators._fitted import FittedMLP
 from xpmlp.estimators._parameters import CONSTRAINTS, Parameters
-from xpmlp.estimators._placement import float_dtype, library_of, place, readable, to_host
+from xpmlp.estimators._placement import dispatching, float_dtype, library_of, place, readable, to_host
 from xpmlp.estimators._training import MAX_SEED, Problem, TrainedMLP
 from xpmlp.nn.initializers import initialize
 from xpmlp.nn.network import Layer, Network
@@ -124,7 +124,7 @@ class BaseMLP(TrainedMLP, CallbackSupportMixin, ABC):
             accept_sparse=["csr", "csc"],
             multi_output=True,
             y_numeric=is_regressor(self),
-            dtype=dtypes_to_keep(given.X),
+            dtype="numeric" if dispatching() and library_of(given.X) else FLOATS,
             reset=not continues,
         )
         T = self._targets_to_fit(y, one_epoch=one_epoch)

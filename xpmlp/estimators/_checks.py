@@ -12,7 +12,7 @@ import numpy as np
 from scipy import sparse
 
 from xpmlp.common.errors import DtypeError
-from xpmlp.estimators._placement import dispatching, library_of
+from xpmlp.estimators._placement import library_of
 
 # Of X, in the machine's order of bytes and the other; NumPy's others become the first.
 FLOATS = [np.dtype(name) for name in ("=f8", "=f4", "=f2")] + [np.dtype(f"=f{n}").newbyteorder() for n in (8, 4)]
@@ -56,11 +56,6 @@ def _is_real(dtype: Any) -> bool:
 def _is_number(value: Any) -> bool:
     real = isinstance(value, Real | Decimal | np.bool_) and not isinstance(value, np.timedelta64)
     return real or type(value).__name__ in MISSING
-
-
-def dtypes_to_keep(X: Any) -> Any:
-    """Return the dtypes that `validate_data` leaves X in: every number of another library, and NumPy's `FLOATS`."""
-    return "numeric" if dispatching() and library_of(X) else FLOATS
 
 
 def needs_no_check(X: Any, n_features: int) -> bool:

@@ -15,7 +15,7 @@ from xpmlp.backends import backend_of, get_backend
 from xpmlp.common.errors import BackendError, XpmlpWarning
 from xpmlp.common.validation import check_choice, one_for_each
 from xpmlp.common.wording import counted
-from xpmlp.estimators._checks import check_numbers, dtypes_to_keep, needs_no_check
+from xpmlp.estimators._checks import check_numbers, needs_no_check
 from xpmlp.estimators._features import HiddenFeatures
 from xpmlp.estimators._parameters import Parameters
 from xpmlp.estimators._placement import (
@@ -120,7 +120,7 @@ class FittedMLP(HiddenFeatures, TransformerMixin, Parameters, ABC):
             return X
         X = readable(X)
         check_numbers(X, name)
-        return validate_data(self, X, accept_sparse=["csr", "csc"], dtype=dtypes_to_keep(X), reset=False)
+        return validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
 
     def _checked_targets(self, X: Any, y: Any, name: str = "y") -> np.ndarray:
         """Check the targets of examples other than those of the fit, as the fit checks its own."""
