@@ -205,7 +205,8 @@ def test_what_is_no_model_is_refused(tmp_path):
     X = data()
     theirs = TheirClassifier((3,), max_iter=2).fit(X, CODES)
     pipeline = make_pipeline(StandardScaler(), LogisticRegression()).fit(X, CODES)
-    for trained, name in ((theirs, "sklearn's MLPClassifier"), (pipeline, "sklearn's LogisticRegression"), (3, "int")):
+    named = {"MLPClassifier of sklearn": theirs, "LogisticRegression of sklearn": pipeline, "int of builtins": 3}
+    for name, trained in named.items():
         with pytest.raises(InputError, match=f"{name} is not a trained model of xpmlp: .*from_sklearn converts"):
             save_model(trained, tmp_path / "model.safetensors")
     with pytest.raises(InputError, match="knows a single class, 'ant'"):

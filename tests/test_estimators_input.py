@@ -314,6 +314,20 @@ def test_numbers_beyond_float32_are_refused_where_the_weights_are_float32(cls, f
     model.transform(largest if form == "dense" else sparse.csr_array(largest), layer=0)
 
 
+@pytest.mark.skipif(np.finfo(np.longdouble).max == np.finfo(float).max, reason="long doubles are float64 here")
+@pytest.mark.parametrize(("fitted", "power", "said"), [("float32", 200, "X holds 1e.200"), ("float64", 400, "inf")])
+def test_long_doubles_beyond_the_dtype_of_the_weights_are_refused(fitted, power, said):
+    X, y = floats((N, 3)).astype(fitted), whole(N)
+    model = MLPClassifier(**FAST).fit(X, y)
+    within = floats((N, 3)).astype(np.longdouble)
+    np.testing.assert_allclose(model.predict_proba(within), model.predict_proba(X), rtol=1e-5)
+    beyond = np.full((2, 3), np.longdouble(10) ** power)
+    for call in (model.predict, model.transform, lambda X: model.partial_fit(X, y[:2])):
+        for given in (beyond, sparse.csr_array(beyond)):
+            with pytest.raises(ValueError, match=said):
+                call(given)
+
+
 def test_numbers_beyond_float32_are_refused_in_every_library(backend, backend32):
     X, y = backend32.asarray(floats((N, 3))), whole(N)
     model = MLPClassifier(**FAST).fit(X, y)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from xpmlp.common.types import Array
 
 SINGLE = 4  # bytes of a float32
+REPLACED_DTYPES = {"bfloat16": np.float32, "float96": np.float64, "float128": np.float64}
 
 
 class PlacedExamples(NamedTuple):
@@ -164,14 +165,19 @@ def to_host(values: Any) -> Any:
 
 
 def readable(values: Any) -> Any:
-    """Return an array of any library detached and, in half precision, as float32; anything else as it is.
+    """Return an array of any library detached, in a dtype that is computed with; anything else as it is.
 
-    NumPy's float16 stays: it is computed in float64, as scikit-learn does. NumPy itself has no bfloat16.
+    Half precision becomes float32, and NumPy's long doubles float64, infinite where that has no such number. NumPy's
+    float16 stays: it is computed in float64, as scikit-learn does. NumPy itself has no bfloat16.
     """
     library = library_of(values)
     if library is not None:
         return library.readable(values)
-    return values.astype(np.float32) if str(getattr(values, "dtype", None)) == "bfloat16" else values
+    dtype = REPLACED_DTYPES.get(str(getattr(values, "dtype", None)))
+    if dtype is None:
+        return values
+    with np.errstate(over="ignore"):  # what is infinite then is refused as such
+        return values.astype(dtype)
 
 
 def library_of(values: Any) -> Backend | None:

@@ -43,7 +43,7 @@ def as_model(trained: Any) -> Model:
     if not hasattr(trained, "steps"):
         kind = type(trained)
         raise InputError(
-            f"{kind.__module__.partition('.')[0]}'s {kind.__name__} is not a trained model of xpmlp: give a Model, a "
+            f"{kind.__name__} of {kind.__module__.partition('.')[0]} is not a trained model of xpmlp: give a Model, a "
             "fitted MLPClassifier or MLPRegressor of xpmlp (from_sklearn converts scikit-learn's), or a pipeline that "
             "ends in one."
         )
