@@ -86,6 +86,8 @@ class BaseMLP(TrainedMLP, CallbackSupportMixin, ABC):
         """
         if (X_val is None) != (y_val is None):
             raise InputError("a validation set needs both X_val and y_val.")
+        if X_val is None and sample_weight_val is not None:
+            raise InputError("sample_weight_val needs X_val and y_val: the share that fit holds out has sample_weight.")
         validation = None if X_val is None else Examples(X_val, y_val, sample_weight_val)
         return self._fit(Examples(X, y, sample_weight), validation)
 
@@ -136,13 +138,21 @@ class BaseMLP(TrainedMLP, CallbackSupportMixin, ABC):
                 check_scoring(self, self.scoring)  # an unknown one is said before the first epoch
             if self.early_stopping and one_epoch:
                 raise ValueError("partial_fit does not support early_stopping=True")
-        if given_val is None:
-            return checked, None
-        X_val = self._checked_examples(given_val.X, "X_val")
+        return checked, given_val and self._check_validation(given_val, X)
+
+    def _check_validation(self, given: Examples, X: Any) -> Examples:
+        """Check the validation set that goes with X; the errors say that it is meant."""
+        try:
+            X_val = self._checked_examples(given.X, "X_val")
+            T_val = self._checked_targets(X_val, given.T, "y_val")
+            weights = self._weights(given, X_val.shape[0], "sample_weight_val")
+        except InputError:  # it names the argument
+            raise
+        except ValueError as error:
+            raise InputError(f"the validation set (X_val, y_val) cannot be used: {error}") from error
         if sparse.issparse(X_val) and not sparse.issparse(X):
             raise InputError("X_val is sparse, but X is not: give both in the same form.")
-        T_val = self._checked_targets(X_val, given_val.T, "y_val")
-        return checked, Examples(X_val, T_val, self._weights(given_val, X_val.shape[0], "sample_weight_val"))
+        return Examples(X_val, T_val, weights)
 
     def _weights(self, given: Examples, n: int, name: str = "sample_weight") -> np.ndarray | None:
         """Return what each example counts, (n, 1), on the host."""

@@ -338,7 +338,10 @@ def _class_weights(named: Mapping[Any, float], classes: np.ndarray) -> np.ndarra
     unknown = [name for name in named if name not in known]
     if unknown and len(named) - len(unknown) < len(known):
         raise ValueError(f"class_weight names {unknown}, which are not in y; its classes are {known}.")
-    return np.array([named.get(name, 1.0) for name in known], dtype=float)
+    weights = np.array([named.get(name, 1.0) for name in known], dtype=float)
+    if not np.isfinite(weights).all():
+        raise InputError(f"class_weight must hold finite numbers, but it is {named!r}.")
+    return weights
 
 
 # The losses as scikit-learn computes them: of clipped probabilities, with the gradients of the exact ones. L-BFGS comes
