@@ -21,7 +21,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.class_weight import compute_sample_weight
 
 from xpmlp import ACTIVATIONS, INITIALIZERS, Activation, Layer, MLPClassifier, MLPRegressor, Network, initialize
-from xpmlp.common.errors import InputError
+from xpmlp.common.errors import InputError, XpmlpError
 from xpmlp.nn.losses import LOSSES, huber, quantile
 from xpmlp.nn.network import fprop, gradient_function
 
@@ -429,6 +429,39 @@ def test_class_weights_that_are_not_finite_are_refused(weight):
     X, Y = make("multilabel")
     with pytest.raises(InputError, match="class_weight must hold finite numbers, but it is "):
         new("multilabel", class_weight=[{1: weight}] + [{}] * (Y.shape[1] - 1)).fit(X, Y)
+
+
+@pytest.mark.parametrize(
+    "fails",
+    [
+        lambda model, X, y: model.fit(X, y + 5, X_val=X, y_val=y),
+        lambda model, X, y: model.fit(X[:, :2] * 2, y, sample_weight=np.zeros(N)),
+        lambda model, X, y: model.set_params(device="torch:nowhere").fit(X[:, :2], y + 5),
+        lambda model, X, y: model.set_params(dropout=[0.1, 0.1, 0.1]).fit(X[:, :2], y + 5),
+        lambda model, X, y: model.partial_fit(X, y, sample_weight=np.zeros(N)),
+    ],
+)
+def test_a_fit_that_is_refused_leaves_the_model_that_was_there(fails):
+    X, y = make("multiclass")
+    model = new("multiclass").fit(X, y)
+    expected, classes, curve = model.predict_proba(X), model.classes_, list(model.loss_curve_)
+    with pytest.raises((ValueError, XpmlpError)):
+        fails(model, X, y)
+    model.set_params(device=None, dropout=0.0)
+    np.testing.assert_array_equal(model.predict_proba(X), expected)
+    np.testing.assert_array_equal(model.predict(X), classes[expected.argmax(axis=1)])
+    assert model.loss_curve_ == curve
+
+
+def test_a_first_partial_fit_that_fails_leaves_no_classes_behind():
+    X, y = make("multiclass")
+    model = new("multiclass")
+    with pytest.raises(ValueError, match="NaN"):
+        model.partial_fit(X * np.nan, y, classes=[0, 1, 2])
+    assert not [name for name in vars(model) if name.endswith("_")]
+    with pytest.raises(ValueError, match="classes must be passed on the first call"):
+        model.partial_fit(X, y)
+    assert model.partial_fit(X, y, classes=[0, 1, 2, 3]).classes_.tolist() == [0, 1, 2, 3]
 
 
 def test_weights_of_a_validation_set_have_its_length():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import numpy as np
@@ -27,7 +28,7 @@ from xpmlp.nn.initializers import initialize
 from xpmlp.nn.network import Layer, Network
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from sklearn.base import BaseEstimator
 
@@ -95,11 +96,12 @@ class BaseMLP(TrainedMLP, CallbackSupportMixin, ABC):
         """Take the way of every fit: examples are checked and placed, a network is described, trained and kept."""
         given = Examples(*map(readable, given))
         given_val = given_val and Examples(*map(readable, given_val))
-        continues = self.__sklearn_is_fitted__() and (self.warm_start or one_epoch)
-        checked, checked_val = self._check(given, given_val, continues=continues, one_epoch=one_epoch)
-        placement = place(checked.X, self.device, self._dtype_for(checked.X, continues=continues))
-        training, validation = placement.examples(checked), checked_val and placement.examples(checked_val, "_val")
-        network, layers = self._describe(placement, training, continues=continues)
+        with _as_before_where_it_fails(self):
+            continues = self.__sklearn_is_fitted__() and (self.warm_start or one_epoch)
+            checked, checked_val = self._check(given, given_val, continues=continues, one_epoch=one_epoch)
+            placement = place(checked.X, self.device, self._dtype_for(checked.X, continues=continues))
+            training, validation = placement.examples(checked), checked_val and placement.examples(checked_val, "_val")
+            network, layers = self._describe(placement, training, continues=continues)
         with fit_task(self, given) as around:
             problem = Problem(placement, network, layers, training, validation)
             self._keep(placement, self._train(problem, around, one_epoch=one_epoch))
@@ -254,6 +256,17 @@ class BaseMLP(TrainedMLP, CallbackSupportMixin, ABC):
             For another kind of estimator.
         """
         return _sklearn.from_sklearn(cls, estimator)
+
+
+@contextmanager
+def _as_before_where_it_fails(estimator: BaseMLP) -> Iterator[None]:
+    """Give an estimator its attributes back after an error: new classes or columns do not go with old weights."""
+    before = dict(vars(estimator))
+    try:
+        yield
+    except Exception:
+        estimator.__dict__ = before
+        raise
 
 
 def _glorot(draw: np.random.RandomState, fan_in: int, fan_out: int, *, logistic: bool) -> Layer:

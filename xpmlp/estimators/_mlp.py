@@ -115,7 +115,12 @@ class MLPClassifier(BaseMLP, ClassifierMixin, BaseEstimator):
             self._learn_classes(y if multilabel else classes, like=classes)
         elif classes is not None and not np.array_equal(to_host(known), unique_labels(to_host(classes))):
             raise ValueError(f"`classes={classes!r}` is not the same as on last call to partial_fit, was: {known!r}")
-        return self._fit(Examples(X, y, sample_weight), one_epoch=True)
+        try:
+            return self._fit(Examples(X, y, sample_weight), one_epoch=True)
+        except Exception:
+            if known is None and not self.__sklearn_is_fitted__():  # the next call is the first
+                del self.classes_, self._label_binarizer
+            raise
 
     def _targets_to_fit(self, y: Any, *, one_epoch: bool) -> np.ndarray:
         labels = self._flat(y)
