@@ -21,7 +21,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.class_weight import compute_sample_weight
 
 from xpmlp import ACTIVATIONS, INITIALIZERS, Activation, Layer, MLPClassifier, MLPRegressor, Network, initialize
-from xpmlp.common.errors import InputError
+from xpmlp.common.errors import InputError, XpmlpError
 from xpmlp.nn.losses import LOSSES, huber, quantile
 from xpmlp.nn.network import fprop, gradient_function
 
@@ -384,6 +384,8 @@ def test_a_validation_set_has_examples_and_targets():
     for held_out in ({"X_val": X}, {"y_val": y}):
         with pytest.raises(InputError, match="needs both X_val and y_val"):
             new("multiclass").fit(X, y, **held_out)
+    with pytest.raises(InputError, match="sample_weight_val needs X_val and y_val"):
+        new("multiclass", early_stopping=True).fit(X, y, sample_weight_val=np.ones(N))
 
 
 @pytest.mark.parametrize(
@@ -392,6 +394,7 @@ def test_a_validation_set_has_examples_and_targets():
         ("multiclass", lambda X, y: (X, y + 1), r"y has classes that were not in the y of fit: \[3\]"),
         ("multiclass", lambda X, _: (X, np.array(["a"] * N)), "y has classes that were not in the y of fit"),
         ("multiclass", lambda X, y: (X[:, :3], y), "X has 3 features, but MLPClassifier is expecting 4"),
+        ("multiclass", lambda X, y: (X.tolist(), y[:7]), "inconsistent numbers of samples"),
         ("multiclass", lambda X, y: (X[:7], y), "inconsistent numbers of samples"),
         ("regression", lambda X, y: (X[:7], y), "inconsistent numbers of samples"),
         ("regression", lambda X, y: (X, np.where(y > 0, np.nan, y)), "contains NaN"),
@@ -404,8 +407,61 @@ def test_a_validation_set_has_examples_and_targets():
 def test_a_validation_set_that_does_not_fit_is_refused(kind, change, message):
     X, y = make(kind)
     X_val, y_val = change(X, y)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(InputError, match=rf"^the validation set \(X_val, y_val\) cannot be used: (?s:.*){message}"):
         new(kind).fit(X, y, X_val=X_val, y_val=y_val)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.UndefinedMetricWarning")
+@pytest.mark.parametrize("weights", [{"sample_weight_val": np.ones(N)}, {}])
+def test_a_score_of_the_validation_set_that_is_nan_is_refused(weights):
+    X, y = make("binary")
+    one = np.zeros(N, dtype=y.dtype) + y[0]
+    model = new("binary", early_stopping=True, scoring="roc_auc")
+    with pytest.raises(InputError, match="scoring 'roc_auc' gives nan for the validation set"):
+        model.fit(X, y, X_val=X, y_val=one, **weights)
+
+
+@pytest.mark.parametrize("weight", [np.nan, np.inf, -np.inf])
+def test_class_weights_that_are_not_finite_are_refused(weight):
+    X, y = make("binary")
+    with pytest.raises(InputError, match="class_weight must hold finite numbers, but it is "):
+        new("binary", class_weight={y[0]: weight}).fit(X, y)
+    X, Y = make("multilabel")
+    with pytest.raises(InputError, match="class_weight must hold finite numbers, but it is "):
+        new("multilabel", class_weight=[{1: weight}] + [{}] * (Y.shape[1] - 1)).fit(X, Y)
+
+
+@pytest.mark.parametrize(
+    "fails",
+    [
+        lambda model, X, y: model.fit(X, y + 5, X_val=X, y_val=y),
+        lambda model, X, y: model.fit(X[:, :2] * 2, y, sample_weight=np.zeros(N)),
+        lambda model, X, y: model.set_params(device="torch:nowhere").fit(X[:, :2], y + 5),
+        lambda model, X, y: model.set_params(dropout=[0.1, 0.1, 0.1]).fit(X[:, :2], y + 5),
+        lambda model, X, y: model.partial_fit(X, y, sample_weight=np.zeros(N)),
+    ],
+)
+def test_a_fit_that_is_refused_leaves_the_model_that_was_there(fails):
+    X, y = make("multiclass")
+    model = new("multiclass").fit(X, y)
+    expected, classes, curve = model.predict_proba(X), model.classes_, list(model.loss_curve_)
+    with pytest.raises((ValueError, XpmlpError)):
+        fails(model, X, y)
+    model.set_params(device=None, dropout=0.0)
+    np.testing.assert_array_equal(model.predict_proba(X), expected)
+    np.testing.assert_array_equal(model.predict(X), classes[expected.argmax(axis=1)])
+    assert model.loss_curve_ == curve
+
+
+def test_a_first_partial_fit_that_fails_leaves_no_classes_behind():
+    X, y = make("multiclass")
+    model = new("multiclass")
+    with pytest.raises(ValueError, match="NaN"):
+        model.partial_fit(X * np.nan, y, classes=[0, 1, 2])
+    assert not [name for name in vars(model) if name.endswith("_")]
+    with pytest.raises(ValueError, match="classes must be passed on the first call"):
+        model.partial_fit(X, y)
+    assert model.partial_fit(X, y, classes=[0, 1, 2, 3]).classes_.tolist() == [0, 1, 2, 3]
 
 
 def test_weights_of_a_validation_set_have_its_length():
@@ -1203,7 +1259,7 @@ def test_targets_that_are_not_finite_are_named(kind, bad):
     X, y = make(kind)
     odd = y.astype(float)
     odd[3] = bad
-    with pytest.raises(ValueError, match=r"^Input y_val contains (NaN|infinity)"):
+    with pytest.raises(InputError, match=r"^the validation set .* cannot be used: Input y_val contains (NaN|infinity)"):
         new(kind).fit(X, y, X_val=X, y_val=odd)
     with pytest.raises(ValueError, match=r"^Input y contains (NaN|infinity)"):
         new(kind).fit(X, y).sample_gradient_norms(X, odd)

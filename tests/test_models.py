@@ -85,6 +85,13 @@ def test_features_that_do_not_fit_are_refused(model, X, change, message):
         model.predict(change(X))
 
 
+@pytest.mark.parametrize("ending", [".onnx", ".npz", ".skops", ".ONNX"])
+def test_a_model_is_not_saved_under_the_ending_of_another_kind_of_file(model, tmp_path, ending):
+    with pytest.raises(InputError, match=rf"save_model writes safetensors. Use export_model for \{ending.lower()}"):
+        save_model(model, tmp_path / f"model{ending}")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_saved_model_loads_with_all_that_it_had(model, X, tmp_path):
     path = tmp_path / "model.safetensors"
     save_model(model, path)

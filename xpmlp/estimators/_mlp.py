@@ -112,7 +112,12 @@ class MLPClassifier(BaseMLP, ClassifierMixin, BaseEstimator):
             self._learn_classes(y if multilabel else classes, like=classes)
         elif classes is not None and not np.array_equal(to_host(known), unique_labels(to_host(classes))):
             raise ValueError(f"`classes={classes!r}` is not the same as on last call to partial_fit, was: {known!r}")
-        return self._fit(Examples(X, y, sample_weight), one_epoch=True)
+        try:
+            return self._fit(Examples(X, y, sample_weight), one_epoch=True)
+        except Exception:
+            if known is None and not self.__sklearn_is_fitted__():  # the next call is the first
+                del self.classes_, self._label_binarizer
+            raise
 
     def _targets_to_fit(self, y: Any, *, one_epoch: bool) -> np.ndarray:
         labels = self._as_vector(y)
@@ -335,4 +340,7 @@ def _weight_of_each_class(named: Mapping[Any, float], classes: np.ndarray) -> np
     unknown = [name for name in named if name not in known]
     if unknown and len(named) - len(unknown) < len(known):
         raise ValueError(f"class_weight names {unknown}, which are not in y; its classes are {known}.")
-    return np.array([named.get(name, 1.0) for name in known], dtype=float)
+    weights = np.array([named.get(name, 1.0) for name in known], dtype=float)
+    if not np.isfinite(weights).all():
+        raise InputError(f"class_weight must hold finite numbers, but it is {named!r}.")
+    return weights

@@ -15,6 +15,7 @@ from sklearn.metrics import check_scoring
 from sklearn.model_selection import train_test_split
 
 from xpmlp.backends.purity import is_pure
+from xpmlp.common.errors import InputError
 from xpmlp.data.examples import Examples
 from xpmlp.estimators._compat import check_optimize_result, takes_weights
 from xpmlp.estimators._fitted import FittedMLP
@@ -209,6 +210,11 @@ class TrainedMLP(FittedMLP, ABC):
             if a is None:
                 now = self._on_numpy(placement, trainer.copy_layers())
                 score = float(check_scoring(now, self.scoring)(now, to_host(X), labels, **given))
+                if np.isnan(score):  # no epoch would ever be the best
+                    raise InputError(
+                        f"scoring {self.scoring!r} gives nan for the validation set: choose another score, or a "
+                        "validation set with examples of every class."
+                    )
             elif is_regressor(self) and not np.isfinite(a).all():
                 score = np.nan
             else:  # a classifier's labels are some, whatever the outputs, as in scikit-learn

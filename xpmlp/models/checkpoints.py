@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from xpmlp.nn.losses import Loss
 
 FORMAT = 1
+ENDINGS = {"onnx": ".onnx", "npz": ".npz", "sklearn": ".skops"}  # of the files that `export_model` writes
 STATES = {state.__name__: state for state in (SGDState, AdamState)}
 
 
@@ -74,8 +75,14 @@ def save_model(model: Model | BaseEstimator, path: str | Path) -> None:
     Raises
     ------
     InputError
-        For an activation or a loss of your own, for what is not a model, and where the file cannot be written.
+        For an activation or a loss of your own, for what is not a model, for the ending of another kind of file, and
+        where the file cannot be written.
     """
+    if (ending := Path(path).suffix.lower()) in ENDINGS.values():
+        raise InputError(
+            f"{path} cannot be written: save_model writes safetensors. Use export_model for {ending}, or a name that "
+            "ends in .safetensors."
+        )
     model = as_model(model)
     network = model.network
     loss = _loss_to_json(network.loss)

@@ -14,7 +14,7 @@ from xpmlp.common.errors import InputError
 from xpmlp.common.files import check_place, write_whole
 from xpmlp.common.validation import check_choice
 from xpmlp.data.preprocessing import Scaling
-from xpmlp.models.checkpoints import named_arrays, own_activations
+from xpmlp.models.checkpoints import ENDINGS, named_arrays, own_activations
 from xpmlp.models.conversion import as_model
 from xpmlp.models.exports._onnx import onnx_of
 from xpmlp.models.exports._skops import skops_of
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
 
     from xpmlp.models.model import Model
-
-ENDINGS = {"onnx": ".onnx", "npz": ".npz", "sklearn": ".skops"}
 
 
 def export_model(
