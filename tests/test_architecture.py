@@ -18,9 +18,9 @@ LEVELS = [
     {"backends"},
     {"data", "distributed", "nn"},
     {"training"},
-    {"models", "estimators", "plots"},
-    {"accel", "experiments"},
-    {"search"},
+    {"models", "plots"},
+    {"estimators", "experiments"},
+    {"accel", "search"},
     {"cli"},
     {"__main__"},
 ]

@@ -243,7 +243,7 @@ def test_jax_has_integers_of_32_bits_until_float64_is_asked_for():
         "b = get_backend('jax', dtype='float64')\n"
         "print(b.asarray([1.0]).dtype, b.copy_to_device(1.0).dtype, b.asindex([1]).dtype)"
     )
-    command = [sys.executable, "-W", "error", "-c", script]
+    command = [sys.executable, "-W", "error", "-W", "ignore:JAX's 64-bit mode", "-c", script]
     result = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603 - our own code
     assert result.stdout.split() == ["float32", "float32", "int32", "float64", "float64", "int64"]
 

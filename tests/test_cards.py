@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
-from xpmlp import InputError
+from xpmlp import InputError, Model, Network, Scaling, initialize, save_model
 from xpmlp.cli import main
 from xpmlp.experiments.cards import card_of
 from xpmlp.experiments.experiment import fingerprint, prepare
@@ -84,7 +86,7 @@ def test_the_card_of_a_run_holds_network_data_recipe_metrics_and_versions(folder
         {"inputs": 4, "dropout": 0.2, "units": 10, "activation": "softmax", "parameters": 50},
     ]
     assert card["network"]["parameters"] == 606
-    assert card["classes"] == list(range(10))
+    assert (card["task"], card["classes"]) == ("classification", list(range(10)))
     assert card["preprocessing"] == "divided by 16"
     assert card["dtype"] == "float32"
     assert card["data"]["sha256"] == fingerprint(prepare(folder.options()).dataset)
@@ -176,3 +178,20 @@ def test_the_preprocessing_is_that_of_the_model(tmp_path, scaling, said):
     folder.start(experiment)
     folder.save(experiment.model)
     assert card_of(folder.path)["preprocessing"] == said
+
+
+def test_the_card_of_a_regression_says_task_target_and_how_it_was_scaled(tmp_path, shown):
+    network = Network.build(2, [3], 1, loss="squared")
+    scalings = Scaling(np.zeros(2), np.ones(2)), Scaling(np.array([180000.0]), np.array([1 / 8e4]))
+    model = Model(network, initialize(network, seed=0), None, scalings[0], target_scaling=scalings[1])
+    path = tmp_path / "model.safetensors"
+    save_model(replace(model, target_names=("SalePrice",)), path)
+    card = card_of(path)
+    assert (card["task"], card["classes"], card["target_names"]) == ("regression", None, ["SalePrice"])
+    assert card["target_scaling"] == {"mean": [180000.0], "deviation": [80000.0]}
+    said = " ".join(shown(path).split())
+    assert "SalePrice, in the units of the training data" in said
+    assert "mean 180000 and standard deviation 80000" in said
+    save_model(replace(model, target_scaling=None), path)
+    assert card_of(path)["target_scaling"] is None
+    assert "output 1, in the units of the training data" in shown(path)

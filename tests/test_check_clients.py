@@ -16,10 +16,6 @@ from parity.clients import USES, Use, use
 
 SCRIPT = Path(check_clients.__file__)
 KNOWN = {
-    ("skl2onnx", "classifiers"): "no converter is registered",
-    ("skl2onnx", "regressors"): "no converter is registered",
-    ("skl2onnx", "pipelines"): "no converter is registered",
-    ("scikit-learn", "bagging with early stopping"): "weights that are all 0 in the held-out share",
     ("scikit-learn", "float32 lbfgs of raw targets"): "float32 targets far from zero",
 }
 

@@ -49,11 +49,11 @@ def run(trained, tmp_path, cli):
 def test_other_data_leave_the_runs_own_figure_alone(cli, run, tmp_path):
     code, out, _ = cli("evaluate", "run")
     assert (code, "confusion matrix: run/confusion.png" in out) == (0, True)
-    run.confusion.write_bytes(b"the run's own")
+    (run.path / "confusion.png").write_bytes(b"the run's own")
     before = sorted(tmp_path.rglob("*"))
     code, out, _ = cli("evaluate", "run", "other.csv")
     assert (code, "20 examples" in out, "confusion matrix" in out) == (0, True, False)
-    assert run.confusion.read_bytes() == b"the run's own"
+    assert (run.path / "confusion.png").read_bytes() == b"the run's own"
     assert sorted(tmp_path.rglob("*")) == before
 
 
@@ -82,11 +82,7 @@ def test_evaluate_takes_a_model_file_with_data(cli, run):
     [
         ("run", "a,b\n1,2\n", "has no column 'kind': choose the target, the label's column, among 'a', 'b'."),
         ("run", "a,b,colour\n1,2,red\n", "has no column 'kind': choose the target, the label's column, among"),
-        (
-            "run",
-            "1,2\n",
-            "has 2 columns, but must have 3: the 2 features that the model was trained on, and the label.",
-        ),
+        ("run", "1,2\n", "new.csv has 2 columns, but must have 3: the 2 features .*, and the label."),
         ("run", "a,kind\n1,odd\n", "lacks the columns 'b'"),
         ("run/model.safetensors", "a,b\n1,2\n", "would be 'b', a feature of the model: it has no others, so add one"),
         ("run/model.safetensors", "kind,a,b\nodd,1,2\n", "would be 'b', a feature .*: choose the target among 'kind'."),
@@ -108,16 +104,16 @@ def test_a_label_that_the_target_names_is_found_anywhere(cli, run, tmp_path):
 
 def test_a_header_of_numbers_is_named_with_the_error_that_follows(cli, run, tmp_path):
     (tmp_path / "numbers.csv").write_text(table("2019,2020,kind"))
-    note = "numbers.csv has no header: its first line is taken as an example, its last column as the label."
+    note = "'kind'); --header takes it as a header."
     for options in ((), ("--test", "0")):
         code, _, err = cli("train", "numbers.csv", *options)
         assert code == 2
         assert "class 'kind' has 1 example" in err
         assert note in err
-    code, _, err = cli("evaluate", "run", "numbers.csv")
+        assert "The label is the last column, 'column 3'" in err
+    code, _, err = cli("evaluate", "run", "numbers.csv")  # whose target, in the first line, proves a header
     assert code == 2
-    assert note in err.splitlines()[0]
-    assert "labels that the training data do not: 'kind'" in err.splitlines()[1]
+    assert "lacks the columns 'a', 'b', which the model was trained on: it has '2019', '2020'" in err
 
 
 @pytest.mark.parametrize(
@@ -228,3 +224,13 @@ def test_a_reader_that_has_ended_ends_a_command_quietly(run, tmp_path, arguments
     done = subprocess.run(command, cwd=tmp_path, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)  # noqa: S603 - our own command
     os.close(writing)
     assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_features_beyond_the_models_dtype_are_refused_at_prediction(cli, trained, write):
+    file = write("a,b\n0.5,1e200\n")
+    code, output, error = cli("predict", trained / "run", file)
+    assert code != 0
+    assert not output
+    assert error.startswith(
+        "Error: X holds 1e+200, but is computed with in float32, whose numbers end at 3.4e+38: scale X"
+    )

@@ -16,7 +16,7 @@ from xpmlp.backends.cupy.fusion import fused_kernel, numbers_in_dtype
 from xpmlp.backends.elementwise import replacing
 from xpmlp.backends.numpy.backend import NumpyBackend
 from xpmlp.data.examples import QuantizedExamples
-from xpmlp.estimators._mlp import (  # marked bodies are tested wherever they are
+from xpmlp.estimators._losses import (  # marked bodies are tested wherever they are
     bounded_logistic,
     bounded_softmax,
     mean_squared,

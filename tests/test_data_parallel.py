@@ -113,17 +113,17 @@ def test_so_they_do_on_every_backend(backend, numpy64, mode, optimizer, n):
     check_same(backend, found, trained(numpy64, recipe, n), rtol=1e-9)
 
 
-def test_weighted_examples_and_a_penalised_loss_are_shared_too(numpy64):
+def test_weighted_examples_and_a_penalised_loss_are_shared_too(backend):
     """The second minibatch has weights on one rank alone, the third one none at all."""
-    X, T = (numpy64.asarray(values) for values in blobs(12))
-    counts = numpy64.asarray(np.array([0.5, 1.0, 2.0, 0.3, 1.0, 2.0, 0, 0, 0, 0, 0, 0])[:, None])
+    X, T = (backend.asarray(values) for values in blobs(12))
+    counts = backend.asarray(np.array([0.5, 1.0, 2.0, 0.3, 1.0, 2.0, 0, 0, 0, 0, 0, 0])[:, None])
     recipe = Recipe(SGD(), Constant(0.5), ElasticNet.build(2, alpha=0.3), batch_size=4, penalised=True)
 
     def run(communicator=None):
-        trainer = Trainer(numpy64, network(), recipe, communicator)
+        trainer = Trainer(backend, network(), recipe, communicator)
         trainer.start(initialize(network(), seed=3))
         seen = trainer.run_epoch(Examples(X, T, counts), np.arange(12), rate=0.2)
-        return seen, trainer.read({}).loss, [numpy64.to_numpy(p) for layer in trainer.copy_layers() for p in layer]
+        return seen, trainer.read({}).loss, [backend.to_numpy(p) for layer in trainer.copy_layers() for p in layer]
 
     seen, loss, layers = run()
     for found in on_ranks(2, run):

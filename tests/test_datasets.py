@@ -52,9 +52,9 @@ def test_importing_the_package_imports_no_heavy_library():
     assert result.stdout.split() == []
 
 
-@pytest.mark.parametrize("name", ["digit", "MNIST", "data.txt", "", "x" * 5000, "a\0b"])
+@pytest.mark.parametrize("name", ["digit", "MNIST", "data.doc", "", "x" * 5000, "a\0b"])
 def test_an_unknown_name_lists_the_known_data_sets_and_kinds_of_files(name):
-    with pytest.raises(InputError, match=r"circles, digits, fashion-mnist.*\.csv, \.npz.*no such file"):
+    with pytest.raises(InputError, match=r"circles, digits, fashion-mnist.*\.csv, .*\.npz.*no such file"):
         load_dataset(name)
 
 
@@ -66,8 +66,8 @@ def test_a_file_of_another_kind_is_said_to_exist(tmp_path):
 
 
 @pytest.mark.parametrize("source", ["digits", "circles", "fashion-mnist", "data.npz", "unknown"])
-def test_a_target_is_refused_for_anything_but_csv(source):
-    with pytest.raises(InputError, match=r"the target 'label' names a column of a \.csv file"):
+def test_a_target_is_refused_for_anything_but_a_table(source):
+    with pytest.raises(InputError, match=r"the target 'label' names a column of a table"):
         load_dataset(source, target="label")
 
 

@@ -320,6 +320,64 @@ assert not jax.config.jax_enable_x64
     subprocess.run([sys.executable, "-W", "ignore", "-c", program], check=True)  # noqa: S603 - our own program
 
 
+def run_alone(program):
+    """Run a program in a process of its own, where JAX has not been imported; give what it prints."""
+    pytest.importorskip("jax")
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)  # noqa: S603 - our own program
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("way", ['MLPClassifier((3,), max_iter=2, device="jax").fit(X, y)', 'fitted.to("jax")'])
+def test_float64_in_jax_turns_its_64_bit_mode_on_and_a_warning_says_so_once(way):
+    printed = run_alone(f"""
+import warnings, numpy as np
+from xpmlp import MLPClassifier
+X, y = np.eye(6), np.arange(6) % 2
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    fitted = MLPClassifier((3,), max_iter=2).fit(X, y)
+    single = MLPClassifier((3,), max_iter=2, device="jax", dtype="float32").fit(X, y)
+    import jax
+    assert not jax.config.jax_enable_x64
+    for _ in range(2):
+        {way}
+    assert jax.config.jax_enable_x64
+said = [each for each in caught if "64-bit mode is on now" in str(each.message)]
+print(len(said), said[0].category.__name__)
+""")
+    assert printed.split() == ["1", "XpmlpWarning"]
+
+
+def test_whole_numbers_in_jax_are_computed_in_float32_while_its_64_bit_mode_is_off():
+    run_alone("""
+import os; os.environ["SCIPY_ARRAY_API"] = "1"
+import jax, sklearn, warnings
+from xpmlp import MLPClassifier, MLPRegressor
+warnings.simplefilter("ignore", sklearn.exceptions.ConvergenceWarning)
+sklearn.set_config(array_api_dispatch=True)
+X = jax.numpy.arange(24).reshape(6, 4)
+for cls in (MLPClassifier, MLPRegressor):
+    model = cls(hidden_layer_sizes=(3,), max_iter=2).fit(X, X[:, 0] // 4 % 2).partial_fit(X, X[:, 0] // 4 % 2)
+    assert model.coefs_[0].dtype == model.transform(X).dtype == "float32"
+assert not jax.config.jax_enable_x64
+""")
+
+
+def test_numpys_global_generator_is_left_as_it_was_when_jax_is_imported():
+    run_alone("""
+import sys, numpy as np
+from xpmlp import MLPClassifier
+np.random.seed(3)
+expected = np.random.RandomState(3).uniform(size=4)
+from xpmlp.backends import get_backend
+assert "jax" not in sys.modules
+get_backend("jax")
+assert "jax" in sys.modules
+assert np.array_equal(np.random.uniform(size=4), expected)
+""")
+
+
 @pytest.mark.parametrize("dispatched", [True, False])
 def test_tensors_that_require_gradients_are_detached(monkeypatch, check, dispatched):
     torch = pytest.importorskip("torch")

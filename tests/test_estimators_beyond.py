@@ -21,7 +21,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.class_weight import compute_sample_weight
 
 from xpmlp import ACTIVATIONS, INITIALIZERS, Activation, Layer, MLPClassifier, MLPRegressor, Network, initialize
-from xpmlp.common.errors import InputError
+from xpmlp.common.errors import InputError, XpmlpError
 from xpmlp.nn.losses import LOSSES, huber, quantile
 from xpmlp.nn.network import fprop, gradient_function
 
@@ -384,6 +384,8 @@ def test_a_validation_set_has_examples_and_targets():
     for held_out in ({"X_val": X}, {"y_val": y}):
         with pytest.raises(InputError, match="needs both X_val and y_val"):
             new("multiclass").fit(X, y, **held_out)
+    with pytest.raises(InputError, match="sample_weight_val needs X_val and y_val"):
+        new("multiclass", early_stopping=True).fit(X, y, sample_weight_val=np.ones(N))
 
 
 @pytest.mark.parametrize(
@@ -392,20 +394,74 @@ def test_a_validation_set_has_examples_and_targets():
         ("multiclass", lambda X, y: (X, y + 1), r"y has classes that were not in the y of fit: \[3\]"),
         ("multiclass", lambda X, _: (X, np.array(["a"] * N)), "y has classes that were not in the y of fit"),
         ("multiclass", lambda X, y: (X[:, :3], y), "X has 3 features, but MLPClassifier is expecting 4"),
+        ("multiclass", lambda X, y: (X.tolist(), y[:7]), "inconsistent numbers of samples"),
         ("multiclass", lambda X, y: (X[:7], y), "inconsistent numbers of samples"),
         ("regression", lambda X, y: (X[:7], y), "inconsistent numbers of samples"),
         ("regression", lambda X, y: (X, np.where(y > 0, np.nan, y)), "contains NaN"),
         ("regression", lambda X, y: (X * np.nan, y), "contains NaN"),
         ("regression", lambda X, y: (X, np.c_[y, y]), "The targets have 2 outputs, but the network has 1"),
-        ("multioutput", lambda X, y: (X, y[:, 0]), "The targets have 1 outputs, but the network has 3"),
+        ("multioutput", lambda X, y: (X, y[:, 0]), "The targets have 1 output, but the network has 3"),
         ("multioutput", lambda X, y: (X[:0], y[:0]), "0 sample"),
     ],
 )
 def test_a_validation_set_that_does_not_fit_is_refused(kind, change, message):
     X, y = make(kind)
     X_val, y_val = change(X, y)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(InputError, match=rf"^the validation set \(X_val, y_val\) cannot be used: (?s:.*){message}"):
         new(kind).fit(X, y, X_val=X_val, y_val=y_val)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.UndefinedMetricWarning")
+@pytest.mark.parametrize("weights", [{"sample_weight_val": np.ones(N)}, {}])
+def test_a_score_of_the_validation_set_that_is_nan_is_refused(weights):
+    X, y = make("binary")
+    one = np.zeros(N, dtype=y.dtype) + y[0]
+    model = new("binary", early_stopping=True, scoring="roc_auc")
+    with pytest.raises(InputError, match="scoring 'roc_auc' gives nan for the validation set"):
+        model.fit(X, y, X_val=X, y_val=one, **weights)
+
+
+@pytest.mark.parametrize("weight", [np.nan, np.inf, -np.inf])
+def test_class_weights_that_are_not_finite_are_refused(weight):
+    X, y = make("binary")
+    with pytest.raises(InputError, match="class_weight must hold finite numbers, but it is "):
+        new("binary", class_weight={y[0]: weight}).fit(X, y)
+    X, Y = make("multilabel")
+    with pytest.raises(InputError, match="class_weight must hold finite numbers, but it is "):
+        new("multilabel", class_weight=[{1: weight}] + [{}] * (Y.shape[1] - 1)).fit(X, Y)
+
+
+@pytest.mark.parametrize(
+    "fails",
+    [
+        lambda model, X, y: model.fit(X, y + 5, X_val=X, y_val=y),
+        lambda model, X, y: model.fit(X[:, :2] * 2, y, sample_weight=np.zeros(N)),
+        lambda model, X, y: model.set_params(device="torch:nowhere").fit(X[:, :2], y + 5),
+        lambda model, X, y: model.set_params(dropout=[0.1, 0.1, 0.1]).fit(X[:, :2], y + 5),
+        lambda model, X, y: model.partial_fit(X, y, sample_weight=np.zeros(N)),
+    ],
+)
+def test_a_fit_that_is_refused_leaves_the_model_that_was_there(fails):
+    X, y = make("multiclass")
+    model = new("multiclass").fit(X, y)
+    expected, classes, curve = model.predict_proba(X), model.classes_, list(model.loss_curve_)
+    with pytest.raises((ValueError, XpmlpError)):
+        fails(model, X, y)
+    model.set_params(device=None, dropout=0.0)
+    np.testing.assert_array_equal(model.predict_proba(X), expected)
+    np.testing.assert_array_equal(model.predict(X), classes[expected.argmax(axis=1)])
+    assert model.loss_curve_ == curve
+
+
+def test_a_first_partial_fit_that_fails_leaves_no_classes_behind():
+    X, y = make("multiclass")
+    model = new("multiclass")
+    with pytest.raises(ValueError, match="NaN"):
+        model.partial_fit(X * np.nan, y, classes=[0, 1, 2])
+    assert not [name for name in vars(model) if name.endswith("_")]
+    with pytest.raises(ValueError, match="classes must be passed on the first call"):
+        model.partial_fit(X, y)
+    assert model.partial_fit(X, y, classes=[0, 1, 2, 3]).classes_.tolist() == [0, 1, 2, 3]
 
 
 def test_weights_of_a_validation_set_have_its_length():
@@ -1203,7 +1259,7 @@ def test_targets_that_are_not_finite_are_named(kind, bad):
     X, y = make(kind)
     odd = y.astype(float)
     odd[3] = bad
-    with pytest.raises(ValueError, match=r"^Input y_val contains (NaN|infinity)"):
+    with pytest.raises(InputError, match=r"^the validation set .* cannot be used: Input y_val contains (NaN|infinity)"):
         new(kind).fit(X, y, X_val=X, y_val=odd)
     with pytest.raises(ValueError, match=r"^Input y contains (NaN|infinity)"):
         new(kind).fit(X, y).sample_gradient_norms(X, odd)
@@ -1224,7 +1280,7 @@ def test_an_activation_that_is_unknown_after_the_fit_is_refused_by_every_method(
     model.set_params(activation=unknown)
     calls = [lambda: model.predict(X[:1]), lambda: model.predict_proba(X), lambda: model.score(X, y), model.summary]
     for call in [*calls, lambda: model.sample_gradient_norms(X, y), model.to_sklearn]:
-        with pytest.raises(InputError, match=r"activation is .*unknown.*, but must be among identity, relu"):
+        with pytest.raises(InputError, match=r"activation is 'unknown', but must be one of: identity, relu"):
             call()
 
 
@@ -1239,6 +1295,9 @@ def test_an_activation_that_is_unknown_after_the_fit_is_refused_by_every_method(
         ("huber", 1e7, 0.0, 0.8),
         ("absolute_error", 1e7, 0.0, 0.8),
         ("squared_error", 1.0, 1e6, 0.7),
+        ("huber", 1.0, 1e4, 0.65),
+        ("absolute_error", 1.0, 1e4, 0.65),
+        ("quantile", 1.0, 1e4, 0.65),
     ],
 )
 @pytest.mark.parametrize("targets", ["float64", "float32"])
@@ -1260,3 +1319,77 @@ def test_lbfgs_that_cannot_improve_on_its_first_steps_says_so():
     with warnings.catch_warnings():
         warnings.simplefilter("error", ConvergenceWarning)
         new("regression", solver="lbfgs", max_iter=5000, alpha=1.0).fit(X, np.zeros(N))
+
+
+@pytest.mark.parametrize("way", [{}, {"device": "torch"}], ids=str)
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("solver", ["sgd", "adam", "adamw"])
+@pytest.mark.parametrize(
+    ("loss", "target"),
+    [
+        *((loss, lambda t: t + 1e6) for loss in ("squared_error", "huber", "absolute_error", "quantile")),
+        ("absolute_error", lambda t: 1e7 * t),
+        ("poisson", lambda t: np.floor(1e4 * np.exp(t))),
+    ],
+)
+def test_a_float32_fit_has_the_losses_of_a_float64_fit(loss, target, solver, weighted, way):
+    """In float32 alone, losses of targets far from 0 stay the same from epoch to epoch, and training stops."""
+    if "device" in way:
+        pytest.importorskip(way["device"])
+    X, t = make("regression")
+    y, weights = target(t), np.linspace(0.5, 2.0, N) if weighted else None
+    rate = 1e-7 if solver == "sgd" else 1e-5
+    params = {"loss": loss, "solver": solver, "learning_rate_init": rate, "max_iter": 30, "batch_size": N, **way}
+    single, double = (new("regression", **params).fit(x, y, weights) for x in (X.astype("float32"), X))
+    assert single.coefs_[0].dtype == np.float32
+    assert single.n_iter_ == double.n_iter_
+    np.testing.assert_allclose(single.loss_curve_, double.loss_curve_, rtol=1e-5)
+
+
+def test_a_float32_fit_of_many_minibatches_has_the_losses_of_a_float64_fit():
+    """So many that they are recorded, and replayed."""
+    X, t = np.tile(make("regression")[0], (10, 1)), np.tile(make("regression")[1], 10)
+    single, double = (
+        new("regression", tol=0.0).fit(x, t + 1e6, X_val=x, y_val=t + 1e6) for x in (X.astype("float32"), X)
+    )
+    np.testing.assert_allclose(single.loss_curve_, double.loss_curve_, rtol=1e-4)
+    np.testing.assert_allclose(single.validation_loss_curve_, double.validation_loss_curve_, rtol=1e-2)
+
+
+# Targets of another network
+
+
+@pytest.mark.parametrize("way", ["partial_fit", "warm_start"])
+@pytest.mark.parametrize(("fitted", "given"), [("multioutput", "regression"), ("regression", "multioutput")])
+def test_targets_of_another_number_than_the_network_has_outputs_are_refused(fitted, given, way):
+    X, _ = make(fitted)
+    model = new("regression", warm_start=True).fit(X, make(fitted)[1])
+    again = model.partial_fit if way == "partial_fit" else model.fit
+    before = [W.copy() for W in model.coefs_]
+    with pytest.raises(ValueError, match=r"The targets have \d outputs?, but the network has \d"):
+        again(X, make(given)[1])
+    assert all(np.array_equal(W, b) for W, b in zip(model.coefs_, before, strict=True))
+    assert model.n_outputs_ == model.coefs_[-1].shape[1]
+
+
+@pytest.mark.parametrize("activation", ["logistic", "tanh"])
+def test_a_linear_model_keeps_its_activation_on_the_way_to_scikit_learn(activation):
+    X, y = make("multiclass")
+    model = new("multiclass", hidden_layer_sizes=(), activation=activation).fit(X, y)
+    theirs = model.to_sklearn()
+    assert theirs.activation == activation
+    theirs.fit(X, y)  # which draws weights by it
+    for mine, its in zip(model.coefs_, theirs.coefs_, strict=True):
+        np.testing.assert_allclose(mine, its, rtol=1e-8)
+
+
+def test_a_linear_model_whose_activation_scikit_learn_lacks_goes_there():
+    X, y = make("multiclass")
+    model = new("multiclass", hidden_layer_sizes=(), activation="gelu").fit(X, y)
+    np.testing.assert_allclose(model.to_sklearn().predict_proba(X), model.predict_proba(X))
+
+
+@pytest.mark.parametrize("name", ["max_iter", "batch_size"])
+def test_true_is_taken_for_1_as_scikit_learn_does(name):
+    X, y = make("multiclass")
+    same(new("multiclass", **{name: True}).fit(X, y), new("multiclass", **{name: 1}).fit(X, y))

@@ -259,6 +259,16 @@ def test_warnings_name_the_line_of_the_user(cls, method):
     assert {warning.filename for warning in caught} == {__file__}
 
 
+@pytest.mark.parametrize("scale", [1.0, 1e30])  # too few iterations; too large to begin
+def test_warnings_of_lbfgs_name_the_line_of_the_user(scale):
+    X, y = make("regression")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        MLPRegressor(hidden_layer_sizes=(3,), max_iter=3, solver="lbfgs").fit(X, y * scale)
+    assert [warning.category for warning in caught] == [ConvergenceWarning]
+    assert caught[0].filename == __file__
+
+
 @pytest.mark.parametrize("method", ["predict", "predict_proba", "predict_log_proba"])
 def test_predicting_before_fitting_is_refused(method):
     X, _ = make("binary")
@@ -304,15 +314,12 @@ BAD_INPUT = {
     "three dimensions": (np.zeros((N, 2, 2)), make("binary")[1]),
     "no rows": (np.zeros((0, 4)), []),
     "no columns": (np.zeros((N, 0)), make("binary")[1]),
-    "complex": (make("binary")[0] + 1j, make("binary")[1]),
-    "words": ([["a", "b"]] * N, make("binary")[1]),
     "too few targets": (make("binary")[0], make("binary")[1][:-1]),
     "no targets": (make("binary")[0], None),
     "nan target": (make("binary")[0], np.where(np.arange(N) == 3, np.nan, 1.0)),
     "target of three dimensions": (make("binary")[0], np.zeros((N, 2, 2))),
     "continuous target": (make("binary")[0], np.linspace(0, 1, N)),
     "several classes in several columns": (make("binary")[0], np.arange(2 * N).reshape(N, 2) % 3),
-    "labels as words and numbers": (make("binary")[0], np.array(["a", 1] * (N // 2), dtype=object)),
 }
 
 
@@ -323,6 +330,14 @@ def test_bad_input_is_refused_in_the_words_of_scikit_learn(which, what):
     ours, theirs = (outcome(lambda cls=cls: cls(**FAST).fit(X, y)) for cls in PAIRS[which])
     assert ours == theirs
     ours, theirs = (outcome(lambda cls=cls: cls(**FAST).fit(*make("binary")).predict(X)) for cls in PAIRS[which])
+    assert ours == theirs
+
+
+def test_labels_as_words_and_numbers_are_refused_in_the_words_of_scikit_learn():
+    X, _ = make("binary")
+    labels = np.array(["a", 1] * (N // 2), dtype=object)
+    ours, theirs = (outcome(lambda cls=cls: cls(**FAST).fit(X, labels)) for cls in PAIRS["classifier"])
+    assert theirs[0] is not None
     assert ours == theirs
 
 
@@ -375,8 +390,8 @@ def test_dates_durations_and_words_are_no_targets_of_a_regressor(dtype):
 
 @pytest.mark.parametrize(
     "weights",
-    [np.ones(N - 1), np.ones((N, 1)), np.full(N, np.nan), ["heavy"] * N],
-    ids=["length", "2d", "nan", "words"],
+    [np.ones(N - 1), np.ones((N, 1)), np.full(N, np.nan)],
+    ids=["length", "2d", "nan"],
 )
 @each_estimator
 def test_bad_sample_weights_are_refused_in_the_words_of_scikit_learn(which, weights):
@@ -767,6 +782,36 @@ def test_a_pipeline_hands_frames_on(library):
         pipelines = [make_pipeline(StandardScaler(), each).fit(frame, y) for each in pair("binary")]
         assert pipelines[0][-1].feature_names_in_.tolist() == list("abcd")
         alike(*pipelines, frame)
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+@pytest.mark.parametrize("names", ["abcd", None])
+@each_estimator
+def test_columns_are_named_for_the_layer_that_was_asked_for(which, library, names):
+    frames = pytest.importorskip(library)
+    X, y = make("binary")
+    given = X if names is None else frames.DataFrame({name: X[:, i] for i, name in enumerate(names)})
+    model = PAIRS[which][0](**{**FAST, "hidden_layer_sizes": (6, 3)}).fit(given, y)
+    plain = [model.transform(given, layer) for layer in range(4)]
+    model.set_output(transform=library)
+    prefix = type(model).__name__.lower()
+    units = {0: 4, 1: 6, 2: 3, 3: 1}
+    expected = {layer: [f"{prefix}{unit}" for unit in range(n)] for layer, n in units.items()}
+    expected[0] = list(names or ["x0", "x1", "x2", "x3"])
+    for layer in range(-4, 4):
+        features = model.transform(given, layer=layer)
+        assert isinstance(features, frames.DataFrame)
+        assert list(features.columns) == expected[layer % 4]
+        assert model.get_feature_names_out(layer=layer).tolist() == expected[layer % 4]
+        np.testing.assert_array_equal(features.to_numpy(), plain[layer % 4])
+    assert list(model.transform(given).columns) == model.get_feature_names_out().tolist() == expected[2]
+    assert list(clone(model).fit_transform(given, y).columns) == expected[2]
+    assert model.get_feature_names_out(names and list(names)).tolist() == expected[2]
+    for refused in (4, -5):
+        with pytest.raises(IndexError, match=f"layer is {refused}, but the network has 4: 0 to 3"):
+            model.get_feature_names_out(layer=refused)
+    with pytest.raises(ValueError, match="input_features"):
+        model.get_feature_names_out(["p", "q"])
 
 
 def test_without_names_there_is_no_attribute_for_them():

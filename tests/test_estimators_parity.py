@@ -236,6 +236,37 @@ def test_float32_with_early_stopping_and_weights_gives_nearly_the_same_model(sol
     same(ours, theirs, X, SINGLE)
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_held_out_rows_are_scored_by_the_weights_that_were_given():
+    """They used to be rounded to float32: the score of a constant target then was 0, not -4e31 as in scikit-learn."""
+    _, X, _ = make("regression", dtype=np.float32)
+    weights = np.random.default_rng(1).uniform(0.5, 2, N)
+    params = {"early_stopping": True, "max_iter": 3}
+    ours, theirs = fitted("regressor", X, np.full(N, 3.0), weights, **params)
+    assert max(theirs.validation_scores_) < -1e20
+    assert ours.validation_scores_ == pytest.approx(theirs.validation_scores_, rel=1e-3)
+
+    def scorer(_estimator, _X, _y, sample_weight):
+        np.testing.assert_array_equal(sample_weight, weights)
+        return 0.5
+
+    y, model = np.full(N, 3.0), MLPRegressor(max_iter=2, early_stopping=True, scoring=scorer)
+    assert model.fit(X, y, X_val=X, y_val=y, sample_weight_val=weights).validation_scores_ == [0.5, 0.5]
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning", "ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("kind", ["binary", "multiclass"])
+def test_the_score_of_a_classifier_that_diverges_is_that_of_its_labels(kind):
+    estimator, X, y = make(kind)
+    params = {"solver": "sgd", "batch_size": 1, "learning_rate_init": 100.0, "early_stopping": True, "max_iter": 4}
+    ours, theirs = (each.set_params(**params) for each in pair(estimator))
+    for each in (ours, theirs):
+        with contextlib.suppress(ValueError):  # the weights of the last epoch may not be finite
+            each.fit(100 * X, y)
+    assert np.isfinite(theirs.validation_scores_).all()
+    assert ours.validation_scores_ == pytest.approx(theirs.validation_scores_)
+
+
 @pytest.mark.parametrize(
     "convert",
     [

@@ -91,3 +91,27 @@ def test_class_weights_are_rows_repeated(solver, weights):
     named = {label: weight for label, weight in enumerate(weights) if weight != 1}
     weighted = new("multiclass", solver, N, class_weight=named).fit(X, y)
     assert_same(weighted, new("multiclass", solver, rows.size).fit(X[rows], y[rows]))
+
+
+@each_kind
+@each_minibatch_solver
+def test_a_minibatch_whose_rows_all_weigh_0_takes_a_step_of_the_penalties_alone(kind, solver):
+    weights, y = np.repeat([1.0, 0.0], N // 2), TARGETS[kind]
+    params = {"alpha": 0.0, "l2": 0.3, "shuffle": False, "max_iter": 1, "batch_size": N // 2}
+    half = new(kind, solver, N).set_params(**params).fit(X, y, sample_weight=weights)
+    other = y.copy()
+    other[N // 2 :] = y[: N // 2]  # whatever they are
+    assert_same(half, new(kind, solver, N).set_params(**params).fit(X, other, sample_weight=weights))
+    without = new(kind, solver, N).set_params(**params | {"l2": 0.0}).fit(X, y, sample_weight=weights)
+    assert half.loss_ > without.loss_ > 0
+
+
+def test_the_share_that_early_stopping_holds_out_counts_by_sample_weight_times_class_weight():
+    y, weights, named = TARGETS["binary"], np.linspace(0.5, 2.0, N), {1: 5.0}
+    params = {"early_stopping": True, "validation_fraction": 0.5}
+    model = new("binary", "adam", 8, class_weight=named, **params).fit(X, y, sample_weight=weights)
+    product = new("binary", "adam", 8, **params).fit(X, y, sample_weight=weights * np.where(y == 1, 5.0, 1.0))
+    assert model.validation_scores_ == product.validation_scores_
+    assert model.validation_loss_curve_ == product.validation_loss_curve_
+    alone = new("binary", "adam", 8, **params).fit(X, y, sample_weight=weights)
+    assert model.validation_loss_curve_ != alone.validation_loss_curve_

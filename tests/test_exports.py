@@ -31,10 +31,23 @@ SCALINGS = {
 }
 
 
-def random_model(rng, activation="tanh", loss="softmax", dtype="float32", scaling="standard", classes="abc"):
-    network = Network.build(D, [7, 6], len(classes), activation=activation, loss=loss)
+TARGETS = {"near": Scaling(np.array([3.0, -3.0, 0.0]), np.array([0.25, 4.0, 1.0])), "none": None}
+TARGETS["far"] = Scaling(np.full(3, 1.7e9), np.full(3, 0.01))
+
+
+def random_model(
+    rng, activation="tanh", loss="softmax", dtype="float32", scaling="standard", classes="abc", outputs=None, **more
+):
+    """A model with an output for each class, or so many; of a loss for real numbers a regression, without classes."""
+    network = Network.build(D, [7, 6], outputs or len(classes), activation=activation, loss=loss)
     layers = [Layer(W.astype(dtype), b.astype(dtype)) for W, b in references.problem(rng, network.sizes).layers]
-    return Model(network, layers, np.array(list(classes)), SCALINGS[scaling])
+    labels = None if network.loss.correct is None else np.array(list(classes))
+    return Model(network, layers, labels, SCALINGS[scaling], **more)
+
+
+def numbers_of(model, X):
+    """What exports have to give, (n, m): probabilities, or the values of a regression."""
+    return model.predict(X).reshape(X.shape[0], -1) if model.classes is None else model.predict_proba(X)
 
 
 def raw_features(rng, model, n=11):
@@ -59,12 +72,66 @@ def test_onnx_gives_the_same_for_every_activation_and_loss(rng, tmp_path, activa
         X = raw_features(rng, model)
         export_model(model, tmp_path / "model.onnx", overwrite=True)
         found = run_onnx(tmp_path / "model.onnx", X)
-        expected = model.predict_proba(X)
+        expected = numbers_of(model, X)
+        close = {"rtol": 1e-5 if dtype == "float32" else 1e-12, "atol": 1e-5}
+        predicted = found.pop("prediction")
         if LOSSES[loss].correct:
-            np.testing.assert_array_equal(found.pop("prediction"), model.predict(X))
+            np.testing.assert_array_equal(predicted, model.predict(X))
+        else:
+            np.testing.assert_allclose(predicted, model.predict(X), **close)
         (output,) = found.values()
         assert output.dtype == dtype
-        np.testing.assert_allclose(output, expected, rtol=1e-5 if dtype == "float32" else 1e-12, atol=1e-5)
+        np.testing.assert_allclose(output, expected, **close)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("targets", TARGETS)
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_every_export_of_a_regression_gives_values_in_the_targets_own_units(rng, tmp_path, dtype, targets, outputs):
+    scaling = TARGETS[targets] and Scaling(TARGETS[targets].shift[:outputs], TARGETS[targets].scale[:outputs])
+    model = random_model(rng, "relu", "squared", dtype, outputs=outputs, target_scaling=scaling)
+    X = raw_features(rng, model)
+    expected = model.predict(X)
+    assert expected.shape == ((11,) if outputs == 1 else (11, 3))
+    close = {"rtol": 1e-5, "atol": 1e-5} if dtype == "float32" else {"rtol": 1e-12, "atol": 1e-12}
+    if targets == "far":  # deviations of 100 around 1.7e9, which float32 cannot tell apart
+        close = {"rtol": 0, "atol": 1e-2 if dtype == "float32" else 1e-5}
+    for ending in ("onnx", "skops"):
+        export_model(model, tmp_path / f"model.{ending}")
+    found = run_onnx(tmp_path / "model.onnx", X)
+    assert set(found) == {"prediction", "outputs"}
+    assert found["prediction"].dtype == ("float64" if targets == "far" else dtype)
+    np.testing.assert_allclose(found["prediction"], expected, **close)
+    np.testing.assert_array_equal(found["outputs"], found["prediction"].reshape(11, outputs))
+    theirs = skops.load(tmp_path / "model.skops")
+    np.testing.assert_allclose(theirs.predict(X), expected, **close)
+
+
+@pytest.mark.parametrize("ending", ["onnx", "skops"])
+@pytest.mark.parametrize(("classes", "outputs"), [("no", 1), ([3, 5], 1), ("abc", None)])
+def test_exports_of_one_logistic_output_and_of_several_labels_give_the_same(rng, tmp_path, ending, classes, outputs):
+    model = random_model(rng, "tanh", "logistic", classes=classes, outputs=outputs, multilabel=outputs is None)
+    X = raw_features(rng, model)
+    path = tmp_path / f"model.{ending}"
+    export_model(model, path)
+    if ending == "onnx":
+        found = run_onnx(path, X)
+        predicted, probabilities = found["prediction"], found["probabilities"]
+    else:
+        assert skops.get_untrusted_types(file=path) == []
+        theirs = skops.load(path)
+        predicted, probabilities = theirs.predict(X), theirs.predict_proba(X)
+    np.testing.assert_allclose(probabilities, model.predict_proba(X), atol=1e-5)
+    np.testing.assert_array_equal(predicted, model.predict(X))
+
+
+def test_a_scaled_target_behind_an_output_that_is_not_linear_is_no_estimator_of_scikit_learns(rng, tmp_path):
+    model = random_model(rng, loss="poisson", target_scaling=TARGETS["near"])
+    with pytest.raises(InputError, match="cannot scale what an exponential output gives"):
+        export_model(model, tmp_path / "model.skops")
+    export_model(model, tmp_path / "model.onnx")
+    X = raw_features(rng, model)
+    np.testing.assert_allclose(run_onnx(tmp_path / "model.onnx", X)["outputs"], model.predict(X), rtol=1e-5)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -132,7 +199,7 @@ def test_scikit_learn_estimators_give_the_same_and_hold_nothing_untrusted(rng, t
             np.testing.assert_allclose(theirs.predict_proba(X), model.predict_proba(X), rtol=1e-10, atol=1e-12)
             np.testing.assert_array_equal(theirs.predict(X), model.predict(X))
         else:
-            np.testing.assert_allclose(theirs.predict(X), model.predict_proba(X), rtol=1e-10)
+            np.testing.assert_allclose(theirs.predict(X), model.predict(X), rtol=1e-10)
 
 
 def test_scikit_learn_estimators_know_the_names_of_the_features(rng, tmp_path):
@@ -163,21 +230,24 @@ def test_the_lines_of_the_page_on_export_run_as_they_are_printed(tmp_path, monke
     for snippet in snippets_of(PAGE):
         run(snippet, "export.md", names)
     assert "this model has relu, tanh" in capsys.readouterr().out
-    assert {file.name for file in tmp_path.iterdir()} == {"digits.onnx", "digits.npz", "digits.skops"}
+    exported = {"digits.onnx", "digits.npz", "digits.skops", "people.onnx"}
+    assert {file.name for file in tmp_path.iterdir()} == exported | {"people.csv", "new.csv"}
 
 
 def test_the_lines_of_numpy_on_the_page_know_every_activation_and_output_function(rng, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (lines,) = (snippet for snippet in snippets_of(PAGE) if "np.load(" in snippet)
-    for activation, loss in [*((name, "softmax") for name in ACTIVATIONS), *(("tanh", name) for name in LOSSES)]:
-        model = random_model(rng, activation, loss)
+    models = [random_model(rng, name) for name in ACTIVATIONS] + [random_model(rng, loss=name) for name in LOSSES]
+    models.append(random_model(rng, loss="squared", target_scaling=TARGETS["near"]))
+    models.append(random_model(rng, loss="logistic", multilabel=True))
+    models.append(random_model(rng, loss="logistic", classes="no", outputs=1))
+    for model in models:
         X = rng.normal(size=(9, D)) / model.scaling.scale + model.scaling.shift
-        names = {"np": np, "Path": Path, "model": model, "X": X, "expected": model.predict_proba(X)}
-        run(
-            lines.replace("export_model(model, ", "export_model(model, overwrite=True, path="),
-            "export.md",
-            names | {"export_model": export_model},
-        )
+        names = {"np": np, "Path": Path, "model": model, "X": X, "expected": numbers_of(model, X)}
+        names |= {"export_model": export_model}
+        run(lines.replace("export_model(model, ", "export_model(model, overwrite=True, path="), "export.md", names)
+        if model.classes is not None:
+            np.testing.assert_array_equal(names["prediction"], model.predict(X))
 
 
 def test_a_loss_with_a_threshold_of_its_own_is_exported_and_functions_of_ones_own_are_not(rng, tmp_path):

@@ -34,7 +34,6 @@ def once(pytestconfig):
         pytest.skip("runs on numpy, which is not asked for")
 
 
-@pytest.mark.xfail(reason="differences that are known, and still to be mended", strict=True)
 def test_a_hundred_cases_show_no_difference_from_scikit_learn():
     found = []
     for number in CASES:

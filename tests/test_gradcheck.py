@@ -1,7 +1,7 @@
 """Gradient checks: right gradients pass everywhere, and wrong ones are caught."""
 
 import math
-from dataclasses import replace
+from dataclasses import FrozenInstanceError, replace
 from itertools import product
 from types import SimpleNamespace
 
@@ -10,7 +10,7 @@ import pytest
 from references import check_layers, differences, mean_loss, problem
 
 from xpmlp.common.errors import InputError
-from xpmlp.nn.activations import ACTIVATIONS
+from xpmlp.nn.activations import ACTIVATIONS, Activation
 from xpmlp.nn.gradcheck import GradientCheck, ParameterCheck, check_gradients
 from xpmlp.nn.losses import LOSSES
 from xpmlp.nn.network import MODES, Layer, Network, bprop, gradient_function
@@ -142,6 +142,18 @@ def test_a_wrong_derivative_is_caught_where_all_its_gradients_are_small(backend,
     assert not result.passed, result.worst
 
 
+def test_a_small_gradient_of_the_wrong_sign_fails_the_reports_test_too(backend, rng):
+    layers, X, T = problem(rng, SIZES)
+    layers[1][0][...] *= 1e-4
+    assert not run(backend, with_derivative(lambda _, d: -d), (layers, X, T)).report_passed
+
+
+def test_an_activation_that_bends_within_the_largest_step_passes_by_a_smaller_one(backend, rng):
+    wave = Activation("wave", lambda xp, z: xp.sin(300.0 * z), lambda xp, z, _: 300.0 * xp.cos(300.0 * z))
+    result = run(backend, Network.build(3, [3], 2, activation=wave), problem(rng, SIZES))
+    assert result.passed, result.worst
+
+
 def test_a_rectifier_that_lets_a_trace_through_is_caught(backend, rng):
     network = with_derivative(lambda xp, d: xp.maximum(d, 1e-6), "relu")
     layers, X, T = problem(rng, SIZES)
@@ -268,10 +280,14 @@ def test_an_outcome_finds_its_worst_parameters_and_judges_by_its_tolerance():
     result = GradientCheck((good, poor, kink), 1e-7)
     assert (result.judged, result.kinks) == ([good, poor], [kink])
     assert (result.worst, result.worst_ratio) == (poor, poor)
+    assert [each.ratio_error for each in (good, poor, kink)] == pytest.approx([0.005, 0.02, math.inf])
     assert (result.passed, result.report_passed) == (False, False)
     assert replace(result, tolerance=1e-5).passed
     assert GradientCheck((good, kink), 1e-7).passed
     assert GradientCheck((good, kink), 1e-7).report_passed
+    for outcome, name in ((good, "ratio"), (result, "tolerance")):
+        with pytest.raises(FrozenInstanceError):
+            setattr(outcome, name, 2.0)
 
 
 def test_an_outcome_is_shown_in_a_line():

@@ -92,7 +92,8 @@ def trained(backend, net, recipe, *, epochs=4, weights=None, data=None, **kinds)
     for _ in range(epochs):
         assert trainer.run_epoch(data, orders.permutation(N)) == N
         reading = trainer.read({"training": data})
-        readings.append((reading.loss, reading.rate, *vars(reading.scores["training"]).values()))
+        score = [value for value in vars(reading.scores["training"]).values() if value is not None]
+        readings.append((reading.loss, reading.rate, *score))
     arrays = [p for layer in trainer.copy_layers() for p in layer]
     arrays += [p for part in trainer.state.optimizer for p in part]
     return [*(backend.to_numpy(p) for p in arrays), np.array(readings)], trainer

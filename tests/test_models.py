@@ -52,6 +52,19 @@ def test_numpy_in_the_dtype_of_training_is_the_default_place_to_predict(model, X
     np.testing.assert_allclose(found, expected_probabilities(model, X), rtol=1e-4)
 
 
+@pytest.mark.parametrize("scale", [np.full(D, 0.5), np.full(D, 1e30)], ids=["features", "scaled"])
+def test_features_beyond_float32_are_refused_by_a_model_in_float32(model, X, scale):
+    odd = X.copy()
+    odd[3, 1] = -1e200 if scale[0] < 1 else -1e20
+    beyond = replace(model, scaling=Scaling(np.arange(D, dtype=float), scale))
+    for call in (beyond.predict, beyond.predict_proba):
+        with pytest.raises(
+            InputError, match=r"X holds -1e\+2.*0, but is computed with in float32, whose numbers end at 3"
+        ):
+            call(odd)
+    assert np.isfinite(beyond.predict_proba(odd, get_backend("numpy", dtype="float64"))).all()
+
+
 def test_many_rows_are_predicted_in_chunks_with_the_same_result(model, X):
     many = np.tile(X, (1000, 1))
     np.testing.assert_allclose(model.predict_proba(many), np.tile(model.predict_proba(X), (1000, 1)), rtol=1e-6)
@@ -70,6 +83,13 @@ def test_many_rows_are_predicted_in_chunks_with_the_same_result(model, X):
 def test_features_that_do_not_fit_are_refused(model, X, change, message):
     with pytest.raises(InputError, match=message):
         model.predict(change(X))
+
+
+@pytest.mark.parametrize("ending", [".onnx", ".npz", ".skops", ".ONNX"])
+def test_a_model_is_not_saved_under_the_ending_of_another_kind_of_file(model, tmp_path, ending):
+    with pytest.raises(InputError, match=rf"save_model writes safetensors. Use export_model for \{ending.lower()}"):
+        save_model(model, tmp_path / f"model{ending}")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_saved_model_loads_with_all_that_it_had(model, X, tmp_path):
@@ -189,7 +209,8 @@ def test_a_model_that_cannot_be_written_leaves_nothing(model, tmp_path):
 @pytest.mark.parametrize("loss", [*LOSSES.values(), huber(5.0), quantile(0.9)], ids=lambda loss: loss.name)
 def test_every_loss_is_saved_with_its_settings_and_loads_equal(model, tmp_path, loss):
     path = tmp_path / "model.safetensors"
-    save_model(replace(model, network=replace(model.network, loss=loss)), path)
+    classes = None if loss.correct is None else model.classes
+    save_model(replace(model, network=replace(model.network, loss=loss), classes=classes), path)
     assert load_model(path).network.loss == loss
 
 
@@ -199,7 +220,9 @@ def test_a_file_that_names_a_loss_without_settings_has_the_default_ones(model, t
     path = tmp_path / "model.safetensors"
     save_model(model, path)
     rewrite(path, loss=loss)
-    assert load_model(path).network.loss == LOSSES[loss]
+    loaded = load_model(path)
+    assert loaded.network.loss == LOSSES[loss]
+    assert loaded.task == "regression"  # such files name classes too, which no loss of real numbers has
 
 
 def test_a_model_with_functions_of_ones_own_is_not_saved_under_their_names(model, tmp_path):
@@ -208,8 +231,9 @@ def test_a_model_with_functions_of_ones_own_is_not_saved_under_their_names(model
     mine = replace(activation, name="relu")
     changed = replace(huber(5.0), terms=LOSSES["squared"].terms)
     for network in (replace(model.network, activations=(mine,)), replace(model.network, loss=changed)):
+        model = replace(model, network=network, classes=model.classes if network.loss.correct else None)
         with pytest.raises(InputError, match=r"a function of your own, '(relu|huber)', cannot be saved"):
-            save_model(replace(model, network=network), tmp_path / "model.safetensors")
+            save_model(model, tmp_path / "model.safetensors")
     assert not list(tmp_path.iterdir())
 
 
@@ -288,7 +312,7 @@ def test_frames_that_do_not_fit_are_refused_by_the_name_of_a_column(model, libra
     [
         ([[1, 2], [3]], "X is list, and cannot be converted to an array of NumPy"),
         ([["a", "b", "c", "d"]], "X has dtype <U1, but must hold real numbers"),
-        ("abcd", "X is str, but must be an array"),
+        ("abcd", "There is no file abcd: check its name"),
         (None, "X is NoneType, but must be an array"),
         (sparse.csr_array(np.eye(D)), r"X is csr_array, but must be .* with X\.toarray\(\)"),
     ],
@@ -320,3 +344,105 @@ def test_a_backend_may_be_named(model, X, backend_name):
 def test_what_is_no_backend_is_refused(model, X, backend, message):
     with pytest.raises(InputError, match=message):
         model.predict(X, backend)
+
+
+MILLIONS = Scaling(np.array([1e6]), np.array([1e-4]))
+
+
+def regression(model, targets=MILLIONS, **more):
+    """The first outputs of the model, as a regression."""
+    network = Network.build(D, [5], targets.shift.size, activation="gelu", loss="squared")
+    *before, (W, b) = model.layers
+    layers = [*before, type(model.layers[0])(W[:, : targets.shift.size], b[: targets.shift.size])]
+    return replace(model, network=network, layers=layers, classes=None, target_scaling=targets, **more)
+
+
+def test_a_regression_gives_values_in_the_targets_own_units(model, X, backend):
+    model = regression(model)
+    (W1, b1), (W2, b2) = model.layers
+    z = ((X - np.arange(D)) * 0.5).dot(W1) + b1
+    a = 0.5 * z * (1 + np.tanh(np.sqrt(2 / np.pi) * (z + 0.044715 * z**3)))
+    found = model.predict(X, backend)
+    assert (model.task, found.shape, found.dtype) == ("regression", (20,), np.float64)
+    np.testing.assert_allclose(found, (a.dot(W2) + b2)[:, 0] * 1e4 + 1e6, rtol=1e-10)
+
+
+def test_several_targets_are_columns_each_in_its_own_units(model, X):
+    plain = regression(model, Scaling(np.zeros(2), np.ones(2)))
+    scaled = replace(plain, target_scaling=Scaling(np.array([5.0, -7.0]), np.array([0.5, 0.1])))
+    np.testing.assert_allclose(scaled.predict(X), plain.predict(X) * [2.0, 10.0] + [5.0, -7.0], rtol=1e-12)
+    np.testing.assert_array_equal(replace(plain, target_scaling=None).predict(X), plain.predict(X))
+
+
+def test_a_regression_has_no_probabilities(model, X):
+    with pytest.raises(InputError, match="is a regression, which has no probabilities: `predict` gives its values"):
+        regression(model).predict_proba(X)
+
+
+def logistic(model, n_outputs, classes, **more):
+    """The first outputs of the model, as logistic ones."""
+    network = Network.build(D, [5], n_outputs, activation="gelu", loss="logistic")
+    *before, (W, b) = model.layers
+    layers = [*before, type(model.layers[0])(W[:, :n_outputs], b[:n_outputs])]
+    return replace(model, network=network, layers=layers, classes=np.array(classes), **more)
+
+
+def test_one_logistic_output_is_the_probability_of_the_second_of_two_classes(model, X):
+    binary = logistic(model, 1, ["no", "yes"])
+    p = binary.predict_proba(X)
+    assert (binary.task, p.shape) == ("classification", (20, 2))
+    np.testing.assert_allclose(p.sum(axis=1), 1.0, rtol=1e-6)
+    alone = logistic(model, 2, ["a", "b"], multilabel=True).predict_proba(X)[:, 0]
+    np.testing.assert_array_equal(p[:, 1], alone)
+    np.testing.assert_array_equal(binary.predict(X), np.where(alone > 0.5, "yes", "no"))
+    assert len(set(binary.predict(X))) == 2
+    np.testing.assert_array_equal(binary.encode_targets(np.array(["yes", "no"])), [[1], [0]])
+
+
+def test_each_of_several_labels_is_predicted_at_one_half(model, X):
+    several = logistic(model, 3, ["ant", "bee", "cat"], multilabel=True)
+    p, predicted = several.predict_proba(X), several.predict(X)
+    assert (several.task, predicted.shape) == ("multilabel", (20, 3))
+    np.testing.assert_array_equal(predicted, (p > 0.5).astype(int))
+    assert set(predicted.sum(axis=1)) - {1}
+
+
+@pytest.mark.parametrize("kind", ["regression", "unscaled", "binary", "multilabel"])
+def test_a_saved_model_of_every_task_loads_with_all_that_it_had(model, X, tmp_path, kind):
+    model = {
+        "regression": lambda: regression(model, target_names=("price",)),
+        "unscaled": lambda: replace(regression(model), target_scaling=None),
+        "binary": lambda: logistic(model, 1, [3, 7]),
+        "multilabel": lambda: logistic(model, 2, ["sun", "rain"], multilabel=True),
+    }[kind]()
+    save_model(model, tmp_path / "model.safetensors")
+    loaded = load_model(tmp_path / "model.safetensors")
+    assert (loaded.task, loaded.target_names, loaded.multilabel) == (model.task, model.target_names, model.multilabel)
+    assert (loaded.target_scaling is None) == (model.target_scaling is None)
+    np.testing.assert_array_equal(loaded.predict(X), model.predict(X))
+    assert repr(loaded) == repr(model)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"classes": None}, "loss 'softmax' needs the classes that its outputs stand for"),
+        ({"classes": np.arange(2)}, "names 2 classes for 3 outputs"),
+        ({"network": Network.build(D, [5], M, loss="squared")}, "has no real targets, as loss 'squared'"),
+        ({"target_scaling": Scaling(np.zeros(M), np.ones(M))}, "has no real targets"),
+    ],
+)
+def test_classes_targets_and_loss_have_to_go_together(model, change, message):
+    with pytest.raises(InputError, match=message):
+        replace(model, **change)
+    with pytest.raises(InputError, match="target scaling is one of 2 targets, but there are 1 outputs"):
+        replace(regression(model), target_scaling=Scaling(np.zeros(2), np.ones(2)))
+    with pytest.raises(InputError, match="a single label is a classifier of two classes"):
+        logistic(model, 1, ["a", "b"], multilabel=True)
+
+
+def test_targets_are_encoded_as_the_network_was_trained_on_them(model):
+    np.testing.assert_array_equal(model.encode_targets(np.array(["cat", "ant"])), [[0, 0, 1], [1, 0, 0]])
+    np.testing.assert_allclose(regression(model).encode_targets(np.array([1e6, 1.02e6])), [[0.0], [2.0]])
+    with pytest.raises(InputError, match="y has 2 columns, but the model has 1 outputs"):
+        regression(model).encode_targets(np.zeros((3, 2)))

@@ -188,6 +188,8 @@ def test_build_keeps_sizes_as_integers_and_repeats_one_activation():
         ((3, [4], 2), {"activation": "step"}, "activation is 'step', but must be one of: identity, relu"),
         ((3, [4], 2), {"activation": ["relu", "tanh"]}, r"2 values \(relu, tanh\) for 1 hidden layer:"),
         ((3, [4], 2), {"loss": "hinge"}, "loss is 'hinge', but must be one of: softmax"),
+        ((3, [4], 2), {"dropout": 1.0}, "the dropout is 1.0|^dropout is 1.0"),
+        ((3, [4], 2), {"input_dropout": 1.0}, "input dropout is 1.0"),
         ((3, [4], 1), {}, "softmax over one output is always 1: give at least two outputs, or loss 'logistic'"),
     ],
 )

@@ -29,6 +29,7 @@ from xpmlp.plots import (
     save_figure,
     weights_figure,
 )
+from xpmlp.training.scoring import Score
 
 
 def drawn(figure):
@@ -50,7 +51,7 @@ def overlapping(artists):
 def records(losses, parts=("train", "validation", "test")):
     """Make up records of as many epochs as there are losses."""
     return [
-        SimpleNamespace(epoch=epoch, scores={part: SimpleNamespace(loss=loss, accuracy=0.9) for part in parts})
+        SimpleNamespace(epoch=epoch, scores={part: Score(loss, 0.9) for part in parts})
         for epoch, loss in enumerate(losses, start=1)
     ]
 

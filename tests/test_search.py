@@ -57,8 +57,8 @@ def test_a_trial_is_scored_as_train_scores_the_same_options(study, found):
     for number in range(1, 5):
         scores = [record.scores["validation"] for record in prepare(study.options_of(number)).records()]
         trial = trials[number]
-        assert (trial.kept.accuracy, trial.kept.nll) == (scores[-1].accuracy, scores[-1].loss)
-        assert trial.peak.accuracy == max(score.accuracy for score in scores)
+        assert (trial.kept.measure, trial.kept.loss) == (scores[-1].accuracy, scores[-1].loss)
+        assert trial.peak.measure == max(score.accuracy for score in scores)
         assert (trial.status, trial.epochs, trial.kept.epoch) == ("finished", 2, 2)
 
 
@@ -93,7 +93,7 @@ def test_trials_with_patience_are_scored_with_the_weights_that_they_keep(tmp_pat
     result = search(study, tmp_path / "search", engine="sequential")
     first, *_, last = prepare(replace(options, hidden=(4,))).records()
     (trial,) = result.trials
-    assert (trial.kept.epoch, trial.kept.nll) == (1, first.scores["validation"].loss)
+    assert (trial.kept.epoch, trial.kept.loss) == (1, first.scores["validation"].loss)
     assert last.epoch == 3
     folder = SearchFolder(tmp_path / "search")
     (row,) = csv.DictReader(folder.results.read_text().splitlines())
@@ -155,8 +155,8 @@ def test_halving_trains_the_better_third_three_times_as_long(tmp_path):
     assert result.trials[0] == rungs[9][0]
     for lower, higher in ((1, 3), (3, 9)):
         kept = {trial.number for trial in rungs[higher]}
-        worst = min(trial.kept.accuracy for trial in rungs[lower] if trial.number in kept)
-        assert all(trial.kept.accuracy <= worst for trial in rungs[lower] if trial.number not in kept)
+        worst = min(trial.kept.measure for trial in rungs[lower] if trial.number in kept)
+        assert all(trial.kept.measure <= worst for trial in rungs[lower] if trial.number not in kept)
     assert len(seen) == len(result.trials) == 13
     folder = SearchFolder(tmp_path / "search")
     assert folder.best.options().epochs == 9

@@ -84,7 +84,7 @@ def test_a_file_without_a_header_is_told(cli, write):
     grid = write("hidden = [2]", "grid.toml")
     code, _, err = cli("search", data, "--epochs", "1", "--grid", grid, "--engine", "sequential", "--out", "run")
     assert code == 0
-    assert "data.csv has no header: its first line is taken as an example" in err
+    assert "its first line is taken as an example ('0', '0', '0'); --header takes it as a header" in err
 
 
 def test_the_command_line_takes_what_it_fixes_out_of_the_default_space(cli, tmp_path):

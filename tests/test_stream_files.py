@@ -89,7 +89,7 @@ def test_every_kind_gives_the_rows_that_were_written(folder, kind, dtype):
     assert source.dtype.isnative
     for start, stop in ((0, 1), (5, 230), (299, 300), *source.blocks.tolist()):
         np.testing.assert_array_equal(source.examples(start, stop), X[start:stop].reshape(-1, 6))
-        np.testing.assert_array_equal(source.labels(start, stop), y[start:stop])
+        np.testing.assert_array_equal(source.targets(start, stop), y[start:stop])
 
 
 @pytest.mark.parametrize("kind", ["pair", "shards", "hdf5"])
@@ -107,12 +107,12 @@ def test_labels_of_zarr_may_be_texts(tmp_path):
     y = np.array(["a", "größe", "a text"])[labels()]
     del zarr.open_group(path)["y"]
     zarr.open_group(path).create_array("y", shape=(N,), dtype=str, chunks=(50,))[...] = y.astype(object)
-    assert open_source(path).labels(0, N).tolist() == y.tolist()
+    assert open_source(path).targets(0, N).tolist() == y.tolist()
 
 
 @pytest.mark.parametrize("y", [labels().astype(float), labels() > 0])
 def test_whole_floats_and_booleans_become_integer_labels(folder, y):
-    found = open_source(folder(X=examples(), y=y)).labels(0, N)
+    found = open_source(folder(X=examples(), y=y)).targets(0, N)
     assert found.dtype == np.int64
     assert found.tolist() == y.tolist()
 
@@ -157,8 +157,7 @@ def test_the_ends_of_a_block_that_is_stored_as_one_are_read_at_once(tmp_path, mo
         ({"X": np.array([[None, 1]], dtype=object), "y": labels(1)}, "X in .* holds pickled Python objects"),
         ({"X": np.eye(2), "y": np.array([{}, []], dtype=object)}, "y in .* holds pickled Python objects"),
         ({"X": np.eye(2), "y": np.array(["", ""], "U0")}, "has no rows to read|one class alone"),
-        ({"X": np.eye(2), "y": np.array([0.5, 1])}, "0.5 at row 0, which is no class label"),
-        ({"X": np.eye(2), "y": np.array([0, np.nan])}, "NaN or infinite labels"),
+        ({"X": np.eye(2), "y": np.array([0, np.nan])}, "NaN or infinite values, the first at row 1"),
         ({"X": np.eye(2), "y": np.array([0, 1e300])}, "floats beyond"),
         ({"X": np.eye(2), "y": np.ones(2)}, "one class alone"),
         ({"X": np.eye(2), "y": np.array([97, 0x110000], np.uint32).view("U1")}, "not Unicode"),

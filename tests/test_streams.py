@@ -283,6 +283,18 @@ def test_one_chunk_is_trained_on_as_the_same_order_is_in_memory_to_the_last_bit(
     check_same_bits(record.layers, trainer.layers)
 
 
+def test_the_loss_of_an_epoch_is_that_of_all_chunks_though_they_have_one_row():
+    backend, net = open_backend("numpy", "float64"), Network.build(D, [5], M)
+    recipe = Recipe(SGD(), lambda _, t: 0.0 * t, batch_size=1, epochs=1)  # weights that stay: no order is told apart
+    losses = []
+    for chunk_bytes in (1, ROOMY):
+        stream, *_ = stream_of(backend, n=5, chunk_bytes=chunk_bytes)
+        assert len(list(stream.shuffled(0, 1, 1))) == (5 if chunk_bytes == 1 else 1)
+        (record,) = train(backend, net, initialize(net), stream, None, recipe)
+        losses.append(record.loss)
+    assert losses[0] == pytest.approx(losses[1], rel=1e-12)
+
+
 def test_many_chunks_are_trained_on_and_scored_as_their_order_is_in_memory(backend):
     """The same minibatches in the same order, so the same weights but for rounding; and the sums of the whole epoch."""
     n, net = 308, Network.build(D, [5], M)

@@ -127,6 +127,17 @@ def test_one_record_an_epoch_tells_what_happened(backend):
     assert list(records[0].scores) == ["a", "b"]
 
 
+def test_a_recipe_takes_adam_minibatches_of_64_and_20_epochs_where_nothing_is_said():
+    assert Recipe() == Recipe(Adam(), Constant(1e-3), ElasticNet(), batch_size=64, epochs=20, seed=0)
+
+
+def test_a_record_and_its_scores_cannot_be_changed():
+    (record,) = run(open_backend("numpy"), Recipe(epochs=1), evaluate=[("new", 1)])
+    for value, name in ((record, "loss"), (record.scores["new"], "accuracy"), (Recipe(), "epochs")):
+        with pytest.raises(FrozenInstanceError):
+            setattr(value, name, 0)
+
+
 def test_scores_are_means_over_the_set_under_the_weights_of_the_record(backend):
     record = run(backend, Recipe(SGD(), Constant(0.1), batch_size=10, epochs=1), evaluate=[("a", 1)])[-1]
     X, T = blobs(40, 1)
@@ -163,7 +174,7 @@ def test_each_epoch_synchronises_with_the_host_once(backend_name):
     backend.to_numpy = lambda x: reads.append(tuple(x.shape)) or to_numpy(x)
     run(backend, Recipe(Adam(), Constant(0.01), batch_size=10, epochs=4), evaluate=[("a", 1), ("b", 2)])
     checks = [()] * 6  # of X and T of three sets, before the first epoch
-    assert reads == checks + [(7,)] * 4  # loss, finite, rate and two pairs of scores
+    assert reads == checks + [(9,)] * 4  # loss, finite, rate and the three sums of two sets
 
 
 def test_what_the_host_can_do_beside_an_epoch_is_done_before_it_waits_for_it(monkeypatch):
@@ -249,6 +260,19 @@ def test_patience_ends_a_training_that_gets_no_better_and_keeps_the_best_epochs_
     for layer, wanted in zip(selected.layers, every[bests[-1]].layers, strict=True):
         for p, q in zip(layer, wanted, strict=True):
             np.testing.assert_array_equal(backend.to_numpy(p), backend.to_numpy(q))
+
+
+def test_of_epochs_with_the_same_loss_the_first_is_the_best(backend):
+    still = Recipe(SGD(), lambda _, t: 0.0 * t, batch_size=10, epochs=9, patience=2)
+    records = run(backend, still, evaluate=[("validation", 1)])
+    assert [record.best_epoch for record in records] == [1, 1, 1]
+
+
+def test_a_record_without_arrays_has_the_best_epoch_without_them_too(backend):
+    record = run(backend, replace(OVERFITTING, epochs=2, patience=3), evaluate=[("validation", 1)])[-1]
+    bare = record.without_arrays()
+    assert (record.best.layers, bare.layers, bare.state, bare.best.layers) == (record.selected.layers, [], None, [])
+    assert (bare.loss, bare.best.scores) == (record.loss, record.best.scores)
 
 
 def test_an_epoch_that_is_cut_is_never_the_best(backend):
@@ -444,9 +468,13 @@ def test_a_batch_size_above_n_is_taken_as_n_with_a_warning(backend):
     ("changes", "message"),
     [
         ({"batch_size": 0}, "batch size is 0"),
+        ({"batch_size": 2.5}, "batch size is 2.5"),
         ({"epochs": 0}, "epochs is 0"),
         ({"epochs": 2.5}, "epochs is 2.5"),
         ({"seed": -1}, "seed is -1"),
+        ({"seed": 0.5}, "seed is 0.5"),
+        ({"patience": 0}, "patience is 0"),
+        ({"patience": 1.5}, "patience is 1.5"),
         ({"mode": "tensor"}, "mode is 'tensor'"),
         ({"optimizer": "adam"}, r"optimizer is 'adam', but must be an update rule, such as Adam\(\)"),
         ({"schedule": 3e-3}, r"schedule is 0.003, but must be a schedule, such as Constant\(3e-3\)"),

@@ -130,7 +130,7 @@ def test_labels_of_two_or_more_classes_pass(labels):
         ([0, 1, 1, 0], "X has 3 rows but y has 4 labels"),
         ([0j, 1j, 1j], "y has dtype complex128, but labels must be integers, booleans or strings."),
         ([0.0, np.nan, np.inf], "y holds 2 NaN or infinite labels, the first at row 1."),
-        ([0.0, 1.0, 1.5], "y holds 1.5 at row 2, which is no class label: xpmlp classifies here"),
+        ([0.0, 1.0, 1.5], "y holds 1.5 at row 2, which is no class label: labels are integers or strings"),
         ([4, 4, 4], "y holds one class alone (4): at least two are needed to learn from."),
         (["cat", "cat", "cat"], "y holds one class alone (cat)"),
         (np.array(["a", 1, None], dtype=object), "y has dtype object, but labels must be integers"),

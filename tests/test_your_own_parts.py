@@ -47,7 +47,7 @@ def test_their_loss_is_the_one_that_the_page_names(names):
 
 def test_models_with_them_are_not_saved_and_not_exported(names, tmp_path):
     layers = [type(layer)(*map(names["backend"].to_numpy, layer)) for layer in names["record"].layers]
-    model = Model(names["network"], layers, np.arange(1), Scaling(np.zeros(4), np.ones(4)))
+    model = Model(names["network"], layers, None, Scaling(np.zeros(4), np.ones(4)))
     with pytest.raises(InputError, match="a function of your own, 'softsign', cannot be saved"):
         save_model(model, tmp_path / "model.safetensors")
     with pytest.raises(InputError, match="softsign"):

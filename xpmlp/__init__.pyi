@@ -15,7 +15,14 @@ from xpmlp.common.errors import (
 )
 from xpmlp.data.datasets import Dataset as Dataset, load_dataset as load_dataset, split as split
 from xpmlp.data.preprocessing import Scaling as Scaling, encode as encode
-from xpmlp.estimators import MLPClassifier as MLPClassifier, MLPRegressor as MLPRegressor
+from xpmlp.data.tables import Column as Column, Table as Table, read_table as read_table
+from xpmlp.data.tables.preparation import TablePreparation as TablePreparation
+from xpmlp.estimators import (
+    MLPClassifier as MLPClassifier,
+    MLPRegressor as MLPRegressor,
+    TablePreprocessor as TablePreprocessor,
+    register_skl2onnx as register_skl2onnx,
+)
 from xpmlp.experiments.experiment import prepare as prepare
 from xpmlp.experiments.options import Options as Options
 from xpmlp.models.checkpoints import load_model as load_model, save_model as save_model

@@ -271,7 +271,7 @@ def skl2onnx_classifiers(mlp: ModuleType) -> Any:
 
 @use("skl2onnx")
 def skl2onnx_regressors(mlp: ModuleType) -> Any:
-    return [_onnx_outputs(regressor(mlp).fit(R, target), R) for target in (t, np.c_[t, -t])]
+    return _onnx_outputs(regressor(mlp).fit(R, t), R)  # it turns several outputs of scikit-learn's into one column
 
 
 @use("skl2onnx")

@@ -114,6 +114,11 @@ class Backend(ABC):
         return self._on_cuda
 
     @property
+    def widest_dtype(self) -> str:
+        """The widest floating dtype that there is here: of a network for whole numbers."""
+        return "float64"
+
+    @property
     def _on_cuda(self) -> bool:
         return self.device_name.startswith("cuda")
 

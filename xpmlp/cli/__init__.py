@@ -60,6 +60,7 @@ def main() -> None:
     """Run the command line; errors that are expected end it with a message and an exit code, as `explain` has them."""
     warnings.showwarning = _show_warning
     warnings.simplefilter("always", XpmlpWarning)
+    warnings.filterwarnings("ignore", "JAX's 64-bit mode", XpmlpWarning)  # the process is the command's own
     with _ending_where_unread():
         try:
             app(prog_name="xpmlp")

@@ -9,24 +9,29 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from xpmlp.cli._options import RunOrModel, check_used, given, open_backend, takes_options
+from xpmlp.cli._options import READING, RunOrModel, check_used, given, open_backend, parse_options, takes_options
+from xpmlp.cli._report import warn_never_predicted
 from xpmlp.cli._terminal import print_table, say, warn
 from xpmlp.common.errors import InputError
-from xpmlp.common.wording import brief, counted
+from xpmlp.common.wording import amount, brief, counted, measures_text
 from xpmlp.experiments.options import Options
 
 if TYPE_CHECKING:
-    import numpy as np
+    from collections.abc import Callable, Sequence
 
-    from xpmlp.backends import Backend
     from xpmlp.data.datasets import Dataset
-    from xpmlp.data.streams import Part, StreamedData
+    from xpmlp.data.streams import StreamedData
+    from xpmlp.experiments.evaluation import AmountReport, ClassReport, Importance
     from xpmlp.experiments.runs import RunFolder
     from xpmlp.models.model import Model
     from xpmlp.training.scoring import Score
 
+    Places = Callable[[str], Path] | None  # of figures, by their names; None where none are to be drawn
 
-@takes_options("target", "data_dir", "backend", "device", own_first=True)
+MAX_COLUMNS = 10  # in the table
+
+
+@takes_options("target", "data_dir", *READING, "backend", "device", own_first=True)
 def evaluate(
     context: typer.Context,
     run: RunOrModel,
@@ -43,42 +48,61 @@ def evaluate(
     out: Annotated[
         Path | None,
         typer.Option(
-            help="The figure to write.", show_default="confusion.png in the run's folder; none for other data"
+            help="The confusion matrix, or the errors of amounts; other figures are named after it.",
+            show_default="confusion.png or residuals.png in the run's folder; none for other data",
         ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists.")] = False,
     **options: Any,
 ) -> None:
-    """Score a trained model: accuracy, NLL, precision and recall of each class, and the confusion matrix.
+    """Score a trained model: by class, with the confusion matrix, ROC curves and calibration; or the errors of amounts.
 
+    It also finds which columns matter, where they have names: how much worse the model is where one is shuffled.
     A model file needs data: `xpmlp evaluate model.safetensors data.csv`.
     """
     from xpmlp.common.files import FIGURE_KINDS, check_place
     from xpmlp.common.validation import check_choice
+    from xpmlp.experiments.evaluation import can_be_permuted, permutation_importances, report_amounts, report_classes
     from xpmlp.experiments.experiment import score_model
     from xpmlp.experiments.runs import RunFolder, model_at
 
     check_choice("part", part, ["test", "validation", "train"])
-    if out is not None:
-        check_place(out, FIGURE_KINDS, overwrite=overwrite)
-    folder, model = RunFolder(run), model_at(run)
+    folder, model, chosen = RunFolder(run), model_at(run), parse_options(options)
+    if model.multilabel:
+        raise InputError(f"{run} predicts several labels for an example, but `xpmlp evaluate` scores one for each.")
+    places = _places(folder, out, own=dataset is None)
+    if out is not None and places is not None:
+        names = ("residuals",) if model.classes is None else ("confusion", "probabilities")
+        for name in (*names, "importance"):
+            check_place(places(name), FIGURE_KINDS, overwrite=overwrite)
+        check_place(places("importance").with_suffix(".csv"), (".csv",), overwrite=overwrite)
     if dataset is not None and "part" in given(context):
         raise InputError(f"--part {part} is one of the run's own data: leave DATASET out, or --part.")
     if dataset is not None:
         check_used(context, Options(dataset))
-        name, X, y = _other_data(folder, model, dataset, options["target"], options["data_dir"])
+        name, X, y = _other_data(folder, model, replace(chosen, dataset=dataset))
     else:
-        name, X, y = _own_data(context, folder, part, options["target"], options["data_dir"])
-    backend = open_backend(options["backend"], options["device"], model.dtype)
+        name, X, y = _own_data(context, folder, part, chosen)
+    backend = open_backend(chosen.backend, chosen.device, model.dtype)
     score = score_model(model, backend, X, y)
-    picture = folder.confusion if out is None and dataset is None else out
-    _report(model, score, name, _confusion(model, backend, X, y), picture)
+    if model.classes is None:
+        _report_amounts(model, score, report_amounts(model, backend, X, y), name, places)
+    else:
+        _report_classes(model, score, report_classes(model, backend, X, y), name, places)
+    if places is not None and can_be_permuted(model, X):
+        _report_importances(model, permutation_importances(model, backend, X, y), name, places)
 
 
-def _own_data(
-    context: typer.Context, folder: RunFolder, part: str, target: str | None, data_dir: str | None
-) -> tuple[str, Any, Any]:
+def _places(folder: RunFolder, out: Path | None, *, own: bool) -> Places:
+    """Return where figures go, by their names: into the run's folder, or beside the first one that a user names."""
+    if out is None:
+        return (lambda name: folder.path / f"{name}.png") if own else None
+    return lambda name: out if name in {"confusion", "residuals"} else out.with_stem(f"{out.stem}-{name}")
+
+
+def _own_data(context: typer.Context, folder: RunFolder, part: str, chosen: Options) -> tuple[str, Any, Any]:
     """Find a part of the data that the run was trained on, and say what it is."""
+    from xpmlp.data.tables import STANDARD_INPUT
     from xpmlp.experiments.experiment import fingerprint, load_splits
 
     if not folder.config.exists():
@@ -86,11 +110,15 @@ def _own_data(
             f"{folder.path} does not say which data its model was trained on: give some, as in `xpmlp evaluate "
             f"{folder.path} data.csv`."
         )
-    if target is not None:
-        raise InputError("--target goes with DATASET: the run's own data have the target of their training.")
+    alone = given(context)
+    for name in ("target", *READING):
+        if name in alone:
+            raise InputError(f"{alone[name]} goes with DATASET: the run's own data are read as in training.")
     options = folder.options()
+    if options.dataset == STANDARD_INPUT:
+        raise InputError("the run's own data came from standard input, and are gone: give data as DATASET.")
     check_used(context, options)
-    found, parts = load_splits(replace(options, data_dir=data_dir or options.data_dir))
+    found, parts = load_splits(replace(options, data_dir=chosen.data_dir or options.data_dir))
     if fingerprint(found) != folder.data_sha256():
         raise InputError(
             f"{options.dataset} has changed since the run was trained, so its parts cannot be found "
@@ -102,23 +130,25 @@ def _own_data(
     return f"{found.name}, {part}", *pair
 
 
-def _other_data(
-    folder: RunFolder, model: Model, dataset: str, target: str | None, data_dir: str | None
-) -> tuple[str, Any, Any]:
+def _other_data(folder: RunFolder, model: Model, chosen: Options) -> tuple[str, Any, Any]:
     """Find data that a user names: their test set where they bring one, else all of them."""
-    from xpmlp.data.datasets import ColumnSchema, load_dataset
+    from xpmlp.data.datasets import ColumnSchema, load_dataset, refuse_reading
     from xpmlp.data.streams import is_streamed, load_stream
     from xpmlp.experiments.experiment import features_of, fingerprint
 
+    dataset, target = chosen.dataset, chosen.target
     other: Dataset | StreamedData
     pair: tuple[Any, Any]
     if is_streamed(dataset):
-        other, parts = load_stream(dataset, target=target, min_classes=1)
+        refuse_reading(dataset, chosen.reading)
+        other, parts = load_stream(dataset, target=target, task=model.task, min_classes=1)
         pair = parts.train
     else:
         known = folder.options().target if folder.config.exists() else None
-        schema = ColumnSchema(model.feature_names or (), known, n_features=model.network.sizes[0])
-        other = load_dataset(dataset, data_dir=data_dir, target=target, schema=schema, min_classes=1)
+        kinds = None if model.preparation is None else model.preparation.kinds
+        schema = ColumnSchema(model.feature_names or (), known, model.network.sizes[0], model.classes, kinds)
+        loading: Any = {"target": target, "schema": schema, "task": model.task, "min_classes": 1}
+        other = load_dataset(dataset, data_dir=chosen.data_dir, reading=chosen.reading, **loading)
         if other.note:
             say(other.note)
         if other.test:
@@ -129,39 +159,67 @@ def _other_data(
     return f"{other.name}, all of it", *pair
 
 
-def _confusion(model: Model, backend: Backend, X: np.ndarray | Part, y: Any) -> np.ndarray:
-    """Count the examples of each class, a row, that each class, a column, is predicted for."""
-    from sklearn.metrics import confusion_matrix
-
-    from xpmlp.data.streams import Part
-
-    blocks = X.labelled() if isinstance(X, Part) else [(X, y)]
-    matrix: np.ndarray = sum(
-        confusion_matrix(labels, model.predict(examples, backend), labels=model.classes) for examples, labels in blocks
-    )
-    return matrix
-
-
-def _report(model: Model, score: Score, name: str, matrix: np.ndarray, picture: Path | None) -> None:
-    import numpy as np
+def _report_classes(model: Model, score: Score, report: ClassReport, name: str, places: Places) -> None:
     from rich.table import Table
-    from sklearn.metrics import precision_recall_fscore_support
 
-    names = model.class_names or [str(label) for label in model.classes.tolist()]
-    m = len(names)
-    true, predicted = np.repeat(model.classes, m), np.tile(model.classes, m)  # of each count in the matrix
-    *measures, _ = precision_recall_fscore_support(
-        true, predicted, labels=model.classes, sample_weight=matrix.ravel(), zero_division=float("nan")
-    )
-    table = Table("class", "precision", "recall", "F1", "examples")
-    examples = counted(int(matrix.sum()), "example")
-    title = f"{name}: accuracy {score.accuracy:.4f}, NLL {brief(score.loss)}, {examples}"
-    for label, precision, recall, f1, support in zip(names, *measures, matrix.sum(axis=1), strict=True):
-        shares = ("-" if math.isnan(share) else f"{share:.4f}" for share in (precision, recall, f1))
-        table.add_row(label, *shares, f"{support:,}")
-    print_table(table, title)
-    if picture is not None:
-        from xpmlp.plots import confusion_figure, save_figure
+    names = model.class_names or tuple(map(str, model.classes.tolist() if model.classes is not None else ()))
+    counts = report.confusion.sum(axis=1)
+    table = Table("class", "precision", "recall", "F1", "average precision", "examples")
+    measures = (report.precision, report.recall, report.f1, report.average_precision)
+    for label, count, *shares in zip(names, counts, *measures, strict=True):
+        table.add_row(label, *("-" if math.isnan(share) else f"{share:.4f}" for share in shares), f"{count:,}")
+    examples, balanced = counted(int(counts.sum()), "example"), f"balanced accuracy {report.balanced_accuracy:.4f}"
+    accuracy = f"accuracy {score.accuracy:.4f}"
+    print_table(table, f"{name}: {accuracy}, NLL {brief(score.loss)}, {balanced}, {examples}")
+    if report.never_predicted:
+        warn_never_predicted([names[position] for position in report.never_predicted])
+    if places is None:
+        return
+    from xpmlp.plots import confusion_figure, probabilities_figure, save_figure
 
-        save_figure(confusion_figure(matrix, names, f"{name}: accuracy {score.accuracy:.4f}"), picture)
-        typer.echo(f"confusion matrix: {picture}")
+    title = f"{name}: {accuracy}"
+    save_figure(confusion_figure(report.confusion, names, title), places("confusion"))
+    typer.echo(f"confusion matrix: {places('confusion')}")
+    if report.calibration is not None:
+        curves = {label: roc for label, roc in zip(names, report.roc, strict=True) if roc is not None}
+        curves = dict(list(curves.items())[1:]) if len(names) == 2 else curves  # one is the other turned round
+        save_figure(probabilities_figure(curves, report.calibration, title), places("probabilities"))
+        typer.echo(f"ROC curves and calibration: {places('probabilities')}")
+
+
+def _report_amounts(model: Model, score: Score, report: AmountReport, name: str, places: Places) -> None:
+    from rich.table import Table
+
+    target = model.target_names[0] if model.target_names else "target"
+    table = Table("measure", f"in the unit of {target}")
+    for measure, value in report.errors.items():
+        table.add_row(measure, amount(value))
+    if model.network.loss.name == "quantile":
+        table.add_row("share at or below the prediction", f"{report.share_below:.4f}")
+    title = f"{name}: {measures_text(score.measures, ', ')}"
+    print_table(table, f"{title}, loss {brief(score.loss)}, {counted(report.true.shape[0], 'example')}")
+    if places is not None:
+        from xpmlp.plots import residuals_figure, save_figure
+
+        save_figure(residuals_figure(report.true, report.predicted, target, title), places("residuals"))
+        typer.echo(f"predicted against true, and errors: {places('residuals')}")
+
+
+def _report_importances(model: Model, found: Sequence[Importance], name: str, places: Callable[[str], Path]) -> None:
+    from rich.table import Table
+
+    from xpmlp.common.files import csv_text, write_whole
+    from xpmlp.plots import importance_figure, save_figure
+
+    measure = "fall of R2" if model.classes is None else "growth of the NLL"
+    table = Table("column", measure)
+    for each in found[:MAX_COLUMNS]:
+        table.add_row(each.feature, f"{each.mean:.4f} ± {each.deviation:.4f}")
+    print_table(table, f"{name}: where a column is shuffled, the {measure}")
+    rows = [[each.feature, f"{each.mean:.6g}", f"{each.deviation:.6g}"] for each in found]
+    names, means, deviations = zip(*((each.feature, each.mean, each.deviation) for each in found), strict=True)
+    figure = importance_figure(names, means, deviations, f"{measure} where the column is shuffled", name)
+    save_figure(figure, places("importance"))
+    table_file = places("importance").with_suffix(".csv")
+    write_whole(table_file, csv_text([["column", "mean", "deviation"], *rows]).encode())
+    typer.echo(f"importance of columns: {places('importance')}, {table_file.name}")

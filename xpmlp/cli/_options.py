@@ -11,12 +11,13 @@ import typer
 
 from xpmlp.cli._terminal import announce
 from xpmlp.common.errors import InputError
-from xpmlp.experiments.options import Options, flag_of, to_text, value_type
+from xpmlp.experiments.options import TABLE, Options, flag_of, to_text, value_type
 
 if TYPE_CHECKING:
     from xpmlp.backends import Backend
 
 DEFAULTS = Options()
+READING = tuple(option.name for option in fields(Options) if option.metadata["rich_help_panel"] == TABLE)
 Command = TypeVar("Command", bound=Callable[..., None])
 
 RunOrModel = Annotated[
@@ -49,9 +50,12 @@ def takes_options(*names: str, defaults: Options = DEFAULTS, own_first: bool = F
 def _parameter(option: Field[Any], default: Any) -> inspect.Parameter:
     """Return an option as typer reads it: a flag says that it is not as by default, values of layers are one text."""
     kind, several = value_type(option)
-    if kind is bool:
+    flag = flag_of(option)
+    if option.type is bool:
         default = default is not option.default
-    make = partial(typer.Option, flag_of(option)) if option.metadata["rich_help_panel"] else typer.Argument
+    elif kind is bool:  # or None, where it is found out
+        flag = f"{flag}/--no-{option.name}"
+    make = partial(typer.Option, flag) if option.metadata["rich_help_panel"] else typer.Argument
     return inspect.Parameter(
         option.name,
         inspect.Parameter.KEYWORD_ONLY,
@@ -75,7 +79,7 @@ def parse_options(values: dict[str, Any], defaults: Options = DEFAULTS) -> Optio
 def _parse(option: Field[Any], value: Any) -> Any:
     kind, several = value_type(option)
     if not several:
-        return value is not option.default if kind is bool else value
+        return value is not option.default if option.type is bool else value
     try:
         return tuple(kind(part.strip()) for part in value.split(",")) if value.strip() else ()
     except ValueError as error:
@@ -105,8 +109,13 @@ def check_used(context: typer.Context, options: Options) -> None:
     reasons = {
         "data_dir": "" if is_fashion else f"is where Fashion-MNIST is, but the data are {options.dataset}",
         "test": "is a share of the data, but fashion-mnist brings its test set" if is_fashion else "",
+        "test_file": "is a test part, but fashion-mnist brings its own" if is_fashion else "",
+        "group": "is a column of a .csv file, but fashion-mnist has none" if is_fashion else "",
         "activation": "" if options.hidden else "is of hidden units, and there are none",
     }
+    for part in ("test", "validation"):
+        if getattr(options, f"{part}_file"):
+            reasons[part] = f"is a share of the data, but --{part}-file brings the {part} part"
     for name, written in given(context).items():
         if reason := reasons.get(name):
             raise InputError(f"{written} {reason}: leave it out.")

@@ -7,32 +7,41 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from xpmlp.cli._options import RunOrModel, open_backend, takes_options
+from xpmlp.cli._options import READING, RunOrModel, open_backend, parse_options, takes_options
 from xpmlp.cli._terminal import say
 from xpmlp.common.wording import counted
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
 
+    from xpmlp.backends import Backend
+    from xpmlp.data.tables import Table
     from xpmlp.models.model import Model
 
 
-@takes_options("backend", "device", own_first=True)
+@takes_options(*READING, "backend", "device", own_first=True)
 def predict(
     run: RunOrModel,
     file: Annotated[
         Path,
         typer.Argument(
-            help="Examples: .npz with X, or .csv with the columns of training.", metavar="FILE", show_default=False
+            help="Examples: a table with the columns of training, - for standard input, or .npz with X.",
+            metavar="FILE",
+            show_default=False,
         ),
     ],
     *,
+    keep: Annotated[
+        str, typer.Option(help="Columns of the table to put beside the predictions: id,name.", show_default="none")
+    ] = "",
     proba: Annotated[bool, typer.Option("--proba", help="Add the probability of each class.")] = False,
     out: Annotated[Path | None, typer.Option(help="A .csv file to write.", show_default="standard output")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists.")] = False,
     **options: Any,
 ) -> None:
-    """Predict the class of each example of a file, as CSV."""
+    """Predict the class or the value of each example of a file, as CSV."""
     import sys
 
     from xpmlp.common.files import check_place, write_whole
@@ -42,22 +51,49 @@ def predict(
     if out is not None:
         check_place(out, (".csv",), overwrite=overwrite)
     model = model_at(run)
-    X = read_features(file, n_features=model.network.sizes[0], feature_names=model.feature_names)
-    probabilities = model.predict_proba(X, open_backend(**options, dtype=model.dtype))
-    table = _csv(model, probabilities, proba=proba)
+    chosen = parse_options(options)
+    features = read_features(
+        file,
+        n_features=model.network.sizes[0],
+        feature_names=model.feature_names,
+        keep=[name.strip() for name in keep.split(",") if name.strip()],
+        kinds=None if model.preparation is None else model.preparation.kinds,
+        reading=chosen.reading,
+    )
+    if features.note:
+        say(features.note)
+    backend = open_backend(chosen.backend, chosen.device, model.dtype)
+    table = _csv(model, features.X, backend, features.kept, proba=proba)
     if out is None:
         sys.stdout.write(table)
     else:
         write_whole(out, table.encode())
-        say(f"{counted(X.shape[0], 'prediction')} written to {out}")
+        say(f"{counted(features.X.shape[0], 'prediction')} written to {out}")
 
 
-def _csv(model: Model, probabilities: np.ndarray, *, proba: bool) -> str:
+def _csv(
+    model: Model, X: np.ndarray | Table, backend: Backend, kept: Sequence[tuple[str, Sequence[str]]], *, proba: bool
+) -> str:
     import csv
     import io
 
-    text, labels = io.StringIO(), model.classes.tolist()
-    rows = [["prediction", *(f"probability {label}" for label in labels)]]
-    rows += [[labels[int(row.argmax())], *(f"{p:.6g}" for p in row.tolist())] for row in probabilities]
-    csv.writer(text, lineterminator="\n").writerows(rows if proba else ([prediction] for prediction, *_ in rows))
+    text, labels = io.StringIO(), [] if model.classes is None else model.classes.tolist()
+    probabilities = model.predict_proba(X, backend) if proba else None
+    predicted = model.predict(X, backend) if probabilities is None else model.decide(probabilities)
+    header = ["prediction"]
+    if predicted.ndim == 2:
+        names = labels or model.target_names or range(1, predicted.shape[1] + 1)
+        header = [f"prediction {name}" for name in names]
+    rows = predicted.reshape(predicted.shape[0], -1).tolist()
+    if model.task == "regression":
+        rows = [[f"{value:.9g}" for value in row] for row in rows]
+    if probabilities is not None:
+        header += [f"probability {label}" for label in labels]
+        pairs = zip(rows, probabilities.tolist(), strict=True)
+        rows = [[*row, *(f"{p:.6g}" for p in shares)] for row, shares in pairs]
+    if kept:
+        header = [*(name for name, _ in kept), *header]
+        beside = zip(*(values for _, values in kept), strict=True)
+        rows = [[*values, *row] for values, row in zip(beside, rows, strict=True)]
+    csv.writer(text, lineterminator="\n").writerows([header, *rows])
     return text.getvalue()

@@ -60,7 +60,8 @@ class TrainingProgress:
     def show(self, record: Record, line: str) -> None:
         """Show the scores of an epoch that has ended."""
         if self._bar:
-            scores = [f"{part} {score.accuracy:.4f}" for part, score in record.scores.items() if part != "test"]
+            firsts = {part: next(iter(score.measures.values())) for part, score in record.scores.items()}
+            scores = [f"{part} {value:.4f}" for part, value in firsts.items() if part != "test"]
             loss = f"loss {brief(record.scores['train'].loss)}"
             text = f"{loss}  {'  '.join(scores)}  {record.examples_per_second:,.0f} examples/s"
             self._bar.update(self._task, completed=record.epoch, description=text)

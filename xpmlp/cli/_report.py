@@ -6,18 +6,21 @@ import math
 from typing import TYPE_CHECKING
 
 from xpmlp.cli._terminal import print_table, warn
-from xpmlp.common.wording import brief, counted
+from xpmlp.common.wording import MEASURES, brief, counted, measured, measures_text, quoted
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from xpmlp.experiments.experiment import Experiment
     from xpmlp.experiments.runs import RunFolder
     from xpmlp.training import Record
+    from xpmlp.training.scoring import Score
 
 
 def epoch_line(record: Record, epochs: int) -> str:
     """Say in a line how an epoch ended."""
     scores = ", ".join(
-        f"{part} loss {brief(score.loss)} accuracy {score.accuracy:.4f}" for part, score in record.scores.items()
+        f"{part} loss {brief(score.loss)} {measures_text(score.measures)}" for part, score in record.scores.items()
     )
     cut = "" if record.complete else f", stopped after {counted(record.examples, 'example')}"
     return f"epoch {record.epoch}/{epochs}: {scores}, {record.examples_per_second:,.0f} examples/s{cut}"
@@ -42,8 +45,7 @@ def summarise(experiment: Experiment, folder: RunFolder, records: list[Record]) 
         last = records[-1]
         for part, score in _saved_record(records).scores.items():
             n = experiment.sets[part][0].shape[0]
-            examples = counted(n, "example")
-            table.add_row(f"{part} accuracy", f"{score.accuracy:.4f}  (NLL {brief(score.loss)}, {examples})")
+            table.add_row(*result(score, part, f", {counted(n, 'example')}"))
         part = counted(last.examples, "example")
         whole = f"{last.epoch}" if last.complete else f"{last.epoch - 1}, and {part} of the next,"
         table.add_row("epochs", f"{whole} in {last.seconds:.1f} s")
@@ -55,16 +57,47 @@ def summarise(experiment: Experiment, folder: RunFolder, records: list[Record]) 
     print_table(table, str(experiment))
 
 
+def result(score: Score, part: str, more: str = "") -> tuple[str, str]:
+    """Return what a score is of, and its measures: "test accuracy" and "0.9312  (NLL 0.2110)"."""
+    (name, value), *others = score.measures.items()
+    rest = f"NLL {brief(score.loss)}"
+    if others:
+        errors = [f"{MEASURES[other]} {measured(other, error)}" for other, error in others]
+        rest = ", ".join([*errors, f"loss {brief(score.loss)}"])
+    return f"{part} {MEASURES[name]}", f"{measured(name, value)}  ({rest}{more})"
+
+
 def check_learnt(experiment: Experiment, records: list[Record]) -> None:
-    """Warn where the network is worse on its training set than to find all classes equally probable, or had no best."""
+    """Warn where the network is worse on its training set than guessing, or had no best epoch.
+
+    To guess is to find all classes equally probable, or to predict the mean of the amounts.
+    """
     if experiment.recipe.patience is not None and records[-1].best is None:
         warn("the validation loss was not finite after any epoch: the weights are those of the last one.")
-    loss, m = _saved_record(records).scores["train"].loss, experiment.model.classes.shape[0]
-    if loss > math.log(m):
+    classes, score = experiment.model.classes, _saved_record(records).scores["train"]
+    advice = "a lower learning rate where it grew (see curves.png), more epochs or a higher rate where it fell"
+    if classes is None:
+        is_mean = experiment.model.network.loss.name != "quantile"  # R2 is not what a quantile is good at
+        if is_mean and score.r2 is not None and score.r2 <= 0:
+            warn(
+                f"on the training part R2 is {score.r2:.4f}, no better than to predict the mean. Look at the training "
+                f"loss: try {advice}."
+            )
+        return
+    m = classes.shape[0]
+    if score.loss > math.log(m):
         warn(
-            f"the training loss, {brief(loss)}, is above that of guessing among {m} classes, {brief(math.log(m))}. Try "
-            "a lower learning rate where it grew (see curves.png), more epochs or a higher rate where it fell."
+            f"the training loss, {brief(score.loss)}, is above that of guessing among {m} classes, "
+            f"{brief(math.log(m))}. Try {advice}."
         )
+    elif missed := experiment.never_predicted(records[-1].selected.layers):
+        warn_never_predicted(missed)
+
+
+def warn_never_predicted(names: Sequence[str]) -> None:
+    """Warn of classes that there are examples of, but which are predicted for none."""
+    some = f"class {names[0]!r} is" if len(names) == 1 else f"classes {quoted(names)} are"
+    warn(f"{some} never predicted, though there are examples. Train with --class-weight balanced where some are rare.")
 
 
 def _saved_record(records: list[Record]) -> Record:

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from xpmlp.cli._options import check_alone, check_used, given, parse_options, takes_options
+from xpmlp.cli._report import result
 from xpmlp.cli._terminal import FAILED, INTERRUPTED, handling, introduce, print_table, say
 from xpmlp.common.errors import InputError
-from xpmlp.common.wording import brief, counted
+from xpmlp.common.wording import MEASURES, brief, counted
 from xpmlp.experiments.options import settings_text
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ def search(
         study = plan(fixed, varied, draws=random, halving=halving, progress=not quiet, on_prepared=say_more)
     if not quiet:
         _say_what_is_to_do(folder, study)
+    names = MEASURES[study.measure], study.loss_name, len(study.candidates)
     if jobs is None:
         jobs = cpu_count() if study.options.backend == "numpy" else 1
     try:
@@ -102,7 +104,7 @@ def search(
                 engine=engine,
                 jobs=jobs,
                 address=scheduler,
-                on_trial=None if quiet else partial(_say_trial, len(study.candidates)),
+                on_trial=None if quiet else partial(_say_trial, *names),
                 on_winner=None if quiet else _say_winner,
             )
     except KeyboardInterrupt:
@@ -152,9 +154,10 @@ def _say_what_is_to_do(folder: SearchFolder, study: Study) -> None:
     say(f"{counted(len(study.candidates), 'candidate')} from {study.space.source}, which differ in {names}{done}.")
 
 
-def _say_trial(candidates: int, trial: Trial) -> None:
+def _say_trial(measure: str, loss: str, candidates: int, trial: Trial) -> None:
     """Print the line of a trial, in the worker that ran it."""
-    ended = f"accuracy {trial.kept.accuracy:.4f}, NLL {brief(trial.kept.nll)}" if trial.kept else trial.status
+    kept = trial.kept
+    ended = f"{measure} {kept.measure:.4f}, {loss} {brief(kept.loss)}" if kept else trial.status
     head = f"trial {trial.number}/{candidates}, {_early(trial)}{counted(trial.epochs, 'epoch')}: {ended}"
     say(f"{head}, {trial.seconds:.1f} s: {settings_text(trial.settings)}")
 
@@ -171,12 +174,14 @@ def _say_winner(trial: Trial) -> None:
 def _print_best(study: Study, trials: Sequence[Trial]) -> None:
     from rich.table import Table
 
-    table = Table("trial", "epochs", "accuracy", "NLL")
+    measure = MEASURES[study.measure]
+    ranked_by = study.loss_name if study.by_loss else measure
+    table = Table("trial", "epochs", measure, study.loss_name)
     table.add_column("options", overflow="fold")
     for trial in trials[:MAX_SHOWN]:
-        scores = [f"{trial.kept.accuracy:.4f}", brief(trial.kept.nll)] if trial.kept else [trial.status, ""]
+        scores = [f"{trial.kept.measure:.4f}", brief(trial.kept.loss)] if trial.kept else [trial.status, ""]
         table.add_row(str(trial.number), f"{_early(trial)}{trial.epochs}", *scores, settings_text(trial.settings))
-    print_table(table, f"{study.name}: the best of {study.count(trials)}, by their accuracy on the validation part")
+    print_table(table, f"{study.name}: the best of {study.count(trials)}, by their {ranked_by} on the validation part")
 
 
 def _tell_of_interruption(folder: SearchFolder, study: Study, *, quiet: bool) -> None:
@@ -185,7 +190,7 @@ def _tell_of_interruption(folder: SearchFolder, study: Study, *, quiet: bool) ->
     if not folder.config.exists():
         say("\nInterrupted before the first trial.")
         return
-    ended = rank(folder.ended(study)[0], halving=study.halving)
+    ended = rank(folder.ended(study)[0], halving=study.halving, by_loss=study.by_loss)
     if ended and not quiet:
         _print_best(study, ended)
     say(f"\nInterrupted. To resume: xpmlp search --resume {folder.path}")
@@ -200,7 +205,8 @@ def _summarise(folder: SearchFolder, study: Study, found: SearchResult) -> None:
     options = study.options_of(best.number, best.epochs)
     table = Table(show_header=False)
     if found.test is not None:
-        table.add_row("test accuracy of the best", f"{found.test.accuracy:.4f}  (NLL {brief(found.test.loss)})")
+        name, scores = result(found.test, "test")
+        table.add_row(f"{name} of the best", scores)
     table.add_row("folder", str(folder.path))
     table.add_row("files", ", ".join(file.name for file in (folder.results, folder.figure, folder.config)))
     table.add_row("run of the best", str(folder.best.path))

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from xpmlp.cli._options import RunOrModel
-from xpmlp.cli._terminal import print_table
-from xpmlp.common.wording import brief
+from xpmlp.cli._terminal import MAX_COLUMNS, print_columns, print_table
+from xpmlp.common.wording import MEASURES, brief, measured
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -29,6 +29,8 @@ def show(
         typer.echo(json.dumps(card, indent=2))
         return
     _print_network(card)
+    if columns := card.get("data", {}).get("columns"):
+        print_columns(columns, card["became"] or {})
     if card["state"] != "model":
         _print_metrics(card)
     _print_rest(card)
@@ -63,14 +65,25 @@ def _print_metrics(card: dict[str, Any]) -> None:
     if card["metrics"] is None:
         return
     last, best = card["metrics"]["last"], card["metrics"]["best"]
-    table = Table("part", "examples")
+    measures = ["accuracy"] if "train_accuracy" in last else ["r2", "rmse"]  # as many as fit
+    table = Table()
+    table.add_column("part", no_wrap=True)
+    table.add_column("examples")
     for name, row in (("last", last), ("best", best)):
         table.add_column(f"{name} loss (epoch {row['epoch']:.0f})")
-        table.add_column("accuracy")
+        for measure in measures:
+            table.add_column(MEASURES[measure])
     for part, examples in card["data"]["examples"].items():
-        values = (row[f"{part}_{measure}"] for row in (last, best) for measure in ("loss", "accuracy"))
-        table.add_row(part, f"{examples:,}", *("-" if value is None else brief(value) for value in values))
+        cells = [_cell(row, part, measure) for row in (last, best) for measure in ("loss", *measures)]
+        table.add_row(part, f"{examples:,}", *cells)
     print_table(table, f"metrics, the best by {card['metrics']['best_by'].replace('_', ' ')}")
+
+
+def _cell(row: Mapping[str, Any], part: str, measure: str) -> str:
+    value = row[f"{part}_{measure}"]
+    if value is None:
+        return "-"
+    return brief(value) if measure == "loss" else measured(measure, value)
 
 
 def _print_rest(card: dict[str, Any]) -> None:
@@ -81,10 +94,20 @@ def _print_rest(card: dict[str, Any]) -> None:
     table.add_column(overflow="fold")
     table.add_row("parameters", _text(card["network"]["parameters"]))
     table.add_row("loss", card["network"]["loss"])
-    table.add_row("classes", _enumerated(card["class_names"] or card["classes"]))
+    table.add_row("task", card["task"])
+    if card["classes"] is None:
+        table.add_row("target", _targets(card))
+    else:
+        name = "labels" if card["task"] == "multilabel" else "classes"
+        table.add_row(name, _enumerated(card["class_names"] or card["classes"]))
     if card["feature_names"]:
         table.add_row("features", _enumerated(card["feature_names"]))
     table.add_row("preprocessing", card["preprocessing"])
+    columns = list((card["became"] or {}).items())
+    for name, became in columns[:MAX_COLUMNS]:
+        table.add_row(f"  {name}", became)
+    if more := columns[MAX_COLUMNS:]:
+        table.add_row("", f"... ({len(more):,} columns more)")
     table.add_row("dtype", card["dtype"])
     if card["state"] != "model":
         data, backend = card["data"], card["backend"]
@@ -96,6 +119,17 @@ def _print_rest(card: dict[str, Any]) -> None:
         table.add_row("machine", _pairs(card["machine"]))
         table.add_row("started", card["started"])
     print_table(table)
+
+
+def _targets(card: dict[str, Any]) -> str:
+    """Say what a regression predicts, in which units, and how it was scaled in training."""
+    names = card["target_names"] or [f"output {n}" for n in range(1, card["network"]["layers"][-1]["units"] + 1)]
+    text = f"{_enumerated(names)}, in the units of the training data"
+    if (scaling := card["target_scaling"]) is None:
+        return text
+    pairs = zip(scaling["mean"], scaling["deviation"], strict=True)
+    scaled = _enumerated(f"mean {mean:g} and standard deviation {deviation:g}" for mean, deviation in pairs)
+    return f"{text} (scaled in training: {scaled})"
 
 
 def _pairs(values: Mapping[str, Any]) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from xpmlp.common.errors import DivergenceError, OutOfMemoryError, WorkerError, XpmlpError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from rich.table import Table
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from xpmlp.experiments.experiment import Experiment
 
 # Exit codes: the run failed, the input cannot be used, Ctrl-C, and nobody reads what is printed (128 + SIGPIPE).
+MAX_COLUMNS = 40  # of a table that are shown
 FAILED, UNUSABLE, INTERRUPTED, UNREAD = 1, 2, 130, 141
 
 
@@ -57,6 +58,11 @@ def introduce(experiment: Experiment, *, quiet: bool) -> None:
     if quiet:
         return
     announce(backend)
+    if isinstance(dataset, Dataset) and dataset.columns:
+        preparation = experiment.model.preparation
+        print_columns(dataset.columns, {} if preparation is None else preparation.became)
+    if dataset.task.reason:
+        say(str(dataset.task))
     if isinstance(dataset, Dataset) and dataset.note:
         say(dataset.note)
 
@@ -68,6 +74,21 @@ def print_table(table: Table, title: str = "") -> None:
     if title:
         print(title)  # noqa: T201 - this is what prints
     Console(markup=False, highlight=False).print(table)
+
+
+def print_columns(columns: Sequence[Sequence[Any]], became: Mapping[str, str]) -> None:
+    """Print what the columns of a table hold: name, kind, distinct and missing values, and an example of each.
+
+    What they became is printed too, where some are not mere numbers.
+    """
+    from rich.table import Table
+
+    table = Table("column", "kind", "distinct", "missing", "example", *["becomes"] * bool(became))
+    for name, kind, n_distinct, n_missing, example in columns[:MAX_COLUMNS]:
+        last = [became.get(name, "the target")] * bool(became)
+        table.add_row(name, kind, f"{n_distinct:,}", f"{n_missing:,}", example, *last)
+    more = f", the first {MAX_COLUMNS}" if len(columns) > MAX_COLUMNS else ""
+    print_table(table, f"columns of the table: {len(columns):,}{more}")
 
 
 @contextmanager

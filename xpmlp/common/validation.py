@@ -121,6 +121,14 @@ def check_features(
         )
 
 
+def beyond_range(name: str, low: float, high: float, dtype: str) -> InputError:
+    """Return the error for an array of values from `low` to `high`, some of which are beyond a dtype's numbers."""
+    return InputError(
+        f"{name} holds {max(low, high, key=abs):.3g}, but is computed with in {dtype}, whose numbers end at "
+        f"{np.finfo(dtype).max:.2g}: scale {name}, or train in float64."
+    )
+
+
 def check_matrix(shape: tuple[int, ...], dtype: np.dtype, name: str) -> None:
     """Raise an `InputError` unless these are the shape and the dtype of a non-empty numeric matrix."""
     if len(shape) != 2:
@@ -155,8 +163,8 @@ def check_labels(y: np.ndarray, n: int, name: str = "y", *, min_classes: int = 2
         if fractional.any():
             row = int(np.argmax(fractional))
             raise InputError(
-                f"{name} holds {y[row]} at row {first_row + row}, which is no class label: xpmlp classifies here, "
-                "so labels must be integers or strings. For real-valued targets there is `xpmlp.MLPRegressor`."
+                f"{name} holds {y[row]} at row {first_row + row}, which is no class label: labels are "
+                "integers or strings. Real numbers are learnt by a regression (--task regression)."
             )
     if min_classes > 1 and np.unique(y).size < min_classes:
         raise InputError(f"{name} holds one class alone ({y[0]}): at least two are needed to learn from.")
@@ -165,7 +173,8 @@ def check_labels(y: np.ndarray, n: int, name: str = "y", *, min_classes: int = 2
 def check_label_column(shape: tuple[int, ...], dtype: np.dtype, n: int, name: str) -> None:
     """Raise an `InputError` unless these are the shape and the dtype of `n` labels."""
     if len(shape) != 1:
-        raise InputError(f"{name} has shape {shape}, but must have one dimension: one label per example.")
+        hint = " Choose a column, such as y[:, 0]." if len(shape) == 2 else ""
+        raise InputError(f"{name} has shape {shape}, but must have one dimension: one label per example.{hint}")
     if shape[0] != n:
         raise InputError(f"X has {n} rows but {name} has {shape[0]} labels: they must be of the same length.")
     if dtype.kind not in "fiubU":

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from xpmlp.backends.elementwise import elementwise, fuse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Iterator
 
     from xpmlp.common.types import Array, Namespace
 
@@ -72,6 +72,10 @@ class StreamedExamples(ABC):
 
         All chunks but the last have a multiple of `batch_size` examples.
         """
+
+    @abstractmethod
+    def targets(self) -> Iterator[Any]:
+        """Give blocks of the targets alone, (k, m), on the host."""
 
     @abstractmethod
     def in_order(self) -> Generator[Examples]:

@@ -9,6 +9,7 @@ import numpy as np
 from xpmlp.backends import BACKENDS, backend_of
 from xpmlp.common.errors import InputError, XpmlpError
 from xpmlp.common.wording import quoted
+from xpmlp.data.tables.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,11 +20,11 @@ def features_to_numpy(X: Any, feature_names: Sequence[str] | None = None) -> np.
 
     Parameters
     ----------
-    X : array, tensor, frame or nested lists, (n, d)
+    X : array, tensor, frame, Table or nested lists, (n, d)
         An array of any library that is a backend, on any of its devices; a frame of pandas, Polars or another library
-        that narwhals knows; nested lists, or what else has a method ``__array__``.
+        that narwhals knows; a table of numbers; nested lists, or what else has a method ``__array__``.
     feature_names : sequence of str, optional
-        The columns to take from a frame, in this order; others are left alone. By default, and where the frame's
+        The columns to take from a frame or a table, in this order; others are left alone. By default, and where the
         columns have no names, all columns are taken.
 
     Raises
@@ -33,6 +34,8 @@ def features_to_numpy(X: Any, feature_names: Sequence[str] | None = None) -> np.
     """
     if isinstance(X, np.ndarray):
         return X
+    if isinstance(X, Table):
+        return _table_to_numpy(X, feature_names)
     from narwhals import from_native  # noqa: PLC0415 - slow to import, and needed for frames alone
 
     kind = type(X).__name__
@@ -50,9 +53,19 @@ def features_to_numpy(X: Any, feature_names: Sequence[str] | None = None) -> np.
         cause = str(error).rstrip(".")
         raise InputError(f"X is {kind}, and cannot be converted to an array of NumPy: {cause}.") from error
     raise InputError(
-        f"X is {kind}, but must be an array (n, d) of NumPy, CuPy, torch or JAX, a frame of pandas or Polars, or "
-        "nested lists; a sparse matrix becomes an array with X.toarray()."
+        f"X is {kind}, but must be an array (n, d) of NumPy, CuPy, torch or JAX, a frame of pandas or Polars, a "
+        "Table, or nested lists; a sparse matrix becomes an array with X.toarray()."
     )
+
+
+def _table_to_numpy(table: Table, wanted: Sequence[str] | None) -> np.ndarray:
+    columns = list(table.columns)
+    if wanted is not None and table.has_header:
+        columns = [columns[position] for position in positions_of(wanted, table.names, table.name)]
+    for column in columns:
+        if not column.is_numeric:
+            raise InputError(f"column {column.name!r} of {table.name} is a {column.kind}, but must hold numbers.")
+    return np.column_stack([column.values for column in columns])
 
 
 def _frame_to_numpy(frame: Any, wanted: Sequence[str] | None) -> np.ndarray:

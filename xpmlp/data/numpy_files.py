@@ -67,6 +67,15 @@ def check_unicode(array: np.ndarray, name: str, path: Path) -> None:
         raise InputError(f"{name} in {path} holds text that is not Unicode: the file is damaged, so write it again.")
 
 
+def array_names(path: Path) -> set[str]:
+    """Return the names of the arrays in an .npz file; none where it is damaged, which `read_npz` says."""
+    try:
+        with open_file(path) as file, zipfile.ZipFile(file) as archive:
+            return {name.removesuffix(".npy") for name in archive.namelist()}
+    except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile):
+        return set()
+
+
 def read_npz(path: Path, required: Sequence[str], optional: Sequence[str] = ()) -> dict[str, np.ndarray]:
     """Read the arrays of these names from an .npz file, without ever unpickling.
 

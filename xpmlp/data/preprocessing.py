@@ -113,6 +113,11 @@ class Scaling:
                 scaled[start : start + rows] = exact
         return scaled
 
+    def invert(self, Z: np.ndarray) -> np.ndarray:
+        """Return what `apply` was given for `Z`, (n, d), in float64."""
+        restored: np.ndarray = Z.astype(np.float64) / self.scale + self.shift
+        return restored
+
 
 def encode(y: np.ndarray, classes: np.ndarray, name: str = "y", *, first_row: int = 0) -> np.ndarray:
     """One-hot encode labels, column j for class j: the classes of the whole training set, whatever `y` holds.

@@ -1,9 +1,13 @@
 """scikit-learn's MLPClassifier and MLPRegressor, over the training loop of this package and arrays of any library.
 
-It imports `common`, `backends`, `nn` and `training`.
+It imports `common`, `backends`, `data`, `nn`, `training` and `models`.
 """
 
 from xpmlp.estimators import _compat  # noqa: F401 - first: where scikit-learn is too old or too new, it says so
 from xpmlp.estimators._mlp import MLPClassifier, MLPRegressor
+from xpmlp.estimators._preprocessor import TablePreprocessor
+from xpmlp.estimators._skl2onnx import register_on_import, register_skl2onnx
 
-__all__ = ["MLPClassifier", "MLPRegressor"]
+__all__ = ["MLPClassifier", "MLPRegressor", "TablePreprocessor", "register_skl2onnx"]
+
+register_on_import()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import numpy as np
@@ -17,17 +18,18 @@ from xpmlp.common.errors import InputError
 from xpmlp.common.validation import as_tuple
 from xpmlp.common.wording import counted
 from xpmlp.data.examples import Examples
-from xpmlp.estimators import _sklearn
+from xpmlp.estimators import _model, _sklearn
+from xpmlp.estimators._checks import FLOATS, check_numbers
 from xpmlp.estimators._compat import CallbackSupportMixin, check_sample_weight, fit_method, fit_task
-from xpmlp.estimators._fitted import FLOATS, FittedMLP
+from xpmlp.estimators._fitted import FittedMLP
 from xpmlp.estimators._parameters import CONSTRAINTS, Parameters
-from xpmlp.estimators._placement import check_numbers, dispatching, float_dtype, library_of, place, readable, to_host
+from xpmlp.estimators._placement import dispatching, float_dtype, library_of, place, readable, to_host
 from xpmlp.estimators._training import MAX_SEED, Problem, TrainedMLP
 from xpmlp.nn.initializers import initialize
 from xpmlp.nn.network import Layer, Network
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from sklearn.base import BaseEstimator
 
@@ -86,6 +88,8 @@ class BaseMLP(TrainedMLP, CallbackSupportMixin, ABC):
         """
         if (X_val is None) != (y_val is None):
             raise InputError("a validation set needs both X_val and y_val.")
+        if X_val is None and sample_weight_val is not None:
+            raise InputError("sample_weight_val needs X_val and y_val: the share that fit holds out has sample_weight.")
         validation = None if X_val is None else Examples(X_val, y_val, sample_weight_val)
         return self._fit(Examples(X, y, sample_weight), validation)
 
@@ -93,14 +97,15 @@ class BaseMLP(TrainedMLP, CallbackSupportMixin, ABC):
         """Take the way of every fit: examples are checked and placed, a network is described, trained and kept."""
         given = Examples(*map(readable, given))
         given_val = given_val and Examples(*map(readable, given_val))
-        continues = self.__sklearn_is_fitted__() and (self.warm_start or one_epoch)
-        checked, checked_val = self._check(given, given_val, continues=continues, one_epoch=one_epoch)
-        placement = place(checked.X, self.device, self._dtype_for(checked.X, continues=continues))
-        training, validation = placement.examples(checked), checked_val and placement.examples(checked_val)
-        network, layers = self._describe(placement, training, continues=continues)
-        with fit_task(self, given) as around:
+        with _as_before_where_it_fails(self):
+            continues = self.__sklearn_is_fitted__() and (self.warm_start or one_epoch)
+            checked, checked_val = self._check(given, given_val, continues=continues, one_epoch=one_epoch)
+            placement = place(checked.X, self.device, self._dtype_for(checked.X, continues=continues))
+            training, validation = placement.examples(checked), checked_val and placement.examples(checked_val, "_val")
+            network, layers = self._describe(placement, training, continues=continues)
+        with fit_task(self, given) as run_iteration:
             problem = Problem(placement, network, layers, training, validation)
-            self._keep(placement, self._train(problem, around, one_epoch=one_epoch))
+            self._keep(placement, self._train(problem, run_iteration, one_epoch=one_epoch))
         return self
 
     # Checked.
@@ -114,6 +119,8 @@ class BaseMLP(TrainedMLP, CallbackSupportMixin, ABC):
                 "solver lbfgs has no epochs to measure X_val after: leave X_val out, or use another solver."
             )
         check_numbers(given.X, "X")
+        if is_regressor(self):
+            check_numbers(given.T, "y")
         X, y = validate_data(
             self,
             given.X,
@@ -125,6 +132,8 @@ class BaseMLP(TrainedMLP, CallbackSupportMixin, ABC):
             reset=not continues,
         )
         T = self._targets_to_fit(y, one_epoch=one_epoch)
+        if continues:
+            self._check_outputs(T)
         self.n_outputs_ = T.shape[1]
         checked = Examples(X, T, self._weights_to_fit(given, T))
         if self.solver != "lbfgs":
@@ -132,18 +141,27 @@ class BaseMLP(TrainedMLP, CallbackSupportMixin, ABC):
                 check_scoring(self, self.scoring)  # an unknown one is said before the first epoch
             if self.early_stopping and one_epoch:
                 raise ValueError("partial_fit does not support early_stopping=True")
-        if given_val is None:
-            return checked, None
-        X_val = self._checked_examples(given_val.X)
+        return checked, given_val and self._check_validation(given_val, X)
+
+    def _check_validation(self, given: Examples, X: Any) -> Examples:
+        """Check the validation set that goes with X; the errors say that it is meant."""
+        try:
+            X_val = self._checked_examples(given.X, "X_val")
+            T_val = self._checked_targets(X_val, given.T, "y_val")
+            weights = self._weights(given, X_val.shape[0], "sample_weight_val")
+        except InputError:  # it names the argument
+            raise
+        except ValueError as error:
+            raise InputError(f"the validation set (X_val, y_val) cannot be used: {error}") from error
         if sparse.issparse(X_val) and not sparse.issparse(X):
             raise InputError("X_val is sparse, but X is not: give both in the same form.")
-        T_val = self._checked_targets(X_val, given_val.T, "y_val")
-        return checked, Examples(X_val, T_val, self._weights(given_val, X_val.shape[0]))
+        return Examples(X_val, T_val, weights)
 
-    def _weights(self, given: Examples, n: int) -> np.ndarray | None:
+    def _weights(self, given: Examples, n: int, name: str = "sample_weight") -> np.ndarray | None:
         """Return what each example counts, (n, 1), on the host."""
         if given.weights is None:
             return None
+        check_numbers(given.weights, name)
         checked: np.ndarray = check_sample_weight(to_host(given.weights), np.broadcast_to(0.0, (n, 1)))
         return checked[:, None]
 
@@ -154,9 +172,12 @@ class BaseMLP(TrainedMLP, CallbackSupportMixin, ABC):
     # Placed.
 
     def _dtype_for(self, X: Any, *, continues: bool) -> str:
-        """Name the dtype to compute in: that of X, or of the weights that are there already where it is wider."""
-        wider = continues and float_dtype(self.coefs_[0]) == "float64"
-        return self.dtype or ("float64" if wider else float_dtype(X))
+        """Name the dtype to compute in: that of X, or of the weights that are there already."""
+        if self.dtype:
+            return self.dtype
+        library = library_of(X)
+        single = library is not None and library.widest_dtype == "float32"
+        return "float32" if single else float_dtype(self.coefs_[0] if continues else X)
 
     # Described.
 
@@ -211,7 +232,7 @@ class BaseMLP(TrainedMLP, CallbackSupportMixin, ABC):
         self.coefs_ = [layer.W.astype(dtype) for layer in layers]
         self.intercepts_ = [layer.b.astype(dtype) for layer in layers]
         self.n_iter_ = self.t_ = 0
-        self._progress = self._optimization = None
+        self._progress = self._optimizer = None
 
     # Kept.
 
@@ -223,6 +244,7 @@ class BaseMLP(TrainedMLP, CallbackSupportMixin, ABC):
                 "be preprocessed."
             )
 
+    to_model = _model.to_model
     to_sklearn = _sklearn.to_sklearn
 
     @classmethod
@@ -235,6 +257,17 @@ class BaseMLP(TrainedMLP, CallbackSupportMixin, ABC):
             For another kind of estimator.
         """
         return _sklearn.from_sklearn(cls, estimator)
+
+
+@contextmanager
+def _as_before_where_it_fails(estimator: BaseMLP) -> Iterator[None]:
+    """Give an estimator its attributes back after an error: new classes or columns do not go with old weights."""
+    before = dict(vars(estimator))
+    try:
+        yield
+    except Exception:
+        estimator.__dict__ = before
+        raise
 
 
 def _glorot(draw: np.random.RandomState, fan_in: int, fan_out: int, *, logistic: bool) -> Layer:

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from sklearn.utils import metaestimators
+
 from xpmlp.common.errors import BackendError
 
 if TYPE_CHECKING:
@@ -25,14 +27,16 @@ __all__ = [  # of what is imported here for the other modules
     "Interval",
     "SGDOptimizer",
     "StrOptions",
+    "check_feature_names_in",
     "check_optimize_result",
     "check_sample_weight",
+    "in_container",
 ]
 
 SUPPORTED = ">=1.9,<1.10"
 
 Method = TypeVar("Method", bound=Callable[..., Any])
-Around = Callable[[Callable[[], None], Callable[[], dict[str, Any]]], bool]
+RunIteration = Callable[[Callable[[], None], Callable[[], dict[str, Any]]], bool]
 
 try:
     # A method decorated with this checks the parameters, turns off the same checks in what it calls, and ends the
@@ -52,8 +56,15 @@ try:
     # and its messages are others.
     from sklearn.utils._param_validation import Interval, StrOptions
 
+    # Puts what `transform` returns into a frame where `set_output` asks for one. Public: `set_output` wraps `transform`
+    # itself, and knows the names of one layer alone.
+    from sklearn.utils._set_output import _wrap_data_with_container as in_container
+
     # The warning of L-BFGS that did not converge. Public: nothing; user code matches its words.
     from sklearn.utils.optimize import _check_optimize_result as check_optimize_result
+
+    # The names of X's columns, as given, as in the fit, or x0, x1, ...; checked. Public: transformers that have them.
+    from sklearn.utils.validation import _check_feature_names_in as check_feature_names_in
 
     # Public: `check_array` checks numbers, but neither the length nor that one weight is not 0.
     from sklearn.utils.validation import _check_sample_weight as check_sample_weight
@@ -72,6 +83,11 @@ def fit_method(method: Method) -> Method:
     return cast("Method", _fit_context(prefer_skip_nested_validation=True)(method))
 
 
+def available_if(check: Callable[[Any], bool]) -> Callable[[Method], Method]:
+    """Return scikit-learn's decorator of this name, which is public, but hides a method's types."""
+    return cast("Callable[[Method], Method]", metaestimators.available_if(check))
+
+
 def takes_weights(scoring: str | Callable[..., float]) -> bool:
     """Whether a scorer, or the metric it is made of, takes `sample_weight`; or anything at all by its name."""
     scorer = get_scorer(scoring)
@@ -81,23 +97,24 @@ def takes_weights(scoring: str | Callable[..., float]) -> bool:
 
 
 @contextmanager
-def fit_task(estimator: Any, given: Examples) -> Iterator[Around]:
+def fit_task(estimator: Any, given: Examples) -> Iterator[RunIteration]:
     """Tell an estimator's callbacks that a fit begins and, unless an error is raised, that it ends.
 
-    Yields ``around(iteration, fitted)``, which calls ``iteration()``, tells the callbacks of it, and returns whether
-    one of them asks for an end. ``fitted()`` returns the attributes that make the estimator a fitted one as it is then.
+    Yields ``run_iteration(iteration, fitted)``, which calls ``iteration()``, tells the callbacks of it, and returns
+    whether one of them asks for an end. ``fitted()`` returns the attributes that make the estimator a fitted one as it
+    is then.
     """
     metadata = {} if given.weights is None else {"sample_weight": given.weights}
     about = {"estimator": estimator, "X": given.X, "y": given.T, "metadata": metadata}
     # Public: nothing; scikit-learn documents this method as the way to support callbacks.
     context = estimator._init_callback_context(max_subtasks=estimator.max_iter)  # noqa: SLF001 - see above
 
-    def around(iteration: Callable[[], None], fitted: Callable[[], dict[str, Any]]) -> bool:
+    def run_iteration(iteration: Callable[[], None], fitted: Callable[[], dict[str, Any]]) -> bool:
         subtask = context.subcontext(task_name="iteration")
         subtask.call_on_fit_task_begin(**about)
         iteration()
         return bool(subtask.call_on_fit_task_end(**about, reconstruction_attributes=fitted))
 
     context.call_on_fit_task_begin(**about)
-    yield around
+    yield run_iteration
     context.call_on_fit_task_end(**about)

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import warnings
 from abc import ABC, abstractmethod
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-import numpy as np
 from scipy import sparse
-from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin, is_regressor
+from sklearn.base import TransformerMixin, is_regressor
 from sklearn.utils import assert_all_finite, check_array, check_consistent_length
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from xpmlp.backends import backend_of, get_backend
-from xpmlp.common.errors import BackendError, InputError, XpmlpWarning
-from xpmlp.common.validation import one_for_each
+from xpmlp.common.errors import BackendError, XpmlpWarning
+from xpmlp.common.validation import check_choice, one_for_each
+from xpmlp.common.wording import counted
+from xpmlp.estimators._checks import check_numbers, needs_no_check
+from xpmlp.estimators._features import HiddenFeatures
 from xpmlp.estimators._parameters import Parameters
 from xpmlp.estimators._placement import (
-    check_numbers,
     dispatching,
     float_dtype,
     labels_in,
@@ -29,6 +29,7 @@ from xpmlp.estimators._placement import (
     readable,
     to_host,
 )
+from xpmlp.estimators._progress import plain
 from xpmlp.nn.activations import ACTIVATIONS
 from xpmlp.nn.network import Network, backward, fprop
 from xpmlp.training.scoring import outputs
@@ -36,6 +37,7 @@ from xpmlp.training.scoring import outputs
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    import numpy as np
     from sklearn.utils import Tags
 
     from xpmlp.backends import Backend
@@ -44,10 +46,8 @@ if TYPE_CHECKING:
     from xpmlp.nn.activations import Activation
     from xpmlp.nn.losses import Loss
 
-FLOATS = [np.dtype(name) for name in ("float64", "float32", "float16")]  # of X; NumPy's others become the first
 
-
-class FittedMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Parameters, ABC):
+class FittedMLP(HiddenFeatures, TransformerMixin, Parameters, ABC):
     """What both kinds of estimator can do once they are fitted.
 
     Attributes
@@ -86,11 +86,10 @@ class FittedMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Parameters, A
 
     hidden_layer_sizes: int | Sequence[int]
     activation: str | Activation | Sequence[str | Activation]
-    classes_: Any  # of a classifier
-    coefs_: list[Array]
-    intercepts_: list[Array]
+    # To type checkers, arrays are NumPy's, as they are without `array_api_dispatch`.
+    classes_: np.ndarray  # of a classifier
+    intercepts_: list[np.ndarray]
     n_features_in_: int
-    n_layers_: int
     n_outputs_: int
     out_activation_: str
 
@@ -115,23 +114,30 @@ class FittedMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Parameters, A
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "coefs_")
 
-    def _checked_examples(self, X: Any) -> Any:
+    def _checked_examples(self, X: Any, name: str = "X") -> Any:
         """Check examples other than those of the fit."""
-        if _needs_no_check(X, self.n_features_in_) and not hasattr(self, "feature_names_in_"):
+        if needs_no_check(X, self.n_features_in_) and not hasattr(self, "feature_names_in_"):
             return X
         X = readable(X)
-        check_numbers(X, "X")
+        check_numbers(X, name)
         return validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
 
     def _checked_targets(self, X: Any, y: Any, name: str = "y") -> np.ndarray:
         """Check the targets of examples other than those of the fit, as the fit checks its own."""
-        y = check_array(readable(y), accept_sparse="csr", ensure_2d=False, dtype=None, input_name=name)
+        y = readable(y)
+        if is_regressor(self):
+            check_numbers(y, name)
+        y = check_array(y, accept_sparse="csr", ensure_2d=False, dtype=None, input_name=name)
         check_consistent_length(X, y)
         T = self._targets(y)
         assert_all_finite(T, input_name=name)
-        if T.shape[1] != self.n_outputs_:
-            raise ValueError(f"The targets have {T.shape[1]} outputs, but the network has {self.n_outputs_}.")
+        self._check_outputs(T)
         return T
+
+    def _check_outputs(self, T: np.ndarray) -> None:
+        if T.shape[1] != self.n_outputs_:
+            given = counted(T.shape[1], "output")
+            raise ValueError(f"The targets have {given}, but the network has {self.n_outputs_}.")
 
     def _placed(self, X: Any, method: str) -> Placement:
         """Return where to compute on checked examples; refuse them where the weights are elsewhere."""
@@ -157,16 +163,16 @@ class FittedMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Parameters, A
             return placement.caller, placement.to_caller(a)
 
     def _fitted_network(self) -> Network:
+        # `Network.build` would check again what the fit has checked, which slows the prediction of a single row.
         sizes = (self.coefs_[0].shape[0], *(W.shape[1] for W in self.coefs_))
         names: tuple[str | Activation, ...] = one_for_each(
             "activation", self.activation, len(sizes) - 2, "hidden layer"
         )
+        for name in names:
+            if isinstance(name, str):
+                check_choice("activation", name, ACTIVATIONS)
+        activations = tuple(ACTIVATIONS[name] if isinstance(name, str) else name for name in names)
         loss, _ = self._output_loss()
-        try:
-            activations = tuple(ACTIVATIONS[name] if isinstance(name, str) else name for name in names)
-        except KeyError:
-            known = ", ".join(ACTIVATIONS)
-            raise InputError(f"activation is {self.activation!r}, but must be among {known}.") from None
         return Network(sizes, activations, loss, dropout=(0.0,) * len(self.coefs_))
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
@@ -186,44 +192,16 @@ class FittedMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Parameters, A
         float
             At most 1.
         """
-        predicted = to_host(self.predict(X))
-        if sparse.issparse(y) and is_regressor(self):
-            y = y.toarray()
+        predicted, y, sample_weight = to_host(self.predict(X)), readable(y), readable(sample_weight)
+        check_numbers(sample_weight, "sample_weight")
+        if is_regressor(self):
+            check_numbers(y, "y")
+            y = y.toarray() if sparse.issparse(y) else y
         return float(self._measure(to_host(y), predicted, sample_weight=to_host(sample_weight)))
 
     # Looking into the network.
 
-    def transform(self, X: Any, layer: int = -2) -> Any:
-        """Return the activations of a layer: features that the network has learnt.
-
-        Parameters
-        ----------
-        X : array or sparse array of shape (n, d)
-            Examples.
-        layer : int
-            0 for the input, 1 for the first hidden layer, -1 for the output, -2 for the last hidden layer.
-
-        Returns
-        -------
-        array of shape (n, units)
-            Of X's library, on its device.
-
-        Raises
-        ------
-        IndexError
-            For a layer that the network does not have.
-        """
-        check_is_fitted(self)
-        if not -self.n_layers_ <= layer < self.n_layers_:
-            raise IndexError(f"layer is {layer}, but the network has {self.n_layers_}: 0 to {self.n_layers_ - 1}.")
-        return self._forward(X, "transform", layer)[1]
-
-    @property
-    def _n_features_out(self) -> int:
-        """The units of the last hidden layer: what `transform` returns, for the names of its columns."""
-        return int(self.coefs_[-1].shape[0])
-
-    def sample_gradient_norms(self, X: Any, y: Any) -> Any:
+    def sample_gradient_norms(self, X: Any, y: Any) -> np.ndarray:
         """Return the norm of each example's own gradient: large for examples that are hard, rare or mislabelled.
 
         Parameters
@@ -253,7 +231,8 @@ class FittedMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Parameters, A
                 (xp.sum(x * x, axis=1) + 1.0) * xp.sum(delta * delta, axis=1)
                 for x, delta in zip(trace.x, deltas, strict=True)
             ]
-            return placement.to_caller(xp.sqrt(sum(squares[1:], squares[0])))
+            norms: np.ndarray = placement.to_caller(xp.sqrt(sum(squares[1:], squares[0])))
+            return norms
 
     def summary(self) -> str:
         """Return a table of the layers, their shapes, activations and numbers of parameters."""
@@ -307,14 +286,11 @@ class FittedMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Parameters, A
     def __getstate__(self) -> dict[str, Any]:
         """Keep arrays as NumPy's, and note where they were: a pickle loads where that library is missing."""
         state = dict(super().__getstate__())
-        state.pop("_trainer", None)  # it holds compiled functions
         if "coefs_" in state:
             backend = backend_of(state["coefs_"][0], float_dtype(state["coefs_"][0]))
             classes_too = library_of(state.get("classes_")) is not None
             state["_was_on"] = (backend.name, backend.device_name, backend.dtype, classes_too)
-        if state.get("_optimization"):
-            state["_optimization"] = replace(state["_optimization"], state=on_host(state["_optimization"].state))
-        return state | {name: on_host(state[name]) for name in ("coefs_", "intercepts_", "classes_") if name in state}
+        return state | {name: plain(state[name]) for name in ("coefs_", "intercepts_", "classes_") if name in state}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         library, device, dtype, classes_too = state.pop("_was_on", ("numpy", "cpu", "float64", False))
@@ -328,22 +304,5 @@ class FittedMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Parameters, A
                 f"this model was fitted with {library} on {device}, which cannot be used here: {error} "
                 "Its weights are NumPy arrays now, and it takes NumPy arrays.",
                 XpmlpWarning,
-                stacklevel=2,
+                stacklevel=3,
             )
-
-
-def on_host(value: Any) -> Any:
-    """Copy a nest of lists, tuples and records with its arrays as NumPy's."""
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return type(value)(*map(on_host, value))
-    if isinstance(value, list | tuple):
-        return type(value)(map(on_host, value))
-    return to_host(value)
-
-
-def _needs_no_check(X: Any, n_features: int) -> bool:
-    """Whether `validate_data`, which takes longer than the network does for a row, would return X itself."""
-    if not (type(X) is np.ndarray and X.ndim == 2 and X.dtype in FLOATS and X.shape[1] == n_features and X.shape[0]):
-        return False
-    with np.errstate(over="ignore", invalid="ignore"):
-        return bool(np.isfinite(X.sum()))  # then all of X is finite

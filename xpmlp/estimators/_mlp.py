@@ -1,10 +1,9 @@
-"""`MLPClassifier` and `MLPRegressor`: what the targets mean, and the losses that go with them."""
+"""`MLPClassifier` and `MLPRegressor`: what the targets mean, and which losses go with them."""
 
 from __future__ import annotations
 
-import math
 import warnings
-from dataclasses import KW_ONLY, dataclass, replace
+from dataclasses import KW_ONLY, dataclass
 from numbers import Real
 from typing import TYPE_CHECKING, Any, Self
 
@@ -14,18 +13,17 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.class_weight import compute_sample_weight
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import type_of_target, unique_labels
 from sklearn.utils.validation import column_or_1d
 
-from xpmlp.common.errors import DtypeError, InputError, XpmlpWarning
+from xpmlp.common.errors import InputError, XpmlpWarning
 from xpmlp.data.examples import Examples
 from xpmlp.estimators._base import BaseMLP, documented
-from xpmlp.estimators._compat import Interval, StrOptions, fit_method
+from xpmlp.estimators._compat import Interval, StrOptions, available_if, fit_method
+from xpmlp.estimators._losses import OUTPUTS, bounded_logistic, bounded_softmax, mean_squared
 from xpmlp.estimators._parameters import CONSTRAINTS, MINIBATCH_SOLVERS
-from xpmlp.estimators._placement import check_numbers, dispatching, labels_in, library_of, to_host
-from xpmlp.nn.activations import identity, logistic
-from xpmlp.nn.losses import LOSSES, Loss, canonical_delta, exponential, huber, quantile, squared_error
+from xpmlp.estimators._placement import dispatching, labels_in, library_of, to_host
+from xpmlp.nn.losses import LOSSES, Loss, huber, quantile
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,8 +32,6 @@ if TYPE_CHECKING:
 
     from xpmlp.common.types import Array, Namespace
     from xpmlp.nn.activations import Activation
-
-OUTPUTS: dict[Any, str] = {identity: "identity", exponential: "exp"}  # scikit-learn's names
 
 
 @documented
@@ -116,10 +112,15 @@ class MLPClassifier(BaseMLP, ClassifierMixin, BaseEstimator):
             self._learn_classes(y if multilabel else classes, like=classes)
         elif classes is not None and not np.array_equal(to_host(known), unique_labels(to_host(classes))):
             raise ValueError(f"`classes={classes!r}` is not the same as on last call to partial_fit, was: {known!r}")
-        return self._fit(Examples(X, y, sample_weight), one_epoch=True)
+        try:
+            return self._fit(Examples(X, y, sample_weight), one_epoch=True)
+        except Exception:
+            if known is None and not self.__sklearn_is_fitted__():  # the next call is the first
+                del self.classes_, self._label_binarizer
+            raise
 
     def _targets_to_fit(self, y: Any, *, one_epoch: bool) -> np.ndarray:
-        labels = self._flat(y)
+        labels = self._as_vector(y)
         if not hasattr(self, "classes_") or not (self.warm_start or one_epoch):
             self._learn_classes(labels, like=y)
         else:
@@ -127,7 +128,7 @@ class MLPClassifier(BaseMLP, ClassifierMixin, BaseEstimator):
         return self._targets(labels)
 
     def _targets(self, y: Any) -> np.ndarray:
-        labels = self._flat(y)
+        labels = self._as_vector(y)
         unknown = np.setdiff1d(unique_labels(labels), to_host(self.classes_))
         if unknown.size:
             raise ValueError(f"y has classes that were not in the y of fit: {unknown.tolist()}.")
@@ -135,7 +136,7 @@ class MLPClassifier(BaseMLP, ClassifierMixin, BaseEstimator):
         return (T.toarray() if sparse.issparse(T) else T).astype(bool)
 
     @staticmethod
-    def _flat(y: Any) -> Any:
+    def _as_vector(y: Any) -> Any:
         y = to_host(y)
         return column_or_1d(y, warn=True) if getattr(y, "ndim", 1) == 2 and y.shape[1] == 1 else y
 
@@ -159,13 +160,13 @@ class MLPClassifier(BaseMLP, ClassifierMixin, BaseEstimator):
         weights = super()._weights_to_fit(given, T)
         if self.class_weight is None:
             return weights
-        of_classes = self._class_weights(T)[:, None]
+        of_classes = self._weights_by_class(T)[:, None]
         weights = of_classes if weights is None else weights * of_classes
         if not weights.any():
             raise ValueError("Sample weights must contain at least one non-zero number, times those of class_weight.")
         return weights
 
-    def _class_weights(self, T: np.ndarray) -> np.ndarray:
+    def _weights_by_class(self, T: np.ndarray) -> np.ndarray:
         """Return what each example counts by its class, (n,); for labels, the product over them."""
         multilabel, named = self._label_binarizer.y_type_.startswith("multilabel"), self.class_weight
         codes = (T.argmax(axis=1)[:, None] if T.shape[1] > 1 and not multilabel else T).astype(int)
@@ -176,7 +177,7 @@ class MLPClassifier(BaseMLP, ClassifierMixin, BaseEstimator):
             form = f"a list of {codes.shape[1]} dicts, one for each label" if multilabel else "one dict for all classes"
             raise ValueError(f"class_weight must be 'balanced' or {form}, but it is {named!r}.")
         classes = np.arange(2) if multilabel else to_host(self.classes_)
-        factors = [_class_weights(table, classes)[column] for table, column in zip(tables, codes.T, strict=True)]
+        factors = [_weight_of_each_class(table, classes)[column] for table, column in zip(tables, codes.T, strict=True)]
         return np.asarray(np.prod(factors, axis=0))
 
     def _output_loss(self) -> tuple[Loss, str]:
@@ -186,7 +187,7 @@ class MLPClassifier(BaseMLP, ClassifierMixin, BaseEstimator):
     def _labels(self, T: np.ndarray) -> Any:
         return self._label_binarizer.inverse_transform(T[:, 0] if self.n_outputs_ == 1 else T)
 
-    def predict(self, X: Any) -> Any:
+    def predict(self, X: Any) -> np.ndarray:
         """Predict classes.
 
         Parameters
@@ -210,11 +211,11 @@ class MLPClassifier(BaseMLP, ClassifierMixin, BaseEstimator):
             chosen = xp.astype(a[:, 0] > 0.5, xp.int64) * (classes.shape[0] - 1)  # always 0 where there is one class
         return classes[to_host(chosen)] if on_host else xp.take(classes, chosen, axis=0)
 
-    def predict_proba(self, X: Any) -> Any:
+    def predict_proba(self, X: Any) -> np.ndarray:
         """Predict the probability of each class, (n, n_classes), or of each label; parameters as for `predict`."""
         return self._probabilities(X, "predict_proba")[1]
 
-    def predict_log_proba(self, X: Any) -> Any:
+    def predict_log_proba(self, X: Any) -> np.ndarray:
         """Predict the logarithms of the probabilities, -inf where these round to 0; parameters as for `predict`."""
         xp, p = self._probabilities(X, "predict_log_proba")
         with np.errstate(divide="ignore"):
@@ -294,11 +295,7 @@ class MLPRegressor(BaseMLP, RegressorMixin, BaseEstimator):
         return self._targets(y)
 
     def _targets(self, y: Any) -> np.ndarray:
-        y = y.toarray() if sparse.issparse(y) else np.asarray(to_host(y))
-        check_numbers(y, "y")
-        if y.dtype.kind in "SU":
-            raise DtypeError(f"y has dtype {y.dtype}, but must hold numbers: convert it with y.astype(float).")
-        y = y.astype(float, copy=False)
+        y = (y.toarray() if sparse.issparse(y) else np.asarray(to_host(y))).astype(float, copy=False)
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         return y[:, None] if y.ndim == 1 else y
@@ -317,7 +314,7 @@ class MLPRegressor(BaseMLP, RegressorMixin, BaseEstimator):
         loss = self.loss if isinstance(self.loss, Loss) else losses[self.loss]
         return loss, OUTPUTS.get(loss.output, loss.name)
 
-    def predict(self, X: Any) -> Any:
+    def predict(self, X: Any) -> np.ndarray:
         """Predict real numbers.
 
         Parameters
@@ -334,7 +331,7 @@ class MLPRegressor(BaseMLP, RegressorMixin, BaseEstimator):
         return self._labels(a)
 
 
-def _class_weights(named: Mapping[Any, float], classes: np.ndarray) -> np.ndarray:
+def _weight_of_each_class(named: Mapping[Any, float], classes: np.ndarray) -> np.ndarray:
     """Return the weight of each class: 1 where it is not named. A name that is no class is refused, as a misspelling.
 
     As in scikit-learn, more names are allowed where every class is named: a fold may lack a class.
@@ -343,45 +340,7 @@ def _class_weights(named: Mapping[Any, float], classes: np.ndarray) -> np.ndarra
     unknown = [name for name in named if name not in known]
     if unknown and len(named) - len(unknown) < len(known):
         raise ValueError(f"class_weight names {unknown}, which are not in y; its classes are {known}.")
-    return np.array([named.get(name, 1.0) for name in known], dtype=float)
-
-
-# The losses as scikit-learn computes them: of clipped probabilities, with the gradients of the exact ones. L-BFGS comes
-# to points where that decides its path, and the rules to stop compare such losses.
-
-
-def _between(xp: Namespace, x: Array, least: float, most: float) -> Array:
-    return xp.maximum(xp.minimum(x, xp.full_like(x, most)), xp.full_like(x, least))
-
-
-def _softmax_terms(xp: Namespace, u: Array, T: Array) -> Array:
-    """L = -sum_j T_j ln p_j, with p = softmax(z) in [eps, 1 - eps], by the epsilon of the dtype."""
-    epsilon = float(xp.finfo(u.dtype).eps)
-    return -T * _between(xp, u, math.log(epsilon), math.log1p(-epsilon))
-
-
-def _logistic_terms(xp: Namespace, z: Array, T: Array) -> Array:
-    """L = -sum_j T_j ln p_j + (1 - T_j) ln(1 - p_j), with p = sigmoid(z) in [eps, 1 - eps]."""
-    epsilon = float(xp.finfo(z.dtype).eps)
-    p = _between(xp, logistic(xp, z), epsilon, 1.0 - epsilon)
-    return -T * xp.log(p) - (1.0 - T) * xp.log(1.0 - p)
-
-
-bounded_softmax = replace(LOSSES["softmax"], terms=_softmax_terms)
-bounded_logistic = replace(LOSSES["logistic"], terms=_logistic_terms)
-
-
-def _mean_squared_terms(xp: Namespace, z: Array, T: Array, n_outputs: float) -> Array:
-    return squared_error(xp, z, T) / n_outputs
-
-
-def _summed_squared_delta(xp: Namespace, a: Array, T: Array, n_outputs: float) -> Array:  # noqa: ARG001 - as the terms
-    return canonical_delta(xp, a, T)
-
-
-def mean_squared(n_outputs: int) -> Loss:
-    """Half the squared error, its mean over the outputs; its gradient is that of their sum."""
-    squared = LOSSES["squared"]
-    if n_outputs == 1:
-        return squared
-    return replace(squared, terms=_mean_squared_terms, delta=_summed_squared_delta, settings=(float(n_outputs),))
+    weights = np.array([named.get(name, 1.0) for name in known], dtype=float)
+    if not np.isfinite(weights).all():
+        raise InputError(f"class_weight must hold finite numbers, but it is {named!r}.")
+    return weights

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from numbers import Real
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from xpmlp.estimators._compat import THEIR_CONSTRAINTS, Interval, StrOptions
 from xpmlp.nn.activations import ACTIVATIONS, Activation
@@ -157,3 +157,8 @@ class Parameters:
     stratify_validation: bool = False
     dtype: str | None = None
     device: str | None = None
+
+    if TYPE_CHECKING:  # scikit-learn's `BaseEstimator`, which has them, has no types
+
+        def get_params(self, deep: bool = True) -> dict[str, Any]: ...  # noqa: FBT001, FBT002 - its signature
+        def set_params(self, **params: Any) -> Self: ...

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-import re
-from collections.abc import Iterable
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,7 +13,8 @@ from sklearn import get_config
 
 from xpmlp.backends import BACKENDS, backend_of, get_backend
 from xpmlp.backends.numpy.sparse import SparseNumpyBackend
-from xpmlp.common.errors import BackendError, DtypeError, InputError
+from xpmlp.common.errors import BackendError, InputError
+from xpmlp.common.validation import beyond_range
 from xpmlp.data.examples import Examples
 from xpmlp.nn.network import Layer
 
@@ -24,21 +24,22 @@ if TYPE_CHECKING:
     from xpmlp.backends import Backend
     from xpmlp.common.types import Array
 
-# The names that NumPy, pandas, Arrow and polars have for dtypes of dates and durations.
-TIMES = re.compile(r"^(date|time|duration|period)", re.IGNORECASE)
+SINGLE = 4  # bytes of a float32
+REPLACED_DTYPES = {"bfloat16": np.float32, "float96": np.float64, "float128": np.float64}
 
 
 class PlacedExamples(NamedTuple):
-    """Examples where the network computes, and their targets on the host too."""
+    """Examples where the network computes, and their targets and weights on the host too, as they were given."""
 
     examples: Examples
     T: Any  # (n, m), of NumPy
+    weights: Any  # (n, 1), of NumPy; or None
 
     def take(self, backend: Backend, rows: np.ndarray) -> PlacedExamples:
         """Return some of the rows."""
         indices = backend.asindex(rows)
         taken = (None if array is None else backend.xp.take(array, indices, axis=0) for array in self.examples)
-        return PlacedExamples(Examples(*taken), self.T[rows])
+        return PlacedExamples(Examples(*taken), self.T[rows], None if self.weights is None else self.weights[rows])
 
 
 @dataclass(frozen=True)
@@ -48,11 +49,20 @@ class Placement:
     backend: Backend  # where it computes
     caller: Backend  # the library and device of the examples that were given, in the same dtype
 
-    def to_compute(self, x: Any) -> Array:
-        """Move an array of the caller to where the network computes, in its dtype."""
+    def to_compute(self, x: Any, name: str = "X") -> Array:
+        """Move an array of the caller to where the network computes, in its dtype; refuse numbers beyond that."""
+        self._check_range(x.data if sparse.issparse(x) else x, name)
         if sparse.issparse(x):
             return sparse.csr_array(x, dtype=self.backend.dtype)  # an array: its * is elementwise
         return move(x, self.backend)
+
+    def _check_range(self, x: Any, name: str) -> None:
+        if self.backend.dtype == "float32" and str(x.dtype).endswith("float64") and math.prod(x.shape):
+            library = self.caller if self.caller.holds(x) else get_backend("numpy")
+            low, high = (float(library.to_numpy(end(x))) for end in (library.xp.min, library.xp.max))
+            with np.errstate(over="ignore"):
+                if not np.isfinite(np.array([low, high], np.float32)).all():
+                    raise beyond_range(name, low, high, "float32")
 
     def to_caller(self, x: Array) -> Array:
         """Move a result to the caller's library and device."""
@@ -62,8 +72,11 @@ class Placement:
         """Whether an array is of the caller's library, on the caller's device."""
         return self.caller.holds(x) and self.caller.on_device(x)
 
-    def examples(self, checked: Examples) -> PlacedExamples:
-        """Move examples of the caller, with targets and weights on the host, to where the network computes."""
+    def examples(self, checked: Examples, suffix: str = "") -> PlacedExamples:
+        """Move examples of the caller, with targets and weights on the host, to where the network computes.
+
+        Messages call them X, y and sample_weight, with a suffix.
+        """
         X, *host = checked
         if not self.is_callers(X):  # then it is X_val: the caller is where X is
             raise ValueError(
@@ -71,8 +84,17 @@ class Placement:
                 f"{self.caller.name} on {self.caller.device_name}."
             )
         with self.backend.within_memory(f"{X.shape[0]:,} examples of {X.shape[1]:,} features", "fewer examples"):
-            arrays = (None if array is None else self.backend.asarray(array) for array in host)
-            return PlacedExamples(Examples(self.to_compute(X), *arrays), np.asarray(checked.T))
+            for array, name in zip(host, ("y", "sample_weight"), strict=True):
+                if array is not None:
+                    self._check_range(array, name + suffix)
+            # Real targets in float64 stay so, with the weights: float32 may round away what tells losses apart.
+            T, weights = np.asarray(checked.T), checked.weights
+            wide = T.dtype == np.float64 and self.backend.widest_dtype == "float64"
+            host = [T, weights if weights is None or not wide else weights.astype(float, copy=False)]
+            dtype = None if wide else "floating"
+            arrays = (None if array is None else self.backend.asarray(array, dtype=dtype) for array in host)
+            placed = Examples(self.to_compute(X, f"X{suffix}"), *arrays)
+            return PlacedExamples(placed, T, weights)
 
     def layers(self, coefs: Sequence[Array], intercepts: Sequence[Array]) -> list[Layer]:
         """Move fitted weights, wherever they are, to where the network computes."""
@@ -143,33 +165,25 @@ def to_host(values: Any) -> Any:
 
 
 def readable(values: Any) -> Any:
-    """Return an array of any library detached and, in half precision, as float32; anything else as it is.
+    """Return an array of any library detached, in a dtype that is computed with; anything else as it is.
 
-    NumPy's float16 stays: it is computed in float64, as scikit-learn does. NumPy itself has no bfloat16.
+    Half precision becomes float32, and NumPy's long doubles float64, infinite where that has no such number. NumPy's
+    float16 stays: it is computed in float64, as scikit-learn does. NumPy itself has no bfloat16.
     """
     library = library_of(values)
     if library is not None:
         return library.readable(values)
-    return values.astype(np.float32) if str(getattr(values, "dtype", None)) == "bfloat16" else values
+    dtype = REPLACED_DTYPES.get(str(getattr(values, "dtype", None)))
+    if dtype is None:
+        return values
+    with np.errstate(over="ignore"):  # what is infinite then is refused as such
+        return values.astype(dtype)
 
 
 def library_of(values: Any) -> Backend | None:
     """Return the backend of an array of another library than NumPy; None for anything else."""
     others = (backend for backend in BACKENDS.values() if backend.name != "numpy")
     return backend_of(values, "float32") if any(backend.device_of(values) for backend in others) else None
-
-
-def check_numbers(values: Any, name: str) -> None:
-    """Raise a `DtypeError` for dates and durations: NumPy would turn them into numbers that depend on their unit."""
-    if isinstance(values, list | tuple):
-        values = np.asarray(values)
-    dtypes = getattr(values, "dtypes", getattr(values, "dtype", None))  # of a frame: of every column
-    for dtype in dtypes if isinstance(dtypes, Iterable) else [dtypes]:
-        if TIMES.search(str(dtype)):
-            raise DtypeError(
-                f"{name} has dtype {dtype}, but must hold numbers: turn dates and durations into numbers first, for "
-                "example into days since a fixed date."
-            )
 
 
 def labels_in(backend: Backend | None, labels: np.ndarray) -> Any:
@@ -187,5 +201,8 @@ def dispatching() -> bool:
 def float_dtype(X: Any) -> str:
     """Name the floating dtype to compute with: float32 for an array of float32, else float64."""
     dtype = X.dtype  # naming one of NumPy's takes longer than passing a row through a small network
-    single = dtype == np.float32 if isinstance(dtype, np.dtype) else str(dtype).endswith(".float32")
+    if isinstance(dtype, np.dtype):
+        single = dtype.kind == "f" and dtype.itemsize == SINGLE  # in either order of bytes
+    else:
+        single = str(dtype).endswith(".float32")
     return "float32" if single else "float64"

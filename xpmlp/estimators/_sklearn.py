@@ -13,7 +13,9 @@ from sklearn.utils.validation import check_is_fitted
 from xpmlp.common.errors import InputError
 from xpmlp.estimators._compat import AdamOptimizer, SGDOptimizer
 from xpmlp.estimators._placement import to_host
-from xpmlp.estimators._training import Optimization, Progress, TrainedMLP
+from xpmlp.estimators._progress import Optimization, Progress
+from xpmlp.estimators._training import TrainedMLP
+from xpmlp.models.exports import SKLEARN_ACTIVATIONS, common_activation
 from xpmlp.nn.optimizers import SGD, Adam, AdamState, SGDState
 from xpmlp.training import State
 
@@ -29,7 +31,6 @@ SHARED_ATTRIBUTES = (
     "n_features_in_", "feature_names_in_", "classes_", "n_iter_", "t_", "n_layers_", "n_outputs_", "out_activation_",
     "loss_", "best_loss_", "loss_curve_", "validation_scores_", "best_validation_score_", "_label_binarizer",
 )  # fmt: skip
-ACTIVATIONS = {"identity", "logistic", "tanh", "relu"}
 LOSSES_BY_OUTPUT = {"identity": "squared_error", "exp": "poisson"}
 
 
@@ -47,13 +48,8 @@ def to_sklearn(self: TrainedMLP) -> BaseEstimator:
     check_is_fitted(self)
     theirs, fitted = _kind(self)(), vars(self)
     shared = {name: getattr(self, name) for name in theirs.get_params(deep=False) if hasattr(self, name)}
-    activations = {activation.name for activation in self._fitted_network().activations}
-    if len(activations) > 1 or not activations <= ACTIVATIONS:
-        raise InputError(
-            f"scikit-learn has one activation for all layers, of {', '.join(sorted(ACTIVATIONS))}; "
-            f"this model has {', '.join(sorted(activations))}."
-        )
-    shared["activation"] = next(iter(activations), "relu")
+    unused = self.activation if self.activation in SKLEARN_ACTIVATIONS else "relu"
+    shared["activation"] = common_activation(self._fitted_network()) or unused
     shared["solver"] = "adam" if self.solver == "adamw" else self.solver
     if "loss" in shared and shared["loss"] not in LOSSES_BY_OUTPUT.values():
         if self.out_activation_ not in LOSSES_BY_OUTPUT:
@@ -69,8 +65,8 @@ def to_sklearn(self: TrainedMLP) -> BaseEstimator:
     if fitted.get("_progress"):
         state["_no_improvement_count"] = fitted["_progress"].without_improvement
     same = all(getattr(self, name) == shared[name] for name in {"solver", "loss"} & set(shared))
-    if fitted.get("_optimization") and same:
-        state["_optimizer"] = _their_optimizer(fitted["_optimization"], coefs + intercepts)
+    if fitted.get("_optimizer") and same:
+        state["_optimizer"] = _their_optimizer(fitted["_optimizer"], coefs + intercepts)
     theirs.__dict__.update(state)
     return theirs
 
@@ -93,7 +89,7 @@ def from_sklearn(cls: type[Estimator], estimator: BaseEstimator) -> Estimator:
     if "loss_curve_" in fitted:
         state["_progress"] = _our_progress(estimator)
     if "_optimizer" in fitted:
-        state["_optimization"] = _our_optimization(fitted["_optimizer"])
+        state["_optimizer"] = _our_optimization(fitted["_optimizer"])
     ours.__dict__.update(state)
     return ours
 
@@ -149,7 +145,7 @@ def _their_optimizer(ours: Optimization, params: list[np.ndarray]) -> SGDOptimiz
     state: Any = ours.state
     if isinstance(rule, SGD):
         theirs = SGDOptimizer(params, ours.first_rate, ours.kind, rule.momentum, rule.nesterov, ours.power_t)
-        theirs.learning_rate = ours.rate
+        theirs.learning_rate = ours.learning_rate
         if rule.momentum:
             theirs.velocities = _by_kind(state.optimizer.velocity)
         return theirs

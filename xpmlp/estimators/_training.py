@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import math
+import operator
 import warnings
 from abc import ABC
-from collections import defaultdict
-from dataclasses import dataclass, field
-from itertools import chain
-from typing import TYPE_CHECKING, NamedTuple, Self, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast
 
 import numpy as np
 from scipy import optimize
@@ -17,12 +14,15 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import train_test_split
 
-from xpmlp.backends import get_backend
 from xpmlp.backends.purity import is_pure
+from xpmlp.common.errors import InputError
+from xpmlp.data.examples import Examples
 from xpmlp.estimators._compat import check_optimize_result, takes_weights
-from xpmlp.estimators._fitted import FittedMLP, on_host
-from xpmlp.estimators._placement import to_host
-from xpmlp.nn.network import Layer, bprop, fprop, gradient_function, naming_own_functions, total_weight
+from xpmlp.estimators._fitted import FittedMLP
+from xpmlp.estimators._lbfgs import Objective
+from xpmlp.estimators._placement import float_dtype, place, to_host
+from xpmlp.estimators._progress import Optimization, Progress, plain, rebuilt
+from xpmlp.nn.network import fprop
 from xpmlp.nn.optimizers import SGD, Adam, AdamW
 from xpmlp.nn.regularization import ElasticNet
 from xpmlp.nn.schedules import build_schedule
@@ -34,65 +34,15 @@ if TYPE_CHECKING:
 
     from xpmlp.backends import Backend
     from xpmlp.common.types import Array
-    from xpmlp.estimators._compat import Around
+    from xpmlp.estimators._compat import RunIteration
     from xpmlp.estimators._placement import PlacedExamples, Placement
-    from xpmlp.nn.network import Network
+    from xpmlp.nn.network import Layer, Network
     from xpmlp.nn.optimizers import Optimizer
     from xpmlp.training import State
 
 MAX_SEED = 2**31 - 1
 FIRST_ITERATIONS = 2  # lbfgs that ends in these has not found its way
-MIN_RATE = 1e-6  # "adaptive" stops at a lower one
-
-
-@dataclass
-class Optimization:
-    """What `partial_fit` continues; parameters that are set in between do not change it, as in scikit-learn."""
-
-    optimizer: Optimizer
-    seed: int  # of dropout's masks
-    kind: str  # how the learning rate changes between epochs: "constant", "invscaling" or "adaptive"
-    first_rate: float
-    rate: float  # of the next epoch
-    power_t: float = 0.5
-    state: State | None = field(default=None, kw_only=True)  # None before the first step
-
-    def after_epoch(self, seen: int) -> None:
-        """Scale the rate by the examples `seen` so far."""
-        if self.kind == "invscaling":
-            self.rate = self.first_rate / (seen + 1) ** self.power_t
-
-    def without_progress(self) -> str:
-        """Divide the rate, or give up: return what to print, which ends in "Stopping." where training ends."""
-        if self.kind != "adaptive":
-            return "Stopping."
-        if self.rate <= MIN_RATE:
-            return "Learning rate too small. Stopping."
-        self.rate /= 5.0
-        return f"Setting learning rate to {self.rate:f}"
-
-
-@dataclass(kw_only=True)
-class Progress:
-    """What is known of a fit from epoch to epoch, over several calls of `partial_fit` too."""
-
-    watched: str  # what has to improve: "training loss", "validation loss" or "validation score"
-    curves: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))  # of each of the three
-    best: dict[str, float] = field(default_factory=dict)  # of the epochs in which it was watched
-    without_improvement: int = 0  # epochs in a row
-    seen: int = 0  # examples
-    n_iter: int = 0  # epochs of the last call
-    best_layers: list[Layer] | None = None  # of the best epoch, where a validation set is watched
-
-    def judge(self, tol: float) -> bool:
-        """Count the epochs without an improvement of `tol`; return whether the last one is the best."""
-        sign = 1.0 if self.watched == "validation score" else -1.0
-        now, best = self.curves[self.watched][-1], self.best.get(self.watched, -sign * np.inf)
-        self.without_improvement = self.without_improvement + 1 if sign * now < sign * best + tol else 0
-        is_best = sign * now > sign * best
-        if is_best:
-            self.best[self.watched] = now
-        return is_best
+CONTINUED = ("_optimizer", "_progress")  # by `partial_fit`
 
 
 class Problem(NamedTuple):
@@ -109,9 +59,17 @@ class TrainedMLP(FittedMLP, ABC):
     """How both kinds of estimator train."""
 
     _random_state: np.random.RandomState
-    _optimization: Optimization | None = None
+    _optimizer: Optimization | None = None
     _progress: Progress | None = None
     _trainer: Trainer | None = None  # of the last fit
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__()
+        state.pop("_trainer", None)  # it holds compiled functions
+        return state | {name: plain(state[name]) for name in CONTINUED if name in state}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state | {name: rebuilt(state[name]) for name in CONTINUED if name in state})
 
     @property
     def _watched(self) -> str:
@@ -119,24 +77,24 @@ class TrainedMLP(FittedMLP, ABC):
             return "training loss"
         return "validation loss" if self.scoring == "loss" else "validation score"
 
-    def _train(self, problem: Problem, around: Around, *, one_epoch: bool) -> list[Layer]:
+    def _train(self, problem: Problem, run_iteration: RunIteration, *, one_epoch: bool) -> list[Layer]:
         """Return the weights that the solver ends with."""
         if self.solver == "lbfgs":
-            return self._train_by_lbfgs(problem, around)
-        return self._train_in_minibatches(problem, around, one_epoch=one_epoch)
+            return self._train_by_lbfgs(problem, run_iteration)
+        return self._train_in_minibatches(problem, run_iteration, one_epoch=one_epoch)
 
-    def _train_in_minibatches(self, problem: Problem, around: Around, *, one_epoch: bool) -> list[Layer]:
+    def _train_in_minibatches(self, problem: Problem, run_iteration: RunIteration, *, one_epoch: bool) -> list[Layer]:
         """Return the weights that scikit-learn's rules end with."""
         placement, network, layers, training, validation = problem
         rows = np.arange(training.T.shape[0])
         if self.early_stopping and validation is None:
             rows, held_out = self._split(training.T)
             validation = training.take(placement.backend, held_out)
-            if (weights := to_host(training.examples.weights)) is not None:
-                _check_weight("the share of X that is trained on", weights[rows])
-        optimization = (self._optimization if one_epoch else None) or self._new_optimization(network)
+            if training.weights is not None:
+                _check_weight("the share of X that is trained on", training.weights[rows])
+        optimization = (self._optimizer if one_epoch else None) or self._new_optimization(network)
         trainer = self._trainer_for(placement.backend, network, rows.shape[0], optimization)
-        trainer.start(layers, _near(placement.backend, optimization.state))
+        trainer.start(layers, _on_backend(placement.backend, optimization.state))
         measure = validation and self._measure_function(placement, network, validation)
         best = trainer.copy_layers() if self.early_stopping else None
         progress = self._progress = self._progress or Progress(watched=self._watched, best_layers=best)
@@ -147,28 +105,28 @@ class TrainedMLP(FittedMLP, ABC):
             nonlocal rows
             if self.shuffle:
                 rows = rows[self._random_state.permutation(rows.shape[0])]  # as scikit-learn's `shuffle` draws it
-            trainer.run_epoch(training.examples, rows, rate=optimization.rate)
+            trainer.run_epoch(training.examples, rows, rate=optimization.learning_rate)
             values = {"training loss": trainer.read({}).loss / rows.shape[0]} | (measure(trainer) if measure else {})
             for name, value in values.items():
                 progress.curves[name].append(value)
             progress.n_iter += 1
             progress.seen += rows.shape[0]
-            self._say(f"Iteration {progress.n_iter}, loss = {values['training loss']:.8f}")
+            self._print(f"Iteration {progress.n_iter}, loss = {values['training loss']:.8f}")
             if "validation score" in values:
-                self._say(f"Validation score: {values['validation score']:f}")
+                self._print(f"Validation score: {values['validation score']:f}")
             if progress.judge(self.tol) and progress.watched != "training loss":
                 progress.best_layers = trainer.copy_layers()
 
         def epoch_with_callbacks() -> bool:
-            return around(epoch, lambda: placement.fitted(trainer.copy_layers()))
+            return run_iteration(epoch, lambda: placement.fitted(trainer.copy_layers()))
 
         try:
             self._run(epoch_with_callbacks, optimization, progress, one_epoch=one_epoch)
         finally:
             # None are kept from fit to fit: in a warm start, scikit-learn's best weights are the last, until beaten.
             best, progress.best_layers = progress.best_layers, None
-            self._note(progress)
-        optimization.state, self._optimization = trainer.state, optimization
+            self._set_attributes(progress)
+        optimization.state, self._optimizer = trainer.state, optimization
         return best if self.early_stopping and best is not None else trainer.copy_layers()
 
     def _split(self, T: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -203,7 +161,7 @@ class TrainedMLP(FittedMLP, ABC):
 
     def _trainer_for(self, backend: Backend, network: Network, n: int, optimization: Optimization) -> Trainer:
         """Return a trainer for `n` examples: the last one where it would be the same, with what it has compiled."""
-        batch_size = min(200, n) if self.batch_size == "auto" else int(self.batch_size)
+        batch_size = min(200, n) if self.batch_size == "auto" else operator.index(cast("int", self.batch_size))
         if batch_size > n:
             message = "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped"
             warnings.warn(message, stacklevel=7)
@@ -214,7 +172,7 @@ class TrainedMLP(FittedMLP, ABC):
             schedule=build_schedule(self.schedule or "constant", 1.0, steps),
             penalty=self._penalty(),
             batch_size=batch_size,
-            epochs=self.max_iter,
+            epochs=int(self.max_iter),
             seed=optimization.seed,
             penalised=True,
         )
@@ -229,7 +187,7 @@ class TrainedMLP(FittedMLP, ABC):
         """Return ``measure(trainer)``: the mean loss of the validation set, and its score where that is watched."""
         backend, xp = placement.backend, placement.backend.xp
         (X, T, weights), labels = validation.examples, self._labels(validation.T)
-        given = {} if weights is None else {"sample_weight": to_host(weights)[:, 0]}
+        given = {} if weights is None else {"sample_weight": validation.weights[:, 0]}
         if given:
             _check_weight("the validation set", given["sample_weight"])
         size = float(given["sample_weight"].sum() if given else X.shape[0])
@@ -252,8 +210,15 @@ class TrainedMLP(FittedMLP, ABC):
             if a is None:
                 now = self._on_numpy(placement, trainer.copy_layers())
                 score = float(check_scoring(now, self.scoring)(now, to_host(X), labels, **given))
-            else:
-                score = float(self._measure(labels, self._labels(a), **given)) if np.isfinite(a).all() else np.nan
+                if np.isnan(score):  # no epoch would ever be the best
+                    raise InputError(
+                        f"scoring {self.scoring!r} gives nan for the validation set: choose another score, or a "
+                        "validation set with examples of every class."
+                    )
+            elif is_regressor(self) and not np.isfinite(a).all():
+                score = np.nan
+            else:  # a classifier's labels are some, whatever the outputs, as in scikit-learn
+                score = float(self._measure(labels, self._labels(a), **given))
             return values | {"validation score": score}
 
         return measure
@@ -275,7 +240,7 @@ class TrainedMLP(FittedMLP, ABC):
                 rates.after_epoch(progress.seen)
                 if progress.without_improvement > self.n_iter_no_change:
                     outcome = rates.without_progress()
-                    self._say(
+                    self._print(
                         f"{progress.watched.capitalize()} did not improve more than tol={self.tol:f} for "
                         f"{self.n_iter_no_change:d} consecutive epochs. {outcome}"
                     )
@@ -293,13 +258,14 @@ class TrainedMLP(FittedMLP, ABC):
         except KeyboardInterrupt:
             warnings.warn("Training interrupted by user.", stacklevel=7)
 
-    def _say(self, line: str) -> None:
+    def _print(self, line: str) -> None:
         if self.verbose:
             print(line)  # noqa: T201 - what `verbose` asks for, as scikit-learn does
 
-    def _note(self, progress: Progress) -> None:
-        """Write down what scikit-learn's attributes say of the fit so far."""
+    def _set_attributes(self, progress: Progress) -> None:
+        """Set scikit-learn's fitted attributes to what is known of the fit so far."""
         self.loss_curve_, self.n_iter_, self.t_ = progress.curves["training loss"], progress.n_iter, progress.seen
+        self._no_improvement_count = progress.without_improvement  # read by name, as `_optimizer.learning_rate` is
         if self.loss_curve_:
             self.loss_ = self.loss_curve_[-1]
         scored = progress.watched == "validation score"
@@ -311,63 +277,21 @@ class TrainedMLP(FittedMLP, ABC):
         else:
             self.__dict__.pop("validation_loss_curve_", None)
 
-    def _train_by_lbfgs(self, problem: Problem, around: Around) -> list[Layer]:
-        """Return the weights where SciPy's L-BFGS-B ends: loss and gradients on the device, the search on the host."""
-        placement, network, layers, (examples, T_host), _ = problem
-        backend, xp = placement.backend, placement.backend.xp
-        gradients_of, penalty = gradient_function(xp, network), self._penalty()
-        shapes = [*network.shapes, *((fan_out,) for _, fan_out in network.shapes)]  # all weights, then all biases
-        ends = np.cumsum([math.prod(shape) for shape in shapes])[:-1]
-
-        def pack(layers: Sequence[Layer]) -> np.ndarray:
-            return np.concatenate([backend.to_numpy(p).ravel() for p in chain(*zip(*layers, strict=True))])
-
-        def unpack(flat: np.ndarray) -> list[Layer]:
-            parts = zip(np.split(flat, ends), shapes, strict=True)
-            arrays = [backend.asarray(part.reshape(shape)) for part, shape in parts]
-            return list(map(Layer, arrays[: len(layers)], arrays[len(layers) :]))
-
-        def objective(layers: list[Layer], X: Array, T: Array, weights: Array | None) -> tuple[Array, list[Layer]]:
-            size = total_weight(xp, weights, X.shape[0])
-            loss, gradients = gradients_of(layers, X, T, (), weights)
-            loss = loss / size + penalty.value(xp, layers, size)
-            return loss, penalty.add_gradient(xp, layers, gradients, size)
-
-        def with_outputs(layers: list[Layer], X: Array, T: Array, weights: Array | None) -> tuple[Array, ...]:
-            size, trace = total_weight(xp, weights, X.shape[0]), fprop(xp, network, layers, X)
-            scale = 1.0 / size if weights is None else weights / size
-            gradients, _ = bprop(xp, network, layers, trace, T, scale=scale)
-            return trace.u, penalty.value(xp, layers, size), penalty.add_gradient(xp, layers, gradients, size)
-
-        # Errors of real targets are told apart by their loss, which float32 may round away: it is summed in float64.
-        in_double = is_regressor(self) and backend.dtype == "float32"
-        compiled = backend.compile(with_outputs if in_double else objective)
-        host, weights_host = get_backend("numpy", None, "float64").xp, to_host(examples.weights)
-        size_host = float(total_weight(host, weights_host, T_host.shape[0]))
-
-        def evaluate(flat: np.ndarray) -> tuple[float, np.ndarray]:
-            what = f"{network}, with all {examples.X.shape[0]:,} examples at once"
-            remedy = "fewer hidden units, fewer examples, a solver with minibatches"
-            with backend.computing(what, remedy), naming_own_functions(network):
-                if in_double:
-                    u, penalties, gradients = compiled(unpack(flat), *examples)
-                    u = backend.to_numpy(u).astype(float)
-                    mean = float(network.loss.value(host, u, T_host, weights_host)) / size_host
-                    return mean + float(backend.to_numpy(penalties)), pack(gradients)
-                loss, gradients = compiled(unpack(flat), *examples)
-                return float(backend.to_numpy(loss)), pack(gradients)
-
+    def _train_by_lbfgs(self, problem: Problem, run_iteration: RunIteration) -> list[Layer]:
+        """Return the weights where SciPy's L-BFGS-B ends."""
+        placement, network, layers, training, _ = problem
+        objective = Objective(placement.backend, network, self._penalty(), training)
         stopped = False
 
         def callback(flat: np.ndarray) -> None:
             nonlocal stopped
-            stopped = around(lambda: None, lambda: placement.fitted(unpack(flat)))
+            stopped = run_iteration(lambda: None, lambda: placement.fitted(objective.unpack(flat)))
             if stopped:
                 raise StopIteration
 
         found = optimize.minimize(
-            evaluate,
-            pack(layers),
+            objective,
+            objective.pack(layers),
             method="L-BFGS-B",
             jac=True,
             callback=callback,
@@ -375,9 +299,28 @@ class TrainedMLP(FittedMLP, ABC):
         )
         self.loss_, self.n_iter_ = float(found.fun), int(found.nit)
         if not stopped:
+            self._check_convergence(found)
+        return objective.unpack(found.x)
+
+    def _check_convergence(self, found: optimize.OptimizeResult) -> None:
+        """Warn, as of the line that calls `fit`, where L-BFGS has not converged."""
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
             self.n_iter_ = check_optimize_result("lbfgs", found, self.max_iter)
-            _warn_without_start(found, self.tol)
-        return unpack(found.x)
+        messages = [str(each.message) for each in caught]
+        if found.success and found.nit <= FIRST_ITERATIONS and np.abs(found.jac).max() > self.tol:
+            messages.append(
+                f"lbfgs stopped after {found.nit} iteration(s), as no step lowered the loss by more than its rounding, "
+                "but its gradient is above tol: scale X and y, or compute in float64."
+            )
+        for message in messages:
+            warnings.warn(message, ConvergenceWarning, stacklevel=7)
+
+    def _loss_grad_lbfgs(self, packed: np.ndarray, X: Any, y: Any, sample_weight: Any, *_: Any) -> Any:
+        """Return the loss and its gradient, packed, of checked examples: scikit-learn's tests call it by this name."""
+        placement = place(X, self.device, float_dtype(self.coefs_[0]))
+        training = placement.examples(Examples(X, y, None if sample_weight is None else sample_weight[:, None]))
+        return Objective(placement.backend, self._fitted_network(), self._penalty(), training)(packed)
 
 
 def _check_weight(what: str, weights: np.ndarray) -> None:
@@ -389,18 +332,7 @@ def _check_weight(what: str, weights: np.ndarray) -> None:
         )
 
 
-def _warn_without_start(found: optimize.OptimizeResult, tol: float) -> None:
-    """Warn where L-BFGS stopped at its start though the gradient is not small: rounding hides what a step changes."""
-    if found.success and found.nit <= FIRST_ITERATIONS and np.abs(found.jac).max() > tol:
-        warnings.warn(
-            f"lbfgs stopped after {found.nit} iteration(s), as no step lowered the loss by more than its rounding, but "
-            "its gradient is above tol: scale X and y, or compute in float64.",
-            ConvergenceWarning,
-            stacklevel=8,
-        )
-
-
-def _near(backend: Backend, state: State | None) -> State | None:
+def _on_backend(backend: Backend, state: State | None) -> State | None:
     """Return the state of an optimiser on the backend, or else on the host."""
     here = state is None or (backend.holds(state.t) and backend.on_device(state.t))
-    return state if here else cast("State", on_host(state))
+    return state if here else cast("State", rebuilt(plain(state)))

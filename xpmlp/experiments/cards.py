@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from xpmlp.experiments.runs import PARTS, RunFolder, model_at, network_values
+from xpmlp.experiments.options import TABLE, Options
+from xpmlp.experiments.runs import (
+    PARTS,
+    RunFolder,
+    became_values,
+    model_at,
+    network_values,
+    target_scaling_values,
+)
 from xpmlp.nn.losses import LOSSES, output_name
 
 if TYPE_CHECKING:
@@ -12,8 +21,18 @@ if TYPE_CHECKING:
 
     from xpmlp.models.model import Model
 
-NOT_RECIPE = {"dataset", "target", "data_dir", "hidden", "activation", "dropout", "input_dropout"}  # said elsewhere
+NOT_RECIPE = {
+    "dataset",
+    "target",
+    "task",
+    "data_dir",
+    "hidden",
+    "activation",
+    "dropout",
+    "input_dropout",
+}  # said elsewhere
 NOT_RECIPE |= {"backend", "device", "dtype", "scaling"}
+NOT_RECIPE |= {option.name for option in fields(Options) if option.metadata["rich_help_panel"] == TABLE}
 
 
 def card_of(path: Path) -> dict[str, Any]:
@@ -28,7 +47,10 @@ def card_of(path: Path) -> dict[str, Any]:
     -------
     dict
         Plain values, as JSON has them: ``path``, ``state`` ("finished", "unfinished" or "model"), ``network``,
-        ``classes``, ``class_names``, ``feature_names``, ``preprocessing`` and ``dtype``; of a run also ``epochs``,
+        ``task``, ``classes`` (None for a regression), ``class_names``, ``feature_names``, ``target_names``,
+        ``target_scaling`` (the ``mean`` and the ``deviation`` that each target of a regression had in training, or
+        None where it was not scaled), ``preprocessing``, ``became`` (of a table: what became of each of its
+        columns, by name; else None) and ``dtype``; of a run also ``epochs``,
         ``metrics`` (the ``last`` row of ``metrics.csv``, the ``best`` one, and what it is ``best_by``), ``data``,
         ``recipe``, ``backend``, ``versions``, ``machine`` and ``started``.
 
@@ -50,10 +72,14 @@ def card_of(path: Path) -> dict[str, Any]:
 def _of_model(model: Model) -> dict[str, Any]:
     return {
         "network": _network(network_values(model.network)),
-        "classes": model.classes.tolist(),
+        "task": model.task,
+        "classes": None if model.classes is None else model.classes.tolist(),
         "class_names": model.class_names and list(model.class_names),
         "feature_names": model.feature_names and list(model.feature_names),
-        "preprocessing": str(model.scaling),
+        "target_names": model.target_names and list(model.target_names),
+        "target_scaling": target_scaling_values(model),
+        "preprocessing": str(model.preparation or model.scaling),
+        "became": became_values(model),
         "dtype": model.dtype,
     }
 
@@ -62,15 +88,20 @@ def _of_configuration(config: dict[str, Any]) -> dict[str, Any]:
     data, options = config["data"], config["options"]
     return {
         "network": _network(config["network"]),
+        "task": data.get("task", "classification"),
         "classes": data["classes"],
         "class_names": data.get("class_names"),
         "feature_names": data.get("feature_names"),
+        "target_names": data.get("target_names"),
+        "target_scaling": data.get("target_scaling"),
         "preprocessing": data.get("preprocessing", options["scaling"]),
+        "became": data.get("became"),
         "dtype": config["backend"]["dtype"],
         "epochs": options["epochs"],
         "data": {
             "name": data["name"],
             "features": data["features"],
+            "columns": data.get("columns", []),
             "examples": {part: data["examples"][part] for part in PARTS if part in data["examples"]},
             "sha256": data.get("sha256"),
         },

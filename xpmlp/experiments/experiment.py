@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import os
 from dataclasses import dataclass, replace
@@ -16,22 +17,26 @@ from xpmlp.common.errors import InputError
 from xpmlp.common.rng import make_generator
 from xpmlp.common.validation import check_choice, check_number
 from xpmlp.common.wording import counted
-from xpmlp.data.datasets import load_dataset, split
-from xpmlp.data.examples import Examples, QuantizedExamples
+from xpmlp.data.datasets import ColumnSchema, is_table, load_dataset, refuse_reading, split
+from xpmlp.data.examples import Examples, QuantizedExamples, StreamedExamples, dequantize, slice_rows
 from xpmlp.data.features import positions_of
 from xpmlp.data.preprocessing import SCALINGS, Scaling, encode
 from xpmlp.data.streams import Part, Stream, StreamedData, is_streamed, load_stream
+from xpmlp.data.tables import Table
+from xpmlp.data.tables.preparation import TablePreparation
+from xpmlp.data.targets import TASKS, fit_target_scaling
 from xpmlp.experiments.options import CIRCLES, Options
 from xpmlp.models.model import Model
 from xpmlp.nn.dropout import mask_function
 from xpmlp.nn.gradcheck import check_gradients
 from xpmlp.nn.initializers import INITIALIZERS, initialize
-from xpmlp.nn.network import Layer, Network
+from xpmlp.nn.losses import LOSSES, build_loss
+from xpmlp.nn.network import Layer, Network, fprop
 from xpmlp.nn.optimizers import build_optimizer
 from xpmlp.nn.regularization import ElasticNet
 from xpmlp.nn.schedules import SCHEDULES, build_schedule
 from xpmlp.training import Recipe, steps_per_epoch, train
-from xpmlp.training.scoring import make_scorer, score_rows, to_score
+from xpmlp.training.scoring import make_scorer, score_rows, spread_of, to_score
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -39,14 +44,16 @@ if TYPE_CHECKING:
     from xpmlp.backends import Backend
     from xpmlp.common.types import Array
     from xpmlp.data.datasets import Dataset, Splits
-    from xpmlp.data.examples import StreamedExamples
     from xpmlp.distributed import Communicator
     from xpmlp.nn.gradcheck import GradientCheck
+    from xpmlp.nn.losses import Loss
     from xpmlp.training import Record
     from xpmlp.training.scoring import Score
 
 Value = TypeVar("Value")
 
+DEFAULT_LOSSES = {"classification": "softmax", "regression": "squared_error"}
+CLASS_WEIGHTS = ("none", "balanced")
 EPOCHS, MIN_STEPS = 30, 1500  # of a training, where the options leave it open
 PIECE = 2**20  # bytes of the data that are hashed at a time
 
@@ -72,6 +79,8 @@ class Experiment:
         `Stream` of them and None.
     communicator : Communicator, optional
         The other processes that train it, each with an experiment of its own.
+    weights : array of shape (n, 1), optional
+        What each training example counts, on the backend.
     """
 
     options: Options
@@ -81,6 +90,7 @@ class Experiment:
     recipe: Recipe
     sets: dict[str, tuple[Array | QuantizedExamples | StreamedExamples, Array | None]]
     communicator: Communicator | None = None
+    weights: Array | None = None
 
     def __str__(self) -> str:
         sizes = "-".join(map(str, self.model.network.sizes))
@@ -119,7 +129,22 @@ class Experiment:
             on_step=on_step,
             resume=resume,
             communicator=self.communicator,
+            units=self.model.units,
+            weights=self.weights,
         )
+
+    def never_predicted(self, layers: Sequence[Layer]) -> list[str]:
+        """Name the classes that weights of the backend predict for no training example; none for data on disk."""
+        model, X, backend = self.model, self.sets["train"][0], self.backend
+        if model.classes is None or isinstance(X, StreamedExamples):
+            return []
+        predicted, (n, _) = set(), X.shape
+        for start in range(0, n, backend.rows_at_a_time):
+            rows = slice_rows(Examples(X, self.sets["train"][1]), start, min(start + backend.rows_at_a_time, n)).X
+            u = fprop(backend.xp, model.network, layers, dequantize(backend.xp, rows)).u
+            predicted |= set(backend.to_numpy(backend.xp.argmax(u, axis=-1)).tolist())
+        names = model.class_names or tuple(map(str, model.classes.tolist()))
+        return [name for position, name in enumerate(names) if position not in predicted]
 
     def trained(self, layers: Sequence[Layer]) -> Model:
         """Return the model with weights of the backend in place of the initial ones."""
@@ -134,10 +159,62 @@ def load_splits(options: Options, *, progress: bool = False) -> tuple[Dataset | 
     """
     source, target = options.dataset, options.target
     shares: Any = {"validation": options.validation, "test": options.test, "seed": options.seed}
+    shares["order"] = options.split
+    task = asked_task(options)
     if is_streamed(source):
-        return load_stream(source, target=target, **shares)
-    dataset = load_dataset(source, data_dir=options.data_dir, target=target, progress=progress)
+        refuse_reading(source, options.reading)
+        for name in ("validation_file", "test_file", "group"):
+            if value := getattr(options, name):
+                raise InputError(f"{name} is {value!r}, but needs data in memory, and {source} is read from disk.")
+        return load_stream(source, target=target, task=task, **shares)
+    loading: Any = {"data_dir": options.data_dir, "target": target, "task": task, "group": options.group}
+    loading["reading"] = options.reading
+    dataset = load_dataset(source, **loading, progress=progress)
+    if options.validation_file is not None:
+        dataset = replace(dataset, validation=_held_out(options.validation_file, options, dataset))
+    if options.test_file is not None:
+        dataset = replace(dataset, test=_held_out(options.test_file, options, dataset))
     return dataset, split(dataset, **shares)
+
+
+def _held_out(file: str, options: Options, dataset: Dataset) -> tuple[np.ndarray | Table, np.ndarray]:
+    """Load a file with a part of its own: its features in the order of the training data, and its targets."""
+    names = dataset.feature_names
+    kinds = dataset.X.kinds if isinstance(dataset.X, Table) else None
+    schema = ColumnSchema(names or (), dataset.target_name, n_features=dataset.X.shape[1], kinds=kinds)
+    found = load_dataset(
+        file,
+        target=options.target if is_table(file) else None,
+        schema=schema,
+        reading=options.reading if is_table(file) else None,
+        task=dataset.task.name,
+        min_classes=1,
+    )
+    X = found.X
+    if isinstance(X, Table):
+        return X, found.y
+    if names and found.feature_names and names != found.feature_names:
+        X = X[:, positions_of(names, found.feature_names, file)]
+    if X.shape[1] != dataset.X.shape[1]:
+        raise InputError(f"{file} has {X.shape[1]} features, but {dataset.name} has {dataset.X.shape[1]}.")
+    return X, found.y
+
+
+def asked_task(options: Options) -> str:
+    """Return the task that is asked for, by itself or by the loss; "auto" where neither is.
+
+    Raises
+    ------
+    InputError
+        For a loss that is not one of the task.
+    """
+    check_choice("task", options.task, TASKS)
+    if options.loss == "auto":
+        return options.task
+    task = "regression" if build_loss(options.loss).correct is None else "classification"
+    if options.task not in {"auto", task}:
+        raise InputError(f"loss {options.loss} is one of a {task}, but the task is {options.task}.")
+    return task
 
 
 def check_options(options: Options) -> None:
@@ -151,13 +228,16 @@ def check_options(options: Options) -> None:
     check_choice("schedule", options.chosen_schedule, SCHEDULES)
     check_choice("init", options.init, INITIALIZERS)
     check_choice("scaling", options.scaling, ["auto", *SCALINGS])
+    if asked_task(options) == "regression":
+        _check_unweighted(options)
+    check_choice("class_weight", options.class_weight, CLASS_WEIGHTS)
     _recipe(options)
-    if options.patience is not None and not options.validation:
+    if options.patience is not None and not (options.validation or options.validation_file):
         raise InputError("patience waits for a better loss on the validation part: give --validation a share above 0.")
     if options.patience is None and options.min_delta is not None:
         raise InputError("min_delta is an option of patience: give --patience too, or leave it out.")
     check_number("learning rate", options.highest_rate, above=0)
-    _network(options, 1, 2)
+    _network(options, 1, 2, LOSSES["softmax"])
 
 
 def prepare(options: Options, *, progress: bool = False, communicator: Communicator | None = None) -> Experiment:
@@ -185,43 +265,79 @@ def prepare(options: Options, *, progress: bool = False, communicator: Communica
         device = device_for_rank(options.backend, device, communicator.local_rank)
     backend = get_backend(options.backend, device, options.dtype, graphs=options.graphs, precision=options.precision)
 
-    # The data, and what they decide: how long to train, and how to scale.
+    # The data, and what they decide: what is learnt, how long to train, and how to scale.
     dataset, parts = load_splits(options, progress=progress)
     X, y = parts.train
     n, d = X.shape
-    classes = dataset.classes if isinstance(dataset, StreamedData) else np.unique(y)
+    loss = build_loss(DEFAULT_LOSSES[dataset.task.name] if options.loss == "auto" else options.loss)
+    classes, target_scaling = None, None
+    if dataset.task.name == "regression":
+        target_scaling = fit_target_scaling(X.targets() if isinstance(X, Part) else [y], loss.name)
+    else:
+        classes = dataset.classes if isinstance(dataset, StreamedData) else np.unique(y)
     steps = steps_per_epoch(n, options.batch_size)
     epochs = options.epochs or max(EPOCHS, math.ceil(MIN_STEPS / steps))
     schedule = build_schedule(options.chosen_schedule, options.highest_rate, steps * epochs)
     kind = dataset.scaling if options.scaling == "auto" else options.scaling
+    preparation = None
+    if isinstance(X, Table):
+        preparation = TablePreparation.fit(X, "robust" if options.scaling == "auto" else options.scaling)
+        d, kind = len(preparation.feature_names_out), "none"
     scaling = Scaling.fit_blocks(kind, X.examples() if isinstance(X, Part) else [X], d, dataset.pixel_max)
 
     # The network with its initial weights, and the parts of the data as it is given them.
-    network = _network(options, d, classes.shape[0])
+    network = _network(options, d, 1 if classes is None else classes.shape[0], loss)
     with backend.within_memory(str(network), "fewer hidden units"):
         layers = initialize(network, init=options.init, seed=options.seed)
-    names = {"feature_names": dataset.feature_names, "class_names": dataset.class_names}
-    model = Model(network, layers, classes, scaling, **names)
+    model = Model(
+        network,
+        layers,
+        classes,
+        scaling,
+        dataset.feature_names if preparation is None else preparation.feature_names_in,
+        dataset.class_names,
+        target_scaling=target_scaling,
+        preparation=preparation,
+        target_names=None if dataset.target_name is None else (dataset.target_name,),
+    )
     what = f"{n:,} training examples of {d:,} features, and what is held out"
     with backend.within_memory(what, "fewer examples, data that are read from disk (docs/streams.md)"):
         sets = {name: lay_out(model, backend, *part) for name, part in vars(parts).items() if part is not None}
     recipe = replace(_recipe(options), epochs=epochs, schedule=schedule)
-    return Experiment(replace(options, epochs=epochs), dataset, backend, model, recipe, sets, communicator)
+    options = replace(options, epochs=epochs, task=dataset.task.name)
+    weights = None if options.class_weight == "none" else _balanced_weights(options, backend, y)
+    return Experiment(options, dataset, backend, model, recipe, sets, communicator, weights)
+
+
+def _balanced_weights(options: Options, backend: Backend, y: np.ndarray | None) -> Array:
+    """Return what each training example counts, (n, 1), so that all classes together count the same."""
+    from sklearn.utils import compute_sample_weight  # noqa: PLC0415 - slow to import, and needed here alone
+
+    if y is None:
+        raise InputError(f"class_weight {options.class_weight} needs data in memory, but {options.dataset} is on disk.")
+    if options.task == "regression":
+        _check_unweighted(options)
+    return backend.asarray(compute_sample_weight("balanced", y)[:, None])
+
+
+def _check_unweighted(options: Options) -> None:
+    if options.class_weight != "none":
+        raise InputError(f"class_weight is {options.class_weight}, but a regression has no classes: leave it out.")
 
 
 def lay_out(
-    model: Model, backend: Backend, X: np.ndarray | Part, y: Any
+    model: Model, backend: Backend, X: np.ndarray | Table | Part, y: Any
 ) -> tuple[Array | QuantizedExamples | StreamedExamples, Array | None]:
-    """Scale raw features, (n, d), encode labels, (n,), and move both to a backend: what the network is given.
+    """Prepare raw features, (n, d), encode targets, (n,), and move both to a backend: what the network is given.
 
     Features of 8 bits stay as they are up to the minibatch, where scaling them only multiplies. A part of data on disk
-    becomes a `Stream`, which does all that when it is read; labels are None then.
+    becomes a `Stream`, which does all that when it is read; targets are None then.
     """
     if isinstance(X, Part):
         model.check_count(X.shape[1])
-        return Stream(backend, X, model.classes, model.scaling), None
-    T = backend.asarray(encode(y, model.classes))
-    if X.dtype.kind in "iu" and X.dtype.itemsize == 1 and model.scaling.only_scales:
+        return Stream(backend, X, model.classes, model.scaling, target_scaling=model.target_scaling), None
+    T = backend.asarray(model.encode_targets(y))
+    if isinstance(X, np.ndarray) and X.dtype.kind in "iu" and X.dtype.itemsize == 1 and model.scaling.only_scales:
         model.check(X)
         return QuantizedExamples(backend.asarray(X, dtype=None), backend.asarray(model.scaling.factors)), T
     return backend.asarray(model.prepare(X, backend.dtype)), T
@@ -232,7 +348,8 @@ def fingerprint(dataset: Dataset | StreamedData) -> str:
     if isinstance(dataset, StreamedData):
         return dataset.sha256
     digest = hashlib.sha256()
-    for array in (dataset.X, dataset.y, *(dataset.test or ())):
+    pairs = [(dataset.X, dataset.y), *(pair for pair in (dataset.test, dataset.validation) if pair is not None)]
+    for array in (array for X, y in pairs for array in (*_hashable(X), y)):
         digest.update(f"{array.dtype.str}{array.shape}".encode())
         rows = max(1, PIECE * array.shape[0] // max(1, array.nbytes))
         for start in range(0, array.shape[0], rows):  # in pieces: what is hashed is copied
@@ -240,7 +357,17 @@ def fingerprint(dataset: Dataset | StreamedData) -> str:
     return digest.hexdigest()
 
 
-def features_of(model: Model, dataset: Dataset) -> np.ndarray:
+def _hashable(X: np.ndarray | Table) -> list[np.ndarray]:
+    """Return arrays of numbers or dates; columns of texts as the bytes of their JSON, which tells gaps apart."""
+    if not isinstance(X, Table):
+        return [X]
+    return [
+        np.frombuffer(json.dumps(values.tolist()).encode(), np.uint8) if values.dtype == object else values
+        for values in (column.values for column in X.columns)
+    ]
+
+
+def features_of(model: Model, dataset: Dataset) -> np.ndarray | Table:
     """Return the features that a model was trained on, in its order: by name where both have names.
 
     Raises
@@ -248,25 +375,26 @@ def features_of(model: Model, dataset: Dataset) -> np.ndarray:
     InputError
         For columns that are not there.
     """
-    if model.feature_names is None or dataset.feature_names is None:
+    if model.feature_names is None or dataset.feature_names is None or isinstance(dataset.X, Table):
         return dataset.X
     return dataset.X[:, positions_of(model.feature_names, dataset.feature_names, dataset.name)]
 
 
-def score_model(model: Model, backend: Backend, X: np.ndarray | Part, y: Any) -> Score:
-    """Score a trained model on raw features, (n, d), and labels, (n,), on any backend; or on a part of data on disk.
+def score_model(model: Model, backend: Backend, X: np.ndarray | Table | Part, y: Any) -> Score:
+    """Score a trained model on raw features, (n, d), and targets, (n,), on any backend; or on a part of data on disk.
 
     Raises
     ------
     InputError
-        For features and labels that do not fit the model.
+        For features and targets that do not fit the model.
     """
-    with backend.computing(f"{model.network}, to score {X.shape[0]:,} examples", "fewer examples at a time"):
+    network, units = model.network, model.units
+    with backend.computing(f"{network}, to score {X.shape[0]:,} examples", "fewer examples at a time"):
         examples = Examples(*lay_out(model, backend, X, y))
         layers = [Layer(backend.asarray(W), backend.asarray(b)) for W, b in model.layers]
-        sums = score_rows(backend, make_scorer(backend, model.network), layers, examples)
-    loss, correct = (backend.to_numpy(total).item() for total in sums)
-    return to_score(loss, correct, X.shape[0])
+        sums = score_rows(backend, make_scorer(backend, network, units), layers, examples)
+        spread = spread_of(backend, network, examples, units)
+    return to_score([backend.to_numpy(total).item() for total in sums], X.shape[0], spread, network.sizes[-1])
 
 
 def check_circles(backend: Backend, options: Options = CIRCLES) -> GradientCheck:
@@ -291,12 +419,12 @@ def check_circles(backend: Backend, options: Options = CIRCLES) -> GradientCheck
     check_number("batch size", size, at_least=1, below=n + 1, integer=True)
     rows = make_generator(seed, "order").permutation(n)[:size]
     classes = np.unique(dataset.y)
-    network = _network(options, d, classes.shape[0])
+    network = _network(options, d, classes.shape[0], LOSSES["softmax"])
     return check_gradients(
         backend,
         network,
         initialize(network, init=options.init, seed=seed),
-        backend.asarray(dataset.X[rows]),
+        backend.asarray(np.asarray(dataset.X)[rows]),
         backend.asarray(encode(dataset.y[rows], classes)),
         masks=mask_function(backend, network, seed)(backend.asindex(0), backend.asindex(rows)),
         penalty=_penalty(options),
@@ -325,23 +453,24 @@ def _penalty(options: Options) -> ElasticNet:
     return ElasticNet.build(len(options.hidden) + 1, _one_or_each(options.l1), _one_or_each(options.l2))
 
 
-def _network(options: Options, n_inputs: int, n_outputs: int) -> Network:
+def _network(options: Options, n_inputs: int, n_outputs: int, loss: Loss) -> Network:
     return Network.build(
         n_inputs,
         options.hidden,
         n_outputs,
         activation=_one_or_each(options.activation),
-        loss="softmax",
+        loss=loss,
         dropout=_one_or_each(options.dropout),
         input_dropout=options.input_dropout,
     )
 
 
 def _with_absolute_paths(options: Options) -> Options:
-    data_dir = options.data_dir and os.path.abspath(options.data_dir)  # noqa: PTH100 - pathlib raises for long names
+    given = {name: getattr(options, name) for name in ("data_dir", "validation_file", "test_file")}
+    paths = {name: path and os.path.abspath(path) for name, path in given.items()}  # noqa: PTH100 - pathlib raises for long names
     if not (os.path.isfile(options.dataset) or is_streamed(options.dataset)):  # noqa: PTH113 - as above
-        return replace(options, data_dir=data_dir)
-    return replace(options, data_dir=data_dir, dataset=os.path.abspath(options.dataset))  # noqa: PTH100 - as above
+        return replace(options, **paths)
+    return replace(options, **paths, dataset=os.path.abspath(options.dataset))  # noqa: PTH100 - as above
 
 
 def _one_or_each(values: Sequence[Value]) -> Value | Sequence[Value]:

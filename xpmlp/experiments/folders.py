@@ -55,7 +55,8 @@ class Folder:
     @classmethod
     def default(cls, dataset: str, time: datetime) -> Self:
         """Name a folder after the data and the time, under ``runs/``; a second one in that second gets a number."""
-        name = f"{cls.prefix}{Path(dataset).absolute().stem}-{time:%Y%m%d-%H%M%S}"
+        data = "input" if dataset == "-" else Path(dataset).absolute().stem
+        name = f"{cls.prefix}{data}-{time:%Y%m%d-%H%M%S}"
         path, number = Path("runs") / name, 1
         while path.exists():
             number += 1

@@ -13,9 +13,12 @@ from xpmlp.common.errors import InputError
 
 DEFAULT_RATES = {"sgd": 0.1, "adam": 0.003, "adamw": 0.003}
 DEFAULT_SCHEDULES = {"sgd": "constant", "adam": "cosine", "adamw": "cosine"}
+TABLE = "How to read a table"  # a panel of the help, as are these
 DATA, NETWORK, TRAINING, PLACE = "Data", "Network", "How to train", "Where to compute"  # panels of the help
 EACH = "one for all layers, or one for each"
+TABS = ("tab", "\\t")  # what may be written for that character
 EARLIER_NAMES = {"graph": "graphs"}  # of options, in the files of older runs
+EARLIER_VALUES = {"task": "classification"}  # of options that these lack, where they are not by default
 
 
 def _option(default: Any, panel: str | None, text: str, shown: str = "", **more: Any) -> Any:
@@ -35,17 +38,46 @@ class Options:
     dataset: str = _option(
         "digits",
         None,
-        "digits, circles, fashion-mnist, or your own: a .npz (X, y) or .csv file; or, read from disk while training, a "
-        "folder of X.npy and y.npy, an .h5 file or a .zarr group.",
+        "digits, circles, fashion-mnist, or your own: a table (.csv, .tsv, .parquet, .feather; - for standard input) "
+        "or an .npz file (X, y); or, read from disk while training, a folder of X.npy and y.npy, an .h5 file or a "
+        ".zarr group.",
         metavar="DATASET",
     )
-    target: str | None = _option(None, DATA, "The label's column in a .csv file.", "the last one")
+    target: str | None = _option(
+        None, DATA, "The column to predict in a table: its name, or its number, from 1.", "the last one"
+    )
+    task: str = _option("auto", DATA, "classification, regression, or auto: what the target's values say.")
     data_dir: str | None = _option(
         None, DATA, "Where Fashion-MNIST is: a folder that holds fashion-mnist/.", "$XPMLP_DATA, or a download"
     )
     validation: float = _option(0.1, DATA, "Share of the examples outside the test set, held out to watch training.")
     test: float = _option(0.2, DATA, "Share held out for the final score, where the data bring no test set.")
+    validation_file: str | None = _option(None, DATA, "A file with the validation part, as DATASET.", "a share")
+    test_file: str | None = _option(None, DATA, "A file with the test part, as DATASET.", "a share")
+    split: str = _option(
+        "random",
+        DATA,
+        "random; or last: rows are in the order of time, and the last are the test part, those before for validation.",
+    )
+    group: str | None = _option(
+        None, DATA, "The column of a table by which rows belong together, such as a patient's: it is no feature."
+    )
     scaling: str = _option("auto", DATA, "none, range (to 0..1), standard, or auto: what suits the data.")
+    header: bool | None = _option(None, TABLE, "Whether the first line is a header.", "found in the file")
+    separator: str | None = _option(None, TABLE, "What separates columns: ';' or tab.", "found in the file")
+    decimal: str | None = _option(None, TABLE, "What stands before decimals: . or ,", "found in the file")
+    encoding: str = _option("utf-8", TABLE, "The encoding, such as latin-1.")
+    drop: tuple[str, ...] = _option((), TABLE, "Columns to leave out: id,name.", "none")
+    missing: tuple[str, ...] = _option(
+        (), TABLE, "What stands for a missing value, such as -99 or -,none.", "nothing, NA, NaN, null or ?"
+    )
+    kinds: tuple[str, ...] = _option(
+        (),
+        TABLE,
+        "What columns hold: age=category,zip=category; number, whole number, truth value, category, date, text, "
+        "identifier or constant.",
+        "found in the file",
+    )
     hidden: tuple[int, ...] = _option((128,), NETWORK, "Units of each hidden layer: 50, or 512,512.")
     activation: tuple[str, ...] = _option(
         ("relu",),
@@ -69,6 +101,15 @@ class Options:
         TRAINING,
         "constant; step: a tenth after each third; cosine: 5 % warm-up, then down to 0.",
         "cosine; constant for sgd",
+    )
+    loss: str = _option(
+        "auto",
+        TRAINING,
+        "softmax for classes; squared_error, absolute_error, huber, quantile or poisson for amounts; huber:1.35 and "
+        "quantile:0.9 set their number; auto: softmax or squared_error.",
+    )
+    class_weight: str = _option(
+        "none", TRAINING, "balanced: examples of a class count the more in training the fewer there are; or none."
     )
     mode: str = _option("matrix", TRAINING, "matrix: a minibatch at once; loop: row by row, the same gradients.")
     epochs: int | None = _option(None, TRAINING, "Passes over the training examples.", "30; more for few examples")
@@ -107,6 +148,26 @@ class Options:
         """The schedule given, or the optimiser's own."""
         return DEFAULT_SCHEDULES.get(self.optimizer, "constant") if self.schedule is None else self.schedule
 
+    @property
+    def reading(self) -> dict[str, Any]:
+        """Keywords of `read_table`, where they are given.
+
+        Raises
+        ------
+        InputError
+            For kinds that are not written as column=kind.
+        """
+        known = {option.name: option.default for option in fields(self) if option.metadata["rich_help_panel"] == TABLE}
+        given = {name: getattr(self, name) for name in known if getattr(self, name) != known[name]}
+        if "kinds" in given:
+            pairs = [text.rpartition("=") for text in self.kinds]
+            if not all(name and kind for name, _, kind in pairs):
+                raise InputError(f"--kinds is {to_text(self.kinds)!r}, but must be like age=category,zip=category.")
+            given["kinds"] = {name: kind for name, _, kind in pairs}
+        if self.separator in TABS:
+            given["separator"] = "\t"
+        return given
+
     def to_json(self) -> dict[str, Any]:
         """Return plain values, learning rate and schedule resolved."""
         return asdict(self) | {"learning_rate": self.highest_rate, "schedule": self.chosen_schedule}
@@ -117,7 +178,8 @@ class Options:
         for option in fields(self)[1:]:
             value = getattr(self, option.name)
             if value != option.default:
-                arguments += [flag_of(option)] if isinstance(value, bool) else [flag_of(option), to_text(value)]
+                flag = "--no-header" if option.name == "header" and not value else flag_of(option)
+                arguments += [flag] if isinstance(value, bool) else [flag, to_text(value)]
         return arguments
 
     @classmethod
@@ -129,7 +191,7 @@ class Options:
         InputError
             For names that are no options.
         """
-        named = {EARLIER_NAMES.get(name, name): value for name, value in values.items()}
+        named = EARLIER_VALUES | {EARLIER_NAMES.get(name, name): value for name, value in values.items()}
         if unknown := set(named) - {option.name for option in fields(cls)}:
             raise InputError(f"unknown options: {', '.join(sorted(unknown))}.")
         return cls(**named)

@@ -7,6 +7,7 @@ import hashlib
 import json
 import math
 import platform
+from dataclasses import fields
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from xpmlp.backends import BACKENDS
 from xpmlp.common.errors import InputError
 from xpmlp.common.files import append_whole, csv_text, open_file, write_whole
 from xpmlp.experiments.folders import Folder, now
-from xpmlp.experiments.options import EARLIER_NAMES, Options
+from xpmlp.experiments.options import EARLIER_NAMES, TABLE, Options
 from xpmlp.models.checkpoints import (
     drop_checkpoints,
     load_checkpoint,
@@ -26,6 +27,7 @@ from xpmlp.models.checkpoints import (
     save_model,
 )
 from xpmlp.training import Recipe
+from xpmlp.training.scoring import CLASS_MEASURES, REAL_MEASURES, measures_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,16 +40,12 @@ if TYPE_CHECKING:
     from xpmlp.training import Record
 
 PARTS = ("train", "validation", "test")
+EVALUATIONS = ("confusion.png", "probabilities.png", "residuals.png", "importance.png", "importance.csv")
 # Options that came after the first runs, with what these did.
 LATER = {"precision": "highest", "graphs": True, "patience": None, "min_delta": None}
-METRICS = (
-    "epoch",
-    "seconds",
-    "examples",
-    "learning_rate",
-    *(f"{part}_{measure}" for part in PARTS for measure in ("loss", "accuracy")),
-    "best_epoch",
-)
+LATER |= {option.name: option.default for option in fields(Options) if option.metadata["rich_help_panel"] == TABLE}
+LATER |= {"task": "classification", "loss": "auto", "class_weight": "none"}
+LATER |= {"validation_file": None, "test_file": None, "split": "random", "group": None}
 
 
 class RunFolder(Folder):
@@ -55,9 +53,9 @@ class RunFolder(Folder):
 
     Attributes
     ----------
-    config, metrics, model, checkpoint, curves, confusion, log, lock : Path
+    config, metrics, model, checkpoint, curves, log, lock : Path
         Its files: ``config.json``, ``metrics.csv``, ``model.safetensors``, ``checkpoint.safetensors``, ``curves.png``,
-        ``confusion.png``, ``train.log`` and ``.lock``. The checkpoint before is ``previous-checkpoint.safetensors``.
+        ``train.log`` and ``.lock``. The checkpoint before is ``previous-checkpoint.safetensors``.
     """
 
     kind, doing, config_name = "run", "training", "config.json"
@@ -68,7 +66,6 @@ class RunFolder(Folder):
         self.model = path / "model.safetensors"
         self.checkpoint = path / "checkpoint.safetensors"
         self.curves = path / "curves.png"
-        self.confusion = path / "confusion.png"
         self.log = path / "train.log"
         self._lines: list[str] = []  # the records in the last checkpoint, as it has them: each is written out once
 
@@ -79,8 +76,8 @@ class RunFolder(Folder):
     @property
     def files(self) -> list[Path]:
         """The files of the run that exist."""
-        known = [self.config, self.metrics, self.model, self.checkpoint, self.curves, self.confusion, self.log]
-        return [file for file in known if file.exists()]
+        known = [self.config, self.metrics, self.model, self.checkpoint, self.curves, self.log]
+        return [file for file in (*known, *(self.path / name for name in EVALUATIONS)) if file.exists()]
 
     def _why_not_free(self) -> str:
         if self._unfinished:
@@ -99,7 +96,7 @@ class RunFolder(Folder):
             drop_checkpoints(self.checkpoint)
         self._lines = []
         self.write_config(_configuration(experiment))
-        self._write_metrics([])
+        self._write_metrics(experiment, [])
 
     def add(self, record: Record) -> None:
         """Append the row of an epoch to ``metrics.csv``."""
@@ -124,7 +121,7 @@ class RunFolder(Folder):
                     "Restore what was changed, or train anew."
                 )
         self._lines = [record_to_json(record) for record in checkpoint.records]
-        self._write_metrics(checkpoint.records)
+        self._write_metrics(experiment, checkpoint.records)
         self.model.unlink(missing_ok=True)  # of the interruption: the checkpoint is ahead of it from now on
         return checkpoint, passed_over
 
@@ -165,8 +162,9 @@ class RunFolder(Folder):
         except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
             raise InputError(f"{self.metrics} cannot be read: {type(error).__name__}: {error}.") from error
 
-    def _write_metrics(self, records: Sequence[Record]) -> None:
-        write_whole(self.metrics, csv_text([METRICS, *map(_row, records)]).encode())
+    def _write_metrics(self, experiment: Experiment, records: Sequence[Record]) -> None:
+        header = columns(measures_of(experiment.model.network.loss))
+        write_whole(self.metrics, csv_text([header, *map(_row, records)]).encode())
 
     def write_log(self, line: str) -> None:
         """Append a line to ``train.log``, with the time before it."""
@@ -218,7 +216,8 @@ def _ending(config: dict[str, Any]) -> tuple[Recipe, int]:
 def _numbers(row: dict[str, str]) -> dict[str, Any]:
     """Read a row of ``metrics.csv``: every one has an epoch, and those of older runs no best one."""
     row = {"best_epoch": "", **row}
-    return {name: float(row[name]) if row[name] or name == "epoch" else None for name in METRICS}
+    measures = REAL_MEASURES if f"{PARTS[0]}_{REAL_MEASURES[0]}" in row else CLASS_MEASURES
+    return {name: float(row[name]) if row[name] or name == "epoch" else None for name in columns(measures)}
 
 
 def model_at(path: Path) -> Model:
@@ -248,9 +247,16 @@ def options_sha256(options: Options) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
+def columns(measures: Sequence[str]) -> list[str]:
+    """Return the header of ``metrics.csv``, where scores have these measures beside their loss."""
+    scores = [f"{part}_{measure}" for part in PARTS for measure in ("loss", *measures)]
+    return ["epoch", "seconds", "examples", "learning_rate", *scores, "best_epoch"]
+
+
 def _row(record: Record) -> list[Any]:
-    scores = [record.scores.get(part) for part in PARTS]
-    values = [value for score in scores for value in ((score.loss, score.accuracy) if score else (math.nan, math.nan))]
+    given = {part: {"loss": score.loss, **score.measures} for part, score in record.scores.items()}
+    names = next(iter(given.values()))
+    values = [given[part][name] if part in given else math.nan for part in PARTS for name in names]
     cells = ("" if math.isnan(value) else f"{value:.6g}" for value in values)
     best = "" if record.best_epoch is None else record.best_epoch
     return [record.epoch, f"{record.seconds:.3f}", record.examples, f"{record.learning_rate:.6g}", *cells, best]
@@ -267,9 +273,14 @@ def _configuration(experiment: Experiment) -> dict[str, Any]:
             "sha256": experiment.data_sha256,
             "features": model.network.sizes[0],
             "feature_names": model.feature_names,
-            "preprocessing": str(model.scaling),
-            "classes": model.classes.tolist(),
+            "columns": getattr(dataset, "columns", ()),
+            "became": became_values(model),
+            "preprocessing": str(model.preparation or model.scaling),
+            "task": model.task,
+            "classes": None if model.classes is None else model.classes.tolist(),
             "class_names": model.class_names,
+            "target_names": model.target_names,
+            "target_scaling": target_scaling_values(model),
             "examples": {part: int(X.shape[0]) for part, (X, _) in experiment.sets.items()},
         },
         "versions": versions(backend.name),
@@ -286,6 +297,18 @@ def network_values(network: Network) -> dict[str, Any]:
         "dropout": network.dropout,
         "parameters": network.n_parameters,
     }
+
+
+def became_values(model: Model) -> dict[str, str] | None:
+    """Return what became of each column, where the model takes a table."""
+    return None if model.preparation is None else model.preparation.became
+
+
+def target_scaling_values(model: Model) -> dict[str, list[float]] | None:
+    """Return the mean and the deviation that each target had in training, where it was scaled by them."""
+    if (scaling := model.target_scaling) is None:
+        return None
+    return {"mean": scaling.shift.tolist(), "deviation": (1.0 / scaling.scale).tolist()}
 
 
 def versions(backend: str) -> dict[str, str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +19,11 @@ from xpmlp.common.errors import InputError, XpmlpError
 from xpmlp.common.files import write_whole
 from xpmlp.common.validation import check_choice
 from xpmlp.data.preprocessing import Scaling
+from xpmlp.data.tables.preparation import TablePreparation
+from xpmlp.models.conversion import as_model
 from xpmlp.models.model import Model
 from xpmlp.nn.activations import ACTIVATIONS
-from xpmlp.nn.losses import LOSSES, huber, quantile
+from xpmlp.nn.losses import ADJUSTABLE, LOSSES
 from xpmlp.nn.network import Layer, Network
 from xpmlp.nn.optimizers import AdamState, SGDState
 from xpmlp.training import Record, State
@@ -30,12 +32,14 @@ from xpmlp.training.scoring import Score
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from sklearn.base import BaseEstimator
+
     from xpmlp.common.types import Array
     from xpmlp.nn.losses import Loss
 
 FORMAT = 1
+ENDINGS = {"onnx": ".onnx", "npz": ".npz", "sklearn": ".skops"}  # of the files that `export_model` writes
 STATES = {state.__name__: state for state in (SGDState, AdamState)}
-WITH_SETTINGS = {"huber": huber, "quantile": quantile}  # losses that take numbers
 
 
 @dataclass(frozen=True, repr=False)
@@ -58,21 +62,28 @@ class Checkpoint:
         return f"<Checkpoint after epoch {self.records[-1].epoch}>"
 
 
-def save_model(model: Model, path: str | Path) -> None:
+def save_model(model: Model | BaseEstimator, path: str | Path) -> None:
     """Write a model, so that a reader finds the old file or the new one and never half of it.
 
     Parameters
     ----------
-    model : Model
-        What to write.
+    model : Model, MLPClassifier, MLPRegressor or Pipeline
+        What to write; the pipelines are those that `export_model` takes.
     path : str or Path
         Where, usually ``model.safetensors``.
 
     Raises
     ------
     InputError
-        For an activation or a loss of your own, and where the file cannot be written.
+        For an activation or a loss of your own, for what is not a model, for the ending of another kind of file, and
+        where the file cannot be written.
     """
+    if (ending := Path(path).suffix.lower()) in ENDINGS.values():
+        raise InputError(
+            f"{path} cannot be written: save_model writes safetensors. Use export_model for {ending}, or a name that "
+            "ends in .safetensors."
+        )
+    model = as_model(model)
     network = model.network
     loss = _loss_to_json(network.loss)
     if own := own_activations(network) + ([] if loss else [network.loss.name]):
@@ -80,16 +91,27 @@ def save_model(model: Model, path: str | Path) -> None:
             f"a model with a function of your own, {own[0]!r}, cannot be saved: a file holds names alone, and would be "
             "read with another function or with none."
         )
-    arrays = {"scaling.shift": model.scaling.shift, "scaling.scale": model.scaling.scale, **named_arrays(model.layers)}
+    # No scaling beside a preparation: earlier versions, which would leave it out, refuse such a file.
+    scalings = {"scaling": None if model.preparation else model.scaling, "target_scaling": model.target_scaling}
+    arrays = named_arrays(model.layers) | {
+        f"{name}.{part}": getattr(scaling, part)
+        for name, scaling in scalings.items()
+        if scaling is not None
+        for part in ("shift", "scale")
+    }
+    labels = None if model.classes is None else model.classes.tolist()
     description = {
         "kind": "model",
         "sizes": network.sizes,
         "activations": [activation.name for activation in network.activations],
         "loss": loss,
         "dropout": network.dropout,
-        "classes": model.classes.tolist(),
+        "classes": None if model.multilabel else labels,
+        "labels": labels if model.multilabel else None,  # apart: earlier versions would take them for classes
         "feature_names": model.feature_names,
         "class_names": model.class_names,
+        "target_names": model.target_names,
+        "preparation": model.preparation and model.preparation.to_json(),
     }
     _write(Path(path), arrays, description)
 
@@ -119,7 +141,7 @@ def load_model(path: str | Path) -> Model:
 def record_to_json(record: Record) -> str:
     """Write all of a record but its weights and its state in a line, as a checkpoint has it."""
     names = ("epoch", "seconds", "examples", "examples_per_second", "learning_rate", "loss", "complete")
-    scores = {part: asdict(score) for part, score in record.scores.items()}
+    scores = {part: {"loss": score.loss, **score.measures} for part, score in record.scores.items()}
     best = record.best and [record.best.epoch, record.best.scores["validation"].loss]
     return json.dumps({name: getattr(record, name) for name in names} | {"scores": scores, "best": best})
 
@@ -215,14 +237,14 @@ def _loss_to_json(loss: Loss) -> str | list[Any] | None:
     """Return the name of a loss, with its settings where these are not the default ones; None for one of your own."""
     if loss == LOSSES.get(loss.name):
         return loss.name
-    is_ours = loss.settings and loss.name in WITH_SETTINGS and loss == WITH_SETTINGS[loss.name](*loss.settings)
+    is_ours = loss.settings and loss.name in ADJUSTABLE and loss == ADJUSTABLE[loss.name](*loss.settings)
     return [loss.name, *loss.settings] if is_ours else None
 
 
 def _loss_from_json(written: str | list[Any]) -> Loss:
     name, settings = (written, []) if isinstance(written, str) else (written[0], written[1:])
-    check_choice("loss", name, WITH_SETTINGS if settings else LOSSES)
-    return WITH_SETTINGS[name](*settings) if settings else LOSSES[name]
+    check_choice("loss", name, ADJUSTABLE if settings else LOSSES)
+    return ADJUSTABLE[name](*settings) if settings else LOSSES[name]
 
 
 def digest(arrays: dict[str, np.ndarray], description: dict[str, Any], records: str) -> str:
@@ -284,20 +306,40 @@ def _model(description: dict[str, Any], arrays: dict[str, np.ndarray]) -> Model:
         input_dropout=description["dropout"][0],
     )
     layers = _layers(arrays, len(sizes) - 1)
-    scaling = Scaling(arrays["scaling.shift"], arrays["scaling.scale"])
-    classes = np.array(description["classes"])
+    columns = description.get("preparation")
+    preparation = None if columns is None else TablePreparation.from_json(columns)
+    if preparation is None:
+        scaling = Scaling(arrays["scaling.shift"], arrays["scaling.scale"])
+    else:
+        scaling = Scaling.fit("none", np.empty((0, sizes[0])))
+    has_targets = "target_scaling.shift" in arrays
+    target_scaling = Scaling(arrays["target_scaling.shift"], arrays["target_scaling.scale"]) if has_targets else None
+    labels = description.get("labels")
+    classes = labels or description["classes"]
+    if network.loss.correct is None:
+        classes = None  # files of earlier versions name some, whatever the loss
     expected = [(shape, shape[1:]) for shape in network.shapes]
     found = [(layer.W.shape, layer.b.shape) for layer in layers]
     if found != expected:
         raise InputError(f"its weights have shapes {found}, but its sizes {sizes} need {expected}.")
     if scaling.shift.shape != (sizes[0],) or scaling.scale.shape != (sizes[0],):
         raise InputError(f"its scaling is not one of {sizes[0]} features.")
-    if classes.shape != (sizes[-1],):
-        raise InputError(f"it names {classes.size} classes for {sizes[-1]} outputs.")
     if not all(np.isfinite(array).all() for array in arrays.values()):
         raise InputError("it holds values that are NaN or infinite.")
-    names = (tuple(names) if (names := description[what]) else None for what in ("feature_names", "class_names"))
-    return Model(network, layers, classes, scaling, *names)
+    names = {
+        what: tuple(names) if (names := description.get(what)) else None
+        for what in ("feature_names", "class_names", "target_names")
+    }
+    return Model(
+        network,
+        layers,
+        None if classes is None else np.array(classes),
+        scaling,
+        multilabel=bool(labels),
+        target_scaling=target_scaling,
+        preparation=preparation,
+        **names,
+    )
 
 
 def _checkpoint(description: dict[str, Any], arrays: dict[str, np.ndarray]) -> Checkpoint:

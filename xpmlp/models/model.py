@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from html import escape
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from xpmlp.backends import BACKENDS, Backend, get_backend
-from xpmlp.common.errors import InputError
-from xpmlp.common.validation import check_features
+from xpmlp.common.errors import InputError, XpmlpWarning
+from xpmlp.common.validation import beyond_range, check_features
+from xpmlp.common.wording import counted
 from xpmlp.data.features import features_to_numpy
+from xpmlp.data.preprocessing import encode
+from xpmlp.data.tables import read_table
 from xpmlp.nn.network import Layer, fprop
 
 if TYPE_CHECKING:
     from xpmlp.data.preprocessing import Scaling
+    from xpmlp.data.tables.preparation import TablePreparation
     from xpmlp.nn.network import Network
 
 
 @dataclass(frozen=True, repr=False)
 class Model:
-    """A trained classifier, held on the host: it predicts on any backend, whichever one trained it.
+    """A trained network, held on the host: it predicts on any backend, whichever one trained it.
 
-    It takes raw features, (n, d): an array of NumPy, CuPy, torch or JAX on any device, a frame of pandas or Polars, or
-    nested lists. It returns arrays of NumPy, whatever it is given.
+    It takes raw features, (n, d): an array of NumPy, CuPy, torch or JAX on any device, nested lists, a frame of pandas
+    or Polars, a `Table`, or the path of a file that `read_table` reads. A model with a `preparation` takes the last
+    three alone. It returns arrays of NumPy, whatever it is given.
 
     Attributes
     ----------
@@ -32,22 +39,75 @@ class Model:
         The architecture.
     layers : list of Layer
         The weights, as NumPy arrays in the dtype of training.
-    classes : ndarray of shape (m,)
-        The label that each output stands for.
+    classes : ndarray of shape (m,), or None
+        The label that each output stands for; of one logistic output, both classes, whose second one it is the
+        probability of. None for a regression.
     scaling : Scaling
         What was done to the features in training.
     feature_names : tuple of str, optional
         The columns of the training data, where they had names.
     class_names : tuple of str, optional
         What to call the classes, where the labels are mere numbers.
+    multilabel : bool
+        Whether each output is a label of its own, which an example has or has not.
+    target_scaling : Scaling, optional
+        What was done to the targets of a regression in training, an entry for each output.
+    target_names : tuple of str, optional
+        What is predicted: the columns of the targets in the training data, where they had names.
+    preparation : TablePreparation, optional
+        What became of the columns of a table in training, such as categories; `scaling` changes nothing then.
+
+    Raises
+    ------
+    InputError
+        For classes that do not go with the outputs or the loss of the network, and a target scaling likewise.
     """
 
     network: Network
     layers: list[Layer]
-    classes: np.ndarray
+    classes: np.ndarray | None
     scaling: Scaling
     feature_names: tuple[str, ...] | None = None
     class_names: tuple[str, ...] | None = None
+    multilabel: bool = False
+    target_scaling: Scaling | None = None
+    target_names: tuple[str, ...] | None = None
+    preparation: TablePreparation | None = None
+
+    def __post_init__(self) -> None:
+        d, m, loss = self.network.sizes[0], self.network.sizes[-1], self.network.loss
+        if self.preparation is not None and len(self.preparation.feature_names_out) != d:
+            features = counted(len(self.preparation.feature_names_out), "feature")
+            raise InputError(f"the preparation of the table gives {features}, but the network takes {d}.")
+        if self.classes is None:
+            if loss.correct is not None or self.multilabel:
+                raise InputError(f"a model with loss {loss.name!r} needs the classes that its outputs stand for.")
+            scaling = self.target_scaling
+            if scaling is not None and not scaling.shift.shape == scaling.scale.shape == (m,):
+                raise InputError(
+                    f"the target scaling is one of {scaling.scale.size} targets, but there are {m} outputs."
+                )
+            return
+        if loss.correct is None or self.target_scaling is not None:
+            raise InputError(
+                f"a model with classes has no real targets, as loss {loss.name!r} or a target scaling has."
+            )
+        if self.classes.shape != (2 if m == 1 else m,):
+            raise InputError(f"the model names {self.classes.size} classes for {m} outputs.")
+        if self.multilabel and m == 1:
+            raise InputError("a model with a single label is a classifier of two classes: leave multilabel out.")
+
+    @property
+    def task(self) -> str:
+        """What is predicted: "classification", "multilabel" or "regression"."""
+        if self.classes is None:
+            return "regression"
+        return "multilabel" if self.multilabel else "classification"
+
+    @property
+    def units(self) -> list[float] | None:
+        """What a target of 1 in training is in the target's own unit, for each output; None where it is the same."""
+        return None if self.target_scaling is None else (1.0 / self.target_scaling.scale).tolist()
 
     @property
     def dtype(self) -> str:
@@ -57,9 +117,12 @@ class Model:
     def __repr__(self) -> str:
         network = self.network
         sizes, names = "-".join(map(str, network.sizes)), ", ".join(each.name for each in network.activations)
+        predicted = counted(network.sizes[-1], "label" if self.multilabel else "target")
+        if self.task == "classification" and self.classes is not None:
+            predicted = f"{len(self.classes)} classes"
         return (
             f"<Model {sizes} of {network.n_parameters:,} parameters in {self.dtype}, "
-            f"activations {names or 'none'}, loss {network.loss.name}, {len(self.classes)} classes>"
+            f"activations {names or 'none'}, loss {network.loss.name}, {predicted}>"
         )
 
     def _repr_html_(self) -> str:
@@ -95,19 +158,48 @@ class Model:
             raise InputError(f"X has {d} features, but the model was trained on {expected}.")
 
     def prepare(self, X: Any, dtype: str) -> np.ndarray:
-        """Scale raw features, (n, d), as in training, into an array of NumPy in `dtype`; raises as `predict_proba`."""
+        """Prepare raw features as in training, an array of NumPy, (n, d), in `dtype`; raises as `predict_proba`."""
+        if self.preparation is not None:
+            return self.preparation.apply(read_table(X, known=self.preparation.kinds), dtype)
+        if isinstance(X, str | Path):
+            X = read_table(X, known=dict.fromkeys(self.feature_names or (), "number"))
         features = features_to_numpy(X, self.feature_names)
         self.check(features)
-        return self.scaling.apply(features, dtype)
+        prepared = self.scaling.apply(features, dtype)
+        if features.dtype.kind == "f" and not np.isfinite([prepared.min(), prepared.max()]).all():
+            raise beyond_range("X", features.min(), features.max(), dtype)
+        return prepared
+
+    def encode_targets(self, y: np.ndarray) -> np.ndarray:
+        """Return the targets of the network, (n, m), for what is to be predicted, (n,) or (n, m).
+
+        Labels become one-hot, values are scaled as in training, and labels of their own stay 0 or 1.
+
+        Raises
+        ------
+        InputError
+            For labels that are not among the classes, and another number of columns than outputs.
+        """
+        if self.classes is not None and not self.multilabel:
+            T = encode(y, self.classes)
+            return T[:, 1:] if self.network.sizes[-1] == 1 else T
+        T = y.reshape(y.shape[0], -1)
+        if T.shape[1] != self.network.sizes[-1]:
+            raise InputError(
+                f"y has {counted(T.shape[1], 'column')}, but the model has {self.network.sizes[-1]} outputs."
+            )
+        return T if self.target_scaling is None else self.target_scaling.apply(T)
 
     def predict_proba(self, X: Any, backend: Backend | str | None = None) -> np.ndarray:
-        """Return the probability of each class.
+        """Return the probability of each class, or with `multilabel` of each label.
+
+        Categories that training had not, and gaps where it had none, are counted in a warning (`XpmlpWarning`).
 
         Parameters
         ----------
-        X : array, tensor, frame or nested lists, (n, d)
-            Raw features, as in the training data. Where the training data and the columns of a frame have names,
-            columns are taken by name, and others are left alone; else they have to be in the order of training.
+        X : array, tensor, nested lists, frame, Table or path, (n, d)
+            Raw features, as in the training data. Where the training data and the columns of a frame or a table have
+            names, columns are taken by name, and others are left alone; else they have to be in the order of training.
         backend : Backend or str, optional
             Where to compute: a backend, or the name of one, which is opened in the dtype of the weights. NumPy by
             default, whatever library `X` is of.
@@ -115,17 +207,53 @@ class Model:
         Returns
         -------
         ndarray of shape (n, m)
-            On the host, in the dtype of the backend; each row sums to 1.
+            On the host, in the dtype of the backend, in the order of `classes`. A row of softmax sums to 1, and so does
+            one of two classes.
 
         Raises
         ------
         InputError
-            For another number of features than in training, columns that are missing, values that are not numbers,
-            NaN or infinite, and for anything that is not one of these kinds of `X` and `backend`.
+            For a regression, which has no classes; another number of features than in training, columns that are
+            missing, values that are not numbers (or not of the kind that the column had in training), NaN, infinite or
+            beyond the backend's dtype, and for anything that is not one of these kinds of `X` and `backend`.
         BackendError
             Where the backend named cannot be used.
         """
+        if self.classes is None:
+            raise InputError("the model is a regression, which has no probabilities: `predict` gives its values.")
+        p = self._outputs(X, backend)
+        return np.hstack([1.0 - p, p]) if p.shape[1] == 1 else p
+
+    def predict(self, X: Any, backend: Backend | str | None = None) -> np.ndarray:
+        """Return what is predicted for each row.
+
+        Parameters and errors are those of `predict_proba`.
+
+        Returns
+        -------
+        ndarray of shape (n,), or (n, m)
+            The most probable class; with `multilabel`, (n, m), a 1 for each label that is more probable than not, else
+            a 0; of a regression the value, in float64 and in the target's own unit, (n, m) for several outputs.
+        """
+        if self.classes is None:
+            values = self._outputs(X, backend).astype(np.float64)
+            values = values if self.target_scaling is None else self.target_scaling.invert(values)
+            return values[:, 0] if values.shape[1] == 1 else values
+        return self.decide(self.predict_proba(X, backend))
+
+    def decide(self, p: np.ndarray) -> np.ndarray:
+        """Return the classes or labels, as `predict` does, from their probabilities, (n, m)."""
+        if self.classes is None:
+            raise InputError("the model is a regression, which has no classes to decide on.")
+        return (p > 0.5).astype(np.int64) if self.multilabel else self.classes[np.argmax(p, axis=1)]
+
+    def _outputs(self, X: Any, backend: Backend | str | None) -> np.ndarray:
+        """Return the outputs of the network, (n, m)."""
         backend = _opened(backend, self.dtype)
+        if self.preparation is not None:
+            X = read_table(X, known=self.preparation.kinds)
+            if unseen := self.preparation.unseen(X):
+                warnings.warn(f"{'; '.join(unseen)}.", XpmlpWarning, stacklevel=3)
         prepared = self.prepare(X, backend.dtype)
         chunks = []
         with backend.computing(f"{self.network}, to predict", "fewer examples at a time"):
@@ -134,11 +262,6 @@ class Model:
                 rows = backend.asarray(prepared[start : start + backend.rows_at_a_time])
                 chunks.append(backend.to_numpy(fprop(backend.xp, self.network, layers, rows).a[-1]))
         return np.concatenate(chunks)
-
-    def predict(self, X: Any, backend: Backend | str | None = None) -> np.ndarray:
-        """Return the most probable class of each row, an array of NumPy, (n,); the rest is as for `predict_proba`."""
-        predicted: np.ndarray = self.classes[np.argmax(self.predict_proba(X, backend), axis=1)]
-        return predicted
 
 
 def _opened(backend: object, dtype: str) -> Backend:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from xpmlp.backends.elementwise import elementwise, fuse, positives
 from xpmlp.common.errors import InputError
-from xpmlp.common.validation import check_number
+from xpmlp.common.validation import check_choice, check_number
 from xpmlp.nn.activations import identity, logistic, sign, softplus
 
 if TYPE_CHECKING:
@@ -59,12 +59,18 @@ class Loss:
     settings: tuple[float, ...] = ()
 
     def value(self, xp: Namespace, u: Array, T: Array, weights: Array | None = None) -> Array:
-        """Return the loss summed over the rows, a 0-d array; each row times its weight, (K, 1), where given."""
+        """Return the loss summed over the rows, a 0-d array; each row times its weight, (K, 1), where given.
+
+        Targets may be in float64 where the network computes in float32: the loss is then, too.
+        """
         terms = fuse(xp, _terms)(xp, u, T, *self.settings, terms=self.terms)
         return xp.sum(terms if weights is None else weights * terms)
 
     def gradient(self, xp: Namespace, a: Array, T: Array, scale: Array | float = 1.0) -> Array:
-        """Return dL/dz for each row, (K, m), from the output ``a``; each times its scale, (K, 1), or all times one."""
+        """Return dL/dz for each row, (K, m), from the output ``a``; each times its scale, (K, 1), or all times one.
+
+        It has the dtype of the output; targets in a wider one are subtracted in theirs.
+        """
         return fuse(xp, _scaled_delta)(xp, a, T, scale, *self.settings, delta=self.delta)
 
 
@@ -77,7 +83,8 @@ def _terms(xp: Namespace, u: Array, T: Array, *settings: float, terms: Callable[
 def _scaled_delta(
     xp: Namespace, a: Array, T: Array, scale: Array | float, *settings: float, delta: Callable[..., Array]
 ) -> Array:
-    return delta(xp, a, T, *settings) * scale
+    scaled = delta(xp, a, T, *settings) * scale
+    return scaled if scaled.dtype == a.dtype else xp.astype(scaled, a.dtype)  # of targets in a wider one
 
 
 def canonical_delta(xp: Namespace, a: Array, T: Array) -> Array:
@@ -201,6 +208,33 @@ LOSSES: dict[str, Loss] = {
         quantile(0.5),
     )
 }
+
+
+CLASS_LOSSES = ("softmax",)  # that options may name; those of amounts have scikit-learn's names
+REAL_LOSSES = {"squared_error": "squared", "absolute_error": "absolute", "huber": "huber", "quantile": "quantile"}
+REAL_LOSSES |= {"poisson": "poisson"}
+ADJUSTABLE = {"huber": huber, "quantile": quantile}  # by a number
+
+
+def build_loss(text: str) -> Loss:
+    """Return the loss that an option names, such as "squared_error", "huber:1.35" or "quantile:0.9".
+
+    Raises
+    ------
+    InputError
+        For an unknown loss, a number out of bounds, and one for a loss that takes none.
+    """
+    name, colon, number = text.partition(":")
+    check_choice("loss", name, [*CLASS_LOSSES, *REAL_LOSSES])
+    if not colon:
+        return LOSSES[REAL_LOSSES.get(name, name)]
+    if name not in ADJUSTABLE:
+        raise InputError(f"loss is {text!r}, but {name} takes no number: {' and '.join(ADJUSTABLE)} do.")
+    try:
+        return ADJUSTABLE[name](float(number))
+    except ValueError as error:
+        what = str(error) if isinstance(error, InputError) else f"{number!r} is no number."
+        raise InputError(f"loss is {text!r}: {what}") from error
 
 
 OUTPUT_NAMES = {

@@ -77,7 +77,9 @@ class ElasticNet:
             if l2:
                 dW = fuse(xp, _add_scaled)(xp, dW, W, 2.0 * l2)  # noqa: PLW2901 - as above
             if self.alpha:
-                dW = fuse(xp, _add_scaled)(xp, dW, W, self.alpha / size)  # noqa: PLW2901 - as above
+                factor = self.alpha / size  # in the dtype of the weights of the examples, which may be wider
+                factor = factor if isinstance(factor, float) else xp.astype(factor, W.dtype, copy=False)
+                dW = fuse(xp, _add_scaled)(xp, dW, W, factor)  # noqa: PLW2901 - as above
             penalised.append(Layer(dW, db))
         return penalised
 

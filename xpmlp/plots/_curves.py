@@ -19,19 +19,21 @@ if TYPE_CHECKING:
 
 RUN_COLOURS = (BLUE, VERMILION, GREEN, PURPLE)
 PART_DASHES = {"train": ":", "validation": "--", "test": "-"}
+MIN_R2 = -1.0  # that is shown: the first epochs may be far below, and would hide the rest
 LOG_FROM = 100.0  # times the lowest loss: where the highest is above, a linear axis hides most of the curve
 
 
 def curves_figure(records: Sequence[Record], title: str) -> Figure:
     """Draw the mean negative log-likelihood and the accuracy of every part, epoch by epoch (fig. 10).
 
-    The axis of the likelihood says whether it is linear or, where the values range over two decades, logarithmic.
+    Of a regression they are the mean loss and R2. The axis of the loss says whether it is linear or, where the values
+    range over two decades, logarithmic.
     """
     figure, left, right = _loss_and_accuracy(title)
     for part, (colour, dashes) in PART_STYLES.items():
         if part in records[0].scores:
             _draw(left, right, records, part, part, color=colour, linestyle=dashes, linewidth=1.8)
-    _set_scales(left, right)
+    _set_scales(left, right, next(iter(records[0].scores.values())).measures)
     for axes in (left, right):
         legend_above(axes, len(axes.lines), "last value in brackets")
     return figure
@@ -54,7 +56,8 @@ def comparison_figure(
     Returns
     -------
     Figure
-        Mean negative log-likelihood on the left, accuracy on the right, one legend below both.
+        Mean negative log-likelihood on the left, accuracy on the right, one legend below both; or, of regressions,
+        their mean loss and R2.
     """
     figure, left, right = _loss_and_accuracy(title)
     for colour, (name, records) in zip(RUN_COLOURS, runs.items(), strict=False):
@@ -62,9 +65,11 @@ def comparison_figure(
             width = 1.2 if part == "train" else 2.0
             label = literal(f"{name}, {part}")
             _draw(left, right, records, part, label, color=colour, linestyle=PART_DASHES[part], linewidth=width)
-    _set_scales(left, right)
+    measures = next(iter(next(iter(runs.values()))[0].scores.values())).measures
+    _set_scales(left, right, measures)
     handles, labels = right.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(runs), title="last accuracy in brackets")
+    title = f"last {right.get_ylabel()} in brackets"
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(runs), title=title)
     return figure
 
 
@@ -75,13 +80,20 @@ def _loss_and_accuracy(title: str) -> tuple[Figure, Axes, Axes]:
     return figure, left, right
 
 
-def _set_scales(left: Axes, right: Axes) -> None:
-    """Choose the axis of the loss, and let that of the epochs begin with the first one."""
+def _set_scales(left: Axes, right: Axes, measures: Mapping[str, float]) -> None:
+    """Name the axes after the measures, choose that of the loss, and let that of the epochs begin with the first one.
+
+    The axis of R2, which has no lower bound, ends at -1.
+    """
     losses = np.concatenate([line.get_ydata() for line in left.lines])
     lowest = losses[losses > 0].min(initial=np.inf)
     scale = "log" if losses.max() >= LOG_FROM * lowest else "linear"
-    left.set(yscale=scale, ylabel=f"mean negative log-likelihood\n(nats, {scale} axis)")
-    right.set(ylabel="accuracy")
+    if "accuracy" in measures:
+        left.set(yscale=scale, ylabel=f"mean negative log-likelihood\n(nats, {scale} axis)")
+        right.set(ylabel="accuracy")
+    else:
+        left.set(yscale=scale, ylabel=f"mean loss\n({scale} axis)")
+        right.set(ylabel="R2", ylim=(max(right.get_ylim()[0], MIN_R2), right.get_ylim()[1]))
     for axes in (left, right):
         epochs = np.concatenate([line.get_xdata() for line in axes.lines])
         first, last = epochs.min(), epochs.max()
@@ -95,6 +107,6 @@ def _draw(left: Axes, right: Axes, records: Sequence[Record], part: str, name: s
     epochs = [record.epoch for record in records]
     scores = [record.scores[part] for record in records]
     marker = "o" if len(epochs) == 1 else ""
-    losses, accuracies = [s.loss for s in scores], [s.accuracy for s in scores]
+    losses, shares = [s.loss for s in scores], [next(iter(s.measures.values())) for s in scores]
     left.plot(epochs, losses, marker=marker, label=f"{name} ({losses[-1]:.4g})", **style)
-    right.plot(epochs, accuracies, marker=marker, label=f"{name} ({accuracies[-1]:.4f})", **style)
+    right.plot(epochs, shares, marker=marker, label=f"{name} ({shares[-1]:.4f})", **style)

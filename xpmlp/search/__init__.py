@@ -2,7 +2,7 @@
 
 Candidates come from a grid or from draws; scikit-learn's searches run them, in full or by successive halving, on one of
 joblib's engines. Each trial is written down as it ends, so that a search can be resumed.
-It imports every wing but `cli`.
+It imports the wings below it.
 """
 
 from xpmlp.search._engines import ENGINES, check_engine

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from xpmlp.experiments.options import Options
 
 LIBRARIES = ("joblib", "scipy")  # beside those of a run
-SCORES = ("kept_epoch", "validation_accuracy", "validation_nll", "peak_epoch", "peak_accuracy", "peak_nll")
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,9 @@ class SearchFolder(Folder):
 
     def save_winner(self, winner: Winner) -> None:
         """Write into ``search.json`` which trial won, once its run is finished."""
-        write_json(self.config, self.configured(dict) | {"winner": asdict(winner)})
+        test = winner.test and {"loss": winner.test.loss, **winner.test.measures}
+        values = {"trial": winner.trial, "epochs": winner.epochs, "test": test}
+        write_json(self.config, self.configured(dict) | {"winner": values})
 
     def file_of(self, options: Options, data: str) -> Path:
         """Name the file of a trial: after what decides it, its options and the fingerprint of its data."""
@@ -100,11 +101,14 @@ class SearchFolder(Folder):
     def write_results(self, study: Study, ranked: Sequence[Trial]) -> None:
         """Write ``results.csv``: a row for each trial, the best one first."""
         names = [name for name in study.candidates[0] if name != "epochs"]
-        rows = [["trial", *names, "epochs", *SCORES, "seconds", "status", "reason"]]
+        loss = study.loss_name.lower()
+        scores = ["kept_epoch", f"validation_{study.measure}", f"validation_{loss}"]
+        scores += ["peak_epoch", f"peak_{study.measure}", f"peak_{loss}"]
+        rows = [["trial", *names, "epochs", *scores, "seconds", "status", "reason"]]
         for trial in ranked:
             values = [to_text(trial.settings[name]) for name in names]
             points = [*trial.kept, *trial.peak] if trial.kept and trial.peak else []
-            cells = [f"{value:.6g}" for value in points] or [""] * len(SCORES)
+            cells = [f"{value:.6g}" for value in points] or [""] * len(scores)
             end = [f"{trial.seconds:.3f}", trial.status, trial.reason]
             rows.append([str(trial.number), *values, str(trial.epochs), *cells, *end])
         write_whole(self.results, csv_text(rows).encode())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from xpmlp.common.wording import MEASURES
 from xpmlp.experiments.experiment import load_splits, score_model
 from xpmlp.experiments.options import to_text
 from xpmlp.plots import ParallelAxis, curves_figure, parallel_figure, save_figure
@@ -25,14 +26,15 @@ if TYPE_CHECKING:
 
 def draw(study: Study, trials: Sequence[Trial], path: Path) -> None:
     """Draw the trials of a study, the best one first, as parallel coordinates; nothing where none is finished."""
-    accuracy = [trial.kept.accuracy if trial.kept else None for trial in trials]
+    scores = [trial.kept.measure if trial.kept else None for trial in trials]
     if not any(trial.kept for trial in trials):
         return
     axes = [_axis(dimension, trials) for dimension in study.space.varying]
     if study.halving:
         rungs = [str(epochs) for epochs in sorted({trial.epochs for trial in trials})]
         axes.append(ParallelAxis("epochs", [str(trial.epochs) for trial in trials], "choice", rungs))
-    figure = parallel_figure(axes, accuracy, "validation accuracy", f"{study.name}: {study.count(trials)}")
+    measure = f"validation {MEASURES[study.measure]}"
+    figure = parallel_figure(axes, scores, measure, f"{study.name}: {study.count(trials)}")
     save_figure(figure, path)
 
 

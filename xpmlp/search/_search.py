@@ -120,7 +120,7 @@ def search(
             with running_on(engine, jobs, address):
                 run = _run_all(study, folder, on_trial)
         finally:
-            trials = rank(folder.ended(study)[0], halving=study.halving)
+            trials = rank(folder.ended(study)[0], halving=study.halving, by_loss=study.by_loss)
             folder.write_results(study, trials)
             draw(study, trials, folder.figure)
         missing = sum(not folder.file_of(study.options_of(t.number, t.epochs), study.data).exists() for t in run)
@@ -141,7 +141,8 @@ def _run_all(study: Study, folder: SearchFolder, on_trial: Callable[[Trial], Non
             path = folder.file_of(options, study.data)
             calls.append(delayed(_run_once)(path, number, settings, options, study.data, on_trial=on_trial))
         trials = Parallel()(calls)
-        numbers = [trial.number for trial in rank(trials, halving=False)[: -(-len(trials) // FACTOR)]]
+        ranked = rank(trials, halving=False, by_loss=study.by_loss)
+        numbers = [trial.number for trial in ranked[: -(-len(trials) // FACTOR)]]
         run += trials
     return run
 
@@ -170,14 +171,16 @@ def rungs(candidates: int, epochs: int) -> list[int]:
     return [first * FACTOR**rung for rung in range(count) if first * FACTOR**rung <= epochs]
 
 
-def rank(trials: Iterable[Trial], *, halving: bool) -> list[Trial]:
-    """Put the best trial first: by accuracy on the validation part with the weights that are kept, of equals by NLL.
+def rank(trials: Iterable[Trial], *, halving: bool, by_loss: bool = False) -> list[Trial]:
+    """Put the best trial first: by accuracy or R2 on the validation part with the weights that are kept, or by loss.
+
+    Of equals in accuracy or R2, the one with the lower loss comes first.
 
     With halving, those of more epochs come first. Trials that are not finished come last.
     """
 
     def key(trial: Trial) -> tuple[Any, ...]:
-        scores = trial.kept.order if trial.kept else ()
+        scores = trial.kept.order[:: -1 if by_loss else 1] if trial.kept else ()
         return (trial.kept is None, -trial.epochs if halving else 0, *scores, trial.number)
 
     return sorted(trials, key=key)

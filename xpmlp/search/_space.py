@@ -16,7 +16,7 @@ from xpmlp.common.errors import InputError
 from xpmlp.common.files import open_file
 from xpmlp.common.rng import make_generator
 from xpmlp.common.validation import check_choice, check_number
-from xpmlp.experiments.options import Options, value_type
+from xpmlp.experiments.options import TABLE, Options, value_type
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     Settings = dict[str, Any]
 
 # What names the data, parts them or places the computation is the same for all trials: so that their scores compare.
-SAME = {"dataset", "target", "data_dir", "validation", "test", "seed", "mode", "backend", "device", "graphs"}
+SAME = {"dataset", "target", "task", "data_dir", "validation", "test", "seed", "mode", "backend", "device", "graphs"}
+SAME |= {"validation_file", "test_file", "split", "group"}
+SAME |= {option.name for option in fields(Options) if option.metadata["rich_help_panel"] == TABLE}
 SEARCHABLE = {option.name.replace("_", "-"): option.name for option in fields(Options) if option.name not in SAME}
 
 DEFAULT_SPACE: dict[str, Any] = {

@@ -12,6 +12,7 @@ from xpmlp.common.wording import counted
 from xpmlp.experiments.experiment import check_options, fingerprint, prepare
 from xpmlp.experiments.options import Options, settings_text, with_tuples
 from xpmlp.search._space import Space
+from xpmlp.training.scoring import measures_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -38,6 +39,8 @@ class Study:
         Whether candidates are halved, or all trained in full.
     name, data : str
         The data's name, and their fingerprint.
+    measure : {"accuracy", "r2"}
+        What scores of the trials have beside their loss.
     """
 
     options: Options
@@ -46,6 +49,17 @@ class Study:
     halving: bool
     name: str
     data: str
+    measure: str = "accuracy"
+
+    @property
+    def loss_name(self) -> str:
+        """What the loss of a trial is called: "NLL" for classes."""
+        return "NLL" if self.measure == "accuracy" else "loss"
+
+    @property
+    def by_loss(self) -> bool:
+        """Whether trials are ranked by their loss: in regressions of one and the same loss, such as a quantile's."""
+        return self.measure == "r2" and "loss" not in self.candidates[0]
 
     def options_of(self, number: int, epochs: int | None = None) -> Options:
         """Return the options of a candidate, numbered from 1; with halving, for so many epochs."""
@@ -65,6 +79,7 @@ class Study:
             "source": self.space.source,
             "halving": self.halving,
             "data": {"name": self.name, "sha256": self.data},
+            "measure": self.measure,
             "candidates": self.candidates,
         }
 
@@ -83,6 +98,7 @@ class Study:
             bool(values["halving"]),
             values["data"]["name"],
             values["data"]["sha256"],
+            values.get("measure", "accuracy"),
         )
 
 
@@ -126,7 +142,7 @@ def plan(
         )
     if halving and options.epochs is None:
         raise InputError("halving sets the epochs of each trial: say with --epochs how many the last ones get.")
-    if not options.validation:
+    if not (options.validation or options.validation_file):
         raise InputError("a search scores its trials on the validation part: give --validation a share above 0.")
     candidates = space.grid() if draws is None else space.draw(draws, options.seed)
     opened = cache(partial(get_backend, options.backend, options.device))
@@ -145,4 +161,5 @@ def plan(
         on_prepared(experiment)
     found = experiment.options
     options = replace(options, dataset=found.dataset, data_dir=found.data_dir, backend=experiment.backend.name)
-    return Study(options, space, candidates, halving, experiment.dataset.name, fingerprint(experiment.dataset))
+    measure = measures_of(experiment.model.network.loss)[0]
+    return Study(options, space, candidates, halving, experiment.dataset.name, fingerprint(experiment.dataset), measure)

@@ -25,13 +25,14 @@ class Point(NamedTuple):
     """How a network does on the validation part after an epoch."""
 
     epoch: int
-    accuracy: float  # the share predicted rightly, 0 to 1
-    nll: float  # mean negative log-likelihood of an example, in nats
+    measure: float  # the accuracy, or R2 of a regression
+    loss: float  # mean loss of an example: its negative log-likelihood in nats, for classes
 
     @property
     def order(self) -> tuple[float, float]:
-        """What is lower for a better network: by accuracy, of equals by NLL; one that is no number is the worst."""
-        return -self.accuracy, math.inf if math.isnan(self.nll) else self.nll
+        """What is lower for a better network: by measure, of equals by loss; one that is no number is the worst."""
+        measure, loss = -self.measure, self.loss
+        return math.inf if math.isnan(measure) else measure, math.inf if math.isnan(loss) else loss
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,8 @@ class Trial:
         That it took, with loading the data.
     kept, peak : Point or None
         Its validation scores after the epoch whose weights are kept, which is the last one, or with patience the one
-        with the lowest NLL; and after the one with the highest accuracy (of equals, with the lowest NLL). None unless
-        it is finished.
+        with the lowest loss; and after the one with the highest accuracy or R2 (of equals, with the lowest loss). None
+        unless it is finished.
     """
 
     number: int
@@ -90,7 +91,7 @@ def run_trial(number: int, settings: dict[str, Any], options: Options, data: str
         points: list[Point] = []
         for record in experiment.records():
             score = record.scores["validation"]
-            points.append(Point(record.epoch, score.accuracy, score.loss))
+            points.append(Point(record.epoch, next(iter(score.measures.values())), score.loss))
             selected = record.selected.epoch
         kept, peak = points[selected - 1], min(points, key=lambda point: point.order)
     except (DivergenceError, MemoryError) as error:

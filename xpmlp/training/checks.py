@@ -19,11 +19,16 @@ if TYPE_CHECKING:
 
 def check_sets(backend: Backend, network: Network, sets: Mapping[str, Examples]) -> None:
     """Raise an `InputError` for examples or targets that do not fit the network or the backend, or are not finite."""
-    for name, (X, T, _) in sets.items():
+    for name, (X, T, weights) in sets.items():
         if isinstance(X, StreamedExamples):
             _check_streamed(backend, network, name, X, T)
         else:
             _check_arrays(backend, network, name, X, T)
+        if weights is not None and (isinstance(X, StreamedExamples) or tuple(weights.shape) != (X.shape[0], 1)):
+            raise InputError(
+                f"the {name} weights have shape {tuple(weights.shape)}, but {X.shape[0]} examples of an array need "
+                f"({X.shape[0]}, 1), and those in chunks have none."
+            )
 
 
 def _check_arrays(backend: Backend, network: Network, name: str, X: Array | QuantizedExamples, T: Array) -> None:

@@ -101,6 +101,8 @@ def train(
     on_step: Callable[[int], None] = lambda _: None,
     resume: Record | None = None,
     communicator: Communicator | None = None,
+    units: Sequence[float] | None = None,
+    weights: Array | None = None,
 ) -> Iterator[Record]:
     """Train a network, one record an epoch.
 
@@ -132,6 +134,11 @@ def train(
     communicator : Communicator, optional
         Other processes that train the same network on the same arrays: they share every minibatch, and have the same
         records. `should_stop` then ends all where it is True on any, a step later.
+    units : sequence of float, optional
+        Of real-valued targets: for each output, what scores are to multiply its errors by. Targets that were divided by
+        their standard deviation have their scores in their own unit with it.
+    weights : array of shape (n, 1), optional
+        What each example counts in training, where `X` is no stream; scores count all alike.
 
     Returns
     -------
@@ -148,7 +155,7 @@ def train(
     CollectiveError
         On all ranks, where one of them could not read a chunk.
     """
-    examples = Examples(X, T)
+    examples = Examples(X, T, weights)
     sets = {name: Examples(*arrays) for name, arrays in (evaluate or {}).items()}
     check_sets(backend, network, {"training": examples, **sets})
     if recipe.patience is not None and "validation" not in sets:
@@ -162,7 +169,7 @@ def train(
         message = f"batch size {recipe.batch_size} is above the {n} training examples: taken as {n}."
         warnings.warn(message, XpmlpWarning, stacklevel=2)
         recipe = replace(recipe, batch_size=n)
-    trainer = Trainer(backend, network, recipe, communicator)
+    trainer = Trainer(backend, network, recipe, communicator, units)
     trainer.start(*((layers, None) if resume is None else (resume.layers, resume.state)))
     stops = should_stop if communicator is None else lambda: communicator.any_rank(flag=should_stop())
     return _records(trainer, examples, sets, stops, on_step, resume)

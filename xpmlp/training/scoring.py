@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from xpmlp.data.examples import StreamedExamples, chunks_of, dequantize, slice_rows
+from xpmlp.data.targets import total_squares
 from xpmlp.nn.network import fprop
 
 if TYPE_CHECKING:
@@ -17,11 +18,14 @@ if TYPE_CHECKING:
     from xpmlp.common.types import Array
     from xpmlp.data.examples import Examples
     from xpmlp.distributed import Communicator
+    from xpmlp.nn.losses import Loss
     from xpmlp.nn.network import Layer, Network
 
-    Sums = tuple[Array, Array]
+    Sums = tuple[Array, Array, Array]
     Scorer = Callable[[Sequence[Layer], Examples, Sums | None], Sums]
 
+CLASS_MEASURES, REAL_MEASURES = ("accuracy",), ("r2", "rmse", "mae")  # of a score, beside its loss
+N_SUMS = 3  # of a score
 MAX_PIECES = 256  # of rows at a time, in one graph, as steps of an epoch are
 
 
@@ -35,25 +39,48 @@ class Score:
         Mean loss of an example, without penalty: its negative log-likelihood in nats, or half its squared error.
     accuracy : float
         Share of the examples predicted rightly, 0 to 1; NaN for real-valued targets.
+    r2, rmse, mae : float
+        For real-valued targets, else None: the coefficient of determination, 1 for a perfect prediction and 0 for that
+        of the mean (over several outputs weighted by their variance); the root of the mean squared error; and the mean
+        absolute error, both in the unit of the target.
     """
 
     loss: float
-    accuracy: float
+    accuracy: float = math.nan
+    r2: float | None = None
+    rmse: float | None = None
+    mae: float | None = None
+
+    @property
+    def measures(self) -> dict[str, float]:
+        """What there is beside the loss, by the names of the fields: accuracy, or r2, rmse and mae."""
+        names = CLASS_MEASURES if self.r2 is None else REAL_MEASURES
+        return {name: getattr(self, name) for name in names}
 
 
-def make_scorer(backend: Backend, network: Network) -> Scorer:
-    """Build ``score(layers, examples, sums)``: the summed loss and the number of right predictions, two 0-d arrays.
+def measures_of(loss: Loss) -> tuple[str, ...]:
+    """Name what scores of a loss have beside it."""
+    return REAL_MEASURES if loss.correct is None else CLASS_MEASURES
 
-    It adds them to the sums of earlier rows, if there are any, `Backend.rows_at_a_time` rows at a time, at least one.
+
+def make_scorer(backend: Backend, network: Network, units: Sequence[float] | None = None) -> Scorer:
+    """Build ``score(layers, examples, sums)``, which gives three sums over the examples, 0-d arrays.
+
+    They are the loss, the number of right predictions and 0; of real-valued targets the loss, the squared errors and
+    the absolute errors, each output's errors times its unit, where `units` are given. They are added to the sums of
+    earlier rows, if there are any, `Backend.rows_at_a_time` rows at a time, at least one.
     """
     xp, loss = backend.xp, network.loss
+    factors = None if units is None else backend.asarray([list(units)])
 
     def of_some(layers: Sequence[Layer], examples: Examples) -> Sums:
-        u, T = fprop(xp, network, layers, dequantize(xp, examples.X)).u, examples.T
-        value = loss.value(xp, u, T)
+        trace, T = fprop(xp, network, layers, dequantize(xp, examples.X)), examples.T
+        value = loss.value(xp, trace.u, T)
         if loss.correct is None:
-            return value, math.nan * value
-        return value, xp.sum(xp.astype(loss.correct(xp, u, T), value.dtype))
+            errors = trace.a[-1] - T
+            errors = errors if factors is None else errors * factors
+            return value, xp.sum(errors * errors), xp.sum(xp.abs(errors))
+        return value, xp.sum(xp.astype(loss.correct(xp, trace.u, T), value.dtype)), 0.0 * value
 
     of_some = backend.compile(of_some)
 
@@ -61,7 +88,7 @@ def make_scorer(backend: Backend, network: Network) -> Scorer:
         n = examples.X.shape[0]
         for start in range(0, n, backend.rows_at_a_time):
             more = of_some(layers, slice_rows(examples, start, min(start + backend.rows_at_a_time, n)))
-            sums = more if sums is None else (sums[0] + more[0], sums[1] + more[1])
+            sums = more if sums is None else tuple(one + other for one, other in zip(sums, more, strict=True))
         return cast("Sums", sums)
 
     return backend.capture(score)
@@ -95,13 +122,28 @@ def score_rows(
                     sums = score(layers, slice_rows(chunk, start, min(start + piece, own.stop)), sums)
                 if refilled and sums is not None:
                     backend.synchronize(sums)
-        loss, correct = sums or (0.0, 0.0)
         # Copies, as the next set may be scored into the same memory.
-        return backend.copy_to_device(loss), backend.copy_to_device(correct)
+        return cast("Sums", tuple(map(backend.copy_to_device, sums or (0.0,) * N_SUMS)))
 
     return add_up() if ranks is None or not refilled else ranks.run_on_all(add_up)
 
 
-def to_score(loss_sum: float, correct: float, n: int) -> Score:
-    """Turn the sums over `n` examples into their means."""
-    return Score(loss_sum / n, correct / n)
+def spread_of(backend: Backend, network: Network, examples: Examples, units: Sequence[float] | None) -> float | None:
+    """Return what the squared errors of real-valued targets are compared with; None where they are classes.
+
+    It is the sum of the squared distances from the mean.
+    """
+    if network.loss.correct is not None:
+        return None
+    X, T = examples.X, examples.T
+    return total_squares(X.targets() if isinstance(X, StreamedExamples) else [backend.to_numpy(T)], units)
+
+
+def to_score(sums: Sequence[float], n: int, spread: float | None = None, n_outputs: int = 1) -> Score:
+    """Turn the sums over `n` examples into their means; real-valued targets come with what `spread_of` gives."""
+    loss, right, absolute = sums
+    if spread is None:
+        return Score(loss / n, right / n)
+    # Without any spread as scikit-learn has it: 1 for a perfect prediction, else 0.
+    r2 = 1.0 - right / spread if spread else float(right == 0)
+    return Score(loss / n, r2=r2, rmse=math.sqrt(right / (n * n_outputs)), mae=absolute / (n * n_outputs))

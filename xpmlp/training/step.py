@@ -32,7 +32,7 @@ class State(NamedTuple):
 
     optimizer: Any  # the update rule's own state
     t: Array  # steps taken: 0-d, integer
-    loss: Array  # loss summed over the examples of the epoch so far: 0-d
+    loss: Array  # loss summed over the examples of the epoch so far: 0-d, in the dtype of the targets
     scale: Array  # what the schedule's learning rate is multiplied by: 0-d
     rate: Array  # the learning rate that the last step took: 0-d
 
@@ -56,7 +56,7 @@ def make_step(backend: Backend, network: Network, recipe: Recipe, communicator: 
         size = total_weight(xp, weights, n)
         gradients = recipe.penalty.add_gradient(xp, layers, gradients, size)
         loss = loss if weights is None else loss * (n / size)
-        scheduled = recipe.schedule(xp, xp.astype(state.t, loss.dtype))
+        scheduled = recipe.schedule(xp, xp.astype(state.t, state.rate.dtype))
         counters = state.t, state.loss, state.rate
         steps, epoch_loss, rate, t = fuse(xp, _count)(xp, *counters, loss, state.scale, scheduled)
         if recipe.penalised:
@@ -91,7 +91,7 @@ def _count(
     epoch_loss += loss
     rate *= 0.0  # in place, as graphs know arrays by where they lie
     rate += scale * scheduled_rate
-    return steps, epoch_loss, rate, xp.astype(steps, loss.dtype)
+    return steps, epoch_loss, rate, xp.astype(steps, rate.dtype)
 
 
 def flat(layers: Sequence[Layer]) -> list[Array]:

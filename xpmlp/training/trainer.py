@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from xpmlp.backends.purity import is_pure
 from xpmlp.common.errors import InputError
 from xpmlp.nn.network import copy_layers, naming_own_functions
-from xpmlp.training.scoring import Score, make_scorer, score_rows, to_score
+from xpmlp.training.scoring import N_SUMS, Score, make_scorer, score_rows, spread_of, to_score
 from xpmlp.training.step import State, flat, make_step
 
 if TYPE_CHECKING:
@@ -46,6 +46,8 @@ class Trainer:
         How to train; its epochs and its seed's orders are the caller's to keep to.
     communicator : Communicator, optional
         Other processes with a trainer of their own that is called as this one is; each step's work is shared.
+    units : sequence of float, optional
+        As for `train`.
 
     Attributes
     ----------
@@ -59,9 +61,16 @@ class Trainer:
     state: State
 
     def __init__(
-        self, backend: Backend, network: Network, recipe: Recipe, communicator: Communicator | None = None
+        self,
+        backend: Backend,
+        network: Network,
+        recipe: Recipe,
+        communicator: Communicator | None = None,
+        units: Sequence[float] | None = None,
     ) -> None:
         self.backend, self.network, self.recipe, self.communicator = backend, network, recipe, communicator
+        self.units = units
+        self._spreads: dict[str, float | None] = {}
         self._what = f"{network}, in minibatches of {recipe.batch_size:,} examples"
         self._prepare()
 
@@ -70,7 +79,7 @@ class Trainer:
         backend, network, recipe, communicator = self.backend, self.network, self.recipe, self.communicator
         step, in_parts = make_step(backend, network, recipe, communicator), recipe.mode == "loop" or communicator
         self.steps = backend.epoch_runner(step, compile_whole=not in_parts)
-        self.score = make_scorer(backend, network)
+        self.score = make_scorer(backend, network, self.units)
         self.summarise = backend.compile(self._summary)
 
     def start(self, layers: Sequence[Layer], state: State | None = None) -> None:
@@ -140,6 +149,8 @@ class Trainer:
                 if not is_pure((self.network, self.recipe)):
                     self._prepare()  # a function of the user's own may give something else in this epoch
                 loss, scale = backend.refill(self.state.loss, 0.0), backend.refill(self.state.scale, rate)
+                if examples.T is not None:  # whose dtype may be wider than that of the weights
+                    loss = backend.xp.astype(loss, examples.T.dtype, copy=False)
                 self.state = self.state._replace(loss=loss, scale=scale)
             steps = self._taken(examples, order)
             for self.layers, self.state, rows in steps:
@@ -170,8 +181,13 @@ class Trainer:
         return type(optimizer)(*([self.backend.copy_to_device(p) for p in arrays] for arrays in optimizer))
 
     def read(self, sets: Mapping[str, Examples]) -> Reading:
-        """Read the epoch's sums and the scores of some sets: the one synchronisation with the host."""
+        """Read the epoch's sums and the scores of some sets: the one synchronisation with the host.
+
+        A name stands for the same set in each call, as the spread of real-valued targets is measured once.
+        """
         backend, ranks = self.backend, self.communicator
+        for name in sets.keys() - self._spreads.keys():
+            self._spreads[name] = spread_of(backend, self.network, sets[name], self.units)
         with backend.computing(self._what):
             sums = [
                 total
@@ -180,10 +196,10 @@ class Trainer:
             ]
             loss, finite, rate, *scored = backend.to_numpy(self.summarise(self.layers, self.state, sums)).tolist()
         scored = scored if ranks is None else ranks.total(scored)
-        pairs = zip(scored[::2], scored[1::2], strict=True)
+        by_set = zip(*[iter(scored)] * N_SUMS, strict=True)  # as many at a time
         scores = {
-            name: to_score(loss_sum, correct, examples.X.shape[0])
-            for (name, examples), (loss_sum, correct) in zip(sets.items(), pairs, strict=True)
+            name: to_score(sums, examples.X.shape[0], self._spreads[name], self.network.sizes[-1])
+            for (name, examples), sums in zip(sets.items(), by_set, strict=True)
         }
         return Reading(loss, bool(finite), rate, scores)
 
@@ -191,4 +207,5 @@ class Trainer:
         """Put what the host wants to know into one array: loss, whether all is finite, rate, then the scores."""
         xp = self.backend.xp
         finite = xp.stack([xp.all(xp.isfinite(p)) for p in [state.loss, *flat(layers)]])
-        return xp.stack([state.loss, xp.astype(xp.all(finite), state.loss.dtype), state.rate, *sums])
+        dtype = state.loss.dtype
+        return xp.stack([state.loss, xp.astype(xp.all(finite), dtype), xp.astype(state.rate, dtype), *sums])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import mmap
+import sys
 import warnings
 from contextlib import nullcontext
 from functools import partial
@@ -26,11 +27,12 @@ if TYPE_CHECKING:
     from xpmlp.common.types import Array
 
 PRECISIONS = {"highest": "highest", "tf32": "tensorfloat32"}
+INSTALL = "pip install 'xpmlp[jax]'"
 ROUNDINGS = 10_000  # by which two steps of a scan may differ from two steps: XLA may sum in another order inside it
 
 
 class JaxBackend(Backend):
-    """JAX. Asking for float64 turns on its 64-bit mode, which holds for the whole process."""
+    """JAX. Asking for float64 turns on its 64-bit mode, which holds for the whole process, with a warning."""
 
     name = "jax"
     memory_errors = ("RESOURCE_EXHAUSTED", "Out of memory")
@@ -38,9 +40,20 @@ class JaxBackend(Backend):
     def _open(self) -> None:
         self._jax = _library()
         self.device = _devices(self._jax)[self.device_name]
-        if self.dtype == "float64":
+        if self.dtype == "float64" and not self._jax.config.jax_enable_x64:
             self._jax.config.update("jax_enable_x64", True)
+            warnings.warn(
+                "JAX's 64-bit mode is on now, as float64 needs it: for the whole process, your own arrays included. To "
+                "leave it off, compute in float32.",
+                XpmlpWarning,
+                stacklevel=4,
+            )
         self.xp = self._jax.numpy
+
+    @property
+    def widest_dtype(self) -> str:
+        """float32 while JAX's 64-bit mode is off: it has no float64 then."""
+        return "float64" if self._jax.config.jax_enable_x64 else "float32"
 
     @classmethod
     def devices(cls) -> Sequence[str]:
@@ -162,7 +175,13 @@ def _mapped_memory(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
 
 
 def _library() -> ModuleType:
-    return load_library("jax", "JAX", "pip install 'xpmlp[jax]'")
+    if "jax" in sys.modules:
+        return load_library("jax", "JAX", INSTALL)
+    state = np.random.get_state()  # noqa: NPY002 - the global one, from which JAX draws when it is imported
+    try:
+        return load_library("jax", "JAX", INSTALL)
+    finally:
+        np.random.set_state(state)  # noqa: NPY002 - as above
 
 
 def _devices(jax: ModuleType) -> dict[str, Any]:

@@ -46,6 +46,11 @@ class TorchBackend(Backend):
         self.xp = with_cpu_shortcuts(torch, xp) if self.device_name == "cpu" else xp
         self.capturer = stream_of(torch, self.device) if self.graphs and self._on_cuda else None
 
+    @property
+    def widest_dtype(self) -> str:
+        """float32 on an Apple GPU, which has no float64."""
+        return "float32" if self.device_name == "mps" else "float64"
+
     @classmethod
     def status(cls) -> Status:
         """Name torch's version, its devices, CUDA and CPU threads."""
@@ -81,7 +86,9 @@ class TorchBackend(Backend):
 
     def _from_host(self, values: np.ndarray, *, copy: bool | None) -> Array:
         # torch warns of read-only memory, which it could write to, and knows no negative strides: these are copied.
-        host = values if values.flags.writeable and values.flags.c_contiguous else values.copy(order="C")
+        # NumPy calls a single row contiguous whatever its stride.
+        fit = values.flags.writeable and values.flags.c_contiguous and min(values.strides, default=0) >= 0
+        host = values if fit else values.copy(order="C")
         return self._torch.asarray(host, device=self.device, copy=copy)
 
     def staging_buffer(self, shape: tuple[int, ...], dtype: Any) -> StagingBuffer:

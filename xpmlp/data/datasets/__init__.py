@@ -11,6 +11,17 @@ Examples
 """
 
 from xpmlp.data.datasets.dataset import Dataset, Splits, split
-from xpmlp.data.datasets.load import NAMES, ColumnSchema, load_dataset, read_features
+from xpmlp.data.datasets.from_table import ColumnSchema
+from xpmlp.data.datasets.load import NAMES, is_table, load_dataset, read_features, refuse_reading
 
-__all__ = ["NAMES", "ColumnSchema", "Dataset", "Splits", "load_dataset", "read_features", "split"]
+__all__ = [
+    "NAMES",
+    "ColumnSchema",
+    "Dataset",
+    "Splits",
+    "is_table",
+    "load_dataset",
+    "read_features",
+    "refuse_reading",
+    "split",
+]

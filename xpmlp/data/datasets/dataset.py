@@ -3,31 +3,38 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
 import numpy as np
 
 from xpmlp.common.errors import InputError
-from xpmlp.common.validation import check_number
+from xpmlp.common.validation import check_choice, check_number
 from xpmlp.common.wording import counted
+from xpmlp.data.tables import Table
+from xpmlp.data.targets import Task
 
 Pair = TypeVar("Pair", bound=tuple[Any, Any])
-Arrays = tuple[np.ndarray, np.ndarray]
+ORDERS = ("random", "last")
+
+Examples: TypeAlias = np.ndarray | Table
+Labelled: TypeAlias = tuple[Examples, np.ndarray]
 
 
 # Without a generated __eq__: comparing arrays gives an array, which is neither true nor false.
 @dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
-    """Examples with their labels, and what is known about them.
+    """Examples with their targets, and what is known about them.
 
     Attributes
     ----------
     name : str
         "digits", "circles", "fashion-mnist", or the stem of the file's name.
-    X : ndarray of shape (n, d)
-        Finite real numbers in their own dtype: 8-bit pixels stay uint8.
+    X : ndarray of shape (n, d), or Table
+        Finite real numbers in their own dtype: 8-bit pixels stay uint8. A table where columns hold other values than
+        numbers, or gaps.
     y : ndarray of shape (n,)
-        Labels of at least two classes: integers or strings (dtype kind "i", "u" or "U").
+        Labels of at least two classes, integers or strings (dtype kind "i", "u" or "U"); or amounts, float64, where the
+        task is a regression.
     feature_names : tuple of str, optional
         Names of the `d` columns.
     class_names : tuple of str, optional
@@ -35,36 +42,55 @@ class Dataset:
     image_shape : (int, int), optional
         Height and width, where a row of `X` is an image, row by row.
     test : (ndarray of shape (m, d), ndarray of shape (m,)), optional
-        Examples and labels of the test set that comes with the data, where one does.
+        Examples and targets of the test set that comes with the data, where one does.
     scaling : {"none", "range", "standard"}
         What suits the data: nothing, division by `pixel_max`, or mean 0 and standard deviation 1.
     pixel_max : float, optional
         What "range" divides by; None for the others.
     note : str, optional
         What a user should know of how the data were read, in a sentence.
+    columns : tuple of (str, str, int, int, str)
+        Of a table: name, kind, distinct and missing values and an example of each column, the label's among them.
+    task : Task
+        Classification or regression, and why.
+    target_name : str, optional
+        What the column of the targets is called.
+    validation : (ndarray of shape (k, d), ndarray of shape (k,)), optional
+        Likewise of a validation set.
+    groups : ndarray of shape (n,), optional
+        What group each example is of: those of a group belong together, and come into the same part.
+    origin : str
+        Where the labels were found, in words, where nobody said which column holds them.
     """
 
     name: str
-    X: np.ndarray
+    X: Examples
     y: np.ndarray
     feature_names: tuple[str, ...] | None = None
     class_names: tuple[str, ...] | None = None
     image_shape: tuple[int, int] | None = None
-    test: Arrays | None = None
+    test: Labelled | None = None
     scaling: Literal["none", "range", "standard"] = "standard"
     pixel_max: float | None = None
     note: str | None = None
+    columns: tuple[tuple[str, str, int, int, str], ...] = ()
+    task: Task = Task("classification")  # noqa: RUF009 - it is immutable
+    target_name: str | None = None
+    validation: Labelled | None = None
+    groups: np.ndarray | None = None
+    origin: str = ""
 
     def __repr__(self) -> str:
         n, d = self.X.shape
+        learnt = "amounts" if self.task.name == "regression" else f"{np.unique(self.y).size} classes"
         test = "" if self.test is None else f", and {self.test[0].shape[0]:,} to test"
-        shape = f"{counted(n, 'example')} of {counted(d, 'feature')} in {self.X.dtype}"
-        return f"<Dataset {self.name}: {shape}, {np.unique(self.y).size} classes{test}>"
+        columns = counted(d, "column") if isinstance(self.X, Table) else f"{counted(d, 'feature')} in {self.X.dtype}"
+        return f"<Dataset {self.name}: {counted(n, 'example')} of {columns}, {learnt}{test}>"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Splits(Generic[Pair]):
-    """The parts of a data set, each a pair of examples (n, d) and labels (n,), or None where there is no such part."""
+    """The parts of a data set, each a pair of examples (n, d) and targets (n,), or None where there is no such part."""
 
     train: Pair
     validation: Pair | None = None
@@ -75,29 +101,36 @@ class Splits(Generic[Pair]):
         return f"<Splits: {', '.join(f'{name} {part[0].shape[0]:,}' for name, part in parts)} examples>"
 
 
-def split(dataset: Dataset, *, validation: float = 0.1, test: float = 0.2, seed: int = 0) -> Splits[Arrays]:
-    """Split a data set so that each part has the classes in the proportions of the whole.
+def split(
+    dataset: Dataset, *, validation: float = 0.1, test: float = 0.2, seed: int = 0, order: str = "random"
+) -> Splits[Labelled]:
+    """Split a data set so that each part has the classes, where there are some, in the proportions of the whole.
 
     The same data, fractions and seed give the same parts. The test part depends on `test` and `seed` alone, so that
-    models chosen with different validation parts meet the same test set.
+    models chosen with different validation parts meet the same test set. Where rows belong together
+    (`dataset.groups`), whole groups are drawn, as many as the fractions say, and classes are not looked at.
 
     Parameters
     ----------
     dataset : Dataset
         What to split.
     validation : float
-        The fraction, in [0, 1), of what remains after the test part was taken; 0 for no validation part.
+        The fraction, in [0, 1), of what remains after the test part was taken; 0 for no validation part. Ignored where
+        the data come with a validation set.
     test : float
         The fraction, in [0, 1), of the whole; 0 for no test part. Ignored where the data come with a test
         set (`dataset.test`), which then is the test part.
     seed : int
         Seed of the shuffling, in [0, 2**32).
+    order : {"random", "last"}
+        Whether to draw rows, or, where they are in the order of time, to take the last ones as the test part and those
+        before as the validation part.
 
     Returns
     -------
     Splits
-        Copies in the dtypes of `dataset`, shuffled. With nothing to split off, the training part is
-        `dataset.X` and `dataset.y` themselves.
+        Copies in the dtypes of `dataset`, shuffled unless `order` is "last". With nothing to split off, the training
+        part is `dataset.X` and `dataset.y` themselves.
 
     Raises
     ------
@@ -108,34 +141,72 @@ def split(dataset: Dataset, *, validation: float = 0.1, test: float = 0.2, seed:
     check_number("validation", validation, at_least=0, below=1)
     check_number("test", test, at_least=0, below=1)
     check_number("seed", seed, at_least=0, below=2**32, integer=True)
-    train = (dataset.X, dataset.y)
-    test_part, validation_part = dataset.test, None
+    check_choice("split", order, ORDERS)
+    if dataset.groups is not None and order == "last":
+        raise InputError("rows that belong together are drawn, but split last takes rows in their order: choose one.")
+    rows = np.arange(dataset.y.shape[0])
+    parts: dict[str, Labelled | None] = {"test": dataset.test, "validation": dataset.validation}
     try:
-        if test_part is None and test > 0:
-            train, test_part = _split_off("test", test, train, int(seed))
-        if validation > 0:
-            train, validation_part = _split_off("validation", validation, train, int(seed))
+        for part, fraction in (("test", test), ("validation", validation)):
+            if parts[part] is None and fraction > 0:
+                rows, taken = _split_off(part, fraction, dataset, rows, int(seed), last=order == "last")
+                parts[part] = _rows(dataset.X, taken), dataset.y[taken]
     except InputError as error:
         if dataset.note is None:
             raise
         raise InputError(f"{error} {dataset.note}") from error
-    return Splits(train, validation_part, test_part)
+    whole = rows.shape[0] == dataset.y.shape[0]
+    return Splits((dataset.X, dataset.y) if whole else (_rows(dataset.X, rows), dataset.y[rows]), **parts)
 
 
-def _split_off(part: str, fraction: float, whole: Arrays, seed: int) -> tuple[Arrays, Arrays]:
-    """Return what is left of some data, and the part that is split off."""
-    from sklearn.model_selection import train_test_split  # noqa: PLC0415 - slow to import, and needed here alone
+def _split_off(
+    part: str, fraction: float, dataset: Dataset, rows: np.ndarray, seed: int, *, last: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return which of some rows are left, and which are split off."""
+    from sklearn.model_selection import GroupShuffleSplit, train_test_split  # noqa: PLC0415 - slow to import
 
-    X, y = whole
-    classes, counts = np.unique(y, return_counts=True)
+    y, has_classes = dataset.y[rows], dataset.task.name == "classification"
     # Rounded, since a ceiling makes 8 of 0.07 * 100 = 7.000000000000001.
-    rows = max(1, round(fraction * y.size))
+    size = max(1, round(fraction * y.size))
+    stratify = has_classes and not last and dataset.groups is None
+    if stratify:
+        _check_classes(part, fraction, y, size)
+    elif size >= y.size:
+        raise InputError(
+            f"{part}={fraction} of {counted(y.size, 'row')} leaves none to learn from. Choose a smaller fraction, add "
+            f"examples, or hold out none (--{part} 0)."
+        )
+    if last:
+        left, taken = np.split(np.arange(y.size), [y.size - size])
+    elif dataset.groups is not None:
+        groups = dataset.groups[rows]
+        if (found := np.unique(groups).size) < 2:
+            raise InputError(
+                f"the {part} part cannot be split off: {counted(found, 'group')} of rows cannot be parted."
+            )
+        left, taken = next(GroupShuffleSplit(1, test_size=fraction, random_state=seed).split(y, groups=groups))
+    else:
+        left, taken = train_test_split(
+            np.arange(y.size), test_size=size, random_state=seed, stratify=y if stratify else None
+        )
+    if has_classes and (lost := np.setdiff1d(y, y[left])).size:
+        raise InputError(
+            f"{part}={fraction} of {y.size} rows takes every example of class '{lost[0]}', so that none is left to "
+            f"learn from. Choose a smaller fraction, or add examples of that class."
+        )
+    return rows[left], rows[taken]
+
+
+def _check_classes(part: str, fraction: float, y: np.ndarray, rows: int) -> None:
+    """Raise unless so many `rows` can be split off with each class in both parts."""
+    classes, counts = np.unique(y, return_counts=True)
     rarest = int(np.argmin(counts))
     if counts[rarest] < 2:
+        other = "" if y.dtype.kind == "U" else " Amounts are learnt with --task regression."
         raise InputError(
             f"The {part} part cannot be split off: class '{classes[rarest]}' has 1 example among the {y.size} to "
             f"split, but each class needs at least 2. Add examples of it, leave the class out, or hold out"
-            f" none (--{part} 0)."
+            f" none (--{part} 0).{other}"
         )
     sizes = ((f"{part} part", rows, "larger"), ("part left for training", y.size - rows, "smaller"))
     for name, size, other in sizes:
@@ -144,10 +215,7 @@ def _split_off(part: str, fraction: float, whole: Arrays, seed: int) -> tuple[Ar
                 f"{part}={fraction} of {y.size} rows leaves {size} in the {name}, fewer than the {classes.size} "
                 f"classes that it must hold. Choose a {other} fraction, add examples, or hold out none (--{part} 0)."
             )
-    left, taken = train_test_split(np.arange(y.size), test_size=rows, random_state=seed, stratify=y)
-    if (lost := np.setdiff1d(classes, y[left])).size:
-        raise InputError(
-            f"{part}={fraction} of {y.size} rows takes every example of class '{lost[0]}', so that none is left to "
-            f"learn from. Choose a smaller fraction, or add examples of that class."
-        )
-    return (X[left], y[left]), (X[taken], y[taken])
+
+
+def _rows(X: Examples, rows: np.ndarray) -> Examples:
+    return X.take(rows) if isinstance(X, Table) else X[rows]

@@ -1,4 +1,4 @@
-"""Data by name, or from the user's own .csv and .npz files: to learn from, or to predict."""
+"""Data by name, or from the user's own tables and .npz files: to learn from, or to predict."""
 
 from __future__ import annotations
 
@@ -6,32 +6,27 @@ import math
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from xpmlp.common.errors import InputError
-from xpmlp.common.validation import check_features, check_labels, whole_labels
-from xpmlp.common.wording import counted, quoted
-from xpmlp.data.datasets.csv_reader import Columns, has_number, read_csv
+from xpmlp.common.validation import check_features, check_label_column
 from xpmlp.data.datasets.dataset import Dataset
 from xpmlp.data.datasets.fashion_mnist import load_fashion_mnist
+from xpmlp.data.datasets.from_table import Features, check_count, load_table, table_features
 from xpmlp.data.features import positions_of
-from xpmlp.data.numpy_files import read_npz
+from xpmlp.data.numpy_files import array_names, read_npz
+from xpmlp.data.tables import STANDARD_INPUT, Table, table_suffix
+from xpmlp.data.targets import as_column, check_targets, decide_task
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+
+    from xpmlp.data.datasets.from_table import ColumnSchema
 
 NAMES = ("circles", "digits", "fashion-mnist")
-SUFFIXES = (".csv", ".npz")
-
-
-class ColumnSchema(NamedTuple):
-    """The columns of the data that a model was trained on, by which those of other data are found."""
-
-    feature_names: tuple[str, ...]  # none where they had no header
-    target: str | None
-    n_features: int
+SUFFIXES = (".csv", ".tsv", ".parquet", ".feather", ".npz")
 
 
 def load_dataset(
@@ -40,6 +35,9 @@ def load_dataset(
     data_dir: str | Path | None = None,
     target: str | None = None,
     schema: ColumnSchema | None = None,
+    reading: Mapping[str, Any] | None = None,
+    task: str = "auto",
+    group: str | None = None,
     min_classes: int = 2,
     progress: bool = False,
 ) -> Dataset:
@@ -49,10 +47,11 @@ def load_dataset(
     - "digits": 1,797 images of 8 x 8 pixels from 0 to 16, which come with scikit-learn.
     - "fashion-mnist": 60,000 images of 28 x 28 pixels from 0 to 255, and a test set of 10,000. Looked for in
       `data_dir` if given, else in `$XPMLP_DATA` if set, else in the user's cache, into which it is downloaded.
-    - A .csv file in UTF-8: one example per row, numbers, and a label in the last column or the one called
-      `target`. A first row without any number among its features is a header.
-    - An .npz file: `X` of shape (n, d) or (n, height, width), `y` of shape (n,) and, if wanted,
-      `feature_names` of shape (d,). Further dimensions of `X` are flattened too.
+    - A table, as `read_table` takes it, such as a .csv file, or "-", which is standard input: one example per row,
+      and the target in the last column or the one called `target`.
+    - An .npz file: `X` of shape (n, d) or (n, height, width), `y` of shape (n,), (n, 1) or one-hot, and, if wanted,
+      `feature_names` of shape (d,). Further dimensions of `X` are flattened too. Or `x_train` and `y_train` in their
+      place, with `x_test` and `y_test`, the test set that comes with the data, where they are there.
 
     Parameters
     ----------
@@ -62,53 +61,74 @@ def load_dataset(
         For "fashion-mnist": a folder with its four files, or with a folder `fashion-mnist` that has them.
         The other sources have no use for it.
     target : str, optional
-        For a .csv file with a header: the name of the label's column.
+        For a table: the name of the target's column, or its number, from 1.
     schema : ColumnSchema, optional
-        The columns that a model was trained on: those of a .csv file with a header are taken by these names, in this
+        The columns that a model was trained on: those of a table with a header are taken by these names, in this
         order, and others are left alone. The label is in the column of the schema's target, where there is one.
+    reading : mapping, optional
+        For a table: keywords of `read_table`.
+    task : {"auto", "classification", "regression"}
+        What the targets are, as for `decide_task`.
+    group : str, optional
+        For a table: the column by which rows belong together, which is no feature then.
     min_classes : int
-        How many classes `y` must hold: two to learn from, one to evaluate.
+        How many classes or values `y` must hold: two to learn from, one to evaluate.
     progress : bool
         Show the progress of a download on standard error.
 
     Returns
     -------
     Dataset
-        Features in the dtype in which they come (float64 from a .csv file), and labels that are integers or strings:
-        booleans and whole floats in an .npz file become int64.
+        Features in the dtype in which they come (float64 from a table of numbers; a `Table` where columns hold other
+        values, or gaps), and labels that are integers or strings: booleans and whole floats in an .npz file become
+        int64. Amounts are float64.
 
     Raises
     ------
     InputError
-        For an unknown source, a `target` for anything but a .csv file, data that cannot be downloaded or read, and
-        features or labels that nothing can be learnt from.
+        For an unknown source, a `target` or `reading` for anything but a table, data that cannot be downloaded or read,
+        and features or labels that nothing can be learnt from.
     """
-    dataset = _load(source, data_dir, target, schema, progress=progress)
-    check_features(dataset.X, f"X of {source}", dataset.feature_names)
-    check_labels(dataset.y, dataset.X.shape[0], f"y of {source}", min_classes=min_classes)
-    if dataset.test is not None:
-        check_features(dataset.test[0], f"the test X of {source}", dataset.feature_names)
-        check_labels(dataset.test[1], dataset.test[0].shape[0], f"the test y of {source}")
-    return replace(dataset, y=whole_labels(dataset.y, f"y of {source}"))
+    dataset = _load(source, data_dir, target, schema, group, reading or {}, progress=progress)
+    if not isinstance(dataset.X, Table):
+        check_features(dataset.X, f"X of {source}", dataset.feature_names)
+    y, name = as_column(dataset.y), f"y of {source}{dataset.origin and f', {dataset.origin},'}"
+    check_label_column(y.shape, y.dtype, dataset.X.shape[0], name)
+    known = "classification" if source in NAMES and task == "auto" else task
+    decided = decide_task(y, known, dataset.target_name or "y")
+    y = check_targets(y, dataset.X.shape[0], name, decided, min_classes=min_classes)
+    test = dataset.test
+    if test is not None and not isinstance(test[0], Table):
+        check_features(test[0], f"the test X of {source}", dataset.feature_names)
+        name = f"the test y of {source}"
+        test = test[0], check_targets(as_column(test[1]), test[0].shape[0], name, decided, min_classes=1)
+    return replace(dataset, y=y, test=test, task=decided)
 
 
 def _load(
-    source: str | Path, data_dir: str | Path | None, target: str | None, schema: ColumnSchema | None, *, progress: bool
+    source: str | Path,
+    data_dir: str | Path | None,
+    target: str | None,
+    schema: ColumnSchema | None,
+    group: str | None,
+    reading: Mapping[str, Any],
+    *,
+    progress: bool,
 ) -> Dataset:
+    if source not in NAMES and is_table(source):
+        return load_table(Path(source), target, schema, group=group, reading=reading)
+    for what, name in (("target", target), ("group", group)):
+        if name is not None:
+            raise InputError(f"the {what} {name!r} names a column of a table, but the data are {source}: leave it out.")
+    refuse_reading(source, reading)
     path = Path(source)
-    suffix = "" if source in NAMES else path.suffix.lower()
-    if target is not None and suffix != ".csv":
-        raise InputError(
-            f"the target {target!r} names a column of a .csv file, but the data are {source}: leave it out."
-        )
+    suffix = path.suffix.lower()
     if source == "circles":
         return _circles()
     if source == "digits":
         return _digits()
     if source == "fashion-mnist":
         return load_fashion_mnist(data_dir, progress=progress)
-    if suffix == ".csv":
-        return _load_csv(path, target, schema)
     if suffix == ".npz":
         return _load_npz(path)
     if suffix == ".npy":
@@ -121,6 +141,18 @@ def _load(
         f"{str(source)!r} is neither a known data set ({', '.join(NAMES)}) nor the path of data that xpmlp reads "
         f"({', '.join(SUFFIXES)}; or, by rows, a folder with X.npy and y.npy, .h5 or .zarr). {there}."
     )
+
+
+def is_table(source: str | Path) -> bool:
+    """Whether data are a table, by the name of their file."""
+    return str(source) == STANDARD_INPUT or bool(table_suffix(Path(source)))
+
+
+def refuse_reading(source: str | Path, reading: Mapping[str, Any]) -> None:
+    """Raise an `InputError` where there are keywords of `read_table`, as the data are no table."""
+    if reading:
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in reading)
+        raise InputError(f"{names} is for the reading of a table, but the data are {source}: leave it out.")
 
 
 def _circles() -> Dataset:
@@ -138,72 +170,40 @@ def _digits() -> Dataset:
     return Dataset("digits", X, digits.target, names, image_shape=(8, 8), scaling="range", pixel_max=16.0)
 
 
-def _load_csv(path: Path, target: str | None, schema: ColumnSchema | None) -> Dataset:
-    """Load a .csv file; with a `schema`, find columns by the names in its header, and leave others alone."""
-
-    def choose(cells: list[str]) -> Columns:
-        if len(cells) < 2:
-            raise InputError(
-                f"{path} has one column, but needs features and a label: separate its columns by commas, not by "
-                "semicolons or tabs."
-            )
-        wanted = schema.feature_names if schema else ()
-        named = schema.target if schema and target is None else target
-        label = cells.index(named) if named in cells else len(cells) - 1
-        features = [index for index in range(len(cells)) if index != label]
-        names = _header(cells, [cells[index] for index in features], wanted)
-        if target is not None and names is None:
-            raise InputError(
-                f"{path} has no header, so that no column is called {target!r}: add a header, or leave the target out "
-                "(the last column is then the label)."
-            )
-        if names and wanted:
-            features = positions_of(wanted, cells, str(path))
-        elif schema and len(features) != schema.n_features:
-            raise InputError(
-                f"{path} has {counted(len(cells), 'column')}, but must have {schema.n_features + 1}: the "
-                f"{counted(schema.n_features, 'feature')} that the model was trained on, and the label."
-            )
-        if names and named is not None and named not in cells:
-            hint = " For a file without labels, use `xpmlp predict`." if schema else ""
-            raise InputError(
-                f"{path} has no column {named!r}: choose the target, the label's column, among {quoted(cells)}.{hint}"
-            )
-        if label in features:
-            others = quoted([cell for cell in cells if cell not in wanted])
-            what = f"choose the target among {others}" if others else "it has no others, so add one with the labels"
-            raise InputError(f"the label's column in {path} would be {cells[label]!r}, a feature of the model: {what}.")
-        return Columns(features, label, names)
-
-    X, y, columns = read_csv(path, choose)
-    names = columns.names and tuple(columns.names[index] for index in columns.features)
-    note = f"{path} has no header: its first line is taken as an example, its last column as the label."
-    return Dataset(path.stem, X, np.asarray(y), feature_names=names, note=None if names else note)
-
-
-def _header(cells: list[str], numbers: Sequence[str], wanted: Sequence[str]) -> tuple[str, ...] | None:
-    """Return the first row of a .csv file where it is a header: names the wanted columns, or has no number."""
-    # Where all names are there, the other columns say nothing about a header: a label may be called 2020.
-    is_known = bool(wanted) and set(wanted) <= set(cells)
-    return tuple(cells) if is_known or not has_number(numbers) else None
-
-
 def _load_npz(path: Path) -> Dataset:
-    X, names, arrays = _read_npz(path, "X", "y")
-    _, *shape = arrays["X"].shape or (0,)
+    held, test = array_names(path), None
+    letters = ("x_train", "y_train") if "X" not in held and {"x_train", "y_train"} <= held else ("X", "y")
+    X, names, arrays = _read_npz(path, *letters)
+    if letters[0] == "x_train" and {"x_test", "y_test"} <= held:
+        test_X, _, tests = _read_npz(path, "x_test", "y_test")
+        if test_X.shape[1:] != X.shape[1:]:
+            raise InputError(
+                f"{path} has examples of {X.shape[1]} features in x_train, but of {test_X.shape[1]} in x_test."
+            )
+        test = test_X, tests["y_test"]
+    _, *shape = arrays[letters[0]].shape or (0,)
     is_pixels = X.dtype == np.uint8
     return Dataset(
         path.stem,
         X,
-        arrays["y"],
+        arrays[letters[1]],
         names,
         image_shape=(shape[0], shape[1]) if len(shape) == 2 else None,
         scaling="range" if is_pixels else "standard",
         pixel_max=255.0 if is_pixels else None,
+        test=test,
     )
 
 
-def read_features(path: str | Path, *, n_features: int, feature_names: Sequence[str] | None = None) -> np.ndarray:
+def read_features(
+    path: str | Path,
+    *,
+    n_features: int,
+    feature_names: Sequence[str] | None = None,
+    keep: Sequence[str] = (),
+    kinds: Mapping[str, str] | None = None,
+    reading: Mapping[str, Any] | None = None,
+) -> Features:
     """Read examples to predict.
 
     Where the file names its columns and `feature_names` are known, columns are taken by name, in that order, and
@@ -212,16 +212,23 @@ def read_features(path: str | Path, *, n_features: int, feature_names: Sequence[
     Parameters
     ----------
     path : str or Path
-        A .csv file, or an .npz file with an array `X` (its `y` is left alone).
+        A table, as `read_table` takes it, or an .npz file with an array `X` (its `y` is left alone).
     n_features : int
         How many features the model was trained on.
     feature_names : sequence of str, optional
         Their names, where they have names.
+    keep : sequence of str
+        Columns of a table to give back as they are.
+    kinds : mapping of str to str, optional
+        Where the model takes a table: the kinds of its columns.
+    reading : mapping, optional
+        Keywords of `read_table`.
 
     Returns
     -------
-    ndarray of shape (n, n_features)
-        Finite real numbers: float64 from a .csv file, in their own dtype from an .npz file.
+    Features
+        `X`, (n, n_features): finite real numbers, float64 from a table, in their own dtype from an .npz file; or with
+        `kinds` the table. Then a note on how the table was read, and the columns kept.
 
     Raises
     ------
@@ -230,39 +237,26 @@ def read_features(path: str | Path, *, n_features: int, feature_names: Sequence[
     """
     path = Path(path)
     wanted = [] if feature_names is None else [str(name) for name in feature_names]
-    suffix = path.suffix.lower()
-    if suffix == ".csv":
-        X = read_csv(path, lambda cells: _choose_features(path, cells, n_features, wanted))[0]
-    elif suffix == ".npz":
+    if path.suffix.lower() == ".npz":
+        refuse_reading(path, {**(reading or {}), **({"keep": keep} if keep else {})})
         X, names, _ = _read_npz(path, "X")
         if names and wanted:
             X = X[:, positions_of(wanted, names, str(path))]
+        read = Features(X)
+    elif is_table(path):
+        read = table_features(path, n_features, wanted, keep, kinds, reading or {})
     else:
         raise InputError(f"{path} is neither {' nor '.join(SUFFIXES)}, which can be predicted: write X by numpy.savez.")
-    check_features(X, f"X of {path}", wanted or None)
-    _check_count(path, X.shape[1], n_features)
-    return X
-
-
-def _choose_features(path: Path, cells: list[str], n_features: int, wanted: Sequence[str]) -> Columns:
-    names = _header(cells, cells, wanted)
-    if names and wanted:
-        return Columns(positions_of(wanted, cells, str(path)), names=names)
-    _check_count(path, len(cells), n_features)
-    return Columns(range(n_features), names=names)
-
-
-def _check_count(path: Path, found: int, expected: int) -> None:
-    if found != expected:
-        hint = " Remove the label's column, or name the columns in a header." if found == expected + 1 else ""
-        columns, features = counted(found, "column"), counted(expected, "feature")
-        raise InputError(f"{path} has {columns}, but the model was trained on {features}.{hint}")
+    if not isinstance(read.X, Table):
+        check_features(read.X, f"X of {path}", wanted or None)
+        check_count(path, read.X.shape[1], n_features)
+    return read
 
 
 def _read_npz(path: Path, *required: str) -> tuple[np.ndarray, tuple[str, ...] | None, dict[str, np.ndarray]]:
     """Return examples, flattened, the names of their features where the file has them, and its arrays."""
     arrays = read_npz(path, required, ("feature_names",))
-    X, names = arrays["X"], arrays.get("feature_names")
+    X, names = arrays[required[0]], arrays.get("feature_names")
     columns = math.prod(X.shape[1:])
     if X.ndim > 2:
         X = X.reshape(X.shape[0], columns)  # not -1, which stands for anything when there are no rows
@@ -271,6 +265,6 @@ def _read_npz(path: Path, *required: str) -> tuple[np.ndarray, tuple[str, ...] |
     if names.dtype.kind != "U" or names.shape != (columns,) or np.unique(names).size != columns:
         raise InputError(
             f"feature_names in {path} has shape {names.shape} and dtype {names.dtype}, but must hold a string for each "
-            f"of the {columns} columns of X, each different."
+            f"of the {columns} columns of {required[0]}, each different."
         )
     return X, tuple(names.tolist()), arrays

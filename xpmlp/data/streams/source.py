@@ -1,4 +1,4 @@
-"""Examples and labels on disk, in blocks of rows: what is read, shuffled and held out as one."""
+"""Examples and targets on disk, in blocks of rows: what is read, shuffled and held out as one."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from xpmlp.common.errors import InputError
-from xpmlp.common.validation import check_features, check_label_column, check_labels, check_matrix, whole_labels
+from xpmlp.common.validation import check_features, check_label_column, check_matrix
 from xpmlp.common.wording import counted
+from xpmlp.data.targets import Task, check_targets, decide_task
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +33,7 @@ class Rows(Protocol):
 
 
 class Source:
-    """Examples and labels on disk.
+    """Examples and targets on disk.
 
     Parameters
     ----------
@@ -41,7 +42,7 @@ class Source:
     X : Rows
         Examples, (n, d) or (n, height, width), or with more dimensions.
     y : Rows
-        Their labels, (n,).
+        Their targets, (n,).
 
     Attributes
     ----------
@@ -51,6 +52,8 @@ class Source:
         Of the examples.
     blocks : ndarray of int, (blocks, 2)
         Where each block of contiguous rows begins and ends.
+    task : Task
+        What the targets are: classes, until `decide_task` finds amounts.
 
     Raises
     ------
@@ -77,6 +80,7 @@ class Source:
         size = -(-rows_wanted // X.piece_rows) * X.piece_rows
         if -(-n // size) > MAX_BLOCKS:
             raise InputError(f"X of {name} claims {n} rows, more than {MAX_BLOCKS} blocks of {size}: is it damaged?")
+        self.task = Task("classification")
         starts = np.arange(0, n, size)
         self.blocks = np.stack([starts, np.minimum(starts + size, n)], axis=1)
 
@@ -93,11 +97,19 @@ class Source:
             return self.examples(start, stop)[[0, -1]]
         return np.concatenate([self.examples(row, row + 1) for row in (start, stop - 1)])
 
-    def labels(self, start: int, stop: int) -> np.ndarray:
-        """Read labels, (rows,), as integers or strings; an `InputError` names values that are no labels."""
+    def decide_task(self, asked: str) -> None:
+        """Decide by all targets what they are, as `targets.decide_task` does."""
+        seen = self._y.read(0, 1)
+        for start, stop in self.blocks.tolist():
+            seen = np.union1d(seen, self._y.read(start, stop))
+            self.task = decide_task(seen, asked)
+            if asked != "auto" or self.task.name == "regression":
+                break
+
+    def targets(self, start: int, stop: int) -> np.ndarray:
+        """Read targets, (rows,), as `check_targets` gives them; an `InputError` names values that are none."""
         y, name = self._y.read(start, stop), f"y of {self.name}"
-        check_labels(y, stop - start, name, min_classes=1, first_row=start)
-        return whole_labels(y, name)
+        return check_targets(y, stop - start, name, self.task, min_classes=1, first_row=start)
 
 
 class Part:
@@ -130,10 +142,14 @@ class Part:
             check_features(X, f"X of {self.source.name}", first_row=start)
             yield X
 
+    def targets(self) -> Iterator[np.ndarray]:
+        """Read the targets block by block, (rows,); raises as `Source.targets`."""
+        for start, stop in self.blocks.tolist():
+            yield self.source.targets(start, stop)
+
     def labelled(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Read examples, (rows, d), and labels, (rows,), block by block; raises as `examples`, and for labels."""
-        for (start, stop), X in zip(self.blocks.tolist(), self.examples(), strict=True):
-            yield X, self.source.labels(start, stop)
+        """Read examples, (rows, d), and targets, (rows,), block by block; raises as `examples` and `targets`."""
+        yield from zip(self.examples(), self.targets(), strict=True)
 
 
 def _size(shape: tuple[int, int]) -> str:

@@ -16,7 +16,7 @@ from xpmlp.data.preprocessing import encode
 from xpmlp.data.streams.shuffle import Chunk, cut, shuffled
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
     from xpmlp.backends import Backend
     from xpmlp.backends.staging import StagingBuffer
@@ -37,18 +37,20 @@ SCORED_SHARE = 4  # of a chunk, that is scored at once at most: the two to train
 
 
 class Stream(StreamedExamples):
-    """A part of data on disk, for `train` and for scoring: scaled and one-hot, chunk by chunk.
+    """A part of data on disk, for `train` and for scoring: scaled and encoded, chunk by chunk.
 
     Parameters
     ----------
     backend : Backend
         Where the chunks go.
     part : Part
-        Examples and labels.
-    classes : ndarray of shape (m,)
-        All labels, sorted: the columns of the targets.
+        Examples and their targets.
+    classes : ndarray of shape (m,), or None
+        All labels, sorted: the columns of the targets. None for amounts.
     scaling : Scaling
         Of the features. 8-bit ones stay as they are up to the minibatch, where scaling them only multiplies.
+    target_scaling : Scaling, optional
+        Of amounts.
     chunk_bytes : int
         What a chunk may take: examples as they are laid out, targets and their order. It holds one minibatch at least.
 
@@ -59,16 +61,23 @@ class Stream(StreamedExamples):
     shape : (int, int)
         Examples and features.
     n_outputs : int
-        Classes.
+        Classes, or 1.
     """
 
     def __init__(
-        self, backend: Backend, part: Part, classes: np.ndarray, scaling: Scaling, *, chunk_bytes: int = CHUNK_BYTES
+        self,
+        backend: Backend,
+        part: Part,
+        classes: np.ndarray | None,
+        scaling: Scaling,
+        *,
+        target_scaling: Scaling | None = None,
+        chunk_bytes: int = CHUNK_BYTES,
     ) -> None:
         self.backend: Backend = backend
         self.part, self.shape = part, part.shape
-        self.n_outputs = classes.shape[0]
-        self._classes, self._scaling = classes, scaling
+        self.n_outputs = 1 if classes is None else classes.shape[0]
+        self._classes, self._scaling, self._target_scaling = classes, scaling, target_scaling
         self._chunk_bytes: int = check_number("chunk bytes", chunk_bytes, at_least=1, integer=True)
         stored, self._float = part.source.dtype, np.dtype(backend.dtype)
         as_stored = stored.kind in "iu" and stored.itemsize == 1 and scaling.only_scales
@@ -78,7 +87,8 @@ class Stream(StreamedExamples):
         self._free: dict[int, list[Buffers]] = {}  # of the last epoch, by the rows of its chunks
 
     def __repr__(self) -> str:
-        return f"<Stream of {self.part!r} in {self.n_outputs} classes, on {self.backend!r}>"
+        learnt = "with amounts" if self._classes is None else f"in {self.n_outputs} classes"
+        return f"<Stream of {self.part!r} {learnt}, on {self.backend!r}>"
 
     def shuffled(self, seed: int, epoch: int, batch_size: int) -> Generator[tuple[Examples, np.ndarray]]:
         """Give the chunks of an epoch, as `StreamedExamples` has it; `shuffle.shuffled` says in what order.
@@ -102,6 +112,16 @@ class Stream(StreamedExamples):
         with closing(prefetch(self._lay_out, ordered, self._allocate(rows))) as chunks:
             for examples, _ in chunks:
                 yield examples
+
+    def targets(self) -> Iterator[np.ndarray]:
+        """Read the targets alone, as `StreamedExamples` has it."""
+        return map(self._encode, self.part.targets())
+
+    def _encode(self, y: np.ndarray, first_row: int = 0) -> np.ndarray:
+        """Return the targets as the network is given them, (rows, m)."""
+        if self._classes is not None:
+            return encode(y, self._classes, f"y of {self.part.source.name}", first_row=first_row)
+        return y[:, None] if self._target_scaling is None else self._target_scaling.apply(y[:, None])
 
     def _rows_of(self, size: int, dtype: np.dtype) -> int:
         """Return how many examples take so many bytes: their targets and two copies of their order count too."""
@@ -133,8 +153,7 @@ class Stream(StreamedExamples):
                 else:
                     self._scaling.apply(source.examples(begin, end), out=X)
                 check_features(X, f"X of {source.name}", first_row=begin)
-                y = source.labels(begin, end)
-                targets.host[start:stop] = encode(y, self._classes, f"y of {source.name}", first_row=begin)
+                targets.host[start:stop] = self._encode(source.targets(begin, end), begin)
             X, T = examples.send(stop), targets.send(stop)
             return Examples(X if self._scale is None else QuantizedExamples(X, self._scale), T), chunk.order
 

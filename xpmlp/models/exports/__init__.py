@@ -1,5 +1,19 @@
 """Trained models for other programs: ONNX, plain arrays, scikit-learn. Each file has a module of its own."""
 
-from xpmlp.models.exports._export import ENDINGS, export_model
+from xpmlp.models.checkpoints import ENDINGS
+from xpmlp.models.exports._export import check_functions, export_model
+from xpmlp.models.exports._onnx import OPSET, add_network, add_probabilities
+from xpmlp.models.exports._onnx_graph import Graph
+from xpmlp.models.exports._skops import SKLEARN_ACTIVATIONS, common_activation
 
-__all__ = ["ENDINGS", "export_model"]
+__all__ = [
+    "ENDINGS",
+    "OPSET",
+    "SKLEARN_ACTIVATIONS",
+    "Graph",
+    "add_network",
+    "add_probabilities",
+    "check_functions",
+    "common_activation",
+    "export_model",
+]

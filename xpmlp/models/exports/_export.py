@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,7 +13,9 @@ from xpmlp import __version__
 from xpmlp.common.errors import InputError
 from xpmlp.common.files import check_place, write_whole
 from xpmlp.common.validation import check_choice
-from xpmlp.models.checkpoints import named_arrays, own_activations
+from xpmlp.data.preprocessing import Scaling
+from xpmlp.models.checkpoints import ENDINGS, named_arrays, own_activations
+from xpmlp.models.conversion import as_model
 from xpmlp.models.exports._onnx import onnx_of
 from xpmlp.models.exports._skops import skops_of
 from xpmlp.nn.losses import output_name
@@ -21,18 +23,21 @@ from xpmlp.nn.losses import output_name
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from sklearn.base import BaseEstimator
+
     from xpmlp.models.model import Model
 
-ENDINGS = {"onnx": ".onnx", "npz": ".npz", "sklearn": ".skops"}
 
-
-def export_model(model: Model, path: str | Path, *, to: str | None = None, overwrite: bool = False) -> None:
+def export_model(
+    model: Model | BaseEstimator, path: str | Path, *, to: str | None = None, overwrite: bool = False
+) -> None:
     """Write a trained model for another program: raw features go in, and what `Model.predict` gives comes out.
 
     Parameters
     ----------
-    model : Model
-        What to write.
+    model : Model, MLPClassifier, MLPRegressor or Pipeline
+        What to write: a model, a fitted estimator, or scikit-learn's pipeline that ends in one. Its steps before may be
+        `StandardScaler`, `MinMaxScaler`, `MaxAbsScaler` and `RobustScaler`, without ``clip``.
     path : Path
         Where. Its ending says what: ``.onnx``; ``.npz``, plain arrays; or ``.skops``, an estimator of scikit-learn.
     to : {"onnx", "npz", "sklearn"}, optional
@@ -43,7 +48,8 @@ def export_model(model: Model, path: str | Path, *, to: str | None = None, overw
     Raises
     ------
     InputError
-        For an ending that is none of these, a file that is there, and what the other program cannot express.
+        For an ending that is none of these, a file that is there, what is no model, and what the other program cannot
+        express.
     BackendError
         Where the package that writes such files is not installed.
     """
@@ -51,14 +57,24 @@ def export_model(model: Model, path: str | Path, *, to: str | None = None, overw
     if to is not None:
         check_choice("to", to, ENDINGS)
     check_place(path, list(WRITERS) if to is None else [ENDINGS[to]], overwrite=overwrite)
-    if own := own_activations(model.network):
-        raise InputError(f"a model with a function of your own, {own[0]!r}, cannot be exported: no file can hold it.")
-    output_name(model.network.loss)  # raises for an output function of your own
+    model = as_model(model)
+    check_functions(model)
+    if model.preparation is not None and path.suffix.lower() != ENDINGS["onnx"]:
+        raise InputError(
+            "a model of a table, with columns that are prepared each in its way, is exported to .onnx alone."
+        )
     write_whole(path, WRITERS[path.suffix.lower()](model))
 
 
+def check_functions(model: Model) -> None:
+    """Raise an `InputError` for a model with a function of one's own, which no other program has."""
+    if own := own_activations(model.network):
+        raise InputError(f"a model with a function of your own, {own[0]!r}, cannot be exported: no file can hold it.")
+    output_name(model.network.loss)
+
+
 def npz_of(model: Model) -> bytes:
-    """Return an .npz file: W1, b1, W2, ..., shift, scale, classes, and a description in JSON (docs/export.md)."""
+    """Return an .npz file of plain arrays, such as W1, b1 and classes, with a description in JSON (docs/export.md)."""
     network = model.network
     description = {
         "xpmlp": __version__,
@@ -66,16 +82,24 @@ def npz_of(model: Model) -> bytes:
         "sizes": network.sizes,
         "activations": [activation.name for activation in network.activations],
         "output": output_name(network.loss),
+        "task": model.task,
         "feature_names": model.feature_names,
         "class_names": model.class_names,
+        "target_names": model.target_names,
     }
     scaling, content = model.scaling, io.BytesIO()
+    if model.classes is not None:
+        predicted: dict[str, Any] = {"classes": model.classes}
+    else:
+        m = network.sizes[-1]
+        targets = model.target_scaling or Scaling(np.zeros(m), np.ones(m))
+        predicted = {"target_shift": targets.shift, "target_scale": targets.scale}
     np.savez(
         content,
         description=np.array(json.dumps(description)),
-        classes=model.classes,
         shift=scaling.shift,
         scale=scaling.scale,
+        **predicted,
         **named_arrays(model.layers),
     )
     return content.getvalue()

@@ -10,6 +10,8 @@ import numpy as np
 from xpmlp import __version__
 from xpmlp.common.errors import InputError
 from xpmlp.common.packages import load_package
+from xpmlp.models.exports._onnx_graph import Graph
+from xpmlp.models.exports._onnx_tables import ML, ML_OPSET, add_preparation
 from xpmlp.nn import activations
 from xpmlp.nn.activations import GELU_CUBIC, GELU_SCALE, LEAKY_SLOPE
 from xpmlp.nn.losses import output_name
@@ -25,82 +27,45 @@ MAX_BYTES = 2**31 - 2**20  # of weights: protobuf ends at 2 GiB
 MAX_SHIFT = 16.0  # standard deviations from zero at which float32 still holds a feature to a millionth of one
 
 
-class Graph:
-    """Nodes and constants of a graph in the floating dtype of a network. Values are known by their names."""
-
-    def __init__(self, onnx: Any, dtype: str) -> None:
-        self._helper, self._from_array = onnx.helper, onnx.numpy_helper.from_array
-        self.dtype = dtype
-        self.nodes: list[Any] = []
-        self.constants: dict[str, Any] = {}
-
-    def add(self, operator: str, *inputs: str, name: str = "", **attributes: Any) -> str:
-        """Add a node, and return the name of its value: the one given, or one of its own."""
-        name = name or f"{operator}{len(self.nodes)}"
-        self.nodes.append(self._helper.make_node(operator, list(inputs), [name], name, **attributes))
-        return name
-
-    def constant(self, name: str, values: np.ndarray) -> str:
-        """Add a constant, numbers or strings, and return its name."""
-        self.constants[name] = self._from_array(values.astype(object) if values.dtype.kind == "U" else values, name)
-        return name
-
-    def number(self, value: float) -> str:
-        """Add a number in the dtype of the network, and return its name."""
-        return self.constant(f"number_{value:g}", np.array(value, self.dtype))
-
-    def cast(self, x: str, dtype: str) -> str:
-        """Add a change of dtype."""
-        return self.add("Cast", x, to=self.type_of(dtype))
-
-    def type_of(self, dtype: str | np.dtype[Any]) -> int:
-        """Return ONNX's number of a dtype."""
-        found: int = self._helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
-        return found
-
-
 def onnx_of(model: Model) -> bytes:
-    """Return an ONNX file: the scaling, the network and the choice of a class as one graph.
+    """Return an ONNX file: the scaling, the network and what it predicts as one graph.
 
-    Its input is ``X``, (n, d): raw features, as `Model.predict` takes them. They are float32 where the model is, unless
-    they lie so far from zero that float32 could not tell them apart; else float64. Its outputs are ``probabilities``,
-    (n, m), and ``prediction``, (n,), the class; for a loss of real numbers ``outputs``, (n, m), alone.
+    Its input is ``X``, (n, d): raw features, as `Model.predict` takes them; or, of a model with a preparation, each
+    column of the table, (n, 1), under its name, as `_onnx_tables` says. Its outputs are ``prediction``, what
+    `Model.predict` gives, and ``probabilities``, what `Model.predict_proba` gives, both by row; of a regression
+    ``outputs``, the values as a matrix, (n, m), in place of probabilities. Features and values are float32 where the
+    model is, unless they lie so far from zero that float32 could not tell them apart; else float64.
 
     Raises
     ------
     BackendError
         Where the package ``onnx`` is not installed.
     InputError
-        For weights of more than 2 GiB.
+        For weights of more than 2 GiB, and a column that is called as an output is.
     """
     onnx = load_package("onnx")
     helper = onnx.helper
     if sum(p.nbytes for layer in model.layers for p in layer) > MAX_BYTES:
         raise InputError("the weights take more than the 2 GiB that an ONNX file can hold: export them to .npz.")
-    network, d, m = model.network, model.network.sizes[0], model.network.sizes[-1]
     graph = Graph(onnx, model.dtype)
-    is_far = np.any(np.abs(model.scaling.shift * model.scaling.scale) > MAX_SHIFT)
-    input_dtype = "float64" if is_far else model.dtype
-    a = _scaled(graph, model.scaling, input_dtype)
-    functions = [ACTIVATIONS[activation.function] for activation in network.activations]
-    functions.append(OUTPUTS[output_name(network.loss)])
-    for number, ((W, b), function) in enumerate(zip(model.layers, functions, strict=True), start=1):
-        product = graph.add("MatMul", a, graph.constant(f"W{number}", W))
-        a = function(graph, graph.add("Add", product, graph.constant(f"b{number}", b)))
-    has_classes = network.loss.correct is not None
-    name = graph.add("Identity", a, name="probabilities" if has_classes else "outputs")
-    results = [helper.make_tensor_value_info(name, graph.type_of(model.dtype), ["n", m])]
-    if has_classes:
-        position = graph.add("ArgMax", a, axis=-1, keepdims=0)
-        chosen = graph.add("Gather", graph.constant("classes", model.classes), position, name="prediction")
-        results.append(helper.make_tensor_value_info(chosen, graph.constants["classes"].data_type, ["n"]))
-    inputs = [helper.make_tensor_value_info("X", graph.type_of(input_dtype), ["n", d])]
+    if model.preparation is None:
+        a = _scaled(graph, model.scaling, model.network.sizes[0])
+    else:
+        a = add_preparation(graph, model.preparation)
+    a = add_network(graph, model, a)
+    ends = _values(graph, model, a) if model.classes is None else add_probabilities(graph, model, model.classes, a)
+    if taken := [name for name, *_ in ends if name in graph.inputs]:
+        raise InputError(
+            f"column {taken[0]!r} has the name of an output of the graph: give it another one, and train anew."
+        )
+    results = [helper.make_tensor_value_info(*end) for end in ends]
+    opsets = [("", OPSET)] if model.preparation is None else [("", OPSET), (ML, ML_OPSET)]
     described = helper.make_model(
-        helper.make_graph(graph.nodes, "xpmlp", inputs, results, list(graph.constants.values())),
+        helper.make_graph(graph.nodes, "xpmlp", list(graph.inputs.values()), results, list(graph.constants.values())),
         producer_name="xpmlp",
         producer_version=__version__,
         ir_version=IR_VERSION,
-        opset_imports=[helper.make_opsetid("", OPSET)],
+        opset_imports=[helper.make_opsetid(*opset) for opset in opsets],
     )
     helper.set_model_props(described, _notes(model))
     onnx.checker.check_model(described, full_check=True)
@@ -108,26 +73,81 @@ def onnx_of(model: Model) -> bytes:
     return content
 
 
+def add_network(graph: Graph, model: Model, a: str) -> str:
+    """Add the network, from scaled features to the outputs, in the dtype of the graph."""
+    network = model.network
+    functions = [ACTIVATIONS[activation.function] for activation in network.activations]
+    functions.append(OUTPUTS[output_name(network.loss)])
+    for number, ((W, b), function) in enumerate(zip(model.layers, functions, strict=True), start=1):
+        product = graph.add("MatMul", a, graph.constant(f"W{number}", W.astype(graph.dtype)))
+        a = function(graph, graph.add("Add", product, graph.constant(f"b{number}", b.astype(graph.dtype))))
+    return a
+
+
+def add_probabilities(graph: Graph, model: Model, classes: np.ndarray, a: str) -> list[tuple[str, int, list[Any]]]:
+    """Add the probabilities and the classes or labels that are predicted: name, type and shape of each."""
+    if model.network.sizes[-1] == 1:
+        a = graph.add("Concat", graph.add("Sub", graph.number(1.0), a), a, axis=-1)
+    a = graph.add("Identity", a, name="probabilities")
+    probabilities = (a, graph.type_of(graph.dtype), ["n", classes.shape[0]])
+    if model.multilabel:
+        labels = graph.add(
+            "Cast", graph.add("Greater", a, graph.number(0.5)), name="prediction", to=graph.type_of("int64")
+        )
+        return [probabilities, (labels, graph.type_of("int64"), ["n", classes.shape[0]])]
+    position = graph.add("ArgMax", a, axis=-1, keepdims=0)
+    labels = graph.constant("classes", classes)
+    chosen = graph.add("Gather", labels, position, name="prediction")
+    return [probabilities, (chosen, graph.constants[labels].data_type, ["n"])]
+
+
+def _values(graph: Graph, model: Model, a: str) -> list[tuple[str, int, list[Any]]]:
+    """Add the values that a regression predicts, in the targets' own units: name, type and shape of each output."""
+    scaling, m, dtype = model.target_scaling, model.network.sizes[-1], graph.dtype
+    if scaling is not None and not scaling.is_identity:
+        a = a if dtype == "float64" else graph.cast(a, "float64")
+        a = graph.add("Div", a, graph.constant("target_scale", scaling.scale))
+        a = graph.add("Add", a, graph.constant("target_shift", scaling.shift))
+        dtype = "float64" if _is_far(scaling) else graph.dtype
+        a = a if dtype == "float64" else graph.cast(a, dtype)
+    outputs = graph.add("Identity", a, name="outputs")
+    row: list[Any] = ["n"] if m == 1 else ["n", m]
+    if m == 1:
+        a = graph.add("Squeeze", a, graph.constant("last", np.array([-1])), name="prediction")
+    else:
+        a = graph.add("Identity", a, name="prediction")
+    return [(outputs, graph.type_of(dtype), ["n", m]), (a, graph.type_of(dtype), row)]
+
+
+def _is_far(scaling: Scaling) -> bool:
+    """Whether what is scaled lies so far from zero that float32 could not tell one value from another."""
+    return bool(np.any(np.abs(scaling.shift * scaling.scale) > MAX_SHIFT))
+
+
 def _notes(model: Model) -> dict[str, str]:
     """Describe the model in strings, as ONNX has them; lists are JSON."""
     lists = {
-        "classes": model.classes.tolist(),
+        "classes": None if model.classes is None else model.classes.tolist(),
         "class_names": model.class_names,
         "feature_names": model.feature_names,
+        "target_names": model.target_names,
+        "kinds": model.preparation and model.preparation.kinds,
         "activations": [activation.name for activation in model.network.activations],
     }
-    return {"xpmlp": __version__, "loss": model.network.loss.name} | {
+    return {"xpmlp": __version__, "task": model.task, "loss": model.network.loss.name} | {
         name: json.dumps(values) for name, values in lists.items() if values is not None
     }
 
 
-def _scaled(graph: Graph, scaling: Scaling, dtype: str) -> str:
-    """Scale ``X`` as `Scaling.apply` does: in float64 where there is a shift."""
+def _scaled(graph: Graph, scaling: Scaling, d: int) -> str:
+    """Add the input ``X``, (n, d), and scale it as `Scaling.apply` does: in float64 where there is a shift."""
+    dtype = "float64" if _is_far(scaling) else graph.dtype
+    x = graph.input("X", dtype, d)
     if scaling.is_identity:
-        return "X"
+        return x
     if scaling.only_scales:
-        return graph.add("Mul", "X", graph.constant("scale", scaling.scale.astype(graph.dtype)))
-    x = "X" if dtype == "float64" else graph.cast("X", "float64")
+        return graph.add("Mul", x, graph.constant("scale", scaling.scale.astype(graph.dtype)))
+    x = x if dtype == "float64" else graph.cast(x, "float64")
     x = graph.add("Sub", x, graph.constant("shift", scaling.shift))
     x = graph.add("Mul", x, graph.constant("scale", scaling.scale))
     return x if graph.dtype == "float64" else graph.cast(x, graph.dtype)

@@ -1,0 +1,277 @@
+"""Tables at the command line: texts, gaps, truth values and dates are trained on, predicted and evaluated."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from xpmlp import InputError, Table, TablePreparation, load_dataset, read_table
+from xpmlp.cli import main
+from xpmlp.experiments.experiment import fingerprint, load_splits, prepare
+from xpmlp.experiments.options import Options
+from xpmlp.experiments.runs import RunFolder
+
+N = 240
+NEW = "job,id,age,joined,married\nnurse,1,33,2004-02-11,True\nbaker,2,,2011-07-03,False\n,3,51,,True\n"
+
+
+@pytest.fixture(name="people", scope="module")
+def a_file_of_people(tmp_path_factory):
+    """Like what people bring: an identifier, gaps of two spellings, categories, truth values, dates, texts."""
+    rng = np.random.default_rng(0)
+    lines = ["id,age,job,married,joined,income"]
+    for row in range(N):
+        age = ["", "?"][row % 2] if row % 11 == 0 else str(rng.integers(18, 70))
+        job = ["smith", "nurse", "", "clerk"][rng.integers(4)]
+        joined = f"{2000 + row % 20}-{1 + row % 12:02}-{10 + row % 9}"
+        married = bool(rng.integers(2))
+        income = ">50k" if married and job != "smith" else "<=50k"
+        lines.append(f"{1000 + row},{age},{job},{married},{joined},{income}")
+    path = tmp_path_factory.mktemp("data") / "people.csv"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def run(monkeypatch, *arguments):
+    monkeypatch.setattr(sys, "argv", ["xpmlp", *map(str, arguments)])
+    try:
+        main()
+    except SystemExit as end:
+        return end.code or 0
+    return 0
+
+
+@pytest.fixture(name="trained", scope="module")
+def a_run(people, tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs") / "people"
+    with pytest.MonkeyPatch.context() as patch:
+        assert run(patch, "train", people, "--target", "income", "--epochs", 40, "--out", out, "-q") == 0
+    return out
+
+
+def test_a_table_is_trained_on_and_the_columns_are_shown(people, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "run"
+    monkeypatch.setenv("COLUMNS", "150")
+    assert run(monkeypatch, "train", people, "--target", "income", "--epochs", 2, "--out", out) == 0
+    said = capsys.readouterr().out
+    for words in (
+        ("id", "identifier", "left out: each row has its own value"),
+        ("age", "whole number", "a number; gaps filled and marked"),
+        ("job", "category", "one-hot, 3 categories; gaps marked"),
+        ("married", "truth value", "0 and 1"),
+        ("joined", "date", "year, month, weekday, days"),
+    ):
+        (line,) = (line for line in said.splitlines() if line.startswith(f"│ {words[0]} "))
+        assert all(word in line for word in words)
+
+
+def test_what_a_table_says_of_its_target_is_learnt(trained):
+    assert RunFolder(trained).rows()[-1]["test_accuracy"] > 0.9
+
+
+def test_the_card_of_a_run_lists_the_columns_with_their_kinds_and_what_became_of_them(trained, monkeypatch, capsys):
+    assert run(monkeypatch, "show", trained, "--json") == 0
+    card = json.loads(capsys.readouterr().out)
+    assert card["became"] == {
+        "id": "left out: each row has its own value",
+        "age": "a number; gaps filled and marked",
+        "job": "one-hot, 3 categories; gaps marked",
+        "married": "0 and 1",
+        "joined": "year, month, weekday, days",
+    }
+    kinds = ["identifier", "whole number", "category", "truth value", "date", "category"]
+    assert [column[1] for column in card["data"]["columns"]] == kinds
+    assert card["preprocessing"] == "5 columns, 1 of them left out, as 11 features"
+    assert card["feature_names"] == ["age", "job", "married", "joined"]
+    assert run(monkeypatch, "show", trained / "model.safetensors") == 0
+    assert "one-hot, 3 categories; gaps marked" in capsys.readouterr().out
+
+
+def test_rows_in_another_order_of_columns_with_gaps_and_an_unseen_category_are_predicted(
+    trained, tmp_path, monkeypatch, capsys
+):
+    new = tmp_path / "people-new.csv"
+    new.write_text(NEW)
+    assert run(monkeypatch, "predict", trained, new, "--proba") == 0
+    out, err = capsys.readouterr()
+    rows = list(csv.reader(out.splitlines()))
+    assert rows[0] == ["prediction", "probability <=50k", "probability >50k"]
+    assert len(rows) == 4
+    assert err.count("Warning") == 1
+    assert "column 'job' has 1 value unknown from training ('baker')" in err
+    assert "column 'joined' has 1 gap, where training had none" in err
+    expected = RunFolder(trained).load().predict(read_table(new))
+    assert [row[0] for row in rows[1:]] == expected.tolist()
+
+
+def test_new_rows_with_their_labels_are_evaluated_and_what_is_new_is_said_once(trained, tmp_path, monkeypatch, capsys):
+    new = tmp_path / "labelled.csv"
+    lines = NEW.splitlines()
+    labels = ["income", ">50k", "<=50k", ">50k"]
+    new.write_text("\n".join(f"{label},{line}" for label, line in zip(labels, lines, strict=True)))
+    assert run(monkeypatch, "evaluate", trained, new, "--target", "income") == 0
+    out, err = capsys.readouterr()
+    assert "labelled, all of it: accuracy" in out
+    assert err.count("baker") == 1
+
+
+def test_a_run_is_evaluated_on_its_own_parts_and_knows_its_own_file(trained, people, monkeypatch, capsys):
+    for part in ("test", "validation", "train"):
+        assert run(monkeypatch, "evaluate", trained, "--part", part) == 0
+    assert run(monkeypatch, "evaluate", trained, people) == 0
+    assert "these are the data that the run was trained on" in capsys.readouterr().err
+
+
+def test_the_importance_of_each_column_is_measured(trained, monkeypatch):
+    assert run(monkeypatch, "evaluate", trained) == 0
+    rows = list(csv.reader((trained / "importance.csv").read_text().splitlines()))
+    assert sorted(row[0] for row in rows[1:]) == ["age", "job", "joined", "married"]
+    assert {row[0] for row in rows[1:3]} == {"job", "married"}
+
+
+def test_a_table_may_have_files_for_its_parts_and_rows_that_belong_together(people, tmp_path, monkeypatch):
+    lines = people.read_text().splitlines()
+    files = {name: tmp_path / f"{name}.csv" for name in ("train", "validation", "test")}
+    for name, rows in zip(files, (lines[1:181], lines[181:211], lines[211:]), strict=True):
+        files[name].write_text("\n".join([lines[0], *rows]))
+    parts = {"validation_file": str(files["validation"]), "test_file": str(files["test"])}
+    experiment = prepare(Options(str(files["train"]), target="income", **parts))
+    assert {name: X.shape[0] for name, (X, _) in experiment.sets.items()} == {
+        "train": 180,
+        "validation": 30,
+        "test": 30,
+    }
+    assert experiment.model.preparation == TablePreparation.fit(experiment.dataset.X)
+    grouped = prepare(Options(str(people), target="income", group="joined"))
+    assert grouped.model.feature_names == ("age", "job", "married")
+
+
+def test_a_file_without_a_column_of_the_model_or_of_another_kind_is_refused(trained, tmp_path, monkeypatch, capsys):
+    new = tmp_path / "new.csv"
+    new.write_text("age,job,joined\n30,smith,2004-02-11\n")
+    assert run(monkeypatch, "predict", trained, new) == 2
+    assert "new lacks the columns 'married', which the model was trained on" in capsys.readouterr().err
+    new.write_text("age,job,joined,married\n30,smith,yesterday,True\n")
+    assert run(monkeypatch, "predict", trained, new) == 2
+    assert "column 'joined' is to hold values of the kind 'date', but holds 'yesterday'" in capsys.readouterr().err
+
+
+def test_a_file_whose_columns_are_numbers_today_is_still_read_by_the_kinds_of_training(tmp_path, monkeypatch, capsys):
+    """Gaps in training, none in the file to predict; codes that look like numbers."""
+    train = tmp_path / "train.csv"
+    train.write_text(
+        "a,code,y\n" + "".join(f"{'' if n % 5 == 0 else n},{'x1'[n % 2]},{['no', 'yes'][n % 2]}\n" for n in range(40))
+    )
+    out = tmp_path / "run"
+    assert run(monkeypatch, "train", train, "--epochs", 30, "--out", out, "-q") == 0
+    new = tmp_path / "new.csv"
+    new.write_text("a,code\n1,1\n2,1\n")
+    assert run(monkeypatch, "predict", out, new) == 0
+    assert capsys.readouterr().out.split() == ["prediction", "yes", "yes"]
+    new.write_text("a,code,y\n1,1,yes\n2,1,no\n")
+    assert run(monkeypatch, "evaluate", out, new) == 0
+
+
+def test_nothing_is_learnt_from_what_is_held_out(people, tmp_path):
+    """The preparation is that of the training rows alone: whatever the others hold, it stays the same."""
+    options = Options(str(people), target="income", epochs=1)
+    dataset, parts = load_splits(options)
+    preparation = prepare(options).model.preparation
+    assert preparation == TablePreparation.fit(parts.train[0])
+    assert preparation != TablePreparation.fit(dataset.X)
+
+    rows = list(csv.DictReader(people.read_text().splitlines()))
+    held_out = set(dataset.X["id"].values) - set(parts.train[0]["id"].values)
+    for row in rows:
+        if row["id"] in held_out:
+            row |= {"age": "1000000", "job": "astronaut", "married": "", "joined": "1789-07-14"}
+    changed = tmp_path / "people.csv"
+    with changed.open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    other = prepare(replace(options, dataset=str(changed)))
+    assert fingerprint(other.dataset) != fingerprint(dataset)
+    assert other.model.preparation == preparation
+    np.testing.assert_array_equal(other.sets["train"][0], prepare(options).sets["train"][0])
+
+
+def test_an_interrupted_run_of_a_table_is_resumed_with_the_same_preparation(people, tmp_path, monkeypatch):
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    asked = ["--target", "income", "--epochs", 4, "-q", "--out"]
+    assert run(monkeypatch, "train", people, *asked, whole) == 0
+    options = Options(str(people), target="income", epochs=4)
+    experiment, folder = prepare(options), RunFolder(cut)
+    folder.start(experiment)
+    records = []
+    for record in experiment.records():
+        records.append(record)
+        folder.add(record)
+        if record.epoch == 2:
+            folder.save_checkpoint(experiment, records)
+            break
+    assert run(monkeypatch, "train", "--resume", cut, "-q") == 0
+    models = [RunFolder(path).load() for path in (whole, cut)]
+    assert models[0].preparation == models[1].preparation
+    for one, other in zip(models[0].layers, models[1].layers, strict=True):
+        np.testing.assert_array_equal(one.W, other.W)
+
+
+def test_files_of_numbers_are_arrays_as_before(tmp_path):
+    path = tmp_path / "numbers.csv"
+    path.write_text("id,same,x,y\n1,5,0.5,a\n2,5,1.5,b\n3,5,2.5,a\n4,5,3.5,b\n")
+    dataset = load_dataset(path)
+    assert isinstance(dataset.X, np.ndarray)
+    assert dataset.X.tolist() == [[1, 5, 0.5], [2, 5, 1.5], [3, 5, 2.5], [4, 5, 3.5]]
+    assert prepare(Options(str(path), validation=0, test=0)).model.preparation is None
+
+
+def test_a_data_set_of_a_table_says_so(people):
+    dataset = load_dataset(people, target="income")
+    assert isinstance(dataset.X, Table)
+    assert repr(dataset) == f"<Dataset people: {N} examples of 5 columns, 2 classes>"
+
+
+def test_fingerprints_tell_gaps_texts_and_kinds_apart(people):
+    dataset = load_dataset(people, target="income")
+    jobs = dataset.X["job"]
+    seen = {fingerprint(dataset)}
+    for values in (
+        np.where(jobs.missing, "", jobs.values),
+        np.where(jobs.missing, "None", jobs.values),
+        jobs.values[::-1],
+    ):
+        column = replace(jobs, values=values)
+        columns = tuple(column if each.name == "job" else each for each in dataset.X.columns)
+        seen.add(fingerprint(replace(dataset, X=replace(dataset.X, columns=columns))))
+    assert len(seen) == 4
+
+
+def test_rows_without_a_target_are_left_out_and_said(tmp_path, monkeypatch, capsys):
+    path = tmp_path / "gaps.csv"
+    path.write_text("a,b,y\n" + "1,x,one\n,y,two\n5,x,\n" * 40)
+    dataset = load_dataset(path, target="y")
+    assert dataset.X.shape == (80, 2)
+    assert dataset.note == "40 rows without a value in column 'y', the target: left out."
+    assert set(dataset.y) == {"one", "two"}
+    assert run(monkeypatch, "train", path, "--epochs", 1, "--batch-size", 8, "--out", tmp_path / "run") == 0
+    assert "40 rows without a value in column 'y'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("a,y\nx,\ny,\nx,\n", "column 'y': 3 labels missing, the first in row 1"),
+        ("a,b,y\nx,,one\nx,,two\nx,,one\nx,,two\n", "no column of .* is left to learn from: 'a' left out: all rows"),
+    ],
+)
+def test_tables_that_nothing_can_be_learnt_from_are_refused(content, message, tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text(content)
+    with pytest.raises(InputError, match=message):
+        prepare(Options(str(path), validation=0, test=0))

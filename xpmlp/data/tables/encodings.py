@@ -1,0 +1,323 @@
+"""How one column of a table becomes features: what is learnt of it from the training part, as plain values."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from xpmlp.common.errors import InputError
+from xpmlp.common.validation import check_choice, check_number
+from xpmlp.common.wording import counted, quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from xpmlp.data.tables.table import Column
+
+SCALINGS = ("robust", "standard", "range", "none")
+MAX_ONE_HOT = 32  # categories of a column with a feature of their own
+MIN_EXAMPLES = 3  # of a category in the training part, for it to have one
+CLIP = 3.0  # what clipped features stay within
+MAX_SCALED = 1e100  # beyond, squares overflow, and clipped features are CLIP
+DAY = 86_400_000_000  # microseconds
+DATE_PARTS = ("year", "month", "weekday", "hour", "days")
+REASONS = {
+    "text": "text that is no category",
+    "identifier": "each row has its own value",
+    "constant": "all rows have the same value",
+}
+
+
+@dataclass(frozen=True)
+class Part:
+    """A number taken from a column: gaps become `fill`, and then x becomes (x - center) * factor."""
+
+    name: str  # "" for the value itself, or one of DATE_PARTS
+    fill: float
+    center: float
+    factor: float
+
+    def __post_init__(self) -> None:
+        check_choice("the part of a column", self.name, ("", *DATE_PARTS))
+        check_number("fill", self.fill)
+        check_number("center", self.center)
+        check_number("factor", self.factor, above=0)
+
+
+@dataclass(frozen=True)
+class NumberEncoding:
+    """A column of numbers, truth values or dates: its parts, scaled, and a mark for its gaps.
+
+    Attributes
+    ----------
+    name, kind : str
+        Of the column.
+    parts : tuple of Part
+        Those that differ among the training examples. Of a date: year, month, weekday (Monday is 0), hour, and days
+        since 1970, with a fraction.
+    clip : bool
+        Whether a scaled part z becomes z / sqrt(1 + (z / 3)^2), as in RealMLP (Holzmüller, Grinsztajn and Steinwart,
+        2024, "Better by Default").
+    gap : bool
+        Whether there is a feature that is 1 for a gap: where the training part has gaps.
+    """
+
+    name: str
+    kind: str
+    parts: tuple[Part, ...]
+    clip: bool
+    gap: bool
+
+    def __post_init__(self) -> None:
+        check_choice("kind", self.kind, ("number", "whole number", "truth value", "date"))
+        names = [part.name for part in self.parts]
+        if len(set(names)) < len(names) or any((name != "") != (self.kind == "date") for name in names):
+            raise InputError(f"column {self.name!r} of kind {self.kind!r} cannot have the parts {names}.")
+
+    @classmethod
+    def fit(cls, column: Column, scaling: str) -> NumberEncoding:
+        """Learn the parts, and whether there are gaps."""
+        scaling = "none" if column.kind == "truth value" else scaling
+        present = ~column.missing
+        values = ((name, x[present]) for name, x in _parts_of(column).items() if present.any())
+        parts = tuple(_fit_part(column.name, name, x, scaling) for name, x in values if x.min() < x.max())
+        return cls(column.name, column.kind, parts, clip=scaling == "robust", gap=bool(0 < present.sum() < len(column)))
+
+    @property
+    def features(self) -> list[str]:
+        """The names of the features."""
+        return [f"{self.name} {part.name}".rstrip() for part in self.parts] + [f"{self.name} missing"] * self.gap
+
+    @property
+    def became(self) -> str:
+        """What became of the column, in words."""
+        of_date = ", ".join(part.name for part in self.parts)
+        how = {"date": of_date, "truth value": "0 and 1"}.get(self.kind, "a number") if self.parts else ""
+        marked = "gaps filled and marked" if self.parts else "gaps marked: its values are the same"
+        return "; ".join(filter(None, [how, marked if self.gap else ""]))
+
+    def apply(self, column: Column) -> np.ndarray:
+        """Return the features of a column, (n, k), float64."""
+        features, values = np.empty((len(column), len(self.features))), _parts_of(column)
+        features[:, len(self.parts) :] = column.missing[:, None]
+        for position, part in enumerate(self.parts):
+            z = (np.where(column.missing, part.fill, values[part.name]) - part.center) * part.factor
+            features[:, position] = _clipped(z) if self.clip else z
+        return features
+
+    def unseen(self, column: Column) -> str:
+        """Say which gaps there are where training had none; "" for none."""
+        if self.gap or not (gaps := int(column.missing.sum())):
+            return ""
+        fill = "the medians of its parts" if self.kind == "date" else f"{self.parts[0].fill:g}"
+        return f"{counted(gaps, 'gap')}, where training had none: filled by {fill}"
+
+
+@dataclass(frozen=True)
+class CategoryEncoding:
+    """A column of categories: one-hot, with one feature for all of the rarest.
+
+    Where more than `MAX_ONE_HOT` are frequent enough for a feature of their own, the frequency of the category is a
+    further one: the logarithm of its number of training examples, divided by that of the most frequent category.
+
+    Attributes
+    ----------
+    name, kind : str
+        Of the column.
+    own : tuple of str
+        The categories with a feature of their own.
+    rare : tuple of str
+        The others of the training part, which share one. An unseen category counts as one of them; where there are
+        none, all of its features are 0.
+    frequencies : tuple of float
+        Of `own` and then `rare`, where they are a feature; else empty.
+    gap : bool
+        Whether there is a feature that is 1 for a gap: where the training part has gaps. Else a gap counts as an unseen
+        category.
+    """
+
+    name: str
+    kind: str
+    own: tuple[str, ...]
+    rare: tuple[str, ...]
+    frequencies: tuple[float, ...]
+    gap: bool
+
+    def __post_init__(self) -> None:
+        check_choice("kind", self.kind, ("category",))
+        if not all(isinstance(each, str) for each in self.categories) or len(set(self.categories)) < self.unseen_row:
+            raise InputError(f"the categories of column {self.name!r} are not strings, each different.")
+        if len(self.frequencies) not in (0, self.unseen_row):
+            raise InputError(f"column {self.name!r} has {len(self.frequencies)} frequencies of {self.unseen_row}.")
+        for frequency in self.frequencies:
+            check_number("a category's frequency", frequency, at_least=0, at_most=1)
+
+    @classmethod
+    def fit(cls, column: Column) -> CategoryEncoding:
+        """Learn the categories, and whether there are gaps."""
+        counts = Counter(column.values.tolist())
+        gap = counts.pop(None, 0) > 0
+        ranked = sorted(counts, key=lambda category: (-counts[category], category))
+        frequent = [category for category in ranked if counts[category] >= MIN_EXAMPLES]
+        own = sorted(frequent[:MAX_ONE_HOT])
+        rare = sorted(counts.keys() - set(own))
+        logarithms = np.log([counts[each] for each in [*own, *rare]])
+        frequencies = (logarithms / logarithms.max()).tolist() if len(frequent) > MAX_ONE_HOT else []
+        return cls(column.name, column.kind, tuple(own), tuple(rare), tuple(frequencies), gap=gap)
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """All of the training part, in the order of the rows of `table`."""
+        return self.own + self.rare
+
+    @property
+    def unseen_row(self) -> int:
+        """The row of `table` for unseen categories; the one for gaps is the next."""
+        return len(self.categories)
+
+    @property
+    def features(self) -> list[str]:
+        """The names of the features; none for one category without gaps."""
+        further = {"rare": self.rare, "frequency": self.frequencies, "missing": self.gap}
+        names = [f"{self.name}={category}" for category in self.own]
+        names += [f"{self.name} {what}" for what, is_there in further.items() if is_there]
+        return names if len(self.categories) + self.gap > 1 else []
+
+    @property
+    def became(self) -> str:
+        """What became of the column, in words."""
+        how = f"one-hot, {len(self.own)} of {len(self.categories):,} categories and the rarest together"
+        how = how if self.rare else f"one-hot, {len(self.own)} categories"
+        return "; ".join(filter(None, [how, "frequency" * bool(self.frequencies), "gaps marked" * self.gap]))
+
+    @property
+    def table(self) -> np.ndarray:
+        """The features of each category, of an unseen one, and of a gap, (c + 2, k)."""
+        own, width = len(self.own), len(self.features)
+        table = np.eye(self.unseen_row + 2, width)
+        table[own:] = 0.0
+        if self.rare:
+            table[own:, own] = 1.0
+        if self.frequencies:
+            table[: self.unseen_row, own + bool(self.rare)] = self.frequencies
+        if self.gap:
+            table[-1] = np.arange(width) == width - 1
+        return table
+
+    def apply(self, column: Column) -> np.ndarray:
+        """Return the features of a column, (n, k), float64."""
+        features: np.ndarray = self.table[self._rows(column)]
+        return features
+
+    def unseen(self, column: Column) -> str:
+        """Say which categories training had not, and which gaps there are where it had none; "" for none."""
+        rows = self._rows(column)
+        others = column.values[rows == self.unseen_row]
+        gaps = 0 if self.gap else int((rows > self.unseen_row).sum())
+        new = f"{counted(others.size, 'value')} unknown from training ({quoted(sorted(set(others)))})"
+        return " and ".join(
+            [new] * bool(others.size) + [f"{counted(gaps, 'gap')}, where training had none"] * bool(gaps)
+        )
+
+    def _rows(self, column: Column) -> np.ndarray:
+        """Return the row of `table` of each value."""
+        row_of = {category: row for row, category in enumerate(self.categories)} | {None: self.unseen_row + 1}
+        return np.fromiter((row_of.get(value, self.unseen_row) for value in column.values), np.intp, len(column))
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A column that becomes no feature."""
+
+    name: str
+    kind: str
+    reason: str
+
+    @property
+    def features(self) -> list[str]:
+        """None."""
+        return []
+
+    @property
+    def became(self) -> str:
+        """That it was left out, and why."""
+        return f"left out: {self.reason}"
+
+
+Encoding: TypeAlias = NumberEncoding | CategoryEncoding | LeftOut
+
+
+def fit_encoding(column: Column, scaling: str) -> Encoding:
+    """Learn how a column becomes features, or why it becomes none."""
+    if column.kind in REASONS:
+        return LeftOut(column.name, column.kind, REASONS[column.kind])
+    is_category = column.kind == "category"
+    encoding = CategoryEncoding.fit(column) if is_category else NumberEncoding.fit(column, scaling)
+    if encoding.features:
+        return encoding
+    return LeftOut(column.name, column.kind, "all rows of the training part have the same value")
+
+
+def encoding_from_json(values: Mapping[str, Any]) -> Encoding:
+    """Build an encoding from plain values, as `dataclasses.asdict` gives them.
+
+    Raises
+    ------
+    InputError, TypeError, LookupError
+        For values that describe none.
+    """
+    for name, kind in (("name", str), ("kind", str), ("reason", str), ("clip", bool), ("gap", bool)):
+        if not isinstance(values.get(name, kind()), kind):
+            raise InputError(f"{name} of a column is {values[name]!r}, but must be {kind.__name__}.")
+    if "reason" in values:
+        return LeftOut(**values)
+    plain: dict[str, Any] = {name: tuple(each) if isinstance(each, list) else each for name, each in values.items()}
+    if "own" in values:
+        return CategoryEncoding(**plain)
+    return NumberEncoding(**plain | {"parts": tuple(Part(**part) for part in values["parts"])})
+
+
+def date_parts(dates: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the parts of dates, (n,), datetime64, as float64, with NaN for gaps; `NumberEncoding` says which."""
+    years, months, microseconds = (dates.astype(f"M8[{unit}]").astype(np.int64) for unit in ("Y", "M", "us"))
+    days = microseconds / DAY
+    weekday = np.floor(days + 3) % 7  # 1970 began on a Thursday
+    values = (years + 1970, months % 12 + 1, weekday, days % 1 * 24, days)
+    gaps = np.isnat(dates)
+    return {name: np.where(gaps, np.nan, value) for name, value in zip(DATE_PARTS, values, strict=True)}
+
+
+def _parts_of(column: Column) -> dict[str, np.ndarray]:
+    if column.kind == "date":
+        return date_parts(column.values)
+    if (infinite := np.isinf(column.values)).any():
+        count, row = counted(int(infinite.sum()), "infinite value"), int(np.argmax(infinite))
+        raise InputError(f"column {column.name!r} holds {count}, first in row {row}: remove or replace such values.")
+    return {"": column.values}
+
+
+def _fit_part(column: str, name: str, x: np.ndarray, scaling: str) -> Part:
+    """Learn the scaling of a part, (n,), without gaps, that differs among the examples."""
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        median, half_range = np.median(x), (x.max() - x.min()) / 2
+        if scaling == "robust":
+            middle = np.subtract(*np.quantile(x, (0.75, 0.25)))
+            center, factor = median, 1.0 / (middle or half_range)
+        elif scaling == "standard":
+            center, factor = x.mean(), 1.0 / x.std()
+        else:
+            center, factor = 0.0, 1.0 / np.abs(x).max() if scaling == "range" else 1.0
+    if not (np.isfinite(center) and 0 < factor < np.inf):
+        raise InputError(
+            f"column {column!r} cannot be scaled: its values, {x.min():g} to {x.max():g}, are too far apart or close."
+        )
+    return Part(name, float(median), float(center), float(factor))
+
+
+def _clipped(z: np.ndarray) -> np.ndarray:
+    z = np.clip(z, -MAX_SCALED, MAX_SCALED)
+    clipped: np.ndarray = z / np.sqrt(1.0 + (z / CLIP) ** 2)
+    return clipped

@@ -1,0 +1,188 @@
+"""A table: columns of one length, each of a kind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xpmlp.common.errors import InputError
+from xpmlp.common.wording import counted, quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+KINDS = ("number", "whole number", "truth value", "category", "date", "text", "identifier", "constant")
+NUMERIC_KINDS = ("number", "whole number", "truth value")
+MAX_SHOWN = 24  # characters of an example
+
+
+# Without a generated __eq__: comparing arrays gives an array, which is neither true nor false.
+@dataclass(frozen=True, eq=False, repr=False)
+class Column:
+    """A column of a table.
+
+    Attributes
+    ----------
+    name : str
+        As the header calls it; "column 1" and so on where there is none.
+    kind : str
+        One of `KINDS`.
+    values : ndarray of shape (n,)
+        float64, NaN where missing, for "number", "whole number" and "truth value"; datetime64[us], NaT where missing,
+        for "date"; else objects, each a str or None where missing.
+    """
+
+    name: str
+    kind: str
+    values: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __repr__(self) -> str:
+        return f"<Column {self.name!r}: {self.kind}, {counted(len(self), 'row')}>"
+
+    @property
+    def is_numeric(self) -> bool:
+        """Whether the values are float64."""
+        return self.kind in NUMERIC_KINDS
+
+    @cached_property
+    def missing(self) -> np.ndarray:
+        """Where there is no value: bool, (n,)."""
+        if self.values.dtype == object:
+            return np.fromiter((value is None for value in self.values), np.bool_, len(self))
+        is_missing: np.ndarray = np.isnat(self.values) if self.kind == "date" else np.isnan(self.values)
+        return is_missing
+
+    @cached_property
+    def distinct(self) -> np.ndarray:
+        """The different values that are not missing, in order."""
+        there = self.values[~self.missing]
+        if there.dtype != object:
+            return np.unique(there)
+        return np.array(sorted(set(there)), dtype=object)
+
+    def take(self, rows: Any) -> Column:
+        """Return some of the rows: an index array, a mask or a slice."""
+        return Column(self.name, self.kind, self.values[rows])
+
+    def text(self, value: Any) -> str:
+        """Write one of the column's values as a person reads it; "" for one that is missing."""
+        if value is None or value != value:  # noqa: PLR0124 - so are NaN and NaT
+            return ""
+        if self.kind == "truth value":
+            return str(bool(value))
+        if self.kind == "whole number":
+            return f"{value:.0f}"
+        if self.kind == "date":
+            return str(value.astype("datetime64[s]")).replace("T00:00:00", "").replace("T", " ")
+        return str(value)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Table:
+    """Columns of one length, each with a name of its own.
+
+    Attributes
+    ----------
+    name : str
+        The stem of the file's name, or "table".
+    columns : tuple of Column
+        In the order of the file.
+    has_header : bool
+        Whether the names come with the data.
+    notes : tuple of str
+        What a user should know of how the table was read, in sentences.
+    """
+
+    name: str
+    columns: tuple[Column, ...]
+    has_header: bool = True
+    notes: tuple[str, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        if len({len(column) for column in self.columns}) > 1:
+            lengths = ", ".join(f"{column.name!r} {len(column)}" for column in self.columns)
+            raise InputError(f"the columns of a table must be of the same length: {lengths}.")
+        if doubled := sorted({name for name in self.names if self.names.count(name) > 1}):
+            raise InputError(f"several columns are called {quoted(doubled)}: give every column a name of its own.")
+
+    def __len__(self) -> int:
+        return len(self.columns[0]) if self.columns else 0
+
+    @property
+    def n_rows(self) -> int:
+        """How many rows there are."""
+        return len(self)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """How many rows and columns there are."""
+        return len(self), len(self.columns)
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the columns, in order."""
+        return [column.name for column in self.columns]
+
+    @property
+    def kinds(self) -> dict[str, str]:
+        """The kind of each column, by its name."""
+        return {column.name: column.kind for column in self.columns}
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.names
+
+    def __getitem__(self, name: str) -> Column:
+        for column in self.columns:
+            if column.name == name:
+                return column
+        raise InputError(f"{self.name} has no column {name!r}: it has {quoted(self.names)}.")
+
+    def select(self, names: Sequence[str]) -> Table:
+        """Return some of the columns, in the order given.
+
+        Raises
+        ------
+        InputError
+            For a name that no column has.
+        """
+        return self._with(tuple(self[name] for name in names))
+
+    def without(self, names: Collection[str]) -> Table:
+        """Return the other columns; raises as `select`."""
+        for name in names:
+            self[name]
+        return self._with(tuple(column for column in self.columns if column.name not in names))
+
+    def take(self, rows: Any) -> Table:
+        """Return some of the rows: an index array, a mask or a slice."""
+        return self._with(tuple(column.take(rows) for column in self.columns))
+
+    def take_each(self, rows: np.ndarray) -> Table:
+        """Return other rows for each column: their numbers, (k, columns)."""
+        return self._with(tuple(column.take(rows[:, j]) for j, column in enumerate(self.columns)))
+
+    def _with(self, columns: tuple[Column, ...]) -> Table:
+        return Table(self.name, columns, self.has_header, self.notes)
+
+    def summary(self) -> list[tuple[str, str, int, int, str]]:
+        """Return name, kind, number of distinct values, number of missing ones and an example of each column."""
+        rows = []
+        for column in self.columns:
+            there = np.flatnonzero(~column.missing)
+            example = column.text(column.values[there[0]]) if there.size else ""
+            example = example if len(example) <= MAX_SHOWN else f"{example[: MAX_SHOWN - 3]}..."
+            rows.append((column.name, column.kind, len(column.distinct), int(column.missing.sum()), example))
+        return rows
+
+    def __repr__(self) -> str:
+        head = ("column", "kind", "distinct", "missing", "example")
+        rows = [head, *((name, kind, f"{d:,}", f"{m:,}", example) for name, kind, d, m, example in self.summary())]
+        widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
+        lines = ("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows)
+        return "\n".join([f"<Table {self.name}: {counted(len(self), 'row')}>", *lines])
