@@ -65,7 +65,7 @@ BETTER = (
     (
         "outcome",
         "ValueError: classes must be passed on the first call",
-        "AttributeError: 'LabelBinarizer'|NotFittedError",
+        "AttributeError: 'LabelBinarizer'|NotFittedError|success",
     ),
     ("outcome", "ValueError: X has dtype (date|timedelta)", "TypeError: Feature names are only supported"),
     ("outcome", "ValueError: solver lbfgs has no epochs to measure X_val after", "success"),  # documented
