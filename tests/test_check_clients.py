@@ -15,20 +15,10 @@ from check_clients import compared, differences
 from parity.clients import USES, Use, use
 
 SCRIPT = Path(check_clients.__file__)
-KNOWN = {
-    ("scikit-learn", "float32 lbfgs of raw targets"): "float32 targets far from zero",
-}
-
-
-def cases():
-    for each in USES:
-        reason = KNOWN.get((each.client, each.name))
-        marks = [pytest.mark.xfail(reason=reason, strict=True)] if reason else []
-        yield pytest.param(each, id=f"{each.client}-{each.name}".replace(" ", "-"), marks=marks)
 
 
 @pytest.mark.filterwarnings("ignore")  # those of the packages; those of the estimators are compared
-@pytest.mark.parametrize("each", list(cases()))
+@pytest.mark.parametrize("each", USES, ids=lambda use: f"{use.client}-{use.name}".replace(" ", "-"))
 def test_a_package_does_the_same_with_our_estimators(each, pytestconfig):
     if "numpy" not in pytestconfig.backends:
         pytest.skip("runs on numpy, which is not asked for")
