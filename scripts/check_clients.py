@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from parity.clients import Use
 
 TOLERANCE = 1e-6  # relative to the largest number of an array
-# Differences that cannot be otherwise, by how each begins: skops trusts the classes of scikit-learn, and asks whether to
-# trust others; with weights in float32, L-BFGS ends where rounding hides what further steps would gain.
+# Differences that cannot be otherwise, by how each begins: skops trusts the classes of scikit-learn, and asks about others;
+# with weights in float32, L-BFGS ends where rounding hides what further steps would gain.
 INHERENT = {
     ("skops", "untrusted types"): "value",
     ("scikit-learn", "float32 lbfgs of raw targets"): "warnings: [], scikit-learn: ['ConvergenceWarning']",
