@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from parity.clients import Use
 
 TOLERANCE = 1e-6  # relative to the largest number of an array
-# Differences that cannot be otherwise, by how each begins: skops trusts the classes of scikit-learn, and asks about others;
+# Differences that are expected, by how each begins: skops trusts the classes of scikit-learn, and asks about others;
 # with weights in float32, L-BFGS ends where rounding hides what further steps would gain.
 INHERENT = {
     ("skops", "untrusted types"): "value",
