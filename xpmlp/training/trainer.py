@@ -72,6 +72,7 @@ class Trainer:
         self.units = units
         self._spreads: dict[str, float | None] = {}
         self._what = f"{network}, in minibatches of {recipe.batch_size:,} examples"
+        self._is_pure = is_pure((network, recipe))
         self._prepare()
 
     def _prepare(self) -> None:
@@ -146,7 +147,7 @@ class Trainer:
         backend, seen = self.backend, 0
         with backend.computing(self._what):
             if not continued:
-                if not is_pure((self.network, self.recipe)):
+                if not self._is_pure:
                     self._prepare()  # a function of the user's own may give something else in this epoch
                 loss, scale = backend.refill(self.state.loss, 0.0), backend.refill(self.state.scale, rate)
                 if examples.T is not None:  # whose dtype may be wider than that of the weights
