@@ -4,7 +4,8 @@
     python scripts/benchmark_tables.py --out benchmarks/tables.json
 
 Tables and targets are those of `scripts/tables/catalogue.py`: every contender learns four fifths of a table's rows and
-is scored on the others, for each of three seeded splits. What is in the file already is not repeated, so that a run can
+is scored on the others, for each of three seeded splits. Seconds are those of the processor, which other programs that
+run at the same time hardly change. What is in the file already is not repeated, so that a run can
 be interrupted. By default the tables that defaults were not chosen by are taken: --part choose takes the others.
 """
 
@@ -90,15 +91,15 @@ def measure(task: Task, split: int, name: str, threads: int) -> dict[str, Any]:
     y = y.astype(float) if task.amounts else y.astype(str)
     stratify = None if task.amounts or y.value_counts().min() < 2 else y
     X, X_new, y, y_new = train_test_split(X, y, test_size=TEST_SHARE, random_state=split, stratify=stratify)
-    scores, error, start = {}, "", time.perf_counter()
+    scores, error, start = {}, "", time.process_time()
     with warnings.catch_warnings(), threadpool_limits(threads):
         warnings.simplefilter("ignore")
         try:
             answer = CONTENDERS[name](X, y, X_new, Setting(task.amounts, split, threads))
-            seconds = time.perf_counter() - start
+            seconds = time.process_time() - start
             scores = score(answer, y_new, y)
         except Exception as raised:  # noqa: BLE001 - whatever a contender raises is told
-            seconds, error = time.perf_counter() - start, f"{type(raised).__name__}: {raised}"[:300]
+            seconds, error = time.process_time() - start, f"{type(raised).__name__}: {raised}"[:300]
     return {
         "table": task.name,
         "split": split,
