@@ -102,14 +102,14 @@ def gradient_boosting(X: pd.DataFrame, y: pd.Series, X_new: pd.DataFrame, settin
     return answer_of(kind(random_state=setting.seed).fit(X, y), X_new, amounts=setting.amounts)
 
 
-def _pytabkit(name: str) -> Learn:
+def _pytabkit(name: str, **settings: Any) -> Learn:
     """Return a contender of pytabkit: by its default it stops by the class error, or the squared error."""
 
     def learn(X: pd.DataFrame, y: pd.Series, X_new: pd.DataFrame, setting: Setting) -> Answer:
         import pytabkit  # noqa: PLC0415 - as above
 
         kind = getattr(pytabkit, f"{name}_{'Regressor' if setting.amounts else 'Classifier'}")
-        model = kind(device="cpu", random_state=setting.seed, n_threads=setting.threads, verbosity=0)
+        model = kind(device="cpu", random_state=setting.seed, n_threads=setting.threads, verbosity=0, **settings)
         words = list(X.select_dtypes(exclude=["number", "bool"]).columns)
         medians = X.drop(columns=words).astype(float).median().fillna(0.0)
         X, X_new = (_without_gaps(frame, words, medians) for frame in (X, X_new))
@@ -118,6 +118,10 @@ def _pytabkit(name: str) -> Learn:
         return answer_of(model, X_new, amounts=setting.amounts)
 
     return learn
+
+
+# A fit of the full one, 32 members of 512 units, takes minutes on a core for a thousand rows.
+SMALL_TABM = {"tabm_k": 16, "d_block": 256, "n_blocks": 2}
 
 
 def _without_gaps(X: pd.DataFrame, words: list[str], medians: pd.Series) -> pd.DataFrame:
@@ -133,5 +137,6 @@ CONTENDERS: dict[str, Learn] = {
     "scikit-learn": scikit_learn_pipeline,
     "boosting": gradient_boosting,
     "RealMLP-TD-S": _pytabkit("RealMLP_TD_S"),
-    "TabM": _pytabkit("TabM_D"),
+    "TabM": _pytabkit("TabM_D", **SMALL_TABM),
+    "TabM-full": _pytabkit("TabM_D"),
 }
