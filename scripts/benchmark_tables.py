@@ -1,7 +1,7 @@
 """Real tables, learnt as they are: xpmlp's default beside scikit-learn's MLP, boosting, and neural methods for tables.
 
     pip install -e '.[bench]'
-    python scripts/benchmark_tables.py --out benchmarks/tables.json
+    python scripts/benchmark_tables.py --out benchmarks/tables.json --figure benchmarks/tables.png
 
 Tables and targets are those of `scripts/tables/catalogue.py`: every contender learns four fifths of a table's rows and
 is scored on the others, for each of three seeded splits. Seconds are those of the processor, which other programs that
@@ -28,10 +28,12 @@ from threadpoolctl import threadpool_limits
 
 from commands import print_table, run_script
 from tables.catalogue import MAX_ROWS, TASKS
+from tables.charts import figure_of
 from tables.contenders import CONTENDERS, Setting
-from tables.scores import OF_AMOUNTS, OF_CLASSES, score, summarise
+from tables.scores import OF_AMOUNTS, OF_CLASSES, compare, score, summarise
 from xpmlp.common.files import write_json
 from xpmlp.common.validation import check_choice
+from xpmlp.plots import save_figure
 
 if TYPE_CHECKING:
     from tables.catalogue import Task
@@ -49,6 +51,7 @@ def main(
     splits: Annotated[int, typer.Option(help="Of each table.", min=1)] = SPLITS,
     threads: Annotated[int, typer.Option(help="Of each contender.", min=1)] = 1,
     seconds: Annotated[float, typer.Option(help="Begin no more once so many have passed.")] = float("inf"),
+    figure: Annotated[Path | None, typer.Option(help="A .png file to write, of the mean ranks.")] = None,
 ) -> None:
     """Measure what is not measured yet, and print the summary."""
     check_choice("part", part, PARTS)
@@ -76,8 +79,11 @@ def main(
     wanted = {task.name for task in tasks}
     results = [result for result in report["results"] if result["table"] in wanted]
     report["summary"] = summarise(results, names)
+    report["xpmlp_against"] = {name: compare(results, "xpmlp", name) for name in names if name != "xpmlp"}
     write_json(out, report)
-    _print(report["summary"], results)
+    _print(report, results)
+    if figure is not None:
+        save_figure(figure_of(report["summary"]), figure)
     failed = Counter(result["contender"] for result in results if result["error"])
     sys.exit(1 if failed["xpmlp"] else 0)
 
@@ -125,11 +131,11 @@ def _empty_report() -> dict[str, Any]:
     }
 
 
-def _print(summary: dict[str, Any], results: list[dict[str, Any]]) -> None:
+def _print(report: dict[str, Any], results: list[dict[str, Any]]) -> None:
     for metric in (*OF_CLASSES, *OF_AMOUNTS):
-        if metric not in summary:
+        if metric not in report["summary"]:
             continue
-        found = summary[metric]
+        found = report["summary"][metric]
         table = Table(
             "contender", metric, "normalised", "mean rank", "95 %", title=f"{metric}: {found['tables']} tables"
         )
@@ -139,6 +145,14 @@ def _print(summary: dict[str, Any], results: list[dict[str, Any]]) -> None:
                 name, f"{row['mean']:.4f}", f"{row['normalised']:.3f}", f"{row['rank']:.2f}", f"{low:.2f} to {high:.2f}"
             )
         print_table(table)
+    for theirs, metrics in report["xpmlp_against"].items():
+        for metric, found in metrics.items():
+            low, high = found["mean_95"]
+            print(
+                f"xpmlp less {theirs}, {metric}: {found['mean']:+.4f} ({low:+.4f} to {high:+.4f}), "
+                f"median {found['median']:+.4f}, better in {found['better']}, worse in {found['worse']}, "
+                f"p = {found['p']:.3f}"
+            )
     spent: Counter[str] = Counter()
     for result in results:
         spent[result["contender"]] += result["seconds"]

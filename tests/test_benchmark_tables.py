@@ -11,7 +11,7 @@ pd = pytest.importorskip("pandas", reason="the benchmark reads tables by pandas"
 
 from tables.catalogue import TASKS  # noqa: E402 - found by the line above
 from tables.contenders import CONTENDERS, Answer, Setting  # noqa: E402 - as above
-from tables.scores import score, summarise  # noqa: E402 - as above
+from tables.scores import compare, score, summarise  # noqa: E402 - as above
 
 
 def test_each_table_stands_once_belongs_to_the_even_half_and_to_one_of_two_parts_of_about_the_same_size():
@@ -40,17 +40,31 @@ def test_amounts_are_scored_in_deviations_of_the_training_targets():
 
 def test_the_best_contender_of_every_table_has_rank_1_and_one_that_is_missing_leaves_the_table_out():
     results = [
-        {"table": table, "contender": name, "scores": {"log-loss": value}}
+        {"table": table, "split": 0, "contender": name, "scores": {"log-loss": value}}
         for table, values in {"t": (0.1, 0.3), "u": (0.5, 0.6)}.items()
         for name, value in zip(("good", "poor"), values, strict=True)
     ]
-    results.append({"table": "v", "contender": "poor", "scores": {"log-loss": 0.0}})
+    results.append({"table": "v", "split": 0, "contender": "poor", "scores": {"log-loss": 0.0}})
     found = summarise(results, ["good", "poor"])["log-loss"]
     assert found["tables"] == 2
     assert found["contenders"]["good"] == {
         "mean": pytest.approx(0.3), "normalised": 1.0, "rank": 1.0, "rank_95": [1.0, 1.0],
     }  # fmt: skip
     assert found["contenders"]["poor"]["rank"] == 2.0
+
+
+def test_two_contenders_are_compared_by_the_splits_that_both_have_done():
+    values = {("t", 0): (0.1, 0.3), ("t", 1): (0.2, 0.3), ("u", 0): (0.5, 0.4)}
+    results = [
+        {"table": table, "split": split, "contender": name, "scores": {"log-loss": value}}
+        for (table, split), pair in values.items()
+        for name, value in zip(("ours", "theirs"), pair, strict=True)
+    ]
+    results.append({"table": "u", "split": 1, "contender": "ours", "scores": {"log-loss": 9.0}})
+    found = compare(results, "ours", "theirs")["log-loss"]
+    assert (found["better"], found["worse"]) == (1, 1)
+    assert found["mean"] == found["median"] == pytest.approx((-0.15 + 0.1) / 2)
+    assert found["mean_95"] == pytest.approx([-0.15, 0.1])
 
 
 @pytest.mark.filterwarnings("ignore:Stochastic Optimizer")

@@ -7,7 +7,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.stats import rankdata
+from scipy.stats import rankdata, wilcoxon
 from sklearn.metrics import accuracy_score, log_loss, mean_squared_error, r2_score
 
 if TYPE_CHECKING:
@@ -42,8 +42,8 @@ def score(answer: Answer, y: pd.Series, y_train: pd.Series) -> dict[str, float]:
 def summarise(results: list[dict[str, Any]], names: list[str], seed: int = 0) -> dict[str, dict[str, Any]]:
     """Compare contenders over the tables that all of them have done.
 
-    Of each table, the mean of a score over its splits counts. A normalised score is 1 for the best contender of a table
-    and 0 for the worst.
+    Of each table, the mean of a score over the splits that all have done counts. A normalised score is 1 for the best
+    contender of a table and 0 for the worst.
 
     Returns
     -------
@@ -51,23 +51,13 @@ def summarise(results: list[dict[str, Any]], names: list[str], seed: int = 0) ->
         For each score: the number of tables, and for each contender its mean, mean normalised score, and mean rank
         with the interval that holds 95 % of the means over tables drawn with replacement.
     """
-    found: dict[str, dict[str, dict[str, list[float]]]] = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
-    for result in results:
-        for metric, value in result["scores"].items():
-            found[metric][result["table"]][result["contender"]].append(value)
     summary = {}
-    for metric, tables in found.items():
-        means = [[np.mean(by[name]) for name in names] for by in tables.values() if set(names) <= set(by)]
-        if not means:
-            continue
-        values = np.array(means)  # (tables, contenders)
+    for metric, values in _means(results, names).items():  # (tables, contenders)
         signed = -values if HIGHER_IS_BETTER[metric] else values
         ranks = rankdata(signed, axis=1)
         best, worst = signed.min(axis=1, keepdims=True), signed.max(axis=1, keepdims=True)
         normalised = np.where(worst > best, (worst - signed) / np.where(worst > best, worst - best, 1.0), 1.0)
-        rng = np.random.default_rng(seed)
-        drawn = ranks[rng.integers(0, len(ranks), (DRAWS, len(ranks)))].mean(axis=1)
-        low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
+        low, high = _interval(ranks, seed)
         summary[metric] = {
             "tables": len(values),
             "contenders": {
@@ -81,3 +71,52 @@ def summarise(results: list[dict[str, Any]], names: list[str], seed: int = 0) ->
             },
         }
     return summary
+
+
+def compare(results: list[dict[str, Any]], ours: str, theirs: str, seed: int = 0) -> dict[str, dict[str, Any]]:
+    """Compare two contenders, table by table.
+
+    Returns
+    -------
+    dict of str to dict
+        For each score: in how many tables ours is better, and theirs; the mean and the median over the tables of ours
+        less theirs, with the interval that holds 95 % of the means over tables drawn with replacement; and the p-value
+        of Wilcoxon's signed-rank test (two-sided).
+    """
+    found = {}
+    for metric, values in _means(results, [ours, theirs]).items():
+        difference = values[:, 0] - values[:, 1]
+        gain = difference if HIGHER_IS_BETTER[metric] else -difference
+        low, high = _interval(difference[:, None], seed)
+        found[metric] = {
+            "better": int((gain > 0).sum()),
+            "worse": int((gain < 0).sum()),
+            "mean": float(difference.mean()),
+            "mean_95": [float(low[0]), float(high[0])],
+            "median": float(np.median(difference)),
+            "p": float(wilcoxon(difference).pvalue) if difference.any() else 1.0,
+        }
+    return found
+
+
+def _means(results: list[dict[str, Any]], names: list[str]) -> dict[str, np.ndarray]:
+    """Return the means of each score over the splits that all contenders have done, (tables, contenders)."""
+    found: dict[str, dict[str, dict[int, dict[str, float]]]] = defaultdict(
+        lambda: defaultdict(lambda: defaultdict(dict))
+    )
+    for result in results:
+        for metric, value in result["scores"].items():
+            found[metric][result["table"]][result["split"]][result["contender"]] = value
+    means: dict[str, list[np.ndarray]] = {metric: [] for metric in found}
+    for metric, tables in found.items():
+        for splits in tables.values():
+            if whole := [[by[name] for name in names] for by in splits.values() if set(names) <= set(by)]:
+                means[metric].append(np.mean(whole, axis=0))
+    return {metric: np.array(values) for metric, values in means.items() if values}
+
+
+def _interval(values: np.ndarray, seed: int) -> np.ndarray:
+    """Return what holds 95 % of the means over tables drawn with replacement, (2, contenders)."""
+    drawn = np.random.default_rng(seed).integers(0, len(values), (DRAWS, len(values)))
+    bounds: np.ndarray = np.quantile(values[drawn].mean(axis=1), [0.025, 0.975], axis=0)
+    return bounds
