@@ -97,7 +97,7 @@ def test_predict_writes_probabilities_to_a_file(cli, iris, tmp_path):
 
 
 def test_evaluate_takes_other_parts_and_other_data(cli, iris):
-    assert cli("train", iris, "--out", "run", *QUICK)[0] == 0
+    assert cli("train", iris, "--out", "run", "--validation", "0.1", *QUICK)[0] == 0
     assert "iris, validation: accuracy" in cli("evaluate", "run", "--part", "validation")[1]
     assert "12 examples" in cli("evaluate", "run", "--part", "validation")[1]
     iris.rename(iris.with_name("other.csv"))

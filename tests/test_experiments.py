@@ -13,7 +13,7 @@ import pytest
 from reproduction.fashion import train_run
 from xpmlp import BACKENDS, InputError, XpmlpError
 from xpmlp.data.datasets import Dataset
-from xpmlp.experiments.experiment import check_circles, fingerprint, load_splits, prepare, score_model
+from xpmlp.experiments.experiment import check_circles, fingerprint, load_splits, prepare, score_model, settle
 from xpmlp.experiments.options import CIRCLES, Options
 from xpmlp.experiments.runs import RunFolder
 from xpmlp.search import Space, plan, search
@@ -33,6 +33,22 @@ REPORT = Options(
 
 def last(experiment):
     return list(experiment.records())[-1]
+
+
+@pytest.mark.parametrize(
+    ("dataset", "given", "expected"),
+    [
+        ("people.csv", {}, ("adamw", 0.5, 0.0)),
+        ("people.parquet", {"patience": 5}, ("adamw", 0.5, 0.1)),
+        ("people.csv", {"optimizer": "adam", "validation": 0.2}, ("adam", None, 0.2)),
+        ("people.csv", {"weight_decay": 0.01}, ("adamw", 0.01, 0.0)),
+        ("digits", {}, ("adam", None, 0.1)),
+        ("examples.npz", {"optimizer": "adamw"}, ("adamw", None, 0.1)),
+    ],
+)
+def test_a_table_is_learnt_with_weight_decay_and_all_rows_unless_options_say_otherwise(dataset, given, expected):
+    found = settle(Options(dataset, **given))
+    assert (found.optimizer, found.weight_decay, found.validation) == expected
 
 
 def test_the_defaults_reach_096_on_the_digits():

@@ -254,7 +254,7 @@ def test_a_training_that_is_no_better_than_the_mean_is_warned_of(cli, houses):
 
 
 def test_a_class_that_is_never_predicted_is_warned_of_and_balanced_weights_find_it(cli, rare, tmp_path):
-    few = ["--hidden", "", "--epochs", "60", "--learning-rate", "0.01", "--quiet"]
+    few = ["--hidden", "", "--epochs", "60", "--learning-rate", "0.01", "--optimizer", "adam", "--quiet"]
     code, _, err = cli("train", rare, *few, "--out", "plain")
     assert code == 0
     assert err.count("class 'fraud' is never predicted") == 1

@@ -121,7 +121,7 @@ def test_new_rows_with_their_labels_are_evaluated_and_what_is_new_is_said_once(t
 
 
 def test_a_run_is_evaluated_on_its_own_parts_and_knows_its_own_file(trained, people, monkeypatch, capsys):
-    for part in ("test", "validation", "train"):
+    for part in ("test", "train"):
         assert run(monkeypatch, "evaluate", trained, "--part", part) == 0
     assert run(monkeypatch, "evaluate", trained, people) == 0
     assert "these are the data that the run was trained on" in capsys.readouterr().err

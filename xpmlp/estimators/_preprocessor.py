@@ -31,9 +31,9 @@ class TablePreprocessor(TransformerMixin, BaseEstimator):
 
     Parameters
     ----------
-    scaling : {"robust", "standard", "range", "none"}, default="robust"
-        Of numbers and dates: less their median, divided by the range of their middle half, and clipped smoothly to
-        [-3, 3]; to mean 0 and standard deviation 1; divided by the largest magnitude; or not at all.
+    scaling : {"standard", "robust", "range", "none"}, default="standard"
+        Of numbers and dates: to mean 0 and standard deviation 1; less their median, divided by the range of their
+        middle half, and clipped smoothly to [-3, 3]; divided by the largest magnitude; or not at all.
     kinds : mapping of str to str, default=None
         The kinds of some columns of a frame, in place of those that their values suggest: "number", "whole number",
         "truth value", "category", "date", "text", "identifier" or "constant".
@@ -63,7 +63,7 @@ class TablePreprocessor(TransformerMixin, BaseEstimator):
 
     _parameter_constraints = {"scaling": [StrOptions(set(SCALINGS))], "kinds": [dict, None]}  # noqa: RUF012 - as scikit-learn has it
 
-    def __init__(self, scaling: str = "robust", kinds: Mapping[str, str] | None = None) -> None:
+    def __init__(self, scaling: str = "standard", kinds: Mapping[str, str] | None = None) -> None:
         self.scaling = scaling
         self.kinds = kinds
 

@@ -23,6 +23,7 @@ from xpmlp.data.features import positions_of
 from xpmlp.data.preprocessing import SCALINGS, Scaling, encode
 from xpmlp.data.streams import Part, Stream, StreamedData, is_streamed, load_stream
 from xpmlp.data.tables import Table
+from xpmlp.data.tables.encodings import SCALINGS as TABLE_SCALINGS
 from xpmlp.data.tables.preparation import TablePreparation
 from xpmlp.data.targets import TASKS, fit_target_scaling
 from xpmlp.experiments.options import CIRCLES, Options
@@ -54,6 +55,8 @@ Value = TypeVar("Value")
 
 DEFAULT_LOSSES = {"classification": "softmax", "regression": "squared_error"}
 CLASS_WEIGHTS = ("none", "balanced")
+VALIDATION = 0.1  # the share that is held out by default, of data that are no table
+TABLE_WEIGHT_DECAY = 0.5
 EPOCHS, MIN_STEPS = 30, 1500  # of a training, where the options leave it open
 PIECE = 2**20  # bytes of the data that are hashed at a time
 
@@ -157,6 +160,7 @@ def load_splits(options: Options, *, progress: bool = False) -> tuple[Dataset | 
 
     Those that are read from disk by rows are not loaded, and are parted by blocks, as `load_stream` does.
     """
+    options = settle(options)
     source, target = options.dataset, options.target
     shares: Any = {"validation": options.validation, "test": options.test, "seed": options.seed}
     shares["order"] = options.split
@@ -217,6 +221,18 @@ def asked_task(options: Options) -> str:
     return task
 
 
+def settle(options: Options) -> Options:
+    """Return options with what the kind of the data decides: for a table, as benchmarks/tables-choice.json has it."""
+    of_table = is_table(options.dataset)
+    if options.validation is None:
+        options = replace(options, validation=0.0 if of_table and options.patience is None else VALIDATION)
+    if options.optimizer is None:
+        options = replace(options, optimizer="adamw" if of_table else "adam")
+    if of_table and options.optimizer == "adamw" and options.weight_decay is None:
+        options = replace(options, weight_decay=TABLE_WEIGHT_DECAY)
+    return options
+
+
 def check_options(options: Options) -> None:
     """Check options by themselves, before a backend is opened and data are loaded.
 
@@ -225,9 +241,10 @@ def check_options(options: Options) -> None:
     InputError
         For the first one that cannot be used.
     """
+    options = settle(options)
     check_choice("schedule", options.chosen_schedule, SCHEDULES)
     check_choice("init", options.init, INITIALIZERS)
-    check_choice("scaling", options.scaling, ["auto", *SCALINGS])
+    check_choice("scaling", options.scaling, ["auto", *(TABLE_SCALINGS if is_table(options.dataset) else SCALINGS)])
     if asked_task(options) == "regression":
         _check_unweighted(options)
     check_choice("class_weight", options.class_weight, CLASS_WEIGHTS)
@@ -258,8 +275,8 @@ def prepare(options: Options, *, progress: bool = False, communicator: Communica
     InputError, BackendError
         For the first thing that cannot be done. Nothing is written before.
     """
+    options = _with_absolute_paths(settle(options))
     check_options(options)
-    options = _with_absolute_paths(options)
     device = options.device
     if communicator is not None:
         device = device_for_rank(options.backend, device, communicator.local_rank)
@@ -281,7 +298,7 @@ def prepare(options: Options, *, progress: bool = False, communicator: Communica
     kind = dataset.scaling if options.scaling == "auto" else options.scaling
     preparation = None
     if isinstance(X, Table):
-        preparation = TablePreparation.fit(X, "robust" if options.scaling == "auto" else options.scaling)
+        preparation = TablePreparation.fit(X, "standard" if options.scaling == "auto" else options.scaling)
         d, kind = len(preparation.feature_names_out), "none"
     scaling = Scaling.fit_blocks(kind, X.examples() if isinstance(X, Part) else [X], d, dataset.pixel_max)
 
@@ -437,7 +454,10 @@ def _recipe(options: Options) -> Recipe:
     """Return all of the recipe that does not depend on the data."""
     return Recipe(
         optimizer=build_optimizer(
-            options.optimizer, momentum=options.momentum, nesterov=options.nesterov, weight_decay=options.weight_decay
+            str(options.optimizer),
+            momentum=options.momentum,
+            nesterov=options.nesterov,
+            weight_decay=options.weight_decay,
         ),
         penalty=_penalty(options),
         mode=options.mode,

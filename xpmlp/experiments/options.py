@@ -50,7 +50,12 @@ class Options:
     data_dir: str | None = _option(
         None, DATA, "Where Fashion-MNIST is: a folder that holds fashion-mnist/.", "$XPMLP_DATA, or a download"
     )
-    validation: float = _option(0.1, DATA, "Share of the examples outside the test set, held out to watch training.")
+    validation: float | None = _option(
+        None,
+        DATA,
+        "Share of the examples outside the test set, held out to watch training.",
+        "0.1; none of a table without --patience",
+    )
     test: float = _option(0.2, DATA, "Share held out for the final score, where the data bring no test set.")
     validation_file: str | None = _option(None, DATA, "A file with the validation part, as DATASET.", "a share")
     test_file: str | None = _option(None, DATA, "A file with the test part, as DATASET.", "a share")
@@ -62,7 +67,9 @@ class Options:
     group: str | None = _option(
         None, DATA, "The column of a table by which rows belong together, such as a patient's: it is no feature."
     )
-    scaling: str = _option("auto", DATA, "none, range (to 0..1), standard, or auto: what suits the data.")
+    scaling: str = _option(
+        "auto", DATA, "none, range (to 0..1), standard, of a table robust, or auto: what suits the data."
+    )
     header: bool | None = _option(None, TABLE, "Whether the first line is a header.", "found in the file")
     separator: str | None = _option(None, TABLE, "What separates columns: ';' or tab.", "found in the file")
     decimal: str | None = _option(None, TABLE, "What stands before decimals: . or ,", "found in the file")
@@ -91,11 +98,11 @@ class Options:
     )
     l1: tuple[float, ...] = _option((0.0,), NETWORK, f"Strength of the penalty on |W|; {EACH}.")
     l2: tuple[float, ...] = _option((0.0,), NETWORK, f"Strength of the penalty on |W|^2; {EACH}.")
-    optimizer: str = _option("adam", TRAINING, "sgd, adam or adamw.")
+    optimizer: str | None = _option(None, TRAINING, "sgd, adam or adamw.", "adam; adamw for a table")
     learning_rate: float | None = _option(None, TRAINING, "The highest learning rate.", "0.003; 0.1 for sgd")
     momentum: float | None = _option(None, TRAINING, "Momentum of sgd, 0 to 1.", "0")
     nesterov: bool = _option(False, TRAINING, "Nesterov's momentum, for sgd.")
-    weight_decay: float | None = _option(None, TRAINING, "Weight decay of adamw.", "0.01")
+    weight_decay: float | None = _option(None, TRAINING, "Weight decay of adamw.", "0.01; 0.5 for a table")
     schedule: str | None = _option(
         None,
         TRAINING,
@@ -141,12 +148,12 @@ class Options:
     @property
     def highest_rate(self) -> float:
         """The learning rate given, or the optimiser's own."""
-        return DEFAULT_RATES.get(self.optimizer, 0.0) if self.learning_rate is None else self.learning_rate
+        return DEFAULT_RATES.get(self.optimizer or "adam", 0.0) if self.learning_rate is None else self.learning_rate
 
     @property
     def chosen_schedule(self) -> str:
         """The schedule given, or the optimiser's own."""
-        return DEFAULT_SCHEDULES.get(self.optimizer, "constant") if self.schedule is None else self.schedule
+        return DEFAULT_SCHEDULES.get(self.optimizer or "adam", "constant") if self.schedule is None else self.schedule
 
     @property
     def reading(self) -> dict[str, Any]:

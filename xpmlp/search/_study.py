@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from xpmlp.backends import get_backend
 from xpmlp.common.errors import InputError
 from xpmlp.common.wording import counted
-from xpmlp.experiments.experiment import check_options, fingerprint, prepare
+from xpmlp.experiments.experiment import VALIDATION, check_options, fingerprint, prepare
 from xpmlp.experiments.options import Options, settings_text, with_tuples
 from xpmlp.search._space import Space
 from xpmlp.training.scoring import measures_of
@@ -142,6 +142,8 @@ def plan(
         )
     if halving and options.epochs is None:
         raise InputError("halving sets the epochs of each trial: say with --epochs how many the last ones get.")
+    if options.validation is None:
+        options = replace(options, validation=VALIDATION)
     if not (options.validation or options.validation_file):
         raise InputError("a search scores its trials on the validation part: give --validation a share above 0.")
     candidates = space.grid() if draws is None else space.draw(draws, options.seed)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from xpmlp.data.tables.table import Column
 
-SCALINGS = ("robust", "standard", "range", "none")
+SCALINGS = ("standard", "robust", "range", "none")
 MAX_ONE_HOT = 32  # categories of a column with a feature of their own
 MIN_EXAMPLES = 3  # of a category in the training part, for it to have one
 CLIP = 3.0  # what clipped features stay within

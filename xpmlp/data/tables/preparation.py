@@ -46,7 +46,7 @@ class TablePreparation:
     >>> import pandas as pd
     >>> from xpmlp import TablePreparation, read_table
     >>> table = read_table(pd.DataFrame({"age": [30, None, 50], "job": ["smith", "nurse", "smith"]}))
-    >>> preparation = TablePreparation.fit(table, scaling="standard")
+    >>> preparation = TablePreparation.fit(table)
     >>> preparation.feature_names_out
     ('age', 'age missing', 'job rare')
     >>> preparation.apply(table)
@@ -58,16 +58,16 @@ class TablePreparation:
     encodings: tuple[Encoding, ...]
 
     @classmethod
-    def fit(cls, table: Table, scaling: str = "robust") -> TablePreparation:
+    def fit(cls, table: Table, scaling: str = "standard") -> TablePreparation:
         """Learn what becomes of the columns.
 
         Parameters
         ----------
         table : Table
             The features of the training examples, and of no others.
-        scaling : {"robust", "standard", "range", "none"}
-            Of numbers and dates: less their median, divided by the range of their middle half, and clipped smoothly to
-            [-3, 3], as in RealMLP; to mean 0 and standard deviation 1; divided by the largest magnitude; or not at all.
+        scaling : {"standard", "robust", "range", "none"}
+            Of numbers and dates: to mean 0 and standard deviation 1; less their median, divided by the range of their
+            middle half, and clipped smoothly to [-3, 3], as in RealMLP; divided by the largest magnitude; or not.
 
         Raises
         ------
