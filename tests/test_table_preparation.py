@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from xpmlp.common.errors import InputError
-from xpmlp.data.tables.encodings import MAX_ONE_HOT, MIN_EXAMPLES
+from xpmlp.data.tables.categories import MAX_ONE_HOT, MIN_EXAMPLES, SMOOTHING
 from xpmlp.data.tables.preparation import TablePreparation
 from xpmlp.data.tables.table import Column, Table
 
@@ -132,15 +132,71 @@ def test_unseen_categories_count_as_rare_and_are_told_of(rare, expected):
     ]
 
 
-def test_of_very_many_categories_the_most_frequent_have_features_and_the_frequency_is_one():
+def many_categories(n_each=4):
+    """Return a column of more categories than are one-hot, and the number of each of its rows."""
+    numbers = np.repeat(np.arange(MAX_ONE_HOT + 5), n_each)
+    return ("x", "category", [f"c{number:03}" for number in numbers]), numbers
+
+
+def test_of_many_categories_without_a_target_the_most_frequent_have_features_and_the_others_share_one():
     categories = [f"c{number:03}" for number in range(MAX_ONE_HOT + 5)]
     values = [each for number, each in enumerate(categories) for _ in range(3 + 2 * number)]
     names, X = prepared("category", values, new=[categories[-1], categories[0], "unseen"])
-    assert len(names) == MAX_ONE_HOT + 2
-    assert names[-2:] == ("x rare", "x frequency")
-    assert categories[4] not in {name.removeprefix("x=") for name in names}
-    np.testing.assert_allclose(X[:, -1], [1.0, np.log(3) / np.log(75), 0.0])
-    assert X[:, -2].tolist() == [0, 1, 1]
+    assert names == (*(f"x={each}" for each in categories[5:]), "x rare")
+    assert X[:, -1].tolist() == [0, 1, 1]
+    assert X.sum(axis=1).tolist() == [1, 1, 1]
+
+
+def test_of_many_categories_the_mean_of_an_amount_in_each_is_the_feature():
+    column, numbers = many_categories()
+    amounts = numbers + np.tile([-0.5, 0.5], len(numbers) // 2)
+    preparation = TablePreparation.fit(table_of(column), targets=amounts)
+    assert preparation.feature_names_out == ("x mean",)
+    assert preparation.became == {"x": f"mean of the target in each of {MAX_ONE_HOT + 5} categories"}
+    new = table_of(("x", "category", ["c000", "c036", "unseen", None]))
+    means = preparation.apply(new)[:, 0]
+    told = preparation.apply(table_of(column), targets=amounts)[:, 0]
+    np.testing.assert_allclose([told.mean(), told.std()], [0, 1], atol=1e-12)  # of the training examples
+    smoothed = [(4 * own + SMOOTHING * 18) / (4 + SMOOTHING) for own in (0, 36)] + [18, 18]
+    np.testing.assert_allclose((means - means[2]) / (means[1] - means[0]), (np.array(smoothed) - 18) / 16, atol=1e-12)
+    assert preparation.unseen(new) == [
+        "column 'x' has 1 value unknown from training ('unseen') and 1 gap, where training had none"
+    ]
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_of_many_categories_the_shares_of_the_classes_are_the_features(n_classes):
+    column, numbers = many_categories()
+    classes = np.array(["red", "green", "blue"])[numbers % n_classes]
+    preparation = TablePreparation.fit(table_of(column), targets=classes)
+    expected = {2: ("x share of red",), 3: ("x share of blue", "x share of green", "x share of red")}
+    assert preparation.feature_names_out == expected[n_classes]
+    red = preparation.apply(table_of(("x", "category", ["c000", "c001"])))[:, -1]
+    assert red[0] > 0 > red[1]
+
+
+def test_no_training_example_is_told_its_own_target():
+    column, numbers = many_categories()
+    table, amounts = table_of(column), np.random.default_rng(0).normal(size=len(numbers))
+    preparation = TablePreparation.fit(table, targets=amounts)
+    before = preparation.apply(table, targets=amounts)
+    for row in (0, 17, 101):
+        changed = amounts.copy()
+        changed[row] += 1000.0
+        assert preparation.apply(table, targets=changed)[row] == before[row]
+    leaking = np.corrcoef(preparation.apply(table)[:, 0], amounts)[0, 1]
+    assert leaking > 0.3  # what the means of all examples would tell of noise
+    assert abs(np.corrcoef(before[:, 0], amounts)[0, 1]) < 0.2
+
+
+def test_gaps_of_many_categories_have_their_own_mean():
+    (name, kind, values), numbers = many_categories()
+    gapped = table_of((name, kind, values + [None] * 20))
+    preparation = TablePreparation.fit(gapped, targets=np.append(numbers, [100.0] * 20))
+    gap, unseen = preparation.apply(table_of(("x", "category", [None, "unseen"])))[:, 0]
+    assert gap > unseen + 1
+    assert preparation.unseen(table_of(("x", "category", [None, "c001"]))) == []
+    assert TablePreparation.from_json(preparation.to_json()) == preparation
 
 
 def test_texts_identifiers_and_constant_columns_are_left_out_with_the_reason(people):
@@ -291,9 +347,7 @@ def damaged(people, name, **changes):
         ("job", {"own": ["a"], "rare": ["a"]}),
         ("job", {"own": "ab"}),
         ("job", {"own": [["a"]]}),
-        ("job", {"frequencies": [0.5]}),
-        ("job", {"own": ["a"], "rare": [], "frequencies": [2.0]}),
-        ("job", {"own": ["a"], "rare": [], "frequencies": ["0"]}),
+        ("job", {"gap": 1}),
         ("job", {"kind": "number"}),
         ("id", {"reason": 1}),
         ("id", {"kind": None}),

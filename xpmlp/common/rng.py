@@ -4,7 +4,7 @@ import numpy as np
 
 from xpmlp.common.validation import check_number
 
-STREAMS = ("weights", "order", "steps", "dropout", "parts", "candidates")
+STREAMS = ("weights", "order", "steps", "dropout", "parts", "candidates", "folds")
 
 
 def make_generator(seed: int, stream: str, *numbers: int) -> np.random.Generator:
@@ -14,9 +14,10 @@ def make_generator(seed: int, stream: str, *numbers: int) -> np.random.Generator
     ----------
     seed : int
         Of the whole run; not negative.
-    stream : {"weights", "order", "steps", "dropout", "parts", "candidates"}
+    stream : {"weights", "order", "steps", "dropout", "parts", "candidates", "folds"}
         What the numbers are for: initial weights, the order of examples, the steps of a gradient check, the keys of
-        dropout masks, the parts of data that are read in blocks, or the candidates of a search.
+        dropout masks, the parts of data that are read in blocks, the candidates of a search, or the folds in which
+            the categories of a table are encoded.
     *numbers : int
         Above 0: what tells several generators of one purpose apart, such as the epoch.
 

@@ -14,6 +14,7 @@ from xpmlp.data.tables import Column, Table, read_table
 from xpmlp.data.tables.encodings import SCALINGS
 from xpmlp.data.tables.kinds import column_of
 from xpmlp.data.tables.preparation import TablePreparation
+from xpmlp.data.targets import decide_task
 from xpmlp.estimators._compat import StrOptions, fit_method
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class TablePreprocessor(TransformerMixin, BaseEstimator):
         self.kinds = kinds
 
     @fit_method
-    def fit(self, X: Any, y: Any = None) -> Self:  # noqa: ARG002 - pipelines give it
+    def fit(self, X: Any, y: Any = None) -> Self:
         """Learn what becomes of each column.
 
         Parameters
@@ -76,16 +77,21 @@ class TablePreprocessor(TransformerMixin, BaseEstimator):
         X : frame or array, (n, d)
             A frame of pandas, Polars or another library that narwhals knows; or an array, whose columns are numbers
             where all of their values are, and else categories.
-        y : None
-            Not used.
+        y : array-like of shape (n,), optional
+            What is to be predicted. With it, columns of many categories are encoded by its means.
 
         Returns
         -------
         TablePreprocessor
             This one.
         """
-        self.preparation_ = TablePreparation.fit(self._table(X, reset=True), self.scaling)
+        self.preparation_ = TablePreparation.fit(self._table(X, reset=True), self.scaling, _targets(y))
         return self
+
+    def fit_transform(self, X: Any, y: Any = None) -> np.ndarray:
+        """Learn what becomes of each column, and return the features of these examples, none with its own y in it."""
+        self.fit(X, y)
+        return self.preparation_.apply(self._table(X, reset=False), targets=_targets(y))
 
     def transform(self, X: Any) -> np.ndarray:
         """Return the features, (n, d), float64, of a frame or an array with the columns that were fitted.
@@ -122,6 +128,14 @@ class TablePreprocessor(TransformerMixin, BaseEstimator):
         tags.input_tags.string = True
         tags.input_tags.categorical = True
         return tags
+
+
+def _targets(y: Any) -> np.ndarray | None:
+    """Return y as amounts, which are floating, or as classes; None where there are none, or several columns of them."""
+    y = None if y is None else np.asarray(y)
+    if y is None or y.ndim != 1:
+        return None
+    return y.astype(np.float64) if decide_task(y).name == "regression" else y.astype(np.str_)
 
 
 def _column(name: str, values: np.ndarray, kind: str | None) -> Column:

@@ -298,7 +298,7 @@ def prepare(options: Options, *, progress: bool = False, communicator: Communica
     kind = dataset.scaling if options.scaling == "auto" else options.scaling
     preparation = None
     if isinstance(X, Table):
-        preparation = TablePreparation.fit(X, "standard" if options.scaling == "auto" else options.scaling)
+        preparation = TablePreparation.fit(X, "standard" if options.scaling == "auto" else options.scaling, y)
         d, kind = len(preparation.feature_names_out), "none"
     scaling = Scaling.fit_blocks(kind, X.examples() if isinstance(X, Part) else [X], d, dataset.pixel_max)
 
@@ -320,6 +320,8 @@ def prepare(options: Options, *, progress: bool = False, communicator: Communica
     what = f"{n:,} training examples of {d:,} features, and what is held out"
     with backend.within_memory(what, "fewer examples, data that are read from disk (docs/streams.md)"):
         sets = {name: lay_out(model, backend, *part) for name, part in vars(parts).items() if part is not None}
+        if preparation is not None:
+            sets["train"] = backend.asarray(preparation.apply(X, backend.dtype, y)), sets["train"][1]
     recipe = replace(_recipe(options), epochs=epochs, schedule=schedule)
     options = replace(options, epochs=epochs, task=dataset.task.name)
     weights = None if options.class_weight == "none" else _balanced_weights(options, backend, y)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -10,7 +9,8 @@ import numpy as np
 
 from xpmlp.common.errors import InputError
 from xpmlp.common.validation import check_choice, check_number
-from xpmlp.common.wording import counted, quoted
+from xpmlp.common.wording import counted
+from xpmlp.data.tables.categories import CategoryEncoding, TargetEncoding, fit_categories
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from xpmlp.data.tables.table import Column
 
 SCALINGS = ("standard", "robust", "range", "none")
-MAX_ONE_HOT = 32  # categories of a column with a feature of their own
-MIN_EXAMPLES = 3  # of a category in the training part, for it to have one
 CLIP = 3.0  # what clipped features stay within
 MAX_SCALED = 1e100  # beyond, squares overflow, and clipped features are CLIP
 DAY = 86_400_000_000  # microseconds
@@ -117,118 +115,6 @@ class NumberEncoding:
 
 
 @dataclass(frozen=True)
-class CategoryEncoding:
-    """A column of categories: one-hot, with one feature for all of the rarest.
-
-    Where more than `MAX_ONE_HOT` are frequent enough for a feature of their own, the frequency of the category is a
-    further one: the logarithm of its number of training examples, divided by that of the most frequent category.
-
-    Attributes
-    ----------
-    name, kind : str
-        Of the column.
-    own : tuple of str
-        The categories with a feature of their own.
-    rare : tuple of str
-        The others of the training part, which share one. An unseen category counts as one of them; where there are
-        none, all of its features are 0.
-    frequencies : tuple of float
-        Of `own` and then `rare`, where they are a feature; else empty.
-    gap : bool
-        Whether there is a feature that is 1 for a gap: where the training part has gaps. Else a gap counts as an unseen
-        category.
-    """
-
-    name: str
-    kind: str
-    own: tuple[str, ...]
-    rare: tuple[str, ...]
-    frequencies: tuple[float, ...]
-    gap: bool
-
-    def __post_init__(self) -> None:
-        check_choice("kind", self.kind, ("category",))
-        if not all(isinstance(each, str) for each in self.categories) or len(set(self.categories)) < self.unseen_row:
-            raise InputError(f"the categories of column {self.name!r} are not strings, each different.")
-        if len(self.frequencies) not in (0, self.unseen_row):
-            raise InputError(f"column {self.name!r} has {len(self.frequencies)} frequencies of {self.unseen_row}.")
-        for frequency in self.frequencies:
-            check_number("a category's frequency", frequency, at_least=0, at_most=1)
-
-    @classmethod
-    def fit(cls, column: Column) -> CategoryEncoding:
-        """Learn the categories, and whether there are gaps."""
-        counts = Counter(column.values.tolist())
-        gap = counts.pop(None, 0) > 0
-        ranked = sorted(counts, key=lambda category: (-counts[category], category))
-        frequent = [category for category in ranked if counts[category] >= MIN_EXAMPLES]
-        own = sorted(frequent[:MAX_ONE_HOT])
-        rare = sorted(counts.keys() - set(own))
-        logarithms = np.log([counts[each] for each in [*own, *rare]])
-        frequencies = (logarithms / logarithms.max()).tolist() if len(frequent) > MAX_ONE_HOT else []
-        return cls(column.name, column.kind, tuple(own), tuple(rare), tuple(frequencies), gap=gap)
-
-    @property
-    def categories(self) -> tuple[str, ...]:
-        """All of the training part, in the order of the rows of `table`."""
-        return self.own + self.rare
-
-    @property
-    def unseen_row(self) -> int:
-        """The row of `table` for unseen categories; the one for gaps is the next."""
-        return len(self.categories)
-
-    @property
-    def features(self) -> list[str]:
-        """The names of the features; none for one category without gaps."""
-        further = {"rare": self.rare, "frequency": self.frequencies, "missing": self.gap}
-        names = [f"{self.name}={category}" for category in self.own]
-        names += [f"{self.name} {what}" for what, is_there in further.items() if is_there]
-        return names if len(self.categories) + self.gap > 1 else []
-
-    @property
-    def became(self) -> str:
-        """What became of the column, in words."""
-        how = f"one-hot, {len(self.own)} of {len(self.categories):,} categories and the rarest together"
-        how = how if self.rare else f"one-hot, {len(self.own)} categories"
-        return "; ".join(filter(None, [how, "frequency" * bool(self.frequencies), "gaps marked" * self.gap]))
-
-    @property
-    def table(self) -> np.ndarray:
-        """The features of each category, of an unseen one, and of a gap, (c + 2, k)."""
-        own, width = len(self.own), len(self.features)
-        table = np.eye(self.unseen_row + 2, width)
-        table[own:] = 0.0
-        if self.rare:
-            table[own:, own] = 1.0
-        if self.frequencies:
-            table[: self.unseen_row, own + bool(self.rare)] = self.frequencies
-        if self.gap:
-            table[-1] = np.arange(width) == width - 1
-        return table
-
-    def apply(self, column: Column) -> np.ndarray:
-        """Return the features of a column, (n, k), float64."""
-        features: np.ndarray = self.table[self._rows(column)]
-        return features
-
-    def unseen(self, column: Column) -> str:
-        """Say which categories training had not, and which gaps there are where it had none; "" for none."""
-        rows = self._rows(column)
-        others = column.values[rows == self.unseen_row]
-        gaps = 0 if self.gap else int((rows > self.unseen_row).sum())
-        new = f"{counted(others.size, 'value')} unknown from training ({quoted(sorted(set(others)))})"
-        return " and ".join(
-            [new] * bool(others.size) + [f"{counted(gaps, 'gap')}, where training had none"] * bool(gaps)
-        )
-
-    def _rows(self, column: Column) -> np.ndarray:
-        """Return the row of `table` of each value."""
-        row_of = {category: row for row, category in enumerate(self.categories)} | {None: self.unseen_row + 1}
-        return np.fromiter((row_of.get(value, self.unseen_row) for value in column.values), np.intp, len(column))
-
-
-@dataclass(frozen=True)
 class LeftOut:
     """A column that becomes no feature."""
 
@@ -247,15 +133,15 @@ class LeftOut:
         return f"left out: {self.reason}"
 
 
-Encoding: TypeAlias = NumberEncoding | CategoryEncoding | LeftOut
+Encoding: TypeAlias = NumberEncoding | CategoryEncoding | TargetEncoding | LeftOut
 
 
-def fit_encoding(column: Column, scaling: str) -> Encoding:
+def fit_encoding(column: Column, scaling: str, targets: np.ndarray | None = None) -> Encoding:
     """Learn how a column becomes features, or why it becomes none."""
     if column.kind in REASONS:
         return LeftOut(column.name, column.kind, REASONS[column.kind])
     is_category = column.kind == "category"
-    encoding = CategoryEncoding.fit(column) if is_category else NumberEncoding.fit(column, scaling)
+    encoding = fit_categories(column, targets) if is_category else NumberEncoding.fit(column, scaling)
     if encoding.features:
         return encoding
     return LeftOut(column.name, column.kind, "all rows of the training part have the same value")
@@ -277,6 +163,8 @@ def encoding_from_json(values: Mapping[str, Any]) -> Encoding:
     plain: dict[str, Any] = {name: tuple(each) if isinstance(each, list) else each for name, each in values.items()}
     if "own" in values:
         return CategoryEncoding(**plain)
+    if "means" in values:
+        return TargetEncoding(**plain | {"means": tuple(map(tuple, values["means"]))})
     return NumberEncoding(**plain | {"parts": tuple(Part(**part) for part in values["parts"])})
 
 

@@ -12,9 +12,9 @@ from xpmlp.common.errors import InputError
 from xpmlp.common.validation import check_choice
 from xpmlp.common.wording import counted
 from xpmlp.data.features import positions_of
+from xpmlp.data.tables.categories import CategoryEncoding, TargetEncoding
 from xpmlp.data.tables.encodings import (
     SCALINGS,
-    CategoryEncoding,
     Encoding,
     LeftOut,
     NumberEncoding,
@@ -33,12 +33,13 @@ if TYPE_CHECKING:
 class TablePreparation:
     """What becomes of each column of a table before the network is given it.
 
-    Numbers and dates are filled, scaled and marked where the training part has gaps; categories become one-hot; texts,
-    identifiers and constant columns are left out. `encodings` says how, in `xpmlp.data.tables.encodings`.
+    Numbers and dates are filled, scaled and marked where the training part has gaps; categories become one-hot, or,
+    where there are many, the mean of the target in each; texts, identifiers and constant columns are left out.
+    `encodings` says how, in `xpmlp.data.tables.encodings` and `xpmlp.data.tables.categories`.
 
     Attributes
     ----------
-    encodings : tuple of NumberEncoding, CategoryEncoding or LeftOut
+    encodings : tuple of NumberEncoding, CategoryEncoding, TargetEncoding or LeftOut
         One for each column of the training data.
 
     Examples
@@ -58,7 +59,7 @@ class TablePreparation:
     encodings: tuple[Encoding, ...]
 
     @classmethod
-    def fit(cls, table: Table, scaling: str = "standard") -> TablePreparation:
+    def fit(cls, table: Table, scaling: str = "standard", targets: np.ndarray | None = None) -> TablePreparation:
         """Learn what becomes of the columns.
 
         Parameters
@@ -69,6 +70,10 @@ class TablePreparation:
             Of numbers and dates: to mean 0 and standard deviation 1; less their median, divided by the range of their
             middle half, and clipped smoothly to [-3, 3], as in RealMLP; divided by the largest magnitude; or not.
 
+        targets : ndarray of shape (n,), optional
+            What is to be predicted of these examples: amounts where they are floating, else classes. With them, columns
+            of many categories are encoded by their means.
+
         Raises
         ------
         InputError
@@ -77,14 +82,14 @@ class TablePreparation:
         check_choice("scaling", scaling, SCALINGS)
         if not len(table):
             raise InputError(f"{table.name} has no rows: at least one example is needed.")
-        preparation = cls(tuple(fit_encoding(column, scaling) for column in table.columns))
+        preparation = cls(tuple(fit_encoding(column, scaling, targets) for column in table.columns))
         if not preparation.feature_names_out:
             why = "; ".join(f"{each.name!r} {each.became}" for each in preparation.encodings) or "there is none"
             raise InputError(f"no column of {table.name} is left to learn from: {why}.")
         return preparation
 
     @cached_property
-    def used(self) -> list[NumberEncoding | CategoryEncoding]:
+    def used(self) -> list[NumberEncoding | CategoryEncoding | TargetEncoding]:
         """The encodings of the columns that are not left out."""
         return [each for each in self.encodings if not isinstance(each, LeftOut)]
 
@@ -116,11 +121,12 @@ class TablePreparation:
         lines = (f"    {encoding.name}, {encoding.kind}: {encoding.became}" for encoding in self.encodings)
         return "\n".join([f"<TablePreparation of {self}", *lines]) + ">"
 
-    def apply(self, table: Table, dtype: str = "float64") -> np.ndarray:
+    def apply(self, table: Table, dtype: str = "float64", targets: np.ndarray | None = None) -> np.ndarray:
         """Prepare a table as in training.
 
         Columns are found by name; others are left alone. A category or a gap that the training part had not is treated
-        as `encodings` says; `unseen` counts them.
+        as `encodings` says; `unseen` counts them. The training examples themselves are prepared with their `targets`,
+        those of `fit`, so that no feature holds an example's own target.
 
         Returns
         -------
@@ -137,7 +143,11 @@ class TablePreparation:
         features = np.empty((len(table), len(self.feature_names_out)), dtype)
         start = 0
         for encoding, column in zip(self.used, self._columns(table), strict=True):
-            features[:, start : start + len(encoding.features)] = encoding.apply(column)
+            if targets is not None and isinstance(encoding, TargetEncoding):
+                own = encoding.apply_in_training(column, targets)
+            else:
+                own = encoding.apply(column)
+            features[:, start : start + len(encoding.features)] = own
             start += len(encoding.features)
         return features
 

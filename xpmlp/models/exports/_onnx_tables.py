@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from xpmlp.data.tables.encodings import CLIP, MAX_SCALED, CategoryEncoding, NumberEncoding
+from xpmlp.data.tables.encodings import CLIP, MAX_SCALED, NumberEncoding
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from xpmlp.data.tables.categories import CategoryEncoding, TargetEncoding
     from xpmlp.data.tables.preparation import TablePreparation
     from xpmlp.models.exports._onnx_graph import Graph
 
@@ -33,7 +34,7 @@ def add_preparation(graph: Graph, preparation: TablePreparation) -> str:
     dtypes = {"category": "object"}
     values = {each.name: graph.input(each.name, dtypes.get(each.kind, "float64")) for each in preparation.used}
     numbers = [each for each in preparation.used if isinstance(each, NumberEncoding)]
-    categories = [each for each in preparation.used if isinstance(each, CategoryEncoding)]
+    categories = [each for each in preparation.used if not isinstance(each, NumberEncoding)]
     blocks = [_number_features(graph, numbers, values)] if numbers else []
     blocks += [_category_features(graph, each, values[each.name]) for each in categories]
     features = graph.add("Concat", *blocks, axis=1)
@@ -47,7 +48,7 @@ def add_preparation(graph: Graph, preparation: TablePreparation) -> str:
     return features if graph.dtype == "float64" else graph.cast(features, graph.dtype)
 
 
-def _category_features(graph: Graph, encoding: CategoryEncoding, x: str) -> str:
+def _category_features(graph: Graph, encoding: CategoryEncoding | TargetEncoding, x: str) -> str:
     """Add the features of a column of strings, (n, k): rows of a table, which a lookup finds."""
     rows = {"": encoding.unseen_row + 1} | {category: row for row, category in enumerate(encoding.categories)}
     found = graph.add(
