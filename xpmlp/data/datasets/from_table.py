@@ -129,6 +129,7 @@ def load_table(
 def _groups(path: Path, table: Table, label: Column, group: str) -> np.ndarray:
     """Return what group each row is of, (n,)."""
     if table.has_header and group in table and group != label.name:
+        _check_complete(path, table[group], "group", "Remove the rows, or give each the group that it belongs to")
         return _labels(path, table[group], None)
     what = f"has the columns {quoted(table.names)}" if table.has_header else "has no header"
     raise InputError(f"the group {group!r} must be a column beside the target, but {path} {what}.")
@@ -188,6 +189,11 @@ def _label_column(path: Path, table: Table, target: str | None, *, is_model: boo
         raise InputError(
             f"{path} has no header, so that no column is called {target!r}: add a header, or give the number of the "
             f"column, 1 to {len(table.columns)} (the last column is the label by default)."
+        )
+    several = [name.strip() for name in target.split(",")]
+    if len(several) > 1 and all(name in table for name in several):
+        raise InputError(
+            f"the target is {target!r}, but must be one column: train a model for each of {quoted(several)}."
         )
     hint = " For a file without labels, use `xpmlp predict`." if is_model else ""
     raise InputError(
@@ -259,11 +265,7 @@ def _examples(column: Column) -> str:
 def _labels(path: Path, column: Column, classes: np.ndarray | None) -> np.ndarray:
     """Return labels as integers or strings, by the classes of a model where there is one; amounts as float64."""
     where = f"{path}, column {column.name!r}"
-    if count := int(column.missing.sum()):
-        row = int(np.argmax(column.missing)) + 1
-        raise InputError(
-            f"{where}: {counted(count, 'label')} missing, the first in row {row}. Remove the rows or fill in labels."
-        )
+    _check_complete(path, column, "label", "Remove the rows or fill in labels")
     numbers = plain_numbers(column)
     if classes is not None and classes.dtype.kind == "U":
         known = {_key(label): label for label in classes.tolist()}
@@ -280,6 +282,14 @@ def _labels(path: Path, column: Column, classes: np.ndarray | None) -> np.ndarra
     return _strings(where, [column.text(value) for value in column.values])
 
 
+def _check_complete(path: Path, column: Column, noun: str, what_to_do: str) -> None:
+    if count := int(column.missing.sum()):
+        row = int(np.argmax(column.missing)) + 1
+        raise InputError(
+            f"{path}, column {column.name!r}: {counted(count, noun)} missing, the first in row {row}. {what_to_do}."
+        )
+
+
 def _key(label: str) -> float | str:
     """Return what two labels have in common that are the same: 1, 1.0 and 1e0; true and True."""
     try:
@@ -293,7 +303,7 @@ def _strings(where: str, labels: Sequence[str]) -> np.ndarray:
     if longest > MAX_LABEL_LENGTH:
         raise InputError(
             f"{where}: a label has {longest} characters, but at most {MAX_LABEL_LENGTH} are read. Give every class a "
-            "short name."
+            "short name, or choose another target (--target NAME)."
         )
     room = 4 * longest * len(labels)
     if room > max(SAFE_BYTES, MAX_RATIO * sum(map(len, labels))):
