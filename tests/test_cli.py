@@ -287,7 +287,7 @@ HOSTILE = {
     "utf16.csv": "1,a\n2,b\n".encode("utf-16"),
     "one-column.csv": b"1\n2\n",
     "ragged.csv": b"1,2,3,4,a\n1,b\n",
-    "nan.csv": b"1,2,3,nan,a\n1,2,3,4,b\n",
+    "infinite.csv": b"1,2,3,inf,a\n1,2,3,4,b\n",
     "long.csv": b"1," + b"2" * 2**22 + b",a\n",
     "pickled.npz": npz(X=np.array([[{}]]), y=np.array([{}])),
     "nan.npz": npz(X=np.full((2, 5), np.nan), y=np.arange(2)),

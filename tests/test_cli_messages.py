@@ -102,18 +102,20 @@ def test_a_label_that_the_target_names_is_found_anywhere(cli, run, tmp_path):
     assert cli("evaluate", "run/model.safetensors", "new.csv", "--target", "kind")[0] == 0
 
 
-def test_a_header_of_numbers_is_named_with_the_error_that_follows(cli, run, tmp_path):
-    (tmp_path / "numbers.csv").write_text(table("2019,2020,kind"))
-    note = "'kind'); --header takes it as a header."
-    for options in ((), ("--test", "0")):
+def test_a_header_of_numbers_is_asked_about_where_its_label_is_in_no_other_line(cli, run, tmp_path):
+    (tmp_path / "numbers.csv").write_text(table("2020,2019,kind"))
+    for options in ((), ("--test", "0"), ("--target", "3")):
         code, _, err = cli("train", "numbers.csv", *options)
         assert code == 2
-        assert "class 'kind' has 1 example" in err
-        assert note in err
-        assert "The label is the last column, 'column 3'" in err
+        assert "numbers.csv, column 'column 3': 'kind' is in the first line alone, as the name of a column is." in err
+        assert "Say whether that line is a header (--header) or an example (--no-header)." in err
+    for option in ("--header", "--no-header"):
+        assert cli("train", "numbers.csv", option, "--out", option[2:], *QUICK)[0] == 0
+    assert RunFolder(tmp_path / "header").load().feature_names == ("2020", "2019")
+    assert "kind" in RunFolder(tmp_path / "no-header").load().classes
     code, _, err = cli("evaluate", "run", "numbers.csv")  # whose target, in the first line, proves a header
     assert code == 2
-    assert "lacks the columns 'a', 'b', which the model was trained on: it has '2019', '2020'" in err
+    assert "lacks the columns 'a', 'b', which the model was trained on: it has '2020', '2019'" in err
 
 
 @pytest.mark.parametrize(

@@ -147,14 +147,41 @@ def test_seeds_out_of_range_are_refused(seed):
         split(dataset([50, 50]), seed=seed)
 
 
-def test_a_class_with_one_example_is_named():
-    with pytest.raises(InputError, match="test part cannot be split off: class '1' has 1 example among the 31"):
-        split(dataset([10, 1, 20]))
+def test_a_class_with_one_example_has_it_in_the_training_part_and_is_named():
+    whole = dataset([100, 1, 200])
+    parts = split(whole)
+    assert [np.bincount(part[1], minlength=3).tolist() for part in parts.parts.values()] == [
+        [72, 1, 144],
+        [8, 0, 16],
+        [20, 0, 40],
+    ]
+    assert rows(*parts.parts.values()) == list(range(301))
+    assert parts.notes == (
+        "The test part has no example of 1 of the 3 classes, which are rare: 1.",
+        "The validation part has no example of 1 of the 3 classes, which are rare: 1.",
+    )
 
 
-def test_a_part_with_fewer_rows_than_classes_is_refused():
-    with pytest.raises(InputError, match=r"test=0\.1 of 20 rows leaves 2 in the test part, fewer than the 4 classes"):
-        split(dataset([5, 5, 5, 5]), test=0.1)
+def test_parts_that_hold_every_class_are_worth_no_note():
+    assert split(dataset([50, 50])).notes == ()
+    assert split(dataset([50, 50]), validation=0, test=0).notes == ()
+
+
+@pytest.mark.parametrize(
+    ("counts", "fraction", "size"),
+    [([5, 5, 5, 5], 0.1, 2), ([100, 2], 0.9, 92), ([2] * 40, 0.3, 24), ([1, 1, 8], 0.7, 7)],
+)
+def test_too_many_classes_for_a_part_are_drawn_from_but_each_is_left_an_example(counts, fraction, size):
+    whole = dataset(counts)
+    for seed in range(5):
+        parts = split(whole, validation=0, test=fraction, seed=seed)
+        assert parts.test[1].size == size
+        assert np.unique(parts.train[1]).tolist() == list(range(len(counts)))
+        assert rows(parts.train, parts.test) == list(range(whole.y.size))
+        lacking = len(counts) - np.unique(parts.test[1]).size
+        assert bool(parts.notes) == bool(lacking)
+        assert not lacking or f"no example of {lacking} of the {len(counts)} classes" in parts.notes[0]
+        np.testing.assert_array_equal(parts.test[0], split(whole, validation=0, test=fraction, seed=seed).test[0])
 
 
 def test_a_part_that_leaves_fewer_rows_than_classes_is_refused():
@@ -163,11 +190,6 @@ def test_a_part_that_leaves_fewer_rows_than_classes_is_refused():
         match=r"leaves 2 in the part left for training, .* the 4 classes that it must hold\. Choose a smaller",
     ):
         split(dataset([5, 5, 5, 5]), test=0.9)
-
-
-def test_a_part_that_takes_all_examples_of_a_class_is_refused():
-    with pytest.raises(InputError, match="takes every example of class '1'"):
-        split(dataset([100, 2]), test=0.9)
 
 
 def test_a_data_set_and_its_parts_show_themselves_in_one_line():

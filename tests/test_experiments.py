@@ -242,3 +242,24 @@ def test_every_option_is_documented_and_has_its_help_text():
     rates = f"{Options().highest_rate:g}; {Options(optimizer='sgd').highest_rate:g} for sgd"
     schedules = f"{Options().chosen_schedule}; {Options(optimizer='sgd').chosen_schedule} for sgd"
     assert (known["learning_rate"].show_default, known["schedule"].show_default) == (rates, schedules)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"dataset": 3}, "dataset is 3, but must be a string"),
+        ({"dataset": None}, "dataset is None, but must be a string"),
+        ({"target": 3}, "target is 3, but must be a string"),
+        ({"data_dir": ["x"]}, r"data_dir is \['x'\], but must be a string"),
+        ({"loss": 2.5}, "loss is 2.5, but must be a string"),
+        ({"drop": (1, 2)}, r"drop is \(1, 2\), but must be strings"),
+        ({"kinds": {"a": "number"}}, r"kinds is \{'a': 'number'\}, but must be strings"),
+    ],
+)
+def test_what_is_no_string_where_one_is_needed_is_named(changes, message):
+    with pytest.raises(InputError, match=message):
+        Options(**changes)
+
+
+def test_paths_are_taken_as_strings(tmp_path):
+    assert Options(tmp_path, test_file=tmp_path) == Options(str(tmp_path), test_file=str(tmp_path))

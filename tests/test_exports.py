@@ -85,6 +85,22 @@ def test_onnx_gives_the_same_for_every_activation_and_loss(rng, tmp_path, activa
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("scaling", SCALINGS)
+def test_onnx_fills_the_gaps_of_a_table_of_numbers_as_the_model_does(rng, tmp_path, scaling, dtype):
+    model = random_model(rng, scaling=scaling, dtype=dtype)
+    X = raw_features(rng, model)
+    model = replace(model, medians=np.median(X, axis=0))
+    X[rng.random(X.shape) < 0.3] = np.nan
+    for ending in ("onnx", "npz"):
+        export_model(model, tmp_path / f"model.{ending}")
+    with np.load(tmp_path / "model.npz", allow_pickle=False) as file:
+        np.testing.assert_array_equal(file["medians"], model.medians)
+    with pytest.warns(UserWarning, match="where training had none"):
+        expected = model.predict_proba(X)
+    np.testing.assert_allclose(run_onnx(tmp_path / "model.onnx", X)["probabilities"], expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("targets", TARGETS)
 @pytest.mark.parametrize("outputs", [1, 3])
 def test_every_export_of_a_regression_gives_values_in_the_targets_own_units(rng, tmp_path, dtype, targets, outputs):

@@ -43,7 +43,6 @@ def test_names_may_come_as_an_array(write):
         ("u,v,w\n1,2,cat\n", None, "has 3 columns, but .* 2 features. Remove the label's column"),
         ("1\n2\n", None, "has 1 column, but .* 2 features"),
         ("1,2,3,4\n", None, "has 4 columns, but .* 2 features"),
-        ("width,height\n1,\n", ("width", "height"), "column 'height': 1 value missing, the first in row 1"),
         ("width,height\n", ("width", "height"), "no rows"),
         ("", None, "is empty"),
     ],
@@ -51,6 +50,15 @@ def test_names_may_come_as_an_array(write):
 def test_csv_files_with_other_columns_than_the_models_are_refused(content, names, message, write):
     with pytest.raises(InputError, match=message):
         features(write(content), feature_names=names)
+
+
+def test_gaps_of_a_file_are_nan_which_a_model_fills_or_refuses(write):
+    found = features(write("width,height\n1,\n2,3\n"))
+    np.testing.assert_array_equal(found, [[1, np.nan], [2, 3]])
+    found = features(write("1,\n2,\n"), feature_names=None)
+    np.testing.assert_array_equal(found, [[1, np.nan], [2, np.nan]])
+    with pytest.raises(InputError, match=r"NaN or infinite, the first \(inf\) at row 0, column 'height'"):
+        features(write("width,height\n1,inf\n2,\n"))
 
 
 def test_the_features_of_an_npz_file_are_read_without_its_labels(savez):

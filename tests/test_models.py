@@ -10,7 +10,17 @@ import pytest
 from safetensors.numpy import load_file, save_file
 from scipy import sparse
 
-from xpmlp import InputError, Model, Network, Scaling, get_backend, initialize, load_model, save_model
+from xpmlp import (
+    InputError,
+    Model,
+    Network,
+    Scaling,
+    XpmlpWarning,
+    get_backend,
+    initialize,
+    load_model,
+    save_model,
+)
 from xpmlp.models.checkpoints import digest
 from xpmlp.nn.losses import LOSSES, huber, quantile
 
@@ -446,3 +456,52 @@ def test_targets_are_encoded_as_the_network_was_trained_on_them(model):
     np.testing.assert_allclose(regression(model).encode_targets(np.array([1e6, 1.02e6])), [[0.0], [2.0]])
     with pytest.raises(InputError, match="y has 2 columns, but the model has 1 outputs"):
         regression(model).encode_targets(np.zeros((3, 2)))
+
+
+@pytest.fixture(name="filling")
+def a_model_of_a_table_of_numbers(model):
+    return replace(model, medians=np.array([1.0, -2.0, 0.5, 3.0]))
+
+
+def test_gaps_are_filled_by_the_medians_of_training_and_counted(filling, X):
+    X[0, 1] = X[3, 1] = X[4, 3] = np.nan
+    filled = X.copy()
+    filled[[0, 3], 1], filled[4, 3] = -2.0, 3.0
+    with pytest.warns(XpmlpWarning) as caught:
+        p = filling.predict_proba(X)
+    np.testing.assert_array_equal(p, filling.predict_proba(filled))
+    (warning,) = caught
+    assert str(warning.message) == (
+        "column 'b' has 2 gaps, where training had none: filled by -2; "
+        "column 'd' has 1 gap, where training had none: filled by 3."
+    )
+    assert np.isnan(X[0, 1])
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_gaps_of_frames_are_filled_too(filling, X, library):
+    frames = pytest.importorskip(library)
+    X[2, 0] = np.nan
+    columns = {name: [None if x != x else x for x in X[:, j].tolist()] for j, name in enumerate("abcd")}  # noqa: PLR0124 - NaN
+    with pytest.warns(XpmlpWarning, match="column 'a' has 1 gap"):
+        expected = filling.predict_proba(X)
+    with pytest.warns(XpmlpWarning, match="column 'a' has 1 gap"):
+        np.testing.assert_array_equal(filling.predict_proba(frames.DataFrame(columns)), expected)
+
+
+def test_infinite_features_and_gaps_without_medians_are_refused(filling, model, X):
+    X[0, 1] = np.inf
+    with pytest.raises(InputError, match=r"1 value that is NaN or infinite, the first \(inf\) at row 0, column 'b'"):
+        filling.predict(X)
+    X[0, 1] = np.nan
+    with pytest.raises(InputError, match=r"1 value that is NaN or infinite, the first \(nan\) at row 0, column 'b'"):
+        model.predict(X)
+
+
+def test_medians_are_kept_in_the_file_one_for_each_feature(filling, model, tmp_path):
+    save_model(filling, tmp_path / "model.safetensors")
+    np.testing.assert_array_equal(load_model(tmp_path / "model.safetensors").medians, filling.medians)
+    save_model(model, tmp_path / "other.safetensors")
+    assert load_model(tmp_path / "other.safetensors").medians is None
+    with pytest.raises(InputError, match="the model has 3 medians, but the network takes 4 features"):
+        replace(model, medians=np.ones(3))

@@ -342,6 +342,22 @@ def test_a_score_far_below_the_others_is_at_the_foot_of_the_axis_and_the_legend_
     assert shown_names(figure.legends[0].get_texts())[-1] == "below 0.9300, drawn there: 1"
 
 
+def test_of_losses_the_lowest_is_the_best_above_and_dark():
+    scores = [0.1, 0.2, 0.3, 0.4, 9.0]
+    axes = [ParallelAxis("rate", [1.0, 2, 3, 4, 5], "linear")]
+    host, _, last = parallel_figure(axes, scores, "loss", "five", lower_is_better=True).axes
+    mirrored = parallel_figure(axes, [-score for score in scores], "R2", "five")
+    ends = [line.get_ydata()[-1] for line in host.lines[:5]]
+    assert ends == sorted(ends, reverse=True)
+    assert 0.0 < ends[-1] < 0.1
+    bottom, top = last.get_ylim()
+    assert top < scores[0]
+    assert scores[3] < bottom < scores[4]
+    colours = [[line.get_color() for line in figure.lines[:5]] for figure in (host, mirrored.axes[0])]
+    assert colours[0] == colours[1]
+    assert "above 0.7000, drawn there: 1" in shown_names(host.figure.legends[0].get_texts())
+
+
 def test_many_trials_have_thinner_lines_than_few_and_none_is_too_light_to_be_seen():
     widths = []
     for n in (20, 200):

@@ -193,3 +193,17 @@ def test_strings_are_not_taken_for_numbers(y, classes, message):
 def test_a_scaling_shows_itself_in_one_line():
     assert repr(Scaling.fit("range", X, 255.0)) == "<Scaling of 3 features: divided by 255>"
     assert repr(Scaling.fit("none", X[:, :1])) == "<Scaling of 1 feature: none>"
+
+
+@pytest.mark.parametrize(
+    ("y", "classes", "message"),
+    [
+        (np.array([0, 1]), 2, "classes is 2, but must be an array of labels, as np.unique(y) gives the classes."),
+        (np.array([0, 1]), np.array([]), "classes is array([], dtype=float64), but must be an array of labels"),
+        (np.eye(2), np.array([0, 1]), "y is array([[1., 0.],\n       [0., 1.]]), but must be an array of labels"),
+        ([0, 1], np.array([0, 1]), "y is [0, 1], but must be an array of labels"),
+    ],
+)
+def test_what_is_no_array_of_labels_is_named(y, classes, message):
+    with refused(message):
+        encode(y, classes)

@@ -18,6 +18,7 @@ from xpmlp.experiments.experiment import check_options, load_splits, score_model
 from xpmlp.experiments.runs import LATER, RunFolder, options_sha256
 from xpmlp.nn.losses import LOSSES, build_loss, huber, quantile
 from xpmlp.nn.optimizers import SGD
+from xpmlp.search import _results
 
 QUICK = ["--hidden", "8", "--epochs", "4", "--quiet"]
 
@@ -216,7 +217,11 @@ def test_a_search_of_amounts_ranks_by_r2(cli, houses, tmp_path):
     }
 
 
-def test_a_search_for_a_quantile_ranks_by_its_loss(cli, houses, tmp_path):
+def test_a_search_for_a_quantile_ranks_by_its_loss_which_its_figure_shows(cli, houses, tmp_path, monkeypatch):
+    drawn, draw = [], _results.parallel_figure
+    monkeypatch.setattr(
+        _results, "parallel_figure", lambda *a, **more: drawn.append((*a[1:3], more)) or draw(*a, **more)
+    )
     (tmp_path / "grid.toml").write_text("hidden = [2, 8, 32]\n")
     loss = ["--loss", "quantile:0.9", "--epochs", "10", "--batch-size", "16"]
     code, out, _ = cli("search", houses, "--grid", "grid.toml", *loss, "--jobs", "1", "--out", "found")
@@ -225,6 +230,9 @@ def test_a_search_for_a_quantile_ranks_by_its_loss(cli, houses, tmp_path):
     rows = list(csv.DictReader((tmp_path / "found" / "results.csv").read_text().splitlines()))
     losses = [float(row["validation_loss"]) for row in rows]
     assert losses == sorted(losses)
+    ((scores, measure, more),) = drawn
+    assert (measure, more) == ("validation loss", {"lower_is_better": True})
+    np.testing.assert_allclose(scores, losses, rtol=1e-4)
 
 
 def test_amounts_on_disk_are_learnt_as_those_in_memory(cli, tmp_path, rng):

@@ -147,3 +147,25 @@ def test_several_targets_are_refused_with_their_shape(tmp_path):
     np.savez(tmp_path / "data.npz", X=np.eye(3), y=np.arange(6.0).reshape(3, 2))
     with pytest.raises(InputError, match=r"has shape \(3, 2\), but must have one dimension.* such as y\[:, 0\]"):
         load_dataset(tmp_path / "data.npz")
+
+
+def test_rows_without_a_group_are_refused_and_the_group_is_named(tmp_path):
+    path = tmp_path / "groups.csv"
+    path.write_text(
+        "a,who,label\n" + "".join(f"{i},{'' if i in {3, 5} else i // 4},{'xy'[i % 2]}\n" for i in range(40))
+    )
+    message = (
+        "column 'who': 2 groups missing, the first in row 4. Remove the rows, or give each the group that it belongs"
+    )
+    with pytest.raises(InputError, match=message):
+        load_splits(Options(str(path), group="who"))
+
+
+def test_several_targets_are_refused_with_what_to_do(tmp_path):
+    path = tmp_path / "several.csv"
+    path.write_text("a,b,c\n" + "1,2,3\n4,5,6\n" * 10)
+    message = "the target is 'b, c', but must be one column: train a model for each of 'b', 'c'"
+    with pytest.raises(InputError, match=message):
+        load_splits(Options(str(path), target="b, c"))
+    path.write_text('a,"b,c"\n' + "1,2\n4,5\n" * 10)
+    assert load_splits(Options(str(path), target="b,c"))[0].target_name == "b,c"

@@ -275,3 +275,51 @@ def test_tables_that_nothing_can_be_learnt_from_are_refused(content, message, tm
     path.write_text(content)
     with pytest.raises(InputError, match=message):
         prepare(Options(str(path), validation=0, test=0))
+
+
+@pytest.fixture(name="numbers", scope="module")
+def a_run_of_a_table_of_numbers(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("numbers")
+    rows = "".join(f"{i},{(7 * i) % 50},{'high' if i > 40 else 'low'}\n" for i in range(80))
+    (folder / "data.csv").write_text(f"a,b,y\n{rows}")
+    with pytest.MonkeyPatch.context() as patch:
+        assert run(patch, "train", folder / "data.csv", "--epochs", 2, "--out", folder / "run", "-q") == 0
+    return folder / "run"
+
+
+def test_a_model_of_complete_numbers_fills_the_gaps_of_new_rows_and_counts_them(numbers, tmp_path, monkeypatch, capsys):
+    model = RunFolder(numbers).load()
+    train = prepare(RunFolder(numbers).options()).dataset
+    assert model.medians.tolist() == np.median(load_splits(RunFolder(numbers).options())[1].train[0], axis=0).tolist()
+    assert model.preparation is None
+    assert train.X.shape == (80, 2)
+    new = tmp_path / "new.csv"
+    for content in ("b,a\n,1\n,70\n3,2\n", "1,\n70,\n2,3\n"):
+        new.write_text(content)
+        assert run(monkeypatch, "predict", numbers, new) == 0
+        out, err = capsys.readouterr()
+        median = model.medians[1]
+        assert f"column 'b' has 2 gaps, where training had none: filled by {median:g}." in err
+        assert out.split()[1:] == model.predict(np.array([[1, median], [70, median], [2, 3]])).tolist()
+    new.write_text("b,a,y\n,1,low\n,,high\n3,2,low\n")
+    assert run(monkeypatch, "evaluate", numbers, new) == 0
+    assert "column 'a' has 1 gap" in capsys.readouterr().err
+
+
+def test_a_file_with_a_held_out_part_may_have_gaps_where_the_training_data_have_none(numbers, tmp_path):
+    held_out = tmp_path / "test.csv"
+    held_out.write_text("a,b,y\n,3,low\n70,,high\n")
+    experiment = prepare(replace(RunFolder(numbers).options(), test_file=str(held_out)))
+    model = experiment.model
+    filled = np.array([[model.medians[0], 3], [70, model.medians[1]]])
+    np.testing.assert_array_equal(experiment.sets["test"][0], model.scaling.apply(filled, "float32"))
+
+
+def test_a_class_with_one_example_is_trained_on_and_said(people, tmp_path, monkeypatch, capsys):
+    path = tmp_path / "rare.csv"
+    path.write_text(people.read_text() + "9999,50,smith,True,2004-02-11,unknown\n")
+    out = tmp_path / "run"
+    assert run(monkeypatch, "train", path, "--target", "income", "--epochs", 1, "--out", out) == 0
+    assert "The test part has no example of 1 of the 3 classes, which are rare: 'unknown'." in capsys.readouterr().err
+    assert RunFolder(out).load().classes.tolist() == ["<=50k", ">50k", "unknown"]
+    assert run(monkeypatch, "evaluate", out) == 0

@@ -72,6 +72,42 @@ def test_a_header_of_positions_is_named_and_may_be_an_example(write):
     }
 
 
+def rows_below(n_columns, first=0.0):
+    return "".join(",".join(f"{first + (7 * i + j) % 9:g}" for j in range(n_columns)) + ",x\n" for i in range(9))
+
+
+@pytest.mark.parametrize("header", ["1990,1991,1992,y", "1990,1991,1993,y", "400,410,420,y", "1990,2000,2010,y"])
+def test_whole_numbers_that_rise_and_do_not_continue_below_are_names(write, header):
+    table = read_table(write(f"{header}\n{rows_below(3)}"))
+    assert table.names == header.split(",")
+    assert len(table) == 9
+    assert "as its header; --no-header takes its first line as an example." in table.notes[0]
+    assert len(read_table(write(f"{header}\n{rows_below(3)}"), header=False)) == 10
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        f"1,2,3,x\n{rows_below(3)}",  # within the values below
+        f"9,10,11,x\n{rows_below(3)}",  # goes on from them
+        f"1992,1991,1990,x\n{rows_below(3)}",  # falls
+        f"1990,1991,1992,x\n{rows_below(3)}",  # with a text that recurs
+        f"1990,1991,1992,y\n{rows_below(3, 1990)}",  # years of examples
+        "1,2,a\n2,4,b\n3,6,c\n4,8,d\n5,10,e\n6,12,f\n7,14,g\n",
+        "2020,2021\n1,2\n3,4\n",  # too few rows to tell
+    ],
+)
+def test_other_numbers_of_the_first_line_are_an_example(write, content):
+    assert not read_table(write(content)).has_header
+
+
+def test_a_target_that_is_the_number_of_no_column_is_a_name(write):
+    content = "1970,2016,y\n2000,1999,a\n1980,1900,b\n"
+    assert not read_table(write(content)).has_header
+    assert read_table(write(content), target="2016").names == ["1970", "2016", "y"]
+    assert not read_table(write("3,7,y\n5,1,a\n"), target="3").has_header
+
+
 def test_a_first_line_of_texts_that_recur_below_is_no_header(write):
     table = read_table(write("p,x\ne,x\np,y\ne,y\n"))
     assert not table.has_header
@@ -191,6 +227,15 @@ def test_frames_of_pandas_are_read_by_the_same_rules():
     frame["job"] = frame["job"].astype("category")
     assert read_table(frame).kinds == read_table(FILES / "people.csv").kinds
     assert texts(read_table(frame)) == texts(read_table(FILES / "people.csv"))
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_texts_of_a_frame_are_trimmed_as_those_of_a_file(write, library):
+    frames = pytest.importorskip(library)
+    file = read_table(write('job,n\n" smith ",1\nnurse,2\n"  ",3\n smith,4\n'))
+    frame = read_table(frames.DataFrame({"job": [" smith ", "nurse", "  ", " smith"], "n": [1.0, 2.0, 3.0, 4.0]}))
+    assert frame["job"].values.tolist() == file["job"].values.tolist() == ["smith", "nurse", None, "smith"]
+    assert frame.kinds == file.kinds
 
 
 def test_columns_are_dropped_and_kinds_are_told(write):

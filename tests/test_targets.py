@@ -55,6 +55,39 @@ def test_the_same_table_is_one_of_classes_where_that_is_asked_for(tmp_path):
     assert (dataset.task.name, dataset.y.dtype) == ("classification", np.int64)
 
 
+@pytest.mark.parametrize(
+    "values", [[f"{i}-th day of a long year" for i in range(50)], [f"t{i // 1.9}" for i in range(50)]]
+)
+def test_texts_that_mostly_do_not_recur_are_no_target_unless_that_is_said(tmp_path, values):
+    with pytest.raises(
+        InputError, match=r"different values in 50 rows.* Choose another target .*--task classification"
+    ):
+        load_dataset(csv_of(tmp_path, values))
+    if len(set(values)) < 50:
+        assert load_dataset(csv_of(tmp_path, values), task="classification").y.tolist() == values
+
+
+@pytest.mark.parametrize("values", [[f"person-{i}" for i in range(50)], range(1, 51)])
+def test_a_column_that_tells_the_rows_apart_is_no_target(tmp_path, values):
+    with pytest.raises(InputError, match=r"column 'price' tells the rows apart, and can be no target: .*--target NAME"):
+        load_dataset(csv_of(tmp_path, values))
+    if values == range(1, 51):
+        with pytest.raises(InputError, match=r"or say that it is an amount \(--kinds price=number\)"):
+            load_dataset(csv_of(tmp_path, values))
+        found = load_dataset(csv_of(tmp_path, values), reading={"kinds": {"price": "number"}})
+        assert (found.task.name, found.y.tolist()) == ("regression", list(values))
+
+
+def test_numbers_among_which_a_few_texts_are_have_to_be_mended_or_called_classes(tmp_path):
+    values = [*range(100, 145), "tall", "5'10", "tall"]
+    with pytest.raises(InputError, match="price holds numbers, but 3 other values too, such as 'tall', \"5'10\": mend"):
+        load_dataset(csv_of(tmp_path, values))
+    path = csv_of(tmp_path, [*values, *values])
+    assert np.unique(load_dataset(path, task="classification").y).size == 47
+    found = load_dataset(path, reading={"missing": ("tall", "5'10")})
+    assert (found.task.name, found.y.size) == ("regression", 90)
+
+
 @pytest.mark.parametrize("y", [[1.0, 1.0, 1.0], [1.5, 1.5]])
 def test_amounts_that_are_all_the_same_are_refused(tmp_path, y):
     with pytest.raises(InputError, match="holds one value alone"):

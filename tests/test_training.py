@@ -173,7 +173,7 @@ def test_each_epoch_synchronises_with_the_host_once(backend_name):
     to_numpy = backend.to_numpy
     backend.to_numpy = lambda x: reads.append(tuple(x.shape)) or to_numpy(x)
     run(backend, Recipe(Adam(), Constant(0.01), batch_size=10, epochs=4), evaluate=[("a", 1), ("b", 2)])
-    checks = [()] * 6  # of X and T of three sets, before the first epoch
+    checks = [(), (), (4,)] * 3  # of X and T of three sets, before the first epoch
     assert reads == checks + [(9,)] * 4  # loss, finite, rate and the three sums of two sets
 
 
@@ -680,3 +680,48 @@ def test_a_run_is_not_resumed_with_an_optimiser_of_another_kind(backend):
     trainer.start(initialize(net))
     with pytest.raises(InputError, match="with SGDState, but the recipe's has AdamState"):
         Trainer(backend, net, Recipe(Adam())).start(trainer.copy_layers(), trainer.copy_state())
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"resume": 5}, "resume is 5, but must be a Record, as `train` gives one after each epoch"),
+        ({"evaluate": (1, 2)}, r"evaluate is tuple, but must be a dict of sets by name: \{'validation': \(X, T\)\}"),
+        ({"evaluate": {"test": 1}}, r"evaluate\['test'\] is int, but must be examples and targets: \(X, T\)"),
+        ({"evaluate": {"test": (1, 2, 3)}}, r"evaluate\['test'\] is tuple, but must be examples and targets"),
+    ],
+)
+def test_arguments_of_another_kind_are_named_with_what_is_expected(given, message):
+    backend, net = NumpyBackend(), network()
+    with pytest.raises(InputError, match=message):
+        train(backend, net, initialize(net, seed=3), *blobs(), Recipe(SGD(), Constant(0.1)), **given)
+
+
+@pytest.mark.parametrize(
+    ("loss", "T", "message"),
+    [
+        (
+            "softmax",
+            [[-0.5, 1.5, 0.0]],
+            "targets are -0.5 to 1.5, with rows that sum to 1 to 1, but loss softmax needs",
+        ),
+        ("softmax", [[1.0, 1.0, 0.0]], "targets are 0 to 1, with rows that sum to 2 to 2, but loss softmax needs prob"),
+        ("softmax", [[0.0, 0.0, 0.0]], "targets are 0 to 0, with rows that sum to 0 to 0, .* such as one-hot labels"),
+        (
+            "logistic",
+            [[2.0, 0.0, 1.0]],
+            "targets are 0 to 2, but loss logistic needs probabilities, 0 to 1, one for each",
+        ),
+        ("logistic", [[-1.0, 1.0, 1.0]], "targets are -1 to 1, but loss logistic needs probabilities"),
+    ],
+)
+def test_targets_that_are_no_probabilities_are_refused_where_the_loss_needs_these(backend, loss, T, message):
+    net, recipe = network(loss=loss), Recipe(SGD(), Constant(0.1), batch_size=1, epochs=1)
+    X, bad = backend.asarray(np.ones((1, D))), backend.asarray(np.array(T))
+    good = backend.asarray(np.array([[0.5, 0.25, 0.25]]))
+    for name, sets in (("training", (bad, good)), ("validation", (good, bad))):
+        with pytest.raises(InputError, match=f"the {name} {message}"):
+            train(backend, net, initialize(net), X, sets[0], recipe, evaluate={"validation": (X, sets[1])})
+    assert len(list(train(backend, net, initialize(net), X, good, recipe))) == 1
+    amounts = network(loss="squared")
+    assert len(list(train(backend, amounts, initialize(amounts), X, bad, recipe))) == 1

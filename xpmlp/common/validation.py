@@ -83,7 +83,12 @@ def one_for_each(name: str, given: Value | Sequence[Value], n: int, noun: str) -
 
 
 def check_features(
-    X: np.ndarray, name: str = "X", feature_names: Sequence[str] | None = None, *, first_row: int = 0
+    X: np.ndarray,
+    name: str = "X",
+    feature_names: Sequence[str] | None = None,
+    *,
+    first_row: int = 0,
+    gaps: bool = False,
 ) -> None:
     """Raise unless `X` is a non-empty numeric matrix of finite values.
 
@@ -97,6 +102,8 @@ def check_features(
         Names of the columns, for the message, where there is one for each.
     first_row : int
         The number of the first row, for the message, where `X` is a part of more.
+    gaps : bool
+        Whether NaN may stand for a gap.
 
     Raises
     ------
@@ -107,9 +114,8 @@ def check_features(
     check_matrix(X.shape, X.dtype, name)
     if X.dtype.kind != "f":
         return
-    finite = np.isfinite(X)
-    if not finite.all():
-        bad = ~finite
+    bad = np.isinf(X) if gaps else ~np.isfinite(X)
+    if bad.any():
         count = int(np.count_nonzero(bad))
         row, column = (int(i) for i in np.argwhere(bad)[0])
         names = feature_names if feature_names is not None and len(feature_names) == X.shape[1] else range(X.shape[1])

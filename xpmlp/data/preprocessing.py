@@ -139,8 +139,13 @@ def encode(y: np.ndarray, classes: np.ndarray, name: str = "y", *, first_row: in
     Raises
     ------
     InputError
-        For labels that are not among the classes.
+        For labels that are not among the classes, and for what is no array of one dimension.
     """
+    for what, labels, at_least in ((name, y, 0), ("classes", classes, 1)):
+        if not isinstance(labels, np.ndarray) or labels.ndim != 1 or labels.size < at_least:
+            raise InputError(
+                f"{what} is {labels!r}, but must be an array of labels, as np.unique(y) gives the classes."
+            )
     kinds = ["strings" if labels.dtype.kind == "U" else "numbers" for labels in (y, classes)]
     if kinds[0] != kinds[1]:
         raise InputError(

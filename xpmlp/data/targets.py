@@ -8,6 +8,7 @@ import numpy as np
 
 from xpmlp.common.errors import InputError
 from xpmlp.common.validation import check_choice, check_label_column, check_labels, whole_labels
+from xpmlp.common.wording import counted, quoted
 from xpmlp.data.preprocessing import Scaling
 
 if TYPE_CHECKING:
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 TASKS = ("auto", "classification", "regression")
 MAX_WHOLE_CLASSES = 20  # different whole numbers that are taken for classes
+MIN_ROWS, MAX_DISTINCT = 20, 0.5  # of more rows, at most this share may be classes
+MOSTLY = 0.9  # of the values: where so many are numbers, the others are no classes
 
 
 class Task(NamedTuple):
@@ -55,7 +58,7 @@ def decide_task(y: np.ndarray, asked: str = "auto", what: str = "y") -> Task:
     Raises
     ------
     InputError
-        For another task.
+        For another task, and for numbers among which a few texts are.
 
     Examples
     --------
@@ -67,6 +70,8 @@ def decide_task(y: np.ndarray, asked: str = "auto", what: str = "y") -> Task:
     check_choice("task", asked, TASKS)
     if asked != "auto":
         return Task(asked)
+    if y.dtype.kind == "U":
+        _check_texts(y, what)
     if y.dtype.kind not in "fiu":
         return Task("classification", f"{what} holds {'truth values' if y.dtype.kind == 'b' else 'text'}")
     if y.dtype.kind == "f" and (fractional := y != np.floor(y)).any():
@@ -77,6 +82,29 @@ def decide_task(y: np.ndarray, asked: str = "auto", what: str = "y") -> Task:
     return Task("regression", f"{what} holds more than {many} (--task classification takes them for classes)")
 
 
+def _check_texts(y: np.ndarray, what: str) -> None:
+    """Raise an `InputError` where texts are many different numbers, and a few others that keep them from being that."""
+    values, counts = np.unique(y, return_counts=True)
+    others = {value: n for value, n in zip(values.tolist(), counts.tolist(), strict=True) if not _is_number(value)}
+    if len(values) - len(others) <= MAX_WHOLE_CLASSES or sum(others.values()) > (1 - MOSTLY) * y.size:
+        return
+    frequent = sorted(others, key=lambda value: (-others[value], value))
+    n_others = counted(sum(others.values()), "other value")
+    raise InputError(
+        f"{what} holds numbers, but {n_others} too, such as {quoted(frequent[:4])}: mend these, make gaps of them "
+        f"(--missing {frequent[0]!r}), which leaves their rows out, or take all values for classes (--task "
+        "classification)."
+    )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
 def check_targets(
     y: np.ndarray, n: int, name: str, task: Task, *, min_classes: int = 2, first_row: int = 0
 ) -> np.ndarray:
@@ -85,7 +113,8 @@ def check_targets(
     Raises
     ------
     InputError
-        As `check_labels`, which takes the other parameters, and `check_amounts`.
+        As `check_labels`, which takes the other parameters, and `check_amounts`; and for texts to learn that mostly do
+        not recur, unless the user says that they are classes.
     """
     if task.name == "regression":
         y = check_amounts(y, n, name, first_row=first_row)
@@ -93,6 +122,12 @@ def check_targets(
             raise InputError(f"{name} holds one value alone ({y[0]:g}): there is nothing to learn.")
         return y
     check_labels(y, n, name, min_classes=min_classes, first_row=first_row)
+    is_guess = bool(task.reason) and min_classes > 1 and n > MIN_ROWS
+    if is_guess and (n_classes := np.unique(y).size) > MAX_DISTINCT * n:
+        raise InputError(
+            f"{name} holds {n_classes:,} different values in {n:,} rows, so that most classes would have one example. "
+            "Choose another target (--target NAME), or take them for classes all the same (--task classification)."
+        )
     return whole_labels(y, name)
 
 

@@ -17,7 +17,7 @@ from xpmlp.common.errors import InputError
 from xpmlp.common.rng import make_generator
 from xpmlp.common.validation import check_choice, check_number
 from xpmlp.common.wording import counted
-from xpmlp.data.datasets import ColumnSchema, is_table, load_dataset, refuse_reading, split
+from xpmlp.data.datasets import ColumnSchema, Dataset, is_table, load_dataset, refuse_reading, split
 from xpmlp.data.examples import Examples, QuantizedExamples, StreamedExamples, dequantize, slice_rows
 from xpmlp.data.features import positions_of
 from xpmlp.data.preprocessing import SCALINGS, Scaling, encode
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
     from xpmlp.backends import Backend
     from xpmlp.common.types import Array
-    from xpmlp.data.datasets import Dataset, Splits
+    from xpmlp.data.datasets import Splits
     from xpmlp.distributed import Communicator
     from xpmlp.nn.gradcheck import GradientCheck
     from xpmlp.nn.losses import Loss
@@ -178,7 +178,8 @@ def load_splits(options: Options, *, progress: bool = False) -> tuple[Dataset | 
         dataset = replace(dataset, validation=_held_out(options.validation_file, options, dataset))
     if options.test_file is not None:
         dataset = replace(dataset, test=_held_out(options.test_file, options, dataset))
-    return dataset, split(dataset, **shares)
+    parts = split(dataset, **shares)
+    return replace(dataset, note=" ".join(filter(None, [dataset.note, *parts.notes])) or None), parts
 
 
 def _held_out(file: str, options: Options, dataset: Dataset) -> tuple[np.ndarray | Table, np.ndarray]:
@@ -297,6 +298,7 @@ def prepare(options: Options, *, progress: bool = False, communicator: Communica
     schedule = build_schedule(options.chosen_schedule, options.highest_rate, steps * epochs)
     kind = dataset.scaling if options.scaling == "auto" else options.scaling
     preparation = None
+    is_matrix_of_table = isinstance(dataset, Dataset) and bool(dataset.columns) and not isinstance(X, Table)
     if isinstance(X, Table):
         preparation = TablePreparation.fit(X, "standard" if options.scaling == "auto" else options.scaling, y)
         d, kind = len(preparation.feature_names_out), "none"
@@ -315,11 +317,12 @@ def prepare(options: Options, *, progress: bool = False, communicator: Communica
         dataset.class_names,
         target_scaling=target_scaling,
         preparation=preparation,
+        medians=np.median(X, axis=0) if is_matrix_of_table else None,
         target_names=None if dataset.target_name is None else (dataset.target_name,),
     )
     what = f"{n:,} training examples of {d:,} features, and what is held out"
     with backend.within_memory(what, "fewer examples, data that are read from disk (docs/streams.md)"):
-        sets = {name: lay_out(model, backend, *part) for name, part in vars(parts).items() if part is not None}
+        sets = {name: lay_out(model, backend, *part) for name, part in parts.parts.items()}
         if preparation is not None:
             sets["train"] = backend.asarray(preparation.apply(X, backend.dtype, y)), sets["train"][1]
     recipe = replace(_recipe(options), epochs=epochs, schedule=schedule)

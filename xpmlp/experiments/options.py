@@ -6,6 +6,7 @@ It imports neither NumPy nor typer, so that ``xpmlp --help`` answers at once.
 from collections.abc import Mapping
 from dataclasses import Field, asdict, dataclass, field, fields
 from inspect import formatannotation
+from os import PathLike, fspath
 from textwrap import fill
 from typing import Any, Self, get_args, get_origin
 
@@ -33,6 +34,11 @@ class Options:
 
     A list may be given for a tuple, and a lone value for a tuple of one: ``hidden=64``. An option that is None is
     decided with the optimizer or the data at hand.
+
+    Raises
+    ------
+    InputError
+        For what is no string where one is needed.
     """
 
     dataset: str = _option(
@@ -141,9 +147,13 @@ class Options:
 
     def __post_init__(self) -> None:
         for option in fields(self):
-            value = getattr(self, option.name)
-            if value_type(option)[1] and not isinstance(value, tuple):
-                object.__setattr__(self, option.name, tuple(value) if isinstance(value, list) else (value,))
+            given, (kind, several) = getattr(self, option.name), value_type(option)
+            values = tuple(given) if several and isinstance(given, list | tuple) else (given,)
+            if kind is str:
+                values = tuple(fspath(value) if isinstance(value, PathLike) else value for value in values)
+                if not all(isinstance(value, str) or (value is option.default is None) for value in values):
+                    raise InputError(f"{option.name} is {given!r}, but must be {'strings' if several else 'a string'}.")
+            object.__setattr__(self, option.name, values if several else values[0])
 
     @property
     def highest_rate(self) -> float:

@@ -99,6 +99,8 @@ def save_model(model: Model | BaseEstimator, path: str | Path) -> None:
         if scaling is not None
         for part in ("shift", "scale")
     }
+    if model.medians is not None:
+        arrays["medians"] = model.medians
     labels = None if model.classes is None else model.classes.tolist()
     description = {
         "kind": "model",
@@ -338,6 +340,7 @@ def _model(description: dict[str, Any], arrays: dict[str, np.ndarray]) -> Model:
         multilabel=bool(labels),
         target_scaling=target_scaling,
         preparation=preparation,
+        medians=arrays.get("medians"),
         **names,
     )
 

@@ -17,6 +17,7 @@ from xpmlp.common.wording import counted
 from xpmlp.data.features import features_to_numpy
 from xpmlp.data.preprocessing import encode
 from xpmlp.data.tables import read_table
+from xpmlp.data.tables.encodings import gaps_filled
 from xpmlp.nn.network import Layer, fprop
 
 if TYPE_CHECKING:
@@ -56,6 +57,9 @@ class Model:
         What is predicted: the columns of the targets in the training data, where they had names.
     preparation : TablePreparation, optional
         What became of the columns of a table in training, such as categories; `scaling` changes nothing then.
+    medians : ndarray of shape (d,), optional
+        Of the features of a table of numbers in training: a gap, NaN, is filled by the median of its column. Without
+        medians NaN is refused.
 
     Raises
     ------
@@ -73,12 +77,17 @@ class Model:
     target_scaling: Scaling | None = None
     target_names: tuple[str, ...] | None = None
     preparation: TablePreparation | None = None
+    medians: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         d, m, loss = self.network.sizes[0], self.network.sizes[-1], self.network.loss
         if self.preparation is not None and len(self.preparation.feature_names_out) != d:
             features = counted(len(self.preparation.feature_names_out), "feature")
             raise InputError(f"the preparation of the table gives {features}, but the network takes {d}.")
+        if self.medians is not None and self.medians.shape != (d,):
+            raise InputError(
+                f"the model has {counted(self.medians.size, 'median')}, but the network takes {d} features."
+            )
         if self.classes is None:
             if loss.correct is not None or self.multilabel:
                 raise InputError(f"a model with loss {loss.name!r} needs the classes that its outputs stand for.")
@@ -159,16 +168,38 @@ class Model:
 
     def prepare(self, X: Any, dtype: str) -> np.ndarray:
         """Prepare raw features as in training, an array of NumPy, (n, d), in `dtype`; raises as `predict_proba`."""
+        features = self._read(X)
         if self.preparation is not None:
-            return self.preparation.apply(read_table(X, known=self.preparation.kinds), dtype)
-        if isinstance(X, str | Path):
-            X = read_table(X, known=dict.fromkeys(self.feature_names or (), "number"))
-        features = features_to_numpy(X, self.feature_names)
+            return self.preparation.apply(features, dtype)
+        if self._fills(features) and (gaps := np.isnan(features)).any():
+            features = np.where(gaps, self.medians, features)
         self.check(features)
         prepared = self.scaling.apply(features, dtype)
         if features.dtype.kind == "f" and not np.isfinite([prepared.min(), prepared.max()]).all():
             raise beyond_range("X", features.min(), features.max(), dtype)
         return prepared
+
+    def _read(self, X: Any) -> Any:
+        """Return raw features as a table, where there is a preparation, or else as an array of NumPy, (n, d)."""
+        if self.preparation is not None:
+            return read_table(X, known=self.preparation.kinds)
+        if isinstance(X, str | Path):
+            X = read_table(X, known=dict.fromkeys(self.feature_names or (), "number"))
+        return features_to_numpy(X, self.feature_names)
+
+    def _fills(self, X: np.ndarray) -> bool:
+        """Whether gaps in raw features are filled by medians."""
+        return self.medians is not None and X.dtype.kind == "f" and X.shape[1:] == self.medians.shape
+
+    def _unseen(self, X: Any) -> list[str]:
+        """Say of each column of what `_read` returned what it has that training had not, in a clause."""
+        if self.preparation is not None:
+            return self.preparation.unseen(X)
+        if self.medians is None or not self._fills(X):
+            return []
+        names = self.feature_names or [f"column {number}" for number in range(1, X.shape[1] + 1)]
+        found = zip(names, np.isnan(X).sum(axis=0).tolist(), self.medians, strict=True)
+        return [f"column {name!r} has {gaps_filled(n_gaps, f'{median:g}')}" for name, n_gaps, median in found if n_gaps]
 
     def encode_targets(self, y: np.ndarray) -> np.ndarray:
         """Return the targets of the network, (n, m), for what is to be predicted, (n,) or (n, m).
@@ -249,11 +280,9 @@ class Model:
 
     def _outputs(self, X: Any, backend: Backend | str | None) -> np.ndarray:
         """Return the outputs of the network, (n, m)."""
-        backend = _opened(backend, self.dtype)
-        if self.preparation is not None:
-            X = read_table(X, known=self.preparation.kinds)
-            if unseen := self.preparation.unseen(X):
-                warnings.warn(f"{'; '.join(unseen)}.", XpmlpWarning, stacklevel=3)
+        backend, X = _opened(backend, self.dtype), self._read(X)
+        if unseen := self._unseen(X):
+            warnings.warn(f"{'; '.join(unseen)}.", XpmlpWarning, stacklevel=3)
         prepared = self.prepare(X, backend.dtype)
         chunks = []
         with backend.computing(f"{self.network}, to predict", "fewer examples at a time"):

@@ -45,7 +45,14 @@ class ParallelAxis(NamedTuple):
         return np.array([self.names.index(str(v)) if chosen else v for v in self.values], dtype=float)
 
 
-def parallel_figure(axes: Sequence[ParallelAxis], scores: Sequence[float | None], measure: str, title: str) -> Figure:
+def parallel_figure(
+    axes: Sequence[ParallelAxis],
+    scores: Sequence[float | None],
+    measure: str,
+    title: str,
+    *,
+    lower_is_better: bool = False,
+) -> Figure:
     """Draw lines across parallel axes, coloured by their score, which is the last axis too.
 
     Parameters
@@ -59,12 +66,14 @@ def parallel_figure(axes: Sequence[ParallelAxis], scores: Sequence[float | None]
         What the score is.
     title : str
         Above the figure.
+    lower_is_better : bool
+        Whether the score is a loss: the last axis then ends with the lowest one above.
 
     Returns
     -------
     Figure
-        Lines that cross an axis at the same value are spread a little, the better ones above. Scores that lie far below
-        the others are drawn at the foot of the last axis, and the legend says how many.
+        Lines that cross an axis at the same value are spread a little, the better ones above. Scores that are far worse
+        than the others are drawn at the foot of the last axis, and the legend says how many.
     """
     longest = max((len(short(name)) for axis in axes for name in axis.names), default=0)
     room = max(MIN_ROOM, 0.3 + CHARACTER * longest)
@@ -77,21 +86,24 @@ def parallel_figure(axes: Sequence[ParallelAxis], scores: Sequence[float | None]
     host.yaxis.set_visible(False)
     host.spines[:].set_visible(False)
 
-    known = np.array([score for score in scores if score is not None])
+    sign = -1.0 if lower_is_better else 1.0
+    known = sign * np.array([score for score in scores if score is not None])
     quarter, three_quarters = np.quantile(known, [0.25, 0.75])
     lowest = float(max(known.min(), quarter - 1.5 * (three_quarters - quarter)))  # what lies far below, by Tukey's rule
-    scored = ParallelAxis(measure, np.maximum(known, lowest).tolist(), "linear")
+    scored = ParallelAxis(measure, (sign * np.maximum(known, lowest)).tolist(), "linear")
     places = [_draw_axis(host, number, axis) for number, axis in enumerate([*axes, scored])]
+    if lower_is_better:
+        places[-1].invert_yaxis()
     lines = np.stack([_spread(_heights(*pair)) for pair in zip(places, axes, strict=False)], axis=1)
     ends = iter(_heights(places[-1], scored))
-    colours = ScalarMappable(Normalize(*places[-1].get_ylim()), cmap=SCORES)
+    colours = ScalarMappable(Normalize(*sorted(sign * np.array(places[-1].get_ylim()))), cmap=SCORES)
     width = 1.3 if len(lines) <= CROWD else 0.6
     failed: dict[str, Any] = {"color": "black", "linestyle": ":", "linewidth": 1.2, "marker": "x"}
     for number, (line, score) in enumerate(zip(lines, scores, strict=True)):
         if score is None:
             host.plot(line, markevery=[-1], zorder=4.0, **failed)
             continue
-        (drawn,) = host.plot([*line, next(ends)], color=colours.to_rgba(np.array(score)), linewidth=width)
+        (drawn,) = host.plot([*line, next(ends)], color=colours.to_rgba(np.array(sign * score)), linewidth=width)
         drawn.set_zorder(3.0 - number / len(scores))  # the better one is in front
         if number == 0:
             drawn.set(linewidth=3.0, solid_capstyle="butt", zorder=5.0, label=f"the best: {score:.4f}")
@@ -99,7 +111,8 @@ def parallel_figure(axes: Sequence[ParallelAxis], scores: Sequence[float | None]
     if len(known) < len(scores):
         host.plot([], **failed, label=f"failed: {len(scores) - len(known)}")
     if (below := int((known < lowest).sum())) > 0:
-        host.plot([], " ", label=f"below {lowest:.4f}, drawn there: {below}")
+        where = "above" if lower_is_better else "below"
+        host.plot([], " ", label=f"{where} {sign * lowest:.4f}, drawn there: {below}")
     figure.legend(loc="outside lower center", ncols=3 if len(axes) > 1 else 1)
     put_title(figure, title)
     return figure

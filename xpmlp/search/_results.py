@@ -26,15 +26,16 @@ if TYPE_CHECKING:
 
 def draw(study: Study, trials: Sequence[Trial], path: Path) -> None:
     """Draw the trials of a study, the best one first, as parallel coordinates; nothing where none is finished."""
-    scores = [trial.kept.measure if trial.kept else None for trial in trials]
+    by_loss = study.by_loss
+    scores = [(trial.kept.loss if by_loss else trial.kept.measure) if trial.kept else None for trial in trials]
     if not any(trial.kept for trial in trials):
         return
     axes = [_axis(dimension, trials) for dimension in study.space.varying]
     if study.halving:
         rungs = [str(epochs) for epochs in sorted({trial.epochs for trial in trials})]
         axes.append(ParallelAxis("epochs", [str(trial.epochs) for trial in trials], "choice", rungs))
-    measure = f"validation {MEASURES[study.measure]}"
-    figure = parallel_figure(axes, scores, measure, f"{study.name}: {study.count(trials)}")
+    measure = f"validation {study.loss_name if by_loss else MEASURES[study.measure]}"
+    figure = parallel_figure(axes, scores, measure, f"{study.name}: {study.count(trials)}", lower_is_better=by_loss)
     save_figure(figure, path)
 
 

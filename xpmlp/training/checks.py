@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from xpmlp.common.errors import InputError
 from xpmlp.common.validation import check_features
 from xpmlp.data.examples import QuantizedExamples, StreamedExamples
+from xpmlp.nn.losses import LOSSES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from xpmlp.common.types import Array
     from xpmlp.data.examples import Examples
     from xpmlp.nn.network import Network
+
+ROUNDING = 1e-3  # of probabilities, and of their sum
 
 
 def check_sets(backend: Backend, network: Network, sets: Mapping[str, Examples]) -> None:
@@ -54,6 +57,24 @@ def _check_arrays(backend: Backend, network: Network, name: str, X: Array | Quan
             finite = backend.to_numpy(backend.xp.all(backend.xp.isfinite(array))).item()
         if not finite:
             check_features(backend.to_numpy(array), f"the {name} {what}")
+    if network.loss in (LOSSES["softmax"], LOSSES["logistic"]):
+        _check_probabilities(backend, network, name, T)
+
+
+def _check_probabilities(backend: Backend, network: Network, name: str, T: Array) -> None:
+    """Raise an `InputError` for targets of classes or labels that are no probabilities."""
+    xp, by_row = backend.xp, network.loss == LOSSES["softmax"]
+    with backend.computing():
+        sums = xp.sum(T, axis=-1) if by_row else xp.ones(T.shape[0], dtype=T.dtype)
+        extremes = xp.stack([xp.min(T), xp.max(T), xp.min(sums), xp.max(sums)])
+        low, high, least, most = backend.to_numpy(extremes).tolist()
+    if low < 0 or high > 1 + ROUNDING or least < 1 - ROUNDING or most > 1 + ROUNDING:
+        rows = f", with rows that sum to {least:g} to {most:g}" if by_row else ""
+        whole = ", with rows that sum to 1, such as one-hot labels" if by_row else ", one for each label"
+        raise InputError(
+            f"the {name} targets are {low:g} to {high:g}{rows}, but loss {network.loss.name} needs probabilities, 0 to "
+            f"1{whole}. Amounts are learnt by another loss, such as squared_error."
+        )
 
 
 def _checked_scale(backend: Backend, name: str, X: QuantizedExamples) -> Array:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 import warnings
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from itertools import count
@@ -18,7 +19,7 @@ from xpmlp.training.checks import check_sets
 from xpmlp.training.trainer import Trainer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
 
     from xpmlp.backends import Backend
     from xpmlp.common.types import Array
@@ -156,7 +157,13 @@ def train(
         On all ranks, where one of them could not read a chunk.
     """
     examples = Examples(X, T, weights)
-    sets = {name: Examples(*arrays) for name, arrays in (evaluate or {}).items()}
+    if evaluate is not None and not isinstance(evaluate, Mapping):
+        raise InputError(
+            f"evaluate is {type(evaluate).__name__}, but must be a dict of sets by name: {{'validation': (X, T)}}."
+        )
+    if resume is not None and not isinstance(resume, Record):
+        raise InputError(f"resume is {resume!r}, but must be a Record, as `train` gives one after each epoch.")
+    sets = {name: Examples(*_pair(name, arrays)) for name, arrays in (evaluate or {}).items()}
     check_sets(backend, network, {"training": examples, **sets})
     if recipe.patience is not None and "validation" not in sets:
         raise InputError("patience waits for a better loss on the set 'validation': give that to `evaluate`.")
@@ -173,6 +180,12 @@ def train(
     trainer.start(*((layers, None) if resume is None else (resume.layers, resume.state)))
     stops = should_stop if communicator is None else lambda: communicator.any_rank(flag=should_stop())
     return _records(trainer, examples, sets, stops, on_step, resume)
+
+
+def _pair(name: str, arrays: Any) -> tuple[Any, Any]:
+    if not isinstance(arrays, tuple | list) or len(arrays) != 2:
+        raise InputError(f"evaluate[{name!r}] is {type(arrays).__name__}, but must be examples and targets: (X, T).")
+    return arrays[0], arrays[1]
 
 
 def _records(

@@ -8,8 +8,9 @@ from typing import Any, Generic, Literal, TypeAlias, TypeVar
 import numpy as np
 
 from xpmlp.common.errors import InputError
+from xpmlp.common.rng import make_generator
 from xpmlp.common.validation import check_choice, check_number
-from xpmlp.common.wording import counted
+from xpmlp.common.wording import counted, quoted
 from xpmlp.data.tables import Table
 from xpmlp.data.targets import Task
 
@@ -90,15 +91,30 @@ class Dataset:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Splits(Generic[Pair]):
-    """The parts of a data set, each a pair of examples (n, d) and targets (n,), or None where there is no such part."""
+    """The parts of a data set, each a pair of examples (n, d) and targets (n,), or None where there is no such part.
+
+    Attributes
+    ----------
+    train, validation, test : (examples, targets)
+        The parts.
+    notes : tuple of str
+        Which classes are too rare for a part, in sentences.
+    """
 
     train: Pair
     validation: Pair | None = None
     test: Pair | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def parts(self) -> dict[str, Pair]:
+        """Those that are there, by name."""
+        named = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {name: part for name, part in named.items() if part is not None}
 
     def __repr__(self) -> str:
-        parts = ((name, part) for name, part in vars(self).items() if part is not None)
-        return f"<Splits: {', '.join(f'{name} {part[0].shape[0]:,}' for name, part in parts)} examples>"
+        sizes = ", ".join(f"{name} {part[0].shape[0]:,}" for name, part in self.parts.items())
+        return f"<Splits: {sizes} examples>"
 
 
 def split(
@@ -107,8 +123,9 @@ def split(
     """Split a data set so that each part has the classes, where there are some, in the proportions of the whole.
 
     The same data, fractions and seed give the same parts. The test part depends on `test` and `seed` alone, so that
-    models chosen with different validation parts meet the same test set. Where rows belong together
-    (`dataset.groups`), whole groups are drawn, as many as the fractions say, and classes are not looked at.
+    models chosen with different validation parts meet the same test set. Every class has an example in the training
+    part; one with too few for all parts is missing in the others, which `notes` of the result say. Where rows belong
+    together (`dataset.groups`), whole groups are drawn, as many as the fractions say, and classes are not looked at.
 
     Parameters
     ----------
@@ -135,8 +152,8 @@ def split(
     Raises
     ------
     InputError
-        For an option out of range, or where the classes cannot be spread over the parts: a class with one
-        example, or a part with fewer rows than there are classes; with the `note` of the data.
+        For an option out of range, and where a class would have no example in the training part; with the `note` of
+        the data.
     """
     check_number("validation", validation, at_least=0, below=1)
     check_number("test", test, at_least=0, below=1)
@@ -146,17 +163,20 @@ def split(
         raise InputError("rows that belong together are drawn, but split last takes rows in their order: choose one.")
     rows = np.arange(dataset.y.shape[0])
     parts: dict[str, Labelled | None] = {"test": dataset.test, "validation": dataset.validation}
+    notes = []
     try:
         for part, fraction in (("test", test), ("validation", validation)):
             if parts[part] is None and fraction > 0:
                 rows, taken = _split_off(part, fraction, dataset, rows, int(seed), last=order == "last")
                 parts[part] = _rows(dataset.X, taken), dataset.y[taken]
+                notes += _lacking(part, dataset, taken)
     except InputError as error:
         if dataset.note is None:
             raise
         raise InputError(f"{error} {dataset.note}") from error
     whole = rows.shape[0] == dataset.y.shape[0]
-    return Splits((dataset.X, dataset.y) if whole else (_rows(dataset.X, rows), dataset.y[rows]), **parts)
+    train = (dataset.X, dataset.y) if whole else (_rows(dataset.X, rows), dataset.y[rows])
+    return Splits(train, **parts, notes=tuple(notes))
 
 
 def _split_off(
@@ -168,10 +188,15 @@ def _split_off(
     y, has_classes = dataset.y[rows], dataset.task.name == "classification"
     # Rounded, since a ceiling makes 8 of 0.07 * 100 = 7.000000000000001.
     size = max(1, round(fraction * y.size))
-    stratify = has_classes and not last and dataset.groups is None
-    if stratify:
-        _check_classes(part, fraction, y, size)
-    elif size >= y.size:
+    by_class = has_classes and not last and dataset.groups is None
+    n_classes = np.unique(y).size if by_class else 0
+    if y.size - size < n_classes:
+        raise InputError(
+            f"{part}={fraction} of {y.size} rows leaves {y.size - size} in the part left for training, fewer than the "
+            f"{n_classes} classes that it must hold. Choose a smaller fraction, add examples, or hold out none "
+            f"(--{part} 0)."
+        )
+    if size >= y.size:
         raise InputError(
             f"{part}={fraction} of {counted(y.size, 'row')} leaves none to learn from. Choose a smaller fraction, add "
             f"examples, or hold out none (--{part} 0)."
@@ -185,10 +210,10 @@ def _split_off(
                 f"the {part} part cannot be split off: {counted(found, 'group')} of rows cannot be parted."
             )
         left, taken = next(GroupShuffleSplit(1, test_size=fraction, random_state=seed).split(y, groups=groups))
+    elif by_class:
+        left, taken = _drawn_by_class(y, size, seed)
     else:
-        left, taken = train_test_split(
-            np.arange(y.size), test_size=size, random_state=seed, stratify=y if stratify else None
-        )
+        left, taken = train_test_split(np.arange(y.size), test_size=size, random_state=seed)
     if has_classes and (lost := np.setdiff1d(y, y[left])).size:
         raise InputError(
             f"{part}={fraction} of {y.size} rows takes every example of class '{lost[0]}', so that none is left to "
@@ -197,24 +222,36 @@ def _split_off(
     return rows[left], rows[taken]
 
 
-def _check_classes(part: str, fraction: float, y: np.ndarray, rows: int) -> None:
-    """Raise unless so many `rows` can be split off with each class in both parts."""
-    classes, counts = np.unique(y, return_counts=True)
-    rarest = int(np.argmin(counts))
-    if counts[rarest] < 2:
-        other = "" if y.dtype.kind == "U" else " Amounts are learnt with --task regression."
-        raise InputError(
-            f"The {part} part cannot be split off: class '{classes[rarest]}' has 1 example among the {y.size} to "
-            f"split, but each class needs at least 2. Add examples of it, leave the class out, or hold out"
-            f" none (--{part} 0).{other}"
-        )
-    sizes = ((f"{part} part", rows, "larger"), ("part left for training", y.size - rows, "smaller"))
-    for name, size, other in sizes:
-        if size < classes.size:
-            raise InputError(
-                f"{part}={fraction} of {y.size} rows leaves {size} in the {name}, fewer than the {classes.size} "
-                f"classes that it must hold. Choose a {other} fraction, add examples, or hold out none (--{part} 0)."
-            )
+def _drawn_by_class(y: np.ndarray, size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return which examples are left, some of each class, and which are drawn, of each class its share where it can be.
+
+    A class with one example is left. Where the others are too many to be spread, one example of each is left, and all
+    else is drawn whatever its class.
+    """
+    from sklearn.model_selection import train_test_split  # noqa: PLC0415 - slow to import
+
+    _, positions, counts = np.unique(y, return_inverse=True, return_counts=True)
+    is_alone = counts[positions] == 1
+    alone, others = np.flatnonzero(is_alone), np.flatnonzero(~is_alone)
+    if (counts > 1).sum() <= min(size, others.size - size):
+        left, taken = train_test_split(others, test_size=size, random_state=seed, stratify=y[others])
+        if np.unique(y[left]).size == (counts > 1).sum():
+            return np.concatenate([left, alone]), taken
+    order = make_generator(seed, "parts").permutation(y.size)
+    is_first = np.zeros(y.size, np.bool_)
+    is_first[np.unique(y[order], return_index=True)[1]] = True
+    free = order[~is_first]
+    return np.concatenate([order[is_first], free[size:]]), free[:size]
+
+
+def _lacking(part: str, dataset: Dataset, taken: np.ndarray) -> list[str]:
+    """Say which classes a part has no example of."""
+    if dataset.task.name != "classification" or not (rare := np.setdiff1d(dataset.y, dataset.y[taken])).size:
+        return []
+    n = np.unique(dataset.y).size
+    return [
+        f"The {part} part has no example of {rare.size} of the {n} classes, which are rare: {quoted(rare.tolist())}."
+    ]
 
 
 def _rows(X: Examples, rows: np.ndarray) -> Examples:

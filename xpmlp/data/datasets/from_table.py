@@ -84,6 +84,7 @@ def load_table(
     if target is None and not table.has_header and not (named or "").isdecimal():
         named = None  # a model's own target is a name, and there are none
     label = _label_column(path, table, named, is_model=schema is not None)
+    _check_label(path, table, label, header=(reading or {}).get("header"), is_model=schema is not None)
     notes = list(table.notes)
     if 0 < (gaps := int(label.missing.sum())) < len(table):  # nothing can be learnt from these rows, or compared
         table = table.take(~label.missing)
@@ -128,6 +129,7 @@ def load_table(
 def _groups(path: Path, table: Table, label: Column, group: str) -> np.ndarray:
     """Return what group each row is of, (n,)."""
     if table.has_header and group in table and group != label.name:
+        _check_complete(path, table[group], "group", "Remove the rows, or give each the group that it belongs to")
         return _labels(path, table[group], None)
     what = f"has the columns {quoted(table.names)}" if table.has_header else "has no header"
     raise InputError(f"the group {group!r} must be a column beside the target, but {path} {what}.")
@@ -188,10 +190,38 @@ def _label_column(path: Path, table: Table, target: str | None, *, is_model: boo
             f"{path} has no header, so that no column is called {target!r}: add a header, or give the number of the "
             f"column, 1 to {len(table.columns)} (the last column is the label by default)."
         )
+    several = [name.strip() for name in target.split(",")]
+    if len(several) > 1 and all(name in table for name in several):
+        raise InputError(
+            f"the target is {target!r}, but must be one column: train a model for each of {quoted(several)}."
+        )
     hint = " For a file without labels, use `xpmlp predict`." if is_model else ""
     raise InputError(
         f"{path} has no column {target!r}: choose the target, the label's column, among {quoted(table.names)}.{hint}"
     )
+
+
+def _check_label(path: Path, table: Table, label: Column, *, header: bool | None, is_model: bool) -> None:
+    """Raise an `InputError` for a column that cannot be learnt, or for what seems to be its name among its values."""
+    if is_model:
+        return
+    where = f"{path}, column {label.name!r}"
+    if label.kind == "identifier":
+        number = ""
+        if plain_numbers(label) is not None:
+            number = f", or say that it is an amount (--kinds {_shell(f'{label.name}=number')})"
+        raise InputError(
+            f"{where} tells the rows apart, and can be no target: each row has its own value. Choose another target "
+            f"(--target NAME){number}."
+        )
+    if table.has_header or header is not None or label.values.dtype != object:
+        return
+    first, others = label.values[0], set(label.values[1:])
+    if first is not None and first not in others and len(others) < len(label) - 1:
+        raise InputError(
+            f"{where}: {first!r} is in the first line alone, as the name of a column is. Say whether that line is a "
+            "header (--header) or an example (--no-header)."
+        )
 
 
 def _of_identifier(column: Column) -> str:
@@ -208,27 +238,22 @@ def _shell(text: str) -> str:
 def numeric_features(path: Path, table: Table, hint: str = "") -> np.ndarray:
     """Return the columns of a table as features, float64 of shape (n, d); a `hint` ends what is said of others.
 
+    A gap becomes NaN.
+
     Raises
     ------
     InputError
-        For columns that hold no numbers, or lack values.
+        For columns that hold no numbers.
     """
     if not len(table):
         raise InputError(f"{path} has no rows: at least one example is needed.")
-    arrays = {column.name: plain_numbers(column) for column in table.columns}
-    if others := [c for c in table.columns if arrays[c.name] is None and not c.missing.all()]:
+    arrays = {c.name: np.full(len(c), np.nan) if c.missing.all() else plain_numbers(c) for c in table.columns}
+    if others := [column for column in table.columns if arrays[column.name] is None]:
         shown = ", ".join(f"{column.name!r} ({column.kind}: {_examples(column)})" for column in others[:4])
         more = f" and {len(others) - 4} more" if len(others) > 4 else ""
         names = _shell(",".join(column.name for column in others))
         what = f"features must be numbers, but some columns are not: {shown}{more}"
         raise InputError(f"{path}: {what}. To leave them out, give --drop {names}, or else replace them.{hint}")
-    for column in table.columns:
-        if count := int(column.missing.sum()):
-            row = int(np.argmax(column.missing)) + 1
-            raise InputError(
-                f"{path}, column {column.name!r}: {counted(count, 'value')} missing, the first in row {row}. Remove "
-                "the rows, or fill in numbers."
-            )
     return np.column_stack([values for values in arrays.values() if values is not None])
 
 
@@ -240,11 +265,7 @@ def _examples(column: Column) -> str:
 def _labels(path: Path, column: Column, classes: np.ndarray | None) -> np.ndarray:
     """Return labels as integers or strings, by the classes of a model where there is one; amounts as float64."""
     where = f"{path}, column {column.name!r}"
-    if count := int(column.missing.sum()):
-        row = int(np.argmax(column.missing)) + 1
-        raise InputError(
-            f"{where}: {counted(count, 'label')} missing, the first in row {row}. Remove the rows or fill in labels."
-        )
+    _check_complete(path, column, "label", "Remove the rows or fill in labels")
     numbers = plain_numbers(column)
     if classes is not None and classes.dtype.kind == "U":
         known = {_key(label): label for label in classes.tolist()}
@@ -261,6 +282,14 @@ def _labels(path: Path, column: Column, classes: np.ndarray | None) -> np.ndarra
     return _strings(where, [column.text(value) for value in column.values])
 
 
+def _check_complete(path: Path, column: Column, noun: str, what_to_do: str) -> None:
+    if count := int(column.missing.sum()):
+        row = int(np.argmax(column.missing)) + 1
+        raise InputError(
+            f"{path}, column {column.name!r}: {counted(count, noun)} missing, the first in row {row}. {what_to_do}."
+        )
+
+
 def _key(label: str) -> float | str:
     """Return what two labels have in common that are the same: 1, 1.0 and 1e0; true and True."""
     try:
@@ -274,7 +303,7 @@ def _strings(where: str, labels: Sequence[str]) -> np.ndarray:
     if longest > MAX_LABEL_LENGTH:
         raise InputError(
             f"{where}: a label has {longest} characters, but at most {MAX_LABEL_LENGTH} are read. Give every class a "
-            "short name."
+            "short name, or choose another target (--target NAME)."
         )
     room = 4 * longest * len(labels)
     if room > max(SAFE_BYTES, MAX_RATIO * sum(map(len, labels))):

@@ -91,7 +91,8 @@ def load_dataset(
     """
     dataset = _load(source, data_dir, target, schema, group, reading or {}, progress=progress)
     if not isinstance(dataset.X, Table):
-        check_features(dataset.X, f"X of {source}", dataset.feature_names)
+        gaps = schema is not None and is_table(source)  # which the model fills, or refuses
+        check_features(dataset.X, f"X of {source}", dataset.feature_names, gaps=gaps)
     y, name = as_column(dataset.y), f"y of {source}{dataset.origin and f', {dataset.origin},'}"
     check_label_column(y.shape, y.dtype, dataset.X.shape[0], name)
     known = "classification" if source in NAMES and task == "auto" else task
@@ -227,8 +228,8 @@ def read_features(
     Returns
     -------
     Features
-        `X`, (n, n_features): finite real numbers, float64 from a table, in their own dtype from an .npz file; or with
-        `kinds` the table. Then a note on how the table was read, and the columns kept.
+        `X`, (n, n_features): finite real numbers, float64 from a table, where gaps are NaN, in their own dtype from an
+        .npz file; or with `kinds` the table. Then a note on how the table was read, and the columns kept.
 
     Raises
     ------
@@ -248,7 +249,7 @@ def read_features(
     else:
         raise InputError(f"{path} is neither {' nor '.join(SUFFIXES)}, which can be predicted: write X by numpy.savez.")
     if not isinstance(read.X, Table):
-        check_features(read.X, f"X of {path}", wanted or None)
+        check_features(read.X, f"X of {path}", wanted or None, gaps=is_table(path))
         check_count(path, read.X.shape[1], n_features)
     return read
 

@@ -7,6 +7,7 @@ import gzip
 import re
 from dataclasses import dataclass, replace
 from glob import escape
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from xpmlp.common.errors import InputError
@@ -24,6 +25,8 @@ SEPARATORS = (",", ";", "\t", "|")
 LINE_ENDS = {"\r\n": "\\r\\n", "\n": "\\n", "\r": "\\r"}
 COMMENTS = ("#", "%", "//")
 NUMBER = re.compile(r"\s*[+-]?([0-9]+[.,]?[0-9]*|[.,][0-9]+)([eE][+-]?[0-9]+)?\s*")
+FIRST_YEAR, LAST_YEAR = 1500, 2100  # numbers between these are names of columns where they rise by 1
+MIN_BELOW = 5  # rows below such names, for these to be told from an example
 MAX_FIRST = 200  # rows that are looked at to tell whether the first one is a header
 MAX_HEAD = 2**16  # bytes of a file that are looked at before it is sniffed
 MAX_COLUMNS = 4096  # DuckDB takes minutes beyond
@@ -212,12 +215,45 @@ def _is_header(
     cells = rows[0] if rows else []
     shown = quoted(cells)
     numbers = [index for index, cell in enumerate(cells) if NUMBER.fullmatch(cell)]
-    if (known and set(known) <= set(cells)) or (target in cells and not NUMBER.fullmatch(target or "")):
+    if (known and set(known) <= set(cells)) or (target in cells and not _is_position(target, len(cells))):
         return True, ""
     if len(numbers) > 1 and all(cells[index] == str(index) for index in numbers):
         return True, f"has {shown} as its header; --no-header takes its first line as an example."
-    columns = zip(*rows[1:], strict=True)
+    columns = list(zip(*rows[1:], strict=True))
+    is_named = len(rows) > MIN_BELOW and _are_names(cells, columns, numbers)
     n_again = sum(bool(cell) and cell in column for cell, column in zip(cells, columns, strict=False))
+    if is_named and not n_again:
+        return True, f"has {shown} as its header; --no-header takes its first line as an example."
     if (found.has_header or not numbers) and 2 * n_again < len(cells):
         return True, ""
     return False, f"has no header: its first line is taken as an example ({shown}); --header takes it as a header."
+
+
+def _are_names(cells: Sequence[str], columns: Sequence[Sequence[str]], numbers: Sequence[int]) -> bool:
+    """Whether the numbers of the first row are names of columns: whole numbers that rise, as years do.
+
+    They do not continue below: values there are no years, or all are nearer to each other than to a name that is one of
+    several in equal steps.
+    """
+    names = [_to_number(cells[index]) for index in numbers]
+    steps = [after - before for before, after in pairwise(names)]
+    if not steps or min(steps) <= 0 or not all(name.is_integer() for name in names):
+        return False
+    are_years, are_equal = FIRST_YEAR <= names[0] < names[-1] <= LAST_YEAR, len(set(steps)) == 1
+    for name, index in zip(names, numbers, strict=True):
+        below = [_to_number(cell) for cell in columns[index] if NUMBER.fullmatch(cell)]
+        low, high = min(below, default=name), max(below, default=name)
+        is_far = max(low - name, name - high) > high - low
+        n_years = sum(FIRST_YEAR <= value <= LAST_YEAR for value in below)
+        if not ((are_equal and is_far) or (are_years and 2 * n_years <= len(below))):
+            return False
+    return True
+
+
+def _is_position(target: str | None, n_columns: int) -> bool:
+    """Whether a target is the number of a column, and not its name."""
+    return target is not None and target.isdecimal() and int(target) <= n_columns
+
+
+def _to_number(cell: str) -> float:
+    return float(cell.replace(",", "."))

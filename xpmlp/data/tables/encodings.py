@@ -111,7 +111,7 @@ class NumberEncoding:
         if self.gap or not (gaps := int(column.missing.sum())):
             return ""
         fill = "the medians of its parts" if self.kind == "date" else f"{self.parts[0].fill:g}"
-        return f"{counted(gaps, 'gap')}, where training had none: filled by {fill}"
+        return gaps_filled(gaps, fill)
 
 
 @dataclass(frozen=True)
@@ -145,6 +145,11 @@ def fit_encoding(column: Column, scaling: str, targets: np.ndarray | None = None
     if encoding.features:
         return encoding
     return LeftOut(column.name, column.kind, "all rows of the training part have the same value")
+
+
+def gaps_filled(n: int, fill: str) -> str:
+    """Say how many gaps there are where training had none, and what they are filled by."""
+    return f"{counted(n, 'gap')}, where training had none: filled by {fill}"
 
 
 def encoding_from_json(values: Mapping[str, Any]) -> Encoding:

@@ -40,7 +40,10 @@ def _values(series: Any) -> np.ndarray:
     if dtype.is_nested() or dtype in {narwhals.Binary, narwhals.Duration}:
         raise InputError(f"column {series.name!r} holds {dtype}, which is no number, date or text: leave it out.")
     missing = series.is_null().to_numpy()
-    texts = [None if gap else str(value) for value, gap in zip(series.to_list(), missing, strict=True)]
+    # Without the spaces around them, and none for an empty one, as those of a file.
+    texts = [
+        None if gap else str(value).strip(" ") or None for value, gap in zip(series.to_list(), missing, strict=True)
+    ]
     return np.array(texts, dtype=object)
 
 

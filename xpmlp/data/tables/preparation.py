@@ -85,7 +85,10 @@ class TablePreparation:
         preparation = cls(tuple(fit_encoding(column, scaling, targets) for column in table.columns))
         if not preparation.feature_names_out:
             why = "; ".join(f"{each.name!r} {each.became}" for each in preparation.encodings) or "there is none"
-            raise InputError(f"no column of {table.name} is left to learn from: {why}.")
+            raise InputError(
+                f"no column of {table.name} is left to learn from: {why}. Give other columns, or say what one holds "
+                "(--kinds NAME=number)."
+            )
         return preparation
 
     @cached_property

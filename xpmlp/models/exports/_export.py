@@ -94,6 +94,8 @@ def npz_of(model: Model) -> bytes:
         m = network.sizes[-1]
         targets = model.target_scaling or Scaling(np.zeros(m), np.ones(m))
         predicted = {"target_shift": targets.shift, "target_scale": targets.scale}
+    if model.medians is not None:
+        predicted["medians"] = model.medians
     np.savez(
         content,
         description=np.array(json.dumps(description)),

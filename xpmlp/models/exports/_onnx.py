@@ -48,10 +48,7 @@ def onnx_of(model: Model) -> bytes:
     if sum(p.nbytes for layer in model.layers for p in layer) > MAX_BYTES:
         raise InputError("the weights take more than the 2 GiB that an ONNX file can hold: export them to .npz.")
     graph = Graph(onnx, model.dtype)
-    if model.preparation is None:
-        a = _scaled(graph, model.scaling, model.network.sizes[0])
-    else:
-        a = add_preparation(graph, model.preparation)
+    a = _scaled(graph, model) if model.preparation is None else add_preparation(graph, model.preparation)
     a = add_network(graph, model, a)
     ends = _values(graph, model, a) if model.classes is None else add_probabilities(graph, model, model.classes, a)
     if taken := [name for name, *_ in ends if name in graph.inputs]:
@@ -139,10 +136,13 @@ def _notes(model: Model) -> dict[str, str]:
     }
 
 
-def _scaled(graph: Graph, scaling: Scaling, d: int) -> str:
-    """Add the input ``X``, (n, d), and scale it as `Scaling.apply` does: in float64 where there is a shift."""
+def _scaled(graph: Graph, model: Model) -> str:
+    """Add the input ``X``, (n, d), fill its gaps and scale it as `Scaling.apply` does: in float64 where it shifts."""
+    scaling = model.scaling
     dtype = "float64" if _is_far(scaling) else graph.dtype
-    x = graph.input("X", dtype, d)
+    x = graph.input("X", dtype, model.network.sizes[0])
+    if model.medians is not None:
+        x = graph.add("Where", graph.add("IsNaN", x), graph.constant("medians", model.medians.astype(dtype)), x)
     if scaling.is_identity:
         return x
     if scaling.only_scales:
