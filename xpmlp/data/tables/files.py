@@ -19,7 +19,7 @@ from xpmlp.common.packages import load_package
 from xpmlp.common.wording import counted, quoted
 from xpmlp.data.tables.dialect import find_dialect
 from xpmlp.data.tables.frames import frame_columns
-from xpmlp.data.tables.texts import TextColumns, filled
+from xpmlp.data.tables.texts import Cells, filled
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -89,12 +89,10 @@ def file_columns(
             _check_present(shown, found.names, drop)
             if decimal is None and found.separator == ",":
                 decimal = "."
-            sql, parameters = found.relation(path, missing)
-            trimmed = ", ".join(f"nullif(trim(c{index}), '') AS c{index}" for index in wanted)
-            connection.execute(f"CREATE TEMP TABLE cells AS SELECT {trimmed} FROM {sql}", parameters)
-            texts = TextColumns(connection, wanted, decimal, found.dates)
-            notes = [f"{shown} {found.note}"] if found.note else []
-            return FileColumns(texts.read(notes), found.has_header, notes)
+            cells = Cells(connection, wanted, decimal, found.dates)
+            cells.load(found.relation(path, missing), found.first, missing)
+            notes = [f"{shown} {found.note}"] * bool(found.note) + cells.notes
+            return FileColumns(cells.arrays(), found.has_header, notes)
 
 
 def _received(folder: Path) -> Path:

@@ -68,6 +68,8 @@ def _plain_kind(values: np.ndarray) -> str:
 
 
 def _kind_of(column: Column) -> str:
+    if column.kind == "number":  # some of the values are fractions; all may be the same
+        return "constant" if column.values.min() == column.values.max() else "number"
     n, n_distinct = len(column) - int(column.missing.sum()), len(column.distinct)
     if n_distinct == 0 or (n_distinct == 1 and n == len(column)):
         return "constant"
