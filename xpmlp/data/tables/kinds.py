@@ -68,19 +68,26 @@ def _plain_kind(values: np.ndarray) -> str:
 
 
 def _kind_of(column: Column) -> str:
-    if column.kind == "number":  # some of the values are fractions; all may be the same
-        return "constant" if column.values.min() == column.values.max() else "number"
+    if column.kind in NUMERIC_KINDS:
+        return _kind_of_numbers(column)
     n, n_distinct = len(column) - int(column.missing.sum()), len(column.distinct)
     if n_distinct == 0 or (n_distinct == 1 and n == len(column)):
         return "constant"
-    if column.kind == "whole number":
-        return "identifier" if n == n_distinct and n > MIN_ROWS and _counts(column) else column.kind
     if column.kind != "text":
         return column.kind
     if n == n_distinct and n > MIN_ROWS:
         n_words = np.mean([len(value.split()) for value in column.distinct])
         return "identifier" if n_words <= 4 else "text"
     return "text" if n > MIN_ROWS and n_distinct > MAX_REPEATED * n else "category"
+
+
+def _kind_of_numbers(column: Column) -> str:
+    """Return the kind of a column of numbers, without sorting them where that says nothing."""
+    n = len(column) - int(column.missing.sum())
+    if not n or column.values.min() == column.values.max():  # NaN where there are gaps
+        return "constant"
+    may_be_identifier = column.kind == "whole number" and n > MIN_ROWS and _counts(column)
+    return "identifier" if may_be_identifier and n == len(column.distinct) else column.kind
 
 
 def _counts(column: Column) -> bool:

@@ -20,6 +20,8 @@ CODE = r"^[+-]?0[0-9]|_|^[+-]?[0-9]{16,}$"  # text that is no number, though it 
 BETWEEN = "\x1f"  # cells of a row that are looked at as one text
 CODE_AMONG = rf"(^|{BETWEEN}) *[+-]?(0[0-9]|[0-9]{{16}})|_"  # finds each row with a CODE, and few others
 MOSTLY = 0.9  # of the values of a column: where so many are numbers, the others are worth a note
+MAX_PROPOSED = 50  # rows that are looked at to tell which columns may be numbers
+MAX_SAMPLE = 1000  # rows that are looked at to tell which columns may be dates, as DuckDB is slow to try
 VALUE = "(v)"
 TEXT = "nullif(trim(v), '')"
 NUMBER = "try_cast(v AS DOUBLE)"
@@ -65,11 +67,11 @@ class Cells:
         missing : collection of str
             What stands for a gap.
         """
-        numbers, misread = self._proposed(first, missing), {-1}
-        while misread:
-            self._create(relation, numbers)
-            misread = self._misread(numbers)
+        numbers = self._proposed(first, missing)
+        self._create(relation, numbers)
+        while misread := self._misread(numbers):
             numbers = {index: sql for index, sql in numbers.items() if index not in misread}
+            self._create(relation, numbers)
         texts = [index for index in self.names if index not in numbers]
         self.readings = dict.fromkeys(self.names, VALUE) | self._readings(texts)
 
@@ -83,7 +85,7 @@ class Cells:
         """Return the SQL that reads the columns whose first values all are numbers."""
         proposed = {}
         for index in self.names:
-            values = {row[index] for row in first}.difference(missing)
+            values = {row[index] for row in first[:MAX_PROPOSED]}.difference(missing)
             if all(WRITTEN_NUMBER.fullmatch(value) and not re.search(CODE, value) for value in values):
                 has_commas = self.decimal == "," or (self.decimal is None and any("," in value for value in values))
                 number = COMMA_NUMBER if has_commas else NUMBER
@@ -131,11 +133,12 @@ class Cells:
             elif n_plain >= MOSTLY * n and not is_code:
                 self.notes.append(self._note(index, n - n_plain))
         date = self._date()
-        for index, (n, n_dates) in self._ask(others, f"count({date})").items():
-            readings[index] = date if n == n_dates else VALUE
-        return readings
+        for rows in (f"(FROM cells LIMIT {MAX_SAMPLE})", "cells"):
+            found = self._ask(others, f"count({date})", rows)
+            others = [index for index in others if index not in found or found[index][0] == found[index][1]]
+        return readings | {index: date for index in others if index in found}
 
-    def _ask(self, columns: Collection[int], tests: str) -> dict[int, tuple[Any, ...]]:
+    def _ask(self, columns: Collection[int], tests: str, rows: str = "cells") -> dict[int, tuple[Any, ...]]:
         """Return how many values each of some columns has, and what aggregates over its values v say.
 
         The columns are put below each other for that, as DuckDB takes minutes for thousands of aggregates.
@@ -143,9 +146,9 @@ class Cells:
         if not columns:
             return {}
         chosen = ", ".join(f"c{index}" for index in columns)
-        below = f"(UNPIVOT (SELECT {chosen} FROM cells) ON COLUMNS(*) INTO NAME k VALUE v)"
-        rows = self.connection.execute(f"SELECT k, count(*), {tests} FROM {below} GROUP BY k").fetchall()
-        return {int(name[1:]): tuple(values) for name, *values in rows}
+        below = f"(UNPIVOT (SELECT {chosen} FROM {rows}) ON COLUMNS(*) INTO NAME k VALUE v)"
+        found = self.connection.execute(f"SELECT k, count(*), {tests} FROM {below} GROUP BY k").fetchall()
+        return {int(name[1:]): tuple(values) for name, *values in found}
 
     def _date(self) -> str:
         parsed = [f"try_strptime(v, '{date}')" for date in self.dates if "'" not in date]
