@@ -17,7 +17,7 @@ from xpmlp.common.errors import InputError
 from xpmlp.common.files import open_file
 from xpmlp.common.packages import load_package
 from xpmlp.common.wording import counted, quoted
-from xpmlp.data.tables.dialect import find_dialect
+from xpmlp.data.tables.dialect import MISSING, find_dialect
 from xpmlp.data.tables.frames import frame_columns
 from xpmlp.data.tables.texts import VALUE, Cells, filled
 
@@ -110,14 +110,14 @@ def _text_cells(
     shown: str,
     folder: Path,
     *,
-    header: bool | None,
-    separator: str | None,
-    decimal: str | None,
-    encoding: str,
-    missing: Sequence[str],
-    drop: Collection[str],
-    known: Collection[str],
-    target: str | None,
+    header: bool | None = None,
+    separator: str | None = None,
+    decimal: str | None = None,
+    encoding: str = "utf-8",
+    missing: Sequence[str] = MISSING,
+    drop: Collection[str] = (),
+    known: Collection[str] = (),
+    target: str | None = None,
 ) -> tuple[Cells, bool]:
     """Read a file of text; return its cells, and whether it has a header."""
     path = _as_utf8(path, shown, encoding, folder)

@@ -75,11 +75,13 @@ class Cells:
         texts = [index for index in self.names if index not in numbers]
         self.readings = dict.fromkeys(self.names, VALUE) | self._readings(texts)
 
-    def arrays(self) -> dict[str, np.ndarray]:
-        """Return the columns by their names, as `kinds.column_of` takes them."""
-        chosen = ", ".join(f"{_of(index, sql)} AS c{index}" for index, sql in self.readings.items())
-        arrays = self.connection.execute(f"SELECT {chosen} FROM cells").fetchnumpy()
-        return {name: filled(arrays[f"c{index}"]) for index, name in self.names.items()}
+    def arrays(self, names: Collection[str] | None = None, rows: slice | None = None) -> dict[str, np.ndarray]:
+        """Return columns by their names, as `kinds.column_of` takes them: by default all, and of all rows."""
+        wanted = {index: name for index, name in self.names.items() if names is None or name in names}
+        chosen = ", ".join(f"{of_column(index, self.readings[index])} AS c{index}" for index in wanted)
+        where = "" if rows is None else f" WHERE rowid >= {rows.start} AND rowid < {rows.stop}"
+        arrays = self.connection.execute(f"SELECT {chosen} FROM cells{where}").fetchnumpy()
+        return {name: filled(arrays[f"c{index}"]) for index, name in wanted.items()}
 
     def _proposed(self, first: Sequence[Sequence[str]], missing: Collection[str]) -> dict[int, str]:
         """Return the SQL that reads the columns whose first values all are numbers."""
@@ -95,7 +97,7 @@ class Cells:
     def _create(self, relation: tuple[str, list[Any]], numbers: dict[int, str]) -> None:
         """Read the file into the table: some columns as numbers, NULL where they are none and NaN where missing."""
         sql, parameters = relation
-        chosen = [f"{_of(index, numbers.get(index, TEXT))} AS c{index}" for index in self.names]
+        chosen = [f"{of_column(index, numbers.get(index, TEXT))} AS c{index}" for index in self.names]
         cells = ", ".join(f"coalesce(c{index}, '')" for index in numbers)
         row = f"concat_ws('{BETWEEN}', {cells or 'NULL'})"
         chosen.append(f"CASE WHEN regexp_matches({row}, '{CODE_AMONG}') THEN {row} END AS codes")
@@ -164,7 +166,7 @@ class Cells:
         )
 
 
-def _of(index: int, sql: str) -> str:
+def of_column(index: int, sql: str) -> str:
     """Return the SQL for a value v as one for a column."""
     return sql.replace("(v", f"(c{index}")
 
