@@ -34,7 +34,8 @@ STANDARD_INPUT = "-"
 MAGIC = {b"PAR1": ".parquet", b"ARRO": ".feather", b"\x1f\x8b\x08\x00": ".csv.gz"}  # what a file begins with
 # DuckDB would download what it lacks.
 SETTINGS: dict[str, Any] = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
-BOUNDED = SETTINGS | {"memory_limit": "192MB", "threads": 2}  # each thread has buffers of its own
+# Of a table that is kept on disk: what DuckDB may have in memory, in MB. Each thread has buffers, and each column some.
+BASE_MEMORY, COLUMN_MEMORY, THREADS = 160, 1, 2
 NOT_UTF8 = "save it in UTF-8, or name its encoding, such as --encoding latin-1 (encoding='latin-1')"
 
 
@@ -73,13 +74,14 @@ def stored_cells(source: str | Path, *, drop: Collection[str], **reading: Any) -
 
     Parameters and errors are those of `read_table`. Gives the cells, and whether the file has a header.
     """
-    with _opened(source) as (path, shown, folder), _connected(shown, folder, BOUNDED) as connection:
+    with _opened(source) as (path, shown, folder), _connected(shown, folder) as connection:
         if table_suffix(path) in PARQUET_SUFFIXES:
             relation, wanted = _parquet_relation(connection, path, shown, drop)
+            _bound_memory(connection, len(wanted))
             connection.execute(f"CREATE TEMP TABLE cells AS FROM {relation}")
             yield Cells(connection, wanted, None, (), dict.fromkeys(wanted, VALUE)), True
         else:
-            yield _text_cells(connection, path, shown, folder, drop=drop, **reading)
+            yield _text_cells(connection, path, shown, folder, drop=drop, is_bounded=True, **reading)
 
 
 @contextmanager
@@ -97,11 +99,15 @@ def _opened(source: str | Path) -> Iterator[tuple[Path, str, Path]]:
 
 
 @contextmanager
-def _connected(shown: str, folder: Path, settings: dict[str, Any] = SETTINGS) -> Iterator[DuckDBPyConnection]:
+def _connected(shown: str, folder: Path) -> Iterator[DuckDBPyConnection]:
     import duckdb  # noqa: PLC0415 - slow to import, and needed for files alone
 
-    with _explaining(shown), duckdb.connect(config=settings | {"temp_directory": str(folder)}) as connection:
+    with _explaining(shown), duckdb.connect(config=SETTINGS | {"temp_directory": str(folder)}) as connection:
         yield connection
+
+
+def _bound_memory(connection: DuckDBPyConnection, n_columns: int) -> None:
+    connection.execute(f"SET memory_limit = '{BASE_MEMORY + COLUMN_MEMORY * n_columns}MB'; SET threads = {THREADS}")
 
 
 def _text_cells(
@@ -118,12 +124,15 @@ def _text_cells(
     drop: Collection[str] = (),
     known: Collection[str] = (),
     target: str | None = None,
+    is_bounded: bool = False,
 ) -> tuple[Cells, bool]:
     """Read a file of text; return its cells, and whether it has a header."""
     path = _as_utf8(path, shown, encoding, folder)
     found = find_dialect(connection, path, shown, header=header, separator=separator, known=known, target=target)
     _check_present(shown, found.names, drop)
     wanted = {index: name for index, name in enumerate(found.names) if name not in drop}
+    if is_bounded:
+        _bound_memory(connection, len(wanted))
     if decimal is None and found.separator == ",":
         decimal = "."
     notes = [f"{shown} {found.note}"] if found.note else []
@@ -225,6 +234,11 @@ def _explaining(shown: str) -> Iterator[None]:
             raise InputError(
                 f"{where}: a quote is not closed, or stands inside of a cell. Quote a cell that holds separators, "
                 'quotes or line breaks as a whole ("like ""this"""), and nothing else.'
+            ) from error
+        if "Out of Memory" in text:
+            raise InputError(
+                f"{shown} is too wide to be read by rows in the memory meant for it: leave columns out (--drop), "
+                "or write X and y as a folder of .npy (docs/streams.md)."
             ) from error
         lines = [line.strip() for line in text.splitlines() if line.strip()]
         raise InputError(f"{where} cannot be read: {' '.join(lines[:3])}") from error
