@@ -39,6 +39,7 @@ class StoredFacts:
     counts_rows: bool = False
     is_truth: bool = False
     n_words: float = 0.0
+    longest: int = 0  # characters of a text
     example: str = ""
 
 
@@ -183,8 +184,9 @@ def _facts_of_others(cells: Cells, n_rows: int, name: str, value: str, kind: str
     distinct = f"SELECT {value} AS v, count(*) AS n FROM cells WHERE {value} IS NOT NULL GROUP BY v"
     words = "avg(len(regexp_split_to_array(trim(v), '\\s+')))" if kind == "text" else "0"
     truth = "coalesce(bool_and(lower(v) IN ('true', 'false')), false)" if kind == "text" else "false"
-    sql = f"SELECT coalesce(sum(n), 0), count(*), {truth}, {words}, first(v) FROM ({distinct})"
-    ((n, n_distinct, is_truth, n_words, example),) = cells.connection.execute(sql).fetchall()
+    longest = "max(length(v))" if kind == "text" else "0"
+    sql = f"SELECT coalesce(sum(n), 0), count(*), {truth}, {words}, {longest}, first(v) FROM ({distinct})"
+    ((n, n_distinct, is_truth, n_words, n_characters, example),) = cells.connection.execute(sql).fetchall()
     is_constant = n == 0 or (n == n_rows and n_distinct == 1)
     return StoredFacts(
         name,
@@ -195,5 +197,6 @@ def _facts_of_others(cells: Cells, n_rows: int, name: str, value: str, kind: str
         n_distinct,
         is_truth=is_truth,
         n_words=n_words or 0.0,
+        longest=n_characters or 0,
         example=str(example or ""),
     )
