@@ -272,3 +272,47 @@ def test_a_file_that_is_not_what_its_name_says_is_refused(suffix, write):
 def test_a_name_with_the_characters_of_patterns_is_a_name(write):
     write("a,b\n9,9\n", "data1.csv")
     assert texts(read_table(write("a,b\n1,2\n", "data[1]*.csv"))) == {"a": ["1"], "b": ["2"]}
+
+
+N_FIRST = 3000  # numbers, before a row that is another
+
+
+@pytest.mark.parametrize(
+    ("row", "kinds"),
+    [
+        ("7,0.5,x", {"a": "whole number", "b": "number"}),
+        ("007,0.5,x", {"a": "identifier", "b": "number"}),
+        (" +07 , 1 ,x", {"a": "identifier", "b": "number"}),
+        ("7,01.5,x", {"b": "category"}),
+        ("7,1_000,x", {"b": "category"}),
+        ("7,1e-05,x", {"b": "number"}),
+        ("7,1234567890123456,x", {"b": "category"}),
+        ("7,1234567890123456.5,x", {"b": "number"}),
+        ("7,unknown,x", {"b": "category"}),
+        ("7,2020-01-01,x", {"b": "category"}),
+        ("7, NA ,x", {"b": "category"}),
+        ("7,   ,x", {"b": "number"}),
+        ("seven\x1f7,01.5,x", {"a": "identifier", "b": "category"}),
+    ],
+)
+def test_the_kind_of_a_column_depends_on_all_of_its_rows(row, kinds, write):
+    lines = [f"{i},{i % 50 + 0.5},{'yz'[i % 2]}" for i in range(N_FIRST)]
+    table = read_table(write("\n".join(["a,b,c", *lines, row])))
+    assert {name: table[name].kind for name in kinds} == kinds
+    for name, cell in zip("ab", row.split(","), strict=False):
+        value = texts(table)[name][-1]
+        if table[name].values.dtype == object:
+            assert value == cell.strip()
+            assert texts(table)[name][4] == lines[4].split(",")["ab".index(name)]
+        else:
+            assert value == "" if not cell.strip() else float(value) == float(cell)
+
+
+def test_decimal_commas_are_read_wherever_they_stand(write):
+    early = read_table(write("a;b\n" + "1,5;1.5\n" * 200 + "2;2\n"))
+    assert (early["a"].values[[0, -1]].tolist(), early["b"].values[[0, -1]].tolist()) == ([1.5, 2], [1.5, 2])
+    late = read_table(write("a;b\n" + "1;1.5\n" * 200 + "2,5;2,5\n"))
+    assert late["a"].values[[0, -1]].tolist() == [1, 2.5]
+    assert late["b"].kind == "number"
+    told = read_table(write("a;b\n" + "1;1.5\n" * 200 + "2;2\n"), decimal=",")
+    assert told["a"].values[[0, -1]].tolist() == [1, 2]

@@ -50,20 +50,18 @@ def announce(backend: Backend) -> None:
 
 def introduce(experiment: Experiment, *, quiet: bool) -> None:
     """Say what was decided about the data, and about where to compute."""
-    from xpmlp.data.datasets import Dataset
-
     backend, dataset = experiment.backend, experiment.dataset
     if not backend.graphs and not backend.supports_step_capture:
         warn(f"--no-graphs changes nothing: {backend.name} on {backend.device_name} has no graphs.")
     if quiet:
         return
     announce(backend)
-    if isinstance(dataset, Dataset) and dataset.columns:
+    if dataset.columns:
         preparation = experiment.model.preparation
         print_columns(dataset.columns, {} if preparation is None else preparation.became)
     if dataset.task.reason:
         say(str(dataset.task))
-    if isinstance(dataset, Dataset) and dataset.note:
+    if dataset.note:
         say(dataset.note)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -89,7 +89,7 @@ class ClassReport:
 
 def report_classes(model: Model, backend: Backend, X: np.ndarray | Table | Part, y: Any) -> ClassReport:
     """Compare what a classifier predicts with labels, (n,), of raw features, (n, d), or with those of data on disk."""
-    classes = np.asarray(model.classes)
+    classes, model = np.asarray(model.classes), _taking(model, X)
     m = classes.shape[0]
     matrix, labels, kept = np.zeros((m, m), int), [], []
     for examples, targets in blocks_of(X, y):
@@ -162,9 +162,15 @@ class AmountReport:
 
 def report_amounts(model: Model, backend: Backend, X: np.ndarray | Table | Part, y: Any) -> AmountReport:
     """Compare what a regression predicts with amounts, (n,), of raw features, (n, d), or with those of data on disk."""
+    model = _taking(model, X)
     pairs = [(targets, model.predict(examples, backend)) for examples, targets in blocks_of(X, y)]
     true, predicted = zip(*pairs, strict=True)
     return AmountReport(np.concatenate(true), np.concatenate(predicted))
+
+
+def _taking(model: Model, X: np.ndarray | Table | Part) -> Model:
+    """Return a model that takes the examples as they are: those on disk of a table are prepared already."""
+    return replace(model, preparation=None) if isinstance(X, Part) else model
 
 
 def blocks_of(X: np.ndarray | Table | Part, y: Any) -> Iterable[tuple[Any, np.ndarray]]:

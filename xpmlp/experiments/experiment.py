@@ -21,7 +21,15 @@ from xpmlp.data.datasets import ColumnSchema, Dataset, is_table, load_dataset, r
 from xpmlp.data.examples import Examples, QuantizedExamples, StreamedExamples, dequantize, slice_rows
 from xpmlp.data.features import positions_of
 from xpmlp.data.preprocessing import SCALINGS, Scaling, encode
-from xpmlp.data.streams import Part, Stream, StreamedData, is_streamed, load_stream
+from xpmlp.data.streams import (
+    Part,
+    Stream,
+    StreamedData,
+    is_large_table,
+    is_streamed,
+    load_stream,
+    load_table_stream,
+)
 from xpmlp.data.tables import Table
 from xpmlp.data.tables.encodings import SCALINGS as TABLE_SCALINGS
 from xpmlp.data.tables.preparation import TablePreparation
@@ -158,7 +166,8 @@ class Experiment:
 def load_splits(options: Options, *, progress: bool = False) -> tuple[Dataset | StreamedData, Splits[Any]]:
     """Load the data of some options and part them: the same options always give the same parts.
 
-    Those that are read from disk by rows are not loaded, and are parted by blocks, as `load_stream` does.
+    Those that are read from disk by rows are not loaded, and are parted by blocks, as `load_stream` does. So are large
+    tables, unless there are files, groups or weights for which all rows have to be in memory.
     """
     options = settle(options)
     source, target = options.dataset, options.target
@@ -171,6 +180,12 @@ def load_splits(options: Options, *, progress: bool = False) -> tuple[Dataset | 
             if value := getattr(options, name):
                 raise InputError(f"{name} is {value!r}, but needs data in memory, and {source} is read from disk.")
         return load_stream(source, target=target, task=task, **shares)
+    in_memory = options.validation_file or options.test_file or options.group or options.class_weight != "none"
+    if is_large_table(source) and not in_memory:
+        scaling, reading = _table_scaling(options), options.reading
+        return load_table_stream(
+            source, target=target, reading=reading, task=task, scaling=scaling, dtype=options.dtype, **shares
+        )
     loading: Any = {"data_dir": options.data_dir, "target": target, "task": task, "group": options.group}
     loading["reading"] = options.reading
     dataset = load_dataset(source, **loading, progress=progress)
@@ -180,6 +195,10 @@ def load_splits(options: Options, *, progress: bool = False) -> tuple[Dataset | 
         dataset = replace(dataset, test=_held_out(options.test_file, options, dataset))
     parts = split(dataset, **shares)
     return replace(dataset, note=" ".join(filter(None, [dataset.note, *parts.notes])) or None), parts
+
+
+def _table_scaling(options: Options) -> str:
+    return "standard" if options.scaling == "auto" else options.scaling
 
 
 def _held_out(file: str, options: Options, dataset: Dataset) -> tuple[np.ndarray | Table, np.ndarray]:
@@ -300,8 +319,10 @@ def prepare(options: Options, *, progress: bool = False, communicator: Communica
     preparation = None
     is_matrix_of_table = isinstance(dataset, Dataset) and bool(dataset.columns) and not isinstance(X, Table)
     if isinstance(X, Table):
-        preparation = TablePreparation.fit(X, "standard" if options.scaling == "auto" else options.scaling, y)
+        preparation = TablePreparation.fit(X, _table_scaling(options), y)
         d, kind = len(preparation.feature_names_out), "none"
+    elif isinstance(dataset, StreamedData) and dataset.preparation is not None:
+        preparation, kind = dataset.preparation, "none"
     scaling = Scaling.fit_blocks(kind, X.examples() if isinstance(X, Part) else [X], d, dataset.pixel_max)
 
     # The network with its initial weights, and the parts of the data as it is given them.

@@ -83,7 +83,7 @@ def load_table(
         )
     if target is None and not table.has_header and not (named or "").isdecimal():
         named = None  # a model's own target is a name, and there are none
-    label = _label_column(path, table, named, is_model=schema is not None)
+    label = label_column(path, table, named, is_model=schema is not None)
     _check_label(path, table, label, header=(reading or {}).get("header"), is_model=schema is not None)
     notes = list(table.notes)
     if 0 < (gaps := int(label.missing.sum())) < len(table):  # nothing can be learnt from these rows, or compared
@@ -112,7 +112,7 @@ def load_table(
     if origin and (is_table or not table.has_header):
         notes.append(f"The label is {origin}.")
     if schema is None and not is_table:
-        notes += [_of_identifier(column) for column in others.columns if column.kind == "identifier"]
+        notes += [identifier_note(column) for column in others.columns if column.kind == "identifier"]
     return Dataset(
         table.name,
         others if is_table else numeric_features(path, others, f" The label is {origin}." if origin else ""),
@@ -178,7 +178,7 @@ def check_count(path: Path, found: int, expected: int) -> None:
         raise InputError(f"{path} has {columns}, but the model was trained on {features}.{hint}")
 
 
-def _label_column(path: Path, table: Table, target: str | None, *, is_model: bool) -> Column:
+def label_column(path: Path, table: Table, target: str | None, *, is_model: bool) -> Column:
     if target is None:
         return table.columns[-1]
     if target in table:
@@ -224,7 +224,7 @@ def _check_label(path: Path, table: Table, label: Column, *, header: bool | None
         )
 
 
-def _of_identifier(column: Column) -> str:
+def identifier_note(column: Column) -> str:
     return (
         f"Column {column.name!r} tells the rows apart, and may say nothing else: --drop {_shell(column.name)} leaves "
         "it out."

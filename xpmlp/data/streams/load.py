@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from xpmlp.data.streams.source import Source
+    from xpmlp.data.tables.preparation import TablePreparation
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -41,8 +42,10 @@ class StreamedData:
         A fingerprint: of dtype and shape, of every target, and of the first and the last example of each block.
     task : Task
         Classification or regression, and why.
-    feature_names, class_names, target_name : None
+    feature_names, target_name, note, columns, class_names
         As in `Dataset`.
+    preparation : TablePreparation, optional
+        Of a table, by which the examples on disk have been prepared.
     """
 
     name: str
@@ -51,9 +54,12 @@ class StreamedData:
     pixel_max: float | None
     sha256: str
     task: Task = Task("classification")  # noqa: RUF009 - it is immutable
-    feature_names: None = None
+    feature_names: tuple[str, ...] | None = None
+    target_name: str | None = None
+    note: str | None = None
+    columns: tuple[tuple[str, str, int, int, str], ...] = ()
+    preparation: TablePreparation | None = None
     class_names: None = None
-    target_name: None = None
 
     def __repr__(self) -> str:
         learnt = "amounts" if self.classes is None else f"{self.classes.size} classes"
@@ -102,10 +108,42 @@ def load_stream(
     if target is not None:
         raise InputError(f"the target {target!r} names a column of a .csv file, but the data are {path}: leave it out.")
     source = open_source(path)
-    source.decide_task(task)
+    numbers = draw_parts(source.name, len(source.blocks), validation=validation, test=test, seed=seed, order=order)
+    return describe(source, numbers, task=task, min_classes=min_classes)
+
+
+def draw_parts(
+    name: str, n_blocks: int, *, validation: float, test: float, seed: int, order: str
+) -> dict[str, np.ndarray]:
+    """Draw whole blocks for the parts: the numbers of those of "train", "validation" and "test", in order.
+
+    Parameters and errors are those of `load_stream`; a part that is not asked for has none.
+    """
     check_choice("split", order, ORDERS)
-    draw = make_generator(seed, "parts").permutation if order == "random" else lambda n: np.arange(n)[::-1]
-    parts = _split_blocks(source, validation, test, draw(len(source.blocks)))
+    check_number("validation", validation, at_least=0, below=1)
+    check_number("test", test, at_least=0, below=1)
+    n_test = max(1, round(test * n_blocks)) if test else 0
+    n_validation = max(1, round(validation * (n_blocks - n_test))) if validation else 0
+    if n_test + n_validation >= n_blocks:
+        raise InputError(
+            f"{name} has {n_blocks} blocks, which are held out as a whole: test={test} and "
+            f"validation={validation} leave none to learn from. Choose smaller shares, or give more examples."
+        )
+    drawn = make_generator(seed, "parts").permutation(n_blocks) if order == "random" else np.arange(n_blocks)[::-1]
+    some = np.split(drawn, [n_test, n_test + n_validation])
+    return dict(zip(("test", "validation", "train"), map(np.sort, some), strict=True))
+
+
+def describe(
+    source: Source, numbers: dict[str, np.ndarray], *, task: str, min_classes: int = 2, **known: Any
+) -> tuple[StreamedData, Splits[tuple[Part, None]]]:
+    """Read all targets of a source once; `numbers` is of `draw_parts`, others are those of `load_stream`.
+
+    What else is `known` goes into the `StreamedData`.
+    """
+    source.decide_task(task, known.get("target_name") or "y")
+    pairs = {name: (Part(source, some), None) for name, some in numbers.items() if some.size}
+    parts = Splits(**pairs)
     classes, sha256 = _survey(source, parts)
     if classes is not None and classes.shape[0] < min_classes:
         raise InputError(
@@ -113,22 +151,7 @@ def load_stream(
         )
     is_pixels = source.dtype == np.uint8
     scaling, pixel_max = ("range", 255.0) if is_pixels else ("standard", None)
-    return StreamedData(source.name, classes, scaling, pixel_max, sha256, source.task), parts
-
-
-def _split_blocks(source: Source, validation: float, test: float, order: np.ndarray) -> Splits[tuple[Part, None]]:
-    """Split a source into whole blocks, the first of an order for the test, the next for validation."""
-    check_number("validation", validation, at_least=0, below=1)
-    check_number("test", test, at_least=0, below=1)
-    n_test = max(1, round(test * len(order))) if test else 0
-    n_validation = max(1, round(validation * (len(order) - n_test))) if validation else 0
-    if n_test + n_validation >= len(order):
-        raise InputError(
-            f"{source.name} has {len(order)} blocks, which are held out as a whole: test={test} and "
-            f"validation={validation} leave none to learn from. Choose smaller shares, or give more examples."
-        )
-    pairs = [(Part(source, np.sort(some)), None) for some in np.split(order, [n_test, n_test + n_validation])]
-    return Splits(pairs[2], pairs[1] if n_validation else None, pairs[0] if n_test else None)
+    return StreamedData(source.name, classes, scaling, pixel_max, sha256, source.task, **known), parts
 
 
 def _survey(source: Source, parts: Splits[tuple[Part, None]]) -> tuple[np.ndarray | None, str]:

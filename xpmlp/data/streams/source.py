@@ -43,6 +43,8 @@ class Source:
         Examples, (n, d) or (n, height, width), or with more dimensions.
     y : Rows
         Their targets, (n,).
+    block_rows : int, optional
+        How many rows a block has; by default as many as take 1 MiB, or a 128th of them where that is less.
 
     Attributes
     ----------
@@ -62,7 +64,7 @@ class Source:
         and rows that can be read only in large pieces.
     """
 
-    def __init__(self, name: str, X: Rows, y: Rows) -> None:
+    def __init__(self, name: str, X: Rows, y: Rows, *, block_rows: int | None = None) -> None:
         n, *features = X.shape or (0,)
         self.name, self.dtype = name, X.dtype
         self.shape = (n, math.prod(features))
@@ -76,8 +78,7 @@ class Source:
                     f"{letter} of {name} is stored in pieces of {rows.piece_rows} rows, {rows.piece_rows * size} bytes "
                     f"each, which can only be read as one: write it in chunks of at most {MAX_PIECE_BYTES} bytes."
                 )
-        rows_wanted = max(1, min(BLOCK_BYTES // row_bytes, n // MIN_BLOCKS))
-        size = -(-rows_wanted // X.piece_rows) * X.piece_rows
+        size = -(-(block_rows or rows_of_block(row_bytes, n)) // X.piece_rows) * X.piece_rows
         if -(-n // size) > MAX_BLOCKS:
             raise InputError(f"X of {name} claims {n} rows, more than {MAX_BLOCKS} blocks of {size}: is it damaged?")
         self.task = Task("classification")
@@ -97,12 +98,12 @@ class Source:
             return self.examples(start, stop)[[0, -1]]
         return np.concatenate([self.examples(row, row + 1) for row in (start, stop - 1)])
 
-    def decide_task(self, asked: str) -> None:
-        """Decide by all targets what they are, as `targets.decide_task` does."""
+    def decide_task(self, asked: str, what: str = "y") -> None:
+        """Decide by all targets what they are, as `targets.decide_task` does, which calls them `what`."""
         seen = self._y.read(0, 1)
         for start, stop in self.blocks.tolist():
             seen = np.union1d(seen, self._y.read(start, stop))
-            self.task = decide_task(seen, asked)
+            self.task = decide_task(seen, asked, what)
             if asked != "auto" or self.task.name == "regression":
                 break
 
@@ -150,6 +151,11 @@ class Part:
     def labelled(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Read examples, (rows, d), and targets, (rows,), block by block; raises as `examples` and `targets`."""
         yield from zip(self.examples(), self.targets(), strict=True)
+
+
+def rows_of_block(row_bytes: int, n: int) -> int:
+    """Return how many of `n` rows make a block."""
+    return max(1, min(BLOCK_BYTES // row_bytes, n // MIN_BLOCKS))
 
 
 def _size(shape: tuple[int, int]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import re
+from collections import Counter
 from dataclasses import dataclass, replace
 from glob import escape
 from itertools import pairwise
@@ -31,6 +32,8 @@ MAX_FIRST = 200  # rows that are looked at to tell whether the first one is a he
 MAX_HEAD = 2**16  # bytes of a file that are looked at before it is sniffed
 MAX_COLUMNS = 4096  # DuckDB takes minutes beyond
 MAX_SNIFFED = 1000  # columns, beyond which the sniffer takes minutes
+MIN_SAMPLE, MAX_SAMPLE = 2048, 20_480  # rows that are sniffed; the sniffer's own is the second
+MAX_SAMPLED = 2**20  # cells that are sniffed, where that is not less than the first
 EMPTY = "(empty)"  # how the sniffer says that there is no such character
 
 
@@ -49,6 +52,7 @@ class Dialect:
     dates: tuple[str, ...] = ()  # formats of dates that are not as ISO 8601 has them
     note: str = ""  # what a user should know of a header that was guessed: the file "has no header ..."
     header_follows: bool = False  # after the lines that are passed over, which else hold it
+    first: tuple[tuple[str, ...], ...] = ()  # the cells of the first rows
 
     def relation(self, path: Path, missing: Sequence[str] = MISSING) -> tuple[str, list[Any]]:
         """Return the SQL that reads the file, with columns c0, c1, ... that are all text, and its parameters."""
@@ -114,17 +118,20 @@ def find_dialect(
             f"{shown} has {len(by_hand.names):,} columns, but at most {MAX_COLUMNS:,} are read from a table: write X "
             "and y by numpy.savez."
         )
-    found = by_hand if len(by_hand.names) > MAX_SNIFFED else _sniffed(connection, path, head, separator) or by_hand
+    n_columns = len(by_hand.names)
+    sample = min(max(MAX_SAMPLED // n_columns, MIN_SAMPLE), MAX_SAMPLE)
+    found = by_hand if n_columns > MAX_SNIFFED else _sniffed(connection, path, head, separator, sample) or by_hand
+    rows = _first_rows(connection, path, found)
     if not found.has_header or found.header_follows:  # else it is R's, which the lines passed over hold
-        rows = _first_rows(connection, path, found)
         first = rows[0] if rows else [""] * len(found.names)
         is_header, note = (header, "") if header is not None else _is_header(rows, found, known, target)
         cells = first if is_header else [""] * len(first)
         found = replace(found, names=tuple(cells), has_header=is_header, header_follows=is_header, note=note)
+        rows = rows[is_header:]
     names = tuple(name.strip() or f"column {number}" for number, name in enumerate(found.names, start=1))
-    if twice := sorted({name for name in names if names.count(name) > 1}):
+    if twice := sorted(name for name, count in Counter(names).items() if count > 1):
         raise InputError(f"{shown}: several columns are called {quoted(twice)}. Give every column a name of its own.")
-    return replace(found, names=names)
+    return replace(found, names=names, first=tuple(rows))
 
 
 def _head(path: Path) -> list[str]:
@@ -147,11 +154,13 @@ def _separator_of(head: Sequence[str]) -> str | None:
     return found[0] if len(found) == 1 else None
 
 
-def _sniffed(connection: DuckDBPyConnection, path: Path, head: Sequence[str], separator: str | None) -> Dialect | None:
+def _sniffed(
+    connection: DuckDBPyConnection, path: Path, head: Sequence[str], separator: str | None, sample: int
+) -> Dialect | None:
     """Return what the sniffer finds, or None where it gives up, or passes over lines that are part of the table."""
     import duckdb  # noqa: PLC0415 - slow to import, and needed for files alone
 
-    options = {"nullstr": list(MISSING)} | ({} if separator is None else {"delim": separator})
+    options = {"nullstr": list(MISSING), "sample_size": sample} | ({} if separator is None else {"delim": separator})
     given = "".join(f", {name} = ?" for name in options)
     written = "Delimiter, Quote, Escape, Comment, NewLineDelimiter"
     facts = f"len(Columns), {written}, SkipRows, HasHeader, DateFormat, TimestampFormat"
@@ -201,11 +210,11 @@ def _line_end(head: Sequence[str]) -> str:
     return next((name for end, name in LINE_ENDS.items() if any(line.endswith(end) for line in head)), "\\n")
 
 
-def _first_rows(connection: DuckDBPyConnection, path: Path, dialect: Dialect) -> list[list[str]]:
+def _first_rows(connection: DuckDBPyConnection, path: Path, dialect: Dialect) -> list[tuple[str, ...]]:
     """Return the cells of the first rows, a header among them where there is one."""
     sql, parameters = replace(dialect, header_follows=False).relation(path, [""])
     rows = connection.execute(f"FROM {sql} LIMIT {MAX_FIRST}", parameters).fetchall()
-    return [["" if cell is None else cell.strip() for cell in row] for row in rows]
+    return [tuple("" if cell is None else cell.strip() for cell in row) for row in rows]
 
 
 def _is_header(

@@ -17,9 +17,9 @@ from xpmlp.common.errors import InputError
 from xpmlp.common.files import open_file
 from xpmlp.common.packages import load_package
 from xpmlp.common.wording import counted, quoted
-from xpmlp.data.tables.dialect import find_dialect
+from xpmlp.data.tables.dialect import MISSING, find_dialect
 from xpmlp.data.tables.frames import frame_columns
-from xpmlp.data.tables.texts import TextColumns, filled
+from xpmlp.data.tables.texts import VALUE, Cells, filled
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -34,6 +34,8 @@ STANDARD_INPUT = "-"
 MAGIC = {b"PAR1": ".parquet", b"ARRO": ".feather", b"\x1f\x8b\x08\x00": ".csv.gz"}  # what a file begins with
 # DuckDB would download what it lacks.
 SETTINGS: dict[str, Any] = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
+# Of a table that is kept on disk: what DuckDB may have in memory, in MB. Each thread has buffers, and each column some.
+BASE_MEMORY, COLUMN_MEMORY, THREADS = 160, 1, 2
 NOT_UTF8 = "save it in UTF-8, or name its encoding, such as --encoding latin-1 (encoding='latin-1')"
 
 
@@ -52,49 +54,91 @@ def table_suffix(path: Path) -> str:
     return suffix if suffix in {*TEXT_SUFFIXES, *PARQUET_SUFFIXES, *FEATHER_SUFFIXES} else ""
 
 
-def file_columns(
-    source: str | Path,
-    *,
-    header: bool | None,
-    separator: str | None,
-    decimal: str | None,
-    encoding: str,
-    missing: Sequence[str],
-    drop: Collection[str],
-    known: Collection[str],
-    target: str | None,
-) -> FileColumns:
-    """Read a file; parameters and errors are those of `read_table`."""
+def file_columns(source: str | Path, *, drop: Collection[str], **reading: Any) -> FileColumns:
+    """Read a file into memory; parameters and errors are those of `read_table`."""
+    with _opened(source) as (path, shown, folder):
+        if table_suffix(path) in FEATHER_SUFFIXES:
+            return FileColumns(_feather_columns(path, drop))
+        with _connected(shown, folder) as connection:
+            if table_suffix(path) in PARQUET_SUFFIXES:
+                relation, wanted = _parquet_relation(connection, path, shown, drop)
+                found = connection.execute(f"FROM {relation}").fetchnumpy()
+                return FileColumns({name: filled(found[f"c{index}"]) for index, name in wanted.items()})
+            cells, has_header = _text_cells(connection, path, shown, folder, drop=drop, **reading)
+            return FileColumns(cells.arrays(), has_header, cells.notes)
+
+
+@contextmanager
+def stored_cells(source: str | Path, *, drop: Collection[str], **reading: Any) -> Iterator[tuple[Cells, bool]]:
+    """Read a file of text or Parquet into a table of DuckDB, which is on disk as far as it is larger than its memory.
+
+    Parameters and errors are those of `read_table`. Gives the cells, and whether the file has a header.
+    """
+    with _opened(source) as (path, shown, folder), _connected(shown, folder) as connection:
+        if table_suffix(path) in PARQUET_SUFFIXES:
+            relation, wanted = _parquet_relation(connection, path, shown, drop)
+            _bound_memory(connection, len(wanted))
+            connection.execute(f"CREATE TEMP TABLE cells AS FROM {relation}")
+            yield Cells(connection, wanted, None, (), dict.fromkeys(wanted, VALUE)), True
+        else:
+            yield _text_cells(connection, path, shown, folder, drop=drop, is_bounded=True, **reading)
+
+
+@contextmanager
+def _opened(source: str | Path) -> Iterator[tuple[Path, str, Path]]:
+    """Give the path of a table, what to call it, and a folder for what is needed meanwhile."""
     with TemporaryDirectory(prefix="xpmlp-") as name:
         path = _received(Path(name)) if str(source) == STANDARD_INPUT else Path(source)
         shown = "standard input" if str(source) == STANDARD_INPUT else str(source)
         with open_file(path):
             pass
-        suffix = table_suffix(path)
-        if not suffix:
+        if not table_suffix(path):
             kinds = ", ".join((*TEXT_SUFFIXES, *PARQUET_SUFFIXES, *FEATHER_SUFFIXES))
             raise InputError(f"{shown} is no table that xpmlp reads: its name must end in one of {kinds}, or in .gz.")
-        if suffix in FEATHER_SUFFIXES:
-            return FileColumns(_feather_columns(path, drop))
-        import duckdb  # noqa: PLC0415 - slow to import, and needed for files alone
+        yield path, shown, Path(name)
 
-        with _explaining(shown), duckdb.connect(config=SETTINGS | {"temp_directory": name}) as connection:
-            if suffix in PARQUET_SUFFIXES:
-                return FileColumns(_parquet_columns(connection, path, shown, drop))
-            path = _as_utf8(path, shown, encoding, Path(name))
-            found = find_dialect(
-                connection, path, shown, header=header, separator=separator, known=known, target=target
-            )
-            wanted = {index: name for index, name in enumerate(found.names) if name not in drop}
-            _check_present(shown, found.names, drop)
-            if decimal is None and found.separator == ",":
-                decimal = "."
-            sql, parameters = found.relation(path, missing)
-            trimmed = ", ".join(f"nullif(trim(c{index}), '') AS c{index}" for index in wanted)
-            connection.execute(f"CREATE TEMP TABLE cells AS SELECT {trimmed} FROM {sql}", parameters)
-            texts = TextColumns(connection, wanted, decimal, found.dates)
-            notes = [f"{shown} {found.note}"] if found.note else []
-            return FileColumns(texts.read(notes), found.has_header, notes)
+
+@contextmanager
+def _connected(shown: str, folder: Path) -> Iterator[DuckDBPyConnection]:
+    import duckdb  # noqa: PLC0415 - slow to import, and needed for files alone
+
+    with _explaining(shown), duckdb.connect(config=SETTINGS | {"temp_directory": str(folder)}) as connection:
+        yield connection
+
+
+def _bound_memory(connection: DuckDBPyConnection, n_columns: int) -> None:
+    connection.execute(f"SET memory_limit = '{BASE_MEMORY + COLUMN_MEMORY * n_columns}MB'; SET threads = {THREADS}")
+
+
+def _text_cells(
+    connection: DuckDBPyConnection,
+    path: Path,
+    shown: str,
+    folder: Path,
+    *,
+    header: bool | None = None,
+    separator: str | None = None,
+    decimal: str | None = None,
+    encoding: str = "utf-8",
+    missing: Sequence[str] = MISSING,
+    drop: Collection[str] = (),
+    known: Collection[str] = (),
+    target: str | None = None,
+    is_bounded: bool = False,
+) -> tuple[Cells, bool]:
+    """Read a file of text; return its cells, and whether it has a header."""
+    path = _as_utf8(path, shown, encoding, folder)
+    found = find_dialect(connection, path, shown, header=header, separator=separator, known=known, target=target)
+    _check_present(shown, found.names, drop)
+    wanted = {index: name for index, name in enumerate(found.names) if name not in drop}
+    if is_bounded:
+        _bound_memory(connection, len(wanted))
+    if decimal is None and found.separator == ",":
+        decimal = "."
+    notes = [f"{shown} {found.note}"] if found.note else []
+    cells = Cells(connection, wanted, decimal, found.dates, notes=notes)
+    cells.load(found.relation(path, missing), found.first, missing)
+    return cells, found.has_header
 
 
 def _received(folder: Path) -> Path:
@@ -144,17 +188,16 @@ def _feather_columns(path: Path, drop: Collection[str]) -> dict[str, np.ndarray]
     return frame_columns(frame.drop(list(drop)))
 
 
-def _parquet_columns(
+def _parquet_relation(
     connection: DuckDBPyConnection, path: Path, shown: str, drop: Collection[str]
-) -> dict[str, np.ndarray]:
-    connection.execute(f"DESCRIBE FROM read_parquet('{escape(str(path)).replace(chr(39), chr(39) * 2)}')")
-    types = {name: kind for name, kind, *_ in connection.fetchall()}
+) -> tuple[str, dict[int, str]]:
+    """Return the SQL that reads columns c0, c1, ... of a file, and what they are called."""
+    file = f"read_parquet('{escape(str(path)).replace(chr(39), chr(39) * 2)}')"
+    types = {name: kind for name, kind, *_ in connection.execute(f"DESCRIBE FROM {file}").fetchall()}
     _check_present(shown, list(types), drop)
-    wanted = {name: kind for name, kind in types.items() if name not in drop}
-    chosen = ", ".join(f"{_cast(name, kind)} AS c{index}" for index, (name, kind) in enumerate(wanted.items()))
-    sql = f"SELECT {chosen} FROM read_parquet(?)"
-    found = connection.execute(sql, [escape(str(path))]).fetchnumpy()
-    return {name: filled(found[f"c{index}"]) for index, name in enumerate(wanted)}
+    wanted = {index: name for index, name in enumerate(types) if name not in drop}
+    chosen = ", ".join(f"{_cast(name, types[name])} AS c{index}" for index, name in wanted.items())
+    return f"(SELECT {chosen} FROM {file})", wanted
 
 
 def _cast(name: str, kind: str) -> str:
@@ -191,6 +234,11 @@ def _explaining(shown: str) -> Iterator[None]:
             raise InputError(
                 f"{where}: a quote is not closed, or stands inside of a cell. Quote a cell that holds separators, "
                 'quotes or line breaks as a whole ("like ""this"""), and nothing else.'
+            ) from error
+        if "Out of Memory" in text:
+            raise InputError(
+                f"{shown} is too wide to be read by rows in the memory meant for it: leave columns out (--drop), "
+                "or write X and y as a folder of .npy (docs/streams.md)."
             ) from error
         lines = [line.strip() for line in text.splitlines() if line.strip()]
         raise InputError(f"{where} cannot be read: {' '.join(lines[:3])}") from error

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -34,11 +36,110 @@ def column_of(name: str, values: np.ndarray, kind: str | None = None) -> Column:
         For values that are not of the given kind, with the first one.
     """
     raw = Column(name, _plain_kind(values), values)
-    if kind is None and values.dtype == object and set(map(str.lower, raw.distinct)) <= set(TRUTH):
-        kind = "truth value" if len(raw.distinct) else "constant"
-    if kind is None:
-        kind = _kind_of(raw)
-    return _converted(raw, kind)
+    return _converted(raw, kind or kind_of(ColumnFacts(raw)))
+
+
+class Facts(Protocol):
+    """What the kind of a column depends on."""
+
+    @property
+    def name(self) -> str:
+        """The column's."""
+
+    @property
+    def plain_kind(self) -> str:
+        """What its values are: "number", "whole number", "date" or "text"."""
+
+    @property
+    def n_rows(self) -> int:
+        """How many rows there are."""
+
+    @property
+    def n(self) -> int:
+        """How many of them have a value."""
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether no row has a value, or all have the same."""
+
+    @property
+    def n_distinct(self) -> int:
+        """How many different values there are."""
+
+    @property
+    def counts_rows(self) -> bool:
+        """Whether the values are 0, 1, 2, ... or 1, 2, 3, ..., for numbers."""
+
+    @property
+    def is_truth(self) -> bool:
+        """Whether there are values and all are true or false, for texts."""
+
+    @property
+    def n_words(self) -> float:
+        """How many words a value has in the mean, for texts that are all different."""
+
+
+def kind_of(facts: Facts) -> str:
+    """Return the kind that the values of a column suggest."""
+    n, plain = facts.n, facts.plain_kind
+    if plain == "text" and facts.is_truth:
+        return "truth value"
+    if facts.is_constant:
+        return "constant"
+    if plain == "whole number":  # distinct ones are sought where they may do no more than to tell the rows apart
+        tells_apart = n > MIN_ROWS and (IDENTIFIER.search(facts.name) or facts.counts_rows) and n == facts.n_distinct
+        return "identifier" if tells_apart else plain
+    if plain != "text":
+        return plain
+    if n == facts.n_distinct and n > MIN_ROWS:
+        return "identifier" if facts.n_words <= 4 else "text"
+    return "text" if n > MIN_ROWS and facts.n_distinct > MAX_REPEATED * n else "category"
+
+
+@dataclass(frozen=True)
+class ColumnFacts:
+    """The facts of a column in memory; they are found out when they are asked for, as not all columns need all."""
+
+    column: Column
+
+    @property
+    def name(self) -> str:
+        return self.column.name
+
+    @property
+    def plain_kind(self) -> str:
+        return self.column.kind
+
+    @property
+    def n_rows(self) -> int:
+        return len(self.column)
+
+    @property
+    def n(self) -> int:
+        return len(self.column) - int(self.column.missing.sum())
+
+    @property
+    def is_constant(self) -> bool:
+        if not self.n or self.column.values.dtype == object:
+            return self.n_distinct == 0 or (self.n_distinct == 1 and self.n == self.n_rows)
+        return self.n == self.n_rows and bool(self.column.values.min() == self.column.values.max())
+
+    @property
+    def n_distinct(self) -> int:
+        return len(self.column.distinct)
+
+    @property
+    def counts_rows(self) -> bool:
+        start = self.column.values[0]
+        return start in {0.0, 1.0} and bool((np.diff(self.column.values) == 1).all())
+
+    @property
+    def is_truth(self) -> bool:
+        return self.n_distinct > 0 and set(map(str.lower, self.column.distinct)) <= set(TRUTH)
+
+    @property
+    def n_words(self) -> float:
+        return float(np.mean([len(value.split()) for value in self.column.distinct]))
 
 
 def plain_numbers(column: Column) -> np.ndarray | None:
@@ -65,28 +166,6 @@ def _plain_kind(values: np.ndarray) -> str:
         whole = np.isnan(values) | ((np.floor(values) == values) & (np.abs(values) <= MAX_EXACT))
         return "whole number" if whole.all() else "number"
     return "text"
-
-
-def _kind_of(column: Column) -> str:
-    n, n_distinct = len(column) - int(column.missing.sum()), len(column.distinct)
-    if n_distinct == 0 or (n_distinct == 1 and n == len(column)):
-        return "constant"
-    if column.kind == "whole number":
-        return "identifier" if n == n_distinct and n > MIN_ROWS and _counts(column) else column.kind
-    if column.kind != "text":
-        return column.kind
-    if n == n_distinct and n > MIN_ROWS:
-        n_words = np.mean([len(value.split()) for value in column.distinct])
-        return "identifier" if n_words <= 4 else "text"
-    return "text" if n > MIN_ROWS and n_distinct > MAX_REPEATED * n else "category"
-
-
-def _counts(column: Column) -> bool:
-    """Whether distinct whole numbers do no more than to tell the rows apart: by their name, or by counting them."""
-    if IDENTIFIER.search(column.name):
-        return True
-    start = column.values[0]
-    return start in {0.0, 1.0} and bool((np.diff(column.values) == 1).all())
 
 
 def _converted(column: Column, kind: str) -> Column:

@@ -74,10 +74,7 @@ def read_table(
     if isinstance(source, Table):
         return source
     known, kinds = known or {}, kinds or {}
-    for kind in kinds.values():
-        check_choice("the kind of a column", kind, KINDS)
-    if decimal is not None:
-        check_choice("decimal", decimal, (".", ","))
+    check_reading(kinds, decimal)
     if isinstance(source, str | Path):
         is_input = str(source) == STANDARD_INPUT
         name = "standard input" if is_input else Path(source).name.partition(".")[0]
@@ -101,3 +98,11 @@ def read_table(
     given = {**known, **kinds}
     columns = tuple(column_of(each, values, given.get(each)) for each, values in read.arrays.items())
     return Table(name, columns, read.has_header, tuple(read.notes))
+
+
+def check_reading(kinds: Mapping[str, str], decimal: str | None) -> None:
+    """Raise an `InputError` for kinds of columns that there are not, and what cannot stand before decimals."""
+    for kind in kinds.values():
+        check_choice("the kind of a column", kind, KINDS)
+    if decimal is not None:
+        check_choice("decimal", decimal, (".", ","))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -108,7 +109,7 @@ class Table:
         if len({len(column) for column in self.columns}) > 1:
             lengths = ", ".join(f"{column.name!r} {len(column)}" for column in self.columns)
             raise InputError(f"the columns of a table must be of the same length: {lengths}.")
-        if doubled := sorted({name for name in self.names if self.names.count(name) > 1}):
+        if doubled := sorted(name for name, count in Counter(self.names).items() if count > 1):
             raise InputError(f"several columns are called {quoted(doubled)}: give every column a name of its own.")
 
     def __len__(self) -> int:

@@ -1,70 +1,146 @@
-"""Columns of text in DuckDB: read as numbers, dates or texts, whichever all values of a column allow."""
+"""The cells of a file of text in DuckDB: read as numbers, dates or texts, whichever all values of a column allow."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from xpmlp.common.wording import counted, quoted
+from xpmlp.data.tables.dialect import NUMBER as WRITTEN_NUMBER
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     from duckdb import DuckDBPyConnection
 
 CODE = r"^[+-]?0[0-9]|_|^[+-]?[0-9]{16,}$"  # text that is no number, though it could be read as one
+BETWEEN = "\x1f"  # cells of a row that are looked at as one text
+CODE_AMONG = rf"(^|{BETWEEN}) *[+-]?(0[0-9]|[0-9]{{16}})|_"  # finds each row with a CODE, and few others
 MOSTLY = 0.9  # of the values of a column: where so many are numbers, the others are worth a note
+MAX_PROPOSED = 50  # rows that are looked at to tell which columns may be numbers
+MAX_SAMPLE = 1000  # rows that are looked at to tell which columns may be dates, as DuckDB is slow to try
+VALUE = "(v)"
+TEXT = "nullif(trim(v), '')"
 NUMBER = "try_cast(v AS DOUBLE)"
 COMMA_NUMBER = "try_cast(replace(v, ',', '.') AS DOUBLE)"
 
 
-@dataclass(frozen=True)
-class TextColumns:
-    """The columns c0, c1, ... of a table `cells` in DuckDB, all of them text.
+@dataclass
+class Cells:
+    """The cells of a file, in the table `cells` of DuckDB: what may be text as text, and other columns as numbers.
 
     Attributes
     ----------
     connection : DuckDBPyConnection
         Where the table is.
     names : dict of int to str
-        What the columns are called that are wanted.
+        What the columns are called that are wanted, by their number in the file.
     decimal : {".", ","}, optional
         What stands before the decimals of a number; found for each column by default.
     dates : tuple of str
         Formats of dates, beside those of ISO 8601.
+    readings : dict of int to str
+        The SQL that gives the values of each column of `cells`: numbers, dates or texts.
+    notes : list of str
+        Which columns a few values alone keep from being numbers.
     """
 
     connection: DuckDBPyConnection
     names: dict[int, str]
     decimal: str | None
     dates: tuple[str, ...]
+    readings: dict[int, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
-    def read(self, notes: list[str]) -> dict[str, np.ndarray]:
-        """Return the columns by their names; add to `notes` where a few values alone keep one from being numbers."""
-        reading, others = dict.fromkeys(self.names, "(v)"), []
+    def load(self, relation: tuple[str, list[Any]], first: Sequence[Sequence[str]], missing: Collection[str]) -> None:
+        """Read a file once, or again where columns are no numbers that look so in the first rows.
+
+        Parameters
+        ----------
+        relation : (str, list)
+            The SQL that reads the file as text, in columns c0, c1, ..., and its parameters.
+        first : sequence of rows
+            The texts of the first rows.
+        missing : collection of str
+            What stands for a gap.
+        """
+        numbers = self._proposed(first, missing)
+        self._create(relation, numbers)
+        while misread := self._misread(numbers):
+            numbers = {index: sql for index, sql in numbers.items() if index not in misread}
+            self._create(relation, numbers)
+        texts = [index for index in self.names if index not in numbers]
+        self.readings = dict.fromkeys(self.names, VALUE) | self._readings(texts)
+
+    def arrays(self, names: Collection[str] | None = None, rows: slice | None = None) -> dict[str, np.ndarray]:
+        """Return columns by their names, as `kinds.column_of` takes them: by default all, and of all rows."""
+        wanted = {index: name for index, name in self.names.items() if names is None or name in names}
+        chosen = ", ".join(f"{of_column(index, self.readings[index])} AS c{index}" for index in wanted)
+        where = "" if rows is None else f" WHERE rowid >= {rows.start} AND rowid < {rows.stop}"
+        arrays = self.connection.execute(f"SELECT {chosen} FROM cells{where}").fetchnumpy()
+        return {name: filled(arrays[f"c{index}"]) for index, name in wanted.items()}
+
+    def _proposed(self, first: Sequence[Sequence[str]], missing: Collection[str]) -> dict[int, str]:
+        """Return the SQL that reads the columns whose first values all are numbers."""
+        proposed = {}
+        for index in self.names:
+            values = {row[index] for row in first[:MAX_PROPOSED]}.difference(missing)
+            if all(WRITTEN_NUMBER.fullmatch(value) and not re.search(CODE, value) for value in values):
+                has_commas = self.decimal == "," or (self.decimal is None and any("," in value for value in values))
+                number = COMMA_NUMBER if has_commas else NUMBER
+                proposed[index] = number.replace("(v", "(coalesce(v, 'nan')")
+        return proposed
+
+    def _create(self, relation: tuple[str, list[Any]], numbers: dict[int, str]) -> None:
+        """Read the file into the table: some columns as numbers, NULL where they are none and NaN where missing."""
+        sql, parameters = relation
+        chosen = [f"{of_column(index, numbers.get(index, TEXT))} AS c{index}" for index in self.names]
+        cells = ", ".join(f"coalesce(c{index}, '')" for index in numbers)
+        row = f"concat_ws('{BETWEEN}', {cells or 'NULL'})"
+        chosen.append(f"CASE WHEN regexp_matches({row}, '{CODE_AMONG}') THEN {row} END AS codes")
+        self.connection.execute(
+            f"CREATE OR REPLACE TEMP TABLE cells AS SELECT {', '.join(chosen)} FROM {sql}", parameters
+        )
+
+    def _misread(self, numbers: dict[int, str]) -> set[int]:
+        """Return which of the columns read as numbers hold others values, or codes."""
+        counts = ", ".join(["count(*)", "count(codes)", *(f"count(c{index})" for index in numbers)])
+        ((n, n_codes, *found),) = self.connection.execute(f"SELECT {counts} FROM cells").fetchall()
+        misread = {index for index, count in zip(numbers, found, strict=True) if count < n}
+        if n_codes:
+            split = f"SELECT string_split(codes, '{BETWEEN}') AS row FROM cells WHERE codes IS NOT NULL"
+            cells = f"SELECT unnest(row) AS v, generate_subscripts(row, 1) AS position FROM ({split})"
+            where = f"regexp_matches(trim(v), '{CODE}') AND position <= {len(numbers)}"
+            positions = self.connection.execute(f"SELECT DISTINCT position FROM ({cells}) WHERE {where}").fetchall()
+            misread |= {list(numbers)[position - 1] for (position,) in positions}
+        return misread
+
+    def _readings(self, texts: Collection[int]) -> dict[int, str]:
+        """Return the SQL that reads columns of text as what all of their values are; note what a few others prevent."""
+        readings, others = dict.fromkeys(texts, VALUE), []
         commas = "NULL" if self.decimal == "." else COMMA_NUMBER
         tests = f"count({NUMBER}), count({commas}), bool_or(regexp_matches(v, '{CODE}'))"
-        found = self._ask(self.names, tests)
-        for index in self.names:
+        found = self._ask(texts, tests)
+        for index in texts:
             n, n_plain, n_commas, is_code = found.get(index, (0, 0, 0, False))  # without any value, it is not there
             if n == n_plain and not is_code and self.decimal != ",":
-                reading[index] = NUMBER
+                readings[index] = NUMBER
             elif n == n_commas and not is_code:
-                reading[index] = COMMA_NUMBER
+                readings[index] = COMMA_NUMBER
             elif not n_plain:
                 others.append(index)
             elif n_plain >= MOSTLY * n and not is_code:
-                notes.append(self._note(index, n - n_plain))
+                self.notes.append(self._note(index, n - n_plain))
         date = self._date()
-        for index, (n, n_dates) in self._ask(others, f"count({date})").items():
-            reading[index] = date if n == n_dates else "(v)"
-        chosen = ", ".join(f"{sql.replace('(v', f'(c{index}')} AS c{index}" for index, sql in reading.items())
-        arrays = self.connection.execute(f"SELECT {chosen} FROM cells").fetchnumpy()
-        return {name: filled(arrays[f"c{index}"]) for index, name in self.names.items()}
+        for rows in (f"(FROM cells LIMIT {MAX_SAMPLE})", "cells"):
+            found = self._ask(others, f"count({date})", rows)
+            others = [index for index in others if index not in found or found[index][0] == found[index][1]]
+        return readings | {index: date for index in others if index in found}
 
-    def _ask(self, columns: Collection[int], tests: str) -> dict[int, tuple[Any, ...]]:
+    def _ask(self, columns: Collection[int], tests: str, rows: str = "cells") -> dict[int, tuple[Any, ...]]:
         """Return how many values each of some columns has, and what aggregates over its values v say.
 
         The columns are put below each other for that, as DuckDB takes minutes for thousands of aggregates.
@@ -72,9 +148,9 @@ class TextColumns:
         if not columns:
             return {}
         chosen = ", ".join(f"c{index}" for index in columns)
-        below = f"(UNPIVOT (SELECT {chosen} FROM cells) ON COLUMNS(*) INTO NAME k VALUE v)"
-        rows = self.connection.execute(f"SELECT k, count(*), {tests} FROM {below} GROUP BY k").fetchall()
-        return {int(name[1:]): tuple(values) for name, *values in rows}
+        below = f"(UNPIVOT (SELECT {chosen} FROM {rows}) ON COLUMNS(*) INTO NAME k VALUE v)"
+        found = self.connection.execute(f"SELECT k, count(*), {tests} FROM {below} GROUP BY k").fetchall()
+        return {int(name[1:]): tuple(values) for name, *values in found}
 
     def _date(self) -> str:
         parsed = [f"try_strptime(v, '{date}')" for date in self.dates if "'" not in date]
@@ -88,6 +164,11 @@ class TextColumns:
             f"Column {self.names[index]!r} holds numbers, but {counted(n_others, 'other value')} too, such as "
             f"{quoted(values)}: it is taken as text. --missing {values[0]!r} makes a gap of such a value."
         )
+
+
+def of_column(index: int, sql: str) -> str:
+    """Return the SQL for a value v as one for a column."""
+    return sql.replace("(v", f"(c{index}")
 
 
 def filled(values: np.ndarray) -> np.ndarray:
