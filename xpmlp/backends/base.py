@@ -214,9 +214,12 @@ class Backend(ABC):
         return self.xp.astype(x, self.xp.float32) if str(x.dtype).endswith("float16") else x
 
     def minibatches(self, order: np.ndarray, size: int) -> Sequence[Array]:
-        """Move an order of rows to the device at once, and cut it into minibatches of `size`; the last may be less."""
-        rows, n = self.asindex(order), order.shape[0]
-        return [rows[start : min(start + size, n)] for start in range(0, n, size)]
+        """Move an order of rows to the device at once, and cut it into minibatches of `size`; the last may be less.
+
+        It is (n,), or (M, n), with an order for each member of a stack.
+        """
+        rows, n = self.asindex(order), order.shape[-1]
+        return [rows[..., start : min(start + size, n)] for start in range(0, n, size)]
 
     def compile(self, function: Function, *, donate: tuple[int, ...] = ()) -> Function:  # noqa: ARG002 - for subclasses
         """Make a function of arrays fast, in the library's own way; as it is where it has none.
@@ -256,9 +259,9 @@ class Backend(ABC):
         Returns
         -------
         callable
-            ``steps(layers, state, examples, order, size)`` takes the rows in an order, an array of the host, and yields
-            ``(layers, state, rows)``, with the number of rows, after each piece of work that is under way: a step, or
-            many.
+            ``steps(layers, state, examples, order, size)`` takes the rows in an order, an array of the host, (n,), or
+            (M, n) for the members of a stack, and yields ``(layers, state, rows)``, with the number of rows, after each
+            piece of work that is under way: a step, or many.
         """
         if compile_whole and self.capturer is not None:
             return epoch_runner_in_graphs(step, self.capturer, self.rehearse, self.asindex)
@@ -267,7 +270,7 @@ class Backend(ABC):
         def steps(layers: Any, state: Any, examples: Any, order: np.ndarray, size: int) -> Taken:
             for rows in self.minibatches(order, size):
                 layers, state = step(layers, state, examples, rows)
-                yield layers, state, rows.shape[0]
+                yield layers, state, rows.shape[-1]
 
         return steps
 

@@ -22,17 +22,18 @@ def _matmul(x: np.ndarray, y: np.ndarray, /) -> Any:
 
 
 def _sum(x: np.ndarray, /, *, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Any:
-    """As `numpy.sum`; of a floating matrix, over one axis or all, by a product with ones."""
-    if dtype is None and x.ndim == 2 and x.dtype.kind == "f":
-        if axis in (0, -2):
-            total = np.dot(_ones(x.shape[0], x.dtype), x)
-            return total[None, :] if keepdims else total
-        if axis in (1, -1):
-            total = np.dot(x, _ones(x.shape[1], x.dtype))
-            return total[:, None] if keepdims else total
-        if axis is None and not keepdims and x.shape[0] * x.shape[1] <= MAX_ONES:
-            x = np.reshape(x, -1)
-            return np.dot(x, _ones(x.shape[0], x.dtype))
+    """As `numpy.sum`; of floating matrices, over one axis or both, by a product with ones."""
+    if dtype is None and x.ndim in (2, 3) and x.dtype.kind == "f":
+        if axis == -2 or (axis == 0 and x.ndim == 2):
+            total = _matmul(_ones(x.shape[-2], x.dtype), x)
+            return total[..., None, :] if keepdims else total
+        if axis == -1 or (axis == 1 and x.ndim == 2):
+            total = _matmul(x, _ones(x.shape[-1], x.dtype))
+            return total[..., None] if keepdims else total
+        both = axis == (-2, -1) or (axis is None and x.ndim == 2)
+        if both and not keepdims and x.shape[-2] * x.shape[-1] <= MAX_ONES:
+            x = np.reshape(x, (*x.shape[:-2], -1))
+            return _matmul(x, _ones(x.shape[-1], x.dtype))
     return np.sum(x, axis=axis, dtype=dtype, keepdims=keepdims) if dtype else add_reduce(x, axis, keepdims=keepdims)
 
 
@@ -42,6 +43,10 @@ def _max(x: np.ndarray, /, *, axis: Any = None, keepdims: bool = False) -> Any:
         return maximum_reduce(x, axis, keepdims=keepdims)
     largest = maximum_reduce(x.T.copy())
     return largest[:, None] if keepdims else largest
+
+
+def _matrix_transpose(x: np.ndarray, /) -> np.ndarray:
+    return x.mT
 
 
 def _take(x: np.ndarray, indices: np.ndarray, /, *, axis: int | None = None) -> np.ndarray:
@@ -81,6 +86,7 @@ SHORTCUTS: dict[str, Any] = {
     "astype": _astype,
     "full_like": _full_like,
     "matmul": _matmul,
+    "matrix_transpose": _matrix_transpose,
     "max": _max,
     "ones_like": _ones_like,
     "sum": _sum,
