@@ -80,10 +80,10 @@ def join(parts: Sequence[Part]) -> Part:
     first = parts[0]
     if all(part == first for part in parts):
         return first
-    if len({kind(part) for part in parts}) > 1:
+    if others := [part for part in parts if kind(part) != kind(first)]:
         raise InputError(
-            f"the members of a stack have {first!r} and {next(part for part in parts if kind(part) != kind(first))!r}, "
-            f"but may differ in {' and '.join(_own(first)) or 'none of their numbers'} alone: put them in two stacks."
+            f"the members of a stack have {first!r} and {others[0]!r}, but may differ in "
+            f"{' and '.join(_own(first)) or 'none of their numbers'} alone: train them in two stacks."
         )
     own = {name: _joined([getattr(part, name) for part in parts]) for name in _own(first)}
     return replace(first, **own)  # type: ignore[type-var] - what has `OWN` is a dataclass
@@ -95,24 +95,27 @@ def kind(part: Any) -> Any:
     if not own:
         return part
     shared = [(name, value) for name, value in vars(part).items() if name not in own]
-    return type(part), *shared, *(_length(getattr(part, name)) for name in own)
+    return type(part), *shared, *(_kind_of_own(getattr(part, name)) for name in own)
 
 
 def _own(part: Any) -> tuple[str, ...]:
     return getattr(part, "OWN", ())
 
 
-def _length(value: Any) -> int | None:
-    return len(value) if isinstance(value, tuple) else None
+def _kind_of_own(value: Any) -> Any:
+    """Return what the members of a stack have in common of what each may have for itself: nothing, of a number."""
+    if isinstance(value, int | float):
+        return None
+    return len(value) if isinstance(value, tuple) else kind(value)
 
 
 def _joined(values: Sequence[Any]) -> Any:
-    """Join a hyperparameter of the members: a number, or a tuple with one for each layer."""
+    """Join what the members have: a number, a tuple with one for each layer, or a rule."""
     if all(value == values[0] for value in values):
         return values[0]
     if isinstance(values[0], tuple):
         return tuple(map(_joined, zip(*values, strict=True)))
-    return PerMember(values)
+    return PerMember(values) if isinstance(values[0], int | float) else join(values)
 
 
 def place(part: Part, asarray: Callable[[Any], Array]) -> Part:

@@ -199,7 +199,7 @@ def _records(
         seen = _run_chunks(trainer, chunks, should_stop, on_step, refilled=isinstance(examples.X, StreamedExamples))
         # Before the host waits for the device: what it can do, and ask for, while that computes.
         chunks, layers, state = next(epochs), trainer.copy_layers(), trainer.copy_state()
-        reading = trainer.read(sets)
+        (reading,) = trainer.read(sets)
         now = time.perf_counter()
         if not (reading.finite and all(math.isfinite(reading.scores[name].loss) for name in trained_on)):
             raise _diverged(epoch, reading.rate, record, best.epoch if best else epoch - 1)
