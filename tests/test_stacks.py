@@ -1,9 +1,27 @@
 """Stacks: many networks of one shape, by the calculus of one."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from references import problem, targets
 
+from xpmlp import (
+    SGD,
+    Adam,
+    AdamW,
+    Constant,
+    Cosine,
+    DivergenceError,
+    InputError,
+    Member,
+    Recipe,
+    StepDecay,
+    get_backend,
+    initialize,
+    train,
+    train_many,
+)
 from xpmlp.nn.activations import ACTIVATIONS
 from xpmlp.nn.gradcheck import check_gradients
 from xpmlp.nn.losses import LOSSES
@@ -88,3 +106,197 @@ def test_the_gradients_of_a_stack_pass_the_check_by_differences(backend, rng, mo
     found = check_gradients(backend, network, layers, backend.asarray(X), backend.asarray(T), penalty=penalty, mode=mode)
     assert len(found.parameters) == M * network.n_parameters
     assert found.passed
+
+
+N = 43  # examples, of which the last minibatch of an epoch has fewer
+
+
+def data(rng):
+    """Draw two classes with some noise, which no network learns by heart at once."""
+    X = rng.normal(size=(N, 2))
+    y = (X[:, 0] * X[:, 1] + 0.3 * rng.normal(size=N) > 0).astype(int)
+    return X, np.eye(2)[y]
+
+
+def alone(backend, member, X, T, evaluate):
+    """Train a member by itself: its last record."""
+    rows = slice(None) if member.rows is None else member.rows
+    weights = None if member.weights is None else backend.asarray(backend.to_numpy(member.weights)[rows])
+    arrays = backend.asarray(X[rows]), backend.asarray(T[rows])
+    *_, record = train(backend, member.network, member.layers, *arrays, member.recipe, evaluate=evaluate, weights=weights)
+    return record
+
+
+NETWORK = Network.build(2, 5, 2, activation="tanh")
+RULES = {
+    "sgd": lambda m: Recipe(SGD(), Constant(0.1 * (m + 1)), seed=m),
+    "one seed": lambda m: Recipe(SGD(), Constant(0.1 * (m + 1)), seed=7),
+    "momentum": lambda m: Recipe(SGD(0.3 * m), StepDecay(0.1, 2 + m, 0.5 + 0.1 * m), seed=m),
+    "nesterov": lambda m: Recipe(SGD(0.5 + 0.1 * m, nesterov=True), Cosine(0.1 + 0.1 * m, 9 + m, m), seed=m),
+    "adam": lambda m: Recipe(Adam(), Cosine(0.01, 9 + m), seed=m),
+    "adamw": lambda m: Recipe(AdamW(weight_decay=0.1 * m), Constant(0.01 * (m + 1)), seed=m),
+    "penalties": lambda m: Recipe(
+        Adam(),
+        Constant(0.05),
+        ElasticNet((0.0, 0.01 * m), (0.1 * m, 0.1), alpha=0.1 * m),
+        seed=m,
+        penalised=True,
+    ),
+    "loop": lambda m: Recipe(SGD(0.9), Constant(0.1 * (m + 1)), seed=m, mode="loop"),
+}
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_member_of_a_stack_ends_with_the_weights_of_the_network_trained_alone(backend, rng, rule):
+    X, T = data(rng)
+    arrays = backend.asarray(X), backend.asarray(T)
+    recipes = [replace(RULES[rule](m), batch_size=10, epochs=4) for m in range(M)]
+    members = [Member(NETWORK, initialize(NETWORK, seed=m), recipe) for m, recipe in enumerate(recipes)]
+    evaluate = {"all": arrays}
+    *_, records = train_many(backend, members, *arrays, evaluate=evaluate)
+    for member, record in zip(members, records, strict=True):
+        check_same(backend, record, alone(backend, member, X, T, evaluate))
+
+
+def check_same(backend, record, expected):
+    """Assert that two records tell the same, to rounding."""
+    assert (record.epoch, record.best_epoch) == (expected.epoch, expected.best_epoch)
+    assert record.learning_rate == pytest.approx(expected.learning_rate, rel=1e-10)
+    assert record.loss == pytest.approx(expected.loss, rel=1e-10)
+    assert record.scores["all"].loss == pytest.approx(expected.scores["all"].loss, rel=1e-10)
+    assert record.scores["all"].accuracy == expected.scores["all"].accuracy
+    for layer, layer_alone in zip(record.selected.layers, expected.selected.layers, strict=True):
+        for p, p_alone in zip(layer, layer_alone, strict=True):
+            np.testing.assert_allclose(backend.to_numpy(p), backend.to_numpy(p_alone), rtol=1e-10, atol=1e-12)
+
+
+def test_each_member_may_have_its_own_dropout_and_weights_of_the_examples(backend, rng):
+    X, T = data(rng)
+    arrays = backend.asarray(X), backend.asarray(T)
+    members = []
+    for m in range(M):
+        network = Network.build(2, [5, 3], 2, dropout=[0.2 * m, 0.1], input_dropout=0.1 * (m > 1))
+        weights = backend.asarray(rng.integers(1, 4, size=(N, 1)) * 1.0) if m else None
+        recipe = Recipe(SGD(), Constant(0.1), batch_size=10, epochs=3, seed=m)
+        members.append(Member(network, initialize(network, seed=m), recipe, weights=weights))
+    *_, records = train_many(backend, members, *arrays, evaluate={"all": arrays})
+    for member, record in zip(members, records, strict=True):
+        check_same(backend, record, alone(backend, member, X, T, {"all": arrays}))
+
+
+def test_each_member_may_have_its_own_rows_and_a_stack_holds_those_with_as_many(backend, rng):
+    X, T = data(rng)
+    arrays = backend.asarray(X), backend.asarray(T)
+    parts = np.array_split(rng.permutation(N), 3)
+    folds = [np.setdiff1d(np.arange(N), part) for part in parts]  # of 28 and 29 rows
+    recipe = Recipe(SGD(0.9), Constant(0.1), batch_size=10, epochs=3)
+    weights = backend.asarray(rng.integers(1, 4, size=(N, 1)) * 1.0)
+    members = [Member(NETWORK, initialize(NETWORK, seed=m), recipe, folds[m], weights) for m in range(3)]
+    *_, records = train_many(backend, members, *arrays, evaluate={"all": arrays})
+    for member, record in zip(members, records, strict=True):
+        check_same(backend, record, alone(backend, member, X, T, {"all": arrays}))
+
+
+def test_a_member_that_has_ended_keeps_its_record_while_the_others_go_on(backend, rng):
+    X, T = data(rng)
+    arrays = backend.asarray(X), backend.asarray(T)
+    epochs = [1, 6, 2, 5]
+    members = [
+        Member(NETWORK, initialize(NETWORK, seed=m), Recipe(Adam(), Constant(0.05), batch_size=5, epochs=n, seed=m))
+        for m, n in enumerate(epochs)
+    ]
+    lists = list(train_many(backend, members, *arrays, evaluate={"all": arrays}))
+    assert [[record.epoch for record in records] for records in lists] == [
+        [min(epoch, n) for n in epochs] for epoch in range(1, 7)
+    ]
+    for m, member in enumerate(members):
+        check_same(backend, lists[-1][m], alone(backend, member, X, T, {"all": arrays}))
+
+
+def test_patience_ends_each_member_by_its_own_validation_loss(backend, rng):
+    X, T = data(rng)
+    arrays = backend.asarray(X[:30]), backend.asarray(T[:30])
+    evaluate = {"all": arrays, "validation": (backend.asarray(X[30:]), backend.asarray(T[30:]))}
+    members = [
+        Member(NETWORK, initialize(NETWORK, seed=m), Recipe(Adam(), Constant(0.1 * (m + 1)), batch_size=5, epochs=40, seed=m,
+               patience=m + 1, min_delta=0.001 * m))
+        for m in range(4)
+    ]
+    *_, records = train_many(backend, members, *arrays, evaluate=evaluate)
+    assert len({record.epoch for record in records}) > 1
+    for member, record in zip(members, records, strict=True):
+        check_same(backend, record, alone(backend, member, X[:30], T[:30], evaluate))
+
+
+def test_in_place_of_a_member_that_has_diverged_stands_its_error(backend, rng):
+    X, T = data(rng)
+    arrays = backend.asarray(X), backend.asarray(T)
+    network = Network.build(2, 5, 2, activation="identity", loss="squared")
+    rates = [0.01, 1e3, 0.02]
+    members = [
+        Member(network, initialize(network, seed=m), Recipe(SGD(), Constant(rate), batch_size=1, epochs=4))
+        for m, rate in enumerate(rates)
+    ]
+    for records in train_many(backend, members, *arrays):
+        assert isinstance(records[1], DivergenceError)
+        assert records[1].record is None
+        assert "training diverged in epoch 1" in str(records[1])
+    assert [records[m].epoch for m in (0, 2)] == [4, 4]
+
+
+def test_members_of_all_kinds_are_trained_in_as_many_stacks_as_it_takes(backend, rng):
+    X, T = data(rng)
+    arrays = backend.asarray(X), backend.asarray(T)
+    wide, linear = Network.build(2, 9, 2), Network.build(2, [], 2)
+    cases = [
+        (NETWORK, Recipe(SGD(), Constant(0.1))),
+        (wide, Recipe(SGD(), Constant(0.1))),
+        (NETWORK, Recipe(Adam(), Constant(0.1))),
+        (NETWORK, Recipe(SGD(), Cosine(0.1, 9))),
+        (linear, Recipe(SGD(), Constant(0.1), batch_size=7)),
+        (NETWORK, Recipe(SGD(), Constant(0.2), seed=3)),
+        (NETWORK, Recipe(SGD(0.5, nesterov=True), Constant(0.2))),
+    ]
+    members = [
+        Member(network, initialize(network, seed=m), replace(recipe, batch_size=min(recipe.batch_size, 10), epochs=2))
+        for m, (network, recipe) in enumerate(cases)
+    ]
+    *_, records = train_many(backend, members, *arrays, evaluate={"all": arrays})
+    for member, record in zip(members, records, strict=True):
+        check_same(backend, record, alone(backend, member, X, T, {"all": arrays}))
+
+
+def test_scores_of_real_targets_are_those_of_each_member(backend, rng):
+    X, T = rng.normal(size=(N, 2)), rng.normal(size=(N, 2))
+    arrays = backend.asarray(X), backend.asarray(T)
+    network = Network.build(2, 5, 2, loss="squared")
+    recipe = Recipe(SGD(), Constant(0.1), batch_size=10, epochs=2)
+    members = [Member(network, initialize(network, seed=m), recipe) for m in range(M)]
+    *_, records = train_many(backend, members, *arrays, evaluate={"all": arrays}, units=[2.0, 3.0])
+    for member, record in zip(members, records, strict=True):
+        *_, expected = train(backend, network, member.layers, *arrays, recipe, evaluate={"all": arrays}, units=[2.0, 3.0])
+        found = record.scores["all"]
+        assert (found.r2, found.rmse, found.mae) == pytest.approx(
+            (expected.scores["all"].r2, expected.scores["all"].rmse, expected.scores["all"].mae), rel=1e-10
+        )
+
+
+@pytest.mark.parametrize(
+    ("members", "message"),
+    [
+        ([], "there are no members: give at least one network to train"),
+        ([Member(NETWORK, initialize(NETWORK), Recipe(), np.array([0, N]))], "the rows of member 0 must be an array of"),
+        ([Member(NETWORK, initialize(NETWORK), Recipe(), np.array([]))], "the rows of member 0 must be an array of"),
+        ([Member(NETWORK, initialize(NETWORK), Recipe(patience=1))], "patience waits for a better loss"),
+        ([Member(NETWORK, initialize(NETWORK), Recipe(), weights=np.ones(N))], "the member 0's weights have shape"),
+        ([Member(NETWORK, initialize(Network.build(2, 4, 2)), Recipe())], "which are not those of a network 2-5-2"),
+        (
+            [Member(NETWORK, [Layer(W[None], b[None]) for W, b in initialize(NETWORK)], Recipe())],
+            "the weights of member 0 are those of a stack",
+        ),
+    ],
+)
+def test_members_that_cannot_be_trained_are_refused_before_anything_is(members, message, rng):
+    backend = get_backend("numpy", dtype="float64")
+    with pytest.raises(InputError, match=message):
+        train_many(backend, members, *data(rng))

@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 import numpy as np
@@ -30,6 +31,8 @@ DTYPES = ("float32", "float64")
 PRECISIONS = ("highest", "tf32")
 DEVICES = {"cpu:0": "cpu", "cuda": "cuda:0", "mps:0": "mps"}  # as libraries print them, and as they are called here
 REMEDY = "fewer hidden units where the weights are large, a smaller batch size where the activations of a minibatch are"
+
+STACK_ARRAYS = 3  # like its parameters and its activations, that a training step works on
 
 Function = TypeVar("Function", bound="Callable[..., Any]")
 
@@ -68,6 +71,8 @@ class Backend(ABC):
 
     name: ClassVar[str]  # as `get_backend` knows it
     memory_errors: ClassVar[tuple[str, ...]] = ()  # what the library's errors say, beside `MemoryError`
+    stack_bytes: int = 2**20  # of the arrays of a stack of networks, on a CPU
+    max_stack: int = 1024  # networks that are trained as one
     rows_at_a_time: int = 8192  # that an evaluation or a prediction takes, which bounds its memory
     xp: Namespace
     device: Any
@@ -107,6 +112,17 @@ class Backend(ABC):
     @property
     def _identity(self) -> tuple[Any, ...]:
         return type(self), self.device_name, self.dtype, self.graphs, self.precision
+
+    def stack_size(self, sizes: Sequence[int], batch_size: int) -> int:
+        """Return how many networks of these units a layer are best trained as one, in minibatches of a size.
+
+        Where a CPU computes, what a step reads and writes has to stay in its cache.
+        """
+        if self.device_name != "cpu":
+            return self.max_stack
+        parameters = sum((fan_in + 1) * fan_out for fan_in, fan_out in pairwise(sizes))
+        numbers = STACK_ARRAYS * (parameters + batch_size * sum(sizes))
+        return max(1, min(self.max_stack, self.stack_bytes // (numbers * np.dtype(self.dtype).itemsize)))
 
     @property
     def supports_step_capture(self) -> bool:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from xpmlp.backends.purity import is_pure
 from xpmlp.common.errors import InputError
 from xpmlp.nn.network import copy_layers, naming_own_functions
+from xpmlp.training.checks import check_layers
 from xpmlp.training.scoring import N_SUMS, Score, make_scorer, score_rows, spread_of, to_score
 from xpmlp.training.step import State, flat, make_step
 
@@ -28,6 +30,10 @@ class Reading(NamedTuple):
     finite: bool  # whether the loss and all weights are
     rate: float  # of the last step
     scores: dict[str, Score]  # of each set
+
+    def is_finite(self, trained_on: Sequence[str]) -> bool:
+        """Whether all weights are finite, and the losses of the sets that are trained on."""
+        return self.finite and all(math.isfinite(self.scores[name].loss) for name in trained_on)
 
 
 class Trainer:
@@ -99,10 +105,7 @@ class Trainer:
             For weights that do not fit the network, and a state of another kind of optimiser.
         """
         backend = self.backend
-        shapes = [(tuple(W.shape), tuple(b.shape)) for W, b in layers]
-        stack = shapes[0][0][:-2]  # () for one network, (M,) for a stack
-        if shapes != [((*stack, fan_in, fan_out), (*stack, fan_out)) for fan_in, fan_out in self.network.shapes]:
-            raise InputError(f"the weights have shapes {shapes}, which are not those of {self.network}.")
+        stack = check_layers(self.network, layers)
 
         def of_each(number: float) -> Any:
             return [number] * stack[0] if stack else number
