@@ -103,7 +103,8 @@ def test_the_gradients_of_a_stack_pass_the_check_by_differences(backend, rng, mo
     network = Network.build(2, [3], 2, activation="tanh")
     _, layers, X, T = stacked(rng, network, "softmax", own=True)
     penalty = ElasticNet(l1=(PerMember((0.0, 0.01, 0.02)), 0.0), l2=(0.01, PerMember((0.1, 0.0, 0.2))))
-    found = check_gradients(backend, network, layers, backend.asarray(X), backend.asarray(T), penalty=penalty, mode=mode)
+    arrays = backend.asarray(X), backend.asarray(T)
+    found = check_gradients(backend, network, layers, *arrays, penalty=penalty, mode=mode)
     assert len(found.parameters) == M * network.n_parameters
     assert found.passed
 
@@ -123,7 +124,8 @@ def alone(backend, member, X, T, evaluate):
     rows = slice(None) if member.rows is None else member.rows
     weights = None if member.weights is None else backend.asarray(backend.to_numpy(member.weights)[rows])
     arrays = backend.asarray(X[rows]), backend.asarray(T[rows])
-    *_, record = train(backend, member.network, member.layers, *arrays, member.recipe, evaluate=evaluate, weights=weights)
+    network, layers, recipe, *_ = member
+    *_, record = train(backend, network, layers, *arrays, recipe, evaluate=evaluate, weights=weights)
     return record
 
 
@@ -217,11 +219,11 @@ def test_patience_ends_each_member_by_its_own_validation_loss(backend, rng):
     X, T = data(rng)
     arrays = backend.asarray(X[:30]), backend.asarray(T[:30])
     evaluate = {"all": arrays, "validation": (backend.asarray(X[30:]), backend.asarray(T[30:]))}
-    members = [
-        Member(NETWORK, initialize(NETWORK, seed=m), Recipe(Adam(), Constant(0.1 * (m + 1)), batch_size=5, epochs=40, seed=m,
-               patience=m + 1, min_delta=0.001 * m))
-        for m in range(4)
+    common = Recipe(Adam(), batch_size=5, epochs=40)
+    recipes = [
+        replace(common, schedule=Constant(0.1 * (m + 1)), seed=m, patience=m + 1, min_delta=0.001 * m) for m in range(4)
     ]
+    members = [Member(NETWORK, initialize(NETWORK, seed=m), recipe) for m, recipe in enumerate(recipes)]
     *_, records = train_many(backend, members, *arrays, evaluate=evaluate)
     assert len({record.epoch for record in records}) > 1
     for member, record in zip(members, records, strict=True):
@@ -272,9 +274,10 @@ def test_scores_of_real_targets_are_those_of_each_member(backend, rng):
     network = Network.build(2, 5, 2, loss="squared")
     recipe = Recipe(SGD(), Constant(0.1), batch_size=10, epochs=2)
     members = [Member(network, initialize(network, seed=m), recipe) for m in range(M)]
-    *_, records = train_many(backend, members, *arrays, evaluate={"all": arrays}, units=[2.0, 3.0])
+    options = {"evaluate": {"all": arrays}, "units": [2.0, 3.0]}
+    *_, records = train_many(backend, members, *arrays, **options)
     for member, record in zip(members, records, strict=True):
-        *_, expected = train(backend, network, member.layers, *arrays, recipe, evaluate={"all": arrays}, units=[2.0, 3.0])
+        *_, expected = train(backend, network, member.layers, *arrays, recipe, **options)
         found = record.scores["all"]
         assert (found.r2, found.rmse, found.mae) == pytest.approx(
             (expected.scores["all"].r2, expected.scores["all"].rmse, expected.scores["all"].mae), rel=1e-10
@@ -285,8 +288,11 @@ def test_scores_of_real_targets_are_those_of_each_member(backend, rng):
     ("members", "message"),
     [
         ([], "there are no members: give at least one network to train"),
-        ([Member(NETWORK, initialize(NETWORK), Recipe(), np.array([0, N]))], "the rows of member 0 must be an array of"),
-        ([Member(NETWORK, initialize(NETWORK), Recipe(), np.array([]))], "the rows of member 0 must be an array of"),
+        ([Member(NETWORK, initialize(NETWORK), Recipe(), np.array([0, N]))], "the rows of member 0 must be"),
+        (
+            [Member(NETWORK, initialize(NETWORK), Recipe(), np.array([]))],
+            "the rows of member 0 must be one or more integers",
+        ),
         ([Member(NETWORK, initialize(NETWORK), Recipe(patience=1))], "patience waits for a better loss"),
         ([Member(NETWORK, initialize(NETWORK), Recipe(), weights=np.ones(N))], "the member 0's weights have shape"),
         ([Member(NETWORK, initialize(Network.build(2, 4, 2)), Recipe())], "which are not those of a network 2-5-2"),

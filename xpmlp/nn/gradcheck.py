@@ -307,7 +307,8 @@ def _objective(
             near[number] = near[number]._replace(**{letter: backend.asarray(moved)})
             value, sides = evaluate(near, *minibatch)
             weight_side = (here + offset > 0.0) - (here + offset < 0.0) if penalised else 0
-            return float(backend.to_numpy(value).sum()), (weight_side, *(backend.to_numpy(side).tobytes() for side in sides))
+            bytes_of_sides = (backend.to_numpy(side).tobytes() for side in sides)
+            return float(backend.to_numpy(value).sum()), (weight_side, *bytes_of_sides)
 
         return line
 

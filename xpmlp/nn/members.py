@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from xpmlp.common.errors import InputError
 from xpmlp.common.validation import check_number
@@ -86,7 +86,7 @@ def join(parts: Sequence[Part]) -> Part:
             f"{' and '.join(_own(first)) or 'none of their numbers'} alone: train them in two stacks."
         )
     own = {name: _joined([getattr(part, name) for part in parts]) for name in _own(first)}
-    return replace(first, **own)  # type: ignore[type-var] - what has `OWN` is a dataclass
+    return cast("Part", replace(cast("Any", first), **own))
 
 
 def kind(part: Any) -> Any:
@@ -127,4 +127,4 @@ def place(part: Part, asarray: Callable[[Any], Array]) -> Part:
         return tuple(map(placed, value)) if isinstance(value, tuple) else value
 
     own = {name: placed(getattr(part, name)) for name in _own(part)}
-    return replace(part, **own) if own else part  # type: ignore[type-var] - what has `OWN` is a dataclass
+    return cast("Part", replace(cast("Any", part), **own)) if own else part

@@ -149,7 +149,7 @@ class AdamW(Adam):
     Attributes
     ----------
     weight_decay : float or PerMember
-        Each step first takes ``rate * weight_decay`` of every weight away; biases, which have an axis less, keep theirs.
+        Each step first takes ``rate * weight_decay`` of every weight away; biases, of one axis less, keep theirs.
     """
 
     OWN: ClassVar = ("weight_decay",)

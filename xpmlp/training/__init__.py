@@ -12,4 +12,15 @@ from xpmlp.training.recipe import Recipe, steps_per_epoch
 from xpmlp.training.step import State, make_step
 from xpmlp.training.trainer import Reading, Trainer
 
-__all__ = ["Member", "Reading", "Recipe", "Record", "State", "Trainer", "make_step", "steps_per_epoch", "train", "train_many"]
+__all__ = [
+    "Member",
+    "Reading",
+    "Recipe",
+    "Record",
+    "State",
+    "Trainer",
+    "make_step",
+    "steps_per_epoch",
+    "train",
+    "train_many",
+]

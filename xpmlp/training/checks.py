@@ -27,7 +27,8 @@ def check_layers(network: Network, layers: Sequence[Layer]) -> tuple[int, ...]:
     """
     shapes = [(tuple(W.shape), tuple(b.shape)) for W, b in layers]
     stack = shapes[0][0][:-2] if shapes else ()
-    if len(stack) > 1 or shapes != [((*stack, fan_in, fan_out), (*stack, fan_out)) for fan_in, fan_out in network.shapes]:
+    expected = [((*stack, fan_in, fan_out), (*stack, fan_out)) for fan_in, fan_out in network.shapes]
+    if len(stack) > 1 or shapes != expected:
         raise InputError(f"the weights have shapes {shapes}, which are not those of {network}.")
     return stack
 

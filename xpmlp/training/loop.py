@@ -8,7 +8,7 @@ import warnings
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from xpmlp.common.errors import DivergenceError, InputError, XpmlpWarning
 from xpmlp.common.rng import make_generator
@@ -88,7 +88,8 @@ class Record:
         if recipe.patience is None or not self.complete:
             return self
         bar = self.best.scores["validation"].loss - recipe.min_delta if self.best else math.inf
-        return replace(self, best=replace(self, state=None, best=None)) if self.scores["validation"].loss < bar else self
+        is_better = self.scores["validation"].loss < bar
+        return replace(self, best=replace(self, state=None, best=None)) if is_better else self
 
     def without_arrays(self) -> Record:
         """Return all that takes little memory: no weights, no state."""
@@ -231,11 +232,12 @@ def _epochs(
     examples: Examples, recipe: Recipe, done: int, communicator: Communicator | None
 ) -> Iterator[Generator[tuple[Examples, Any]]]:
     """Give the chunks of each epoch after the first ones, which are done, with the orders of their examples."""
+    seed = cast("int", recipe.seed)  # of one network
     if isinstance(examples.X, StreamedExamples):
         for epoch in count(done + 1):
-            chunks = examples.X.shuffled(recipe.seed, epoch, recipe.batch_size)
+            chunks = examples.X.shuffled(seed, epoch, recipe.batch_size)
             yield chunks if communicator is None else communicator.each(chunks)
-    n, rng = examples.X.shape[0], make_generator(recipe.seed, "order")
+    n, rng = examples.X.shape[0], make_generator(seed, "order")
     for _ in range(done):
         rng.permutation(n)
     while True:

@@ -6,7 +6,7 @@ import time
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 
@@ -18,7 +18,6 @@ from xpmlp.nn.members import join, kind
 from xpmlp.nn.network import Layer, copy_layers
 from xpmlp.training.checks import check_layers, check_sets, check_weights
 from xpmlp.training.loop import Record, diverged, large_batch
-from xpmlp.training.recipe import Recipe
 from xpmlp.training.trainer import Trainer
 
 if TYPE_CHECKING:
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from xpmlp.common.types import Array
     from xpmlp.data.examples import QuantizedExamples
     from xpmlp.nn.network import Network
+    from xpmlp.training.recipe import Recipe
 
     Outcome = Record | DivergenceError
 
@@ -106,8 +106,8 @@ def train_many(
     Notes
     -----
     A member that has ended goes on in its stack, unseen, until a quarter of the stack has ended: then these are taken
-    out of it. Dropout's masks are functions of the numbers of the rows in X, which are others where a network is trained
-    on its `rows` alone.
+    out of it. Dropout's masks are functions of the numbers of the rows in X: a member with dropout and `rows` does not
+    end with the weights that `train` gives it with these examples alone.
 
     Examples
     --------
@@ -155,7 +155,9 @@ def _checked(member: Member, number: int, n: int, sets: Mapping[str, Examples]) 
     if rows is not None:
         is_whole = getattr(rows, "ndim", 0) == 1 and rows.dtype.kind in "iu"
         if not is_whole or rows.shape[0] == 0 or rows.min() < 0 or rows.max() >= n:
-            raise InputError(f"the rows of member {number} must be an array of integers from 0 to {n - 1}, at least one.")
+            raise InputError(
+                f"the rows of member {number} must be one or more integers from 0 to {n - 1}, in an array."
+            )
         n = rows.shape[0]
     if recipe.batch_size > n:
         warnings.warn(large_batch(recipe, n), XpmlpWarning, stacklevel=3)
@@ -189,7 +191,8 @@ def _of_steps(recipe: Recipe) -> Recipe:
 
 
 def _records(stacks: list[_Stack], sets: Mapping[str, Examples], n_members: int) -> Iterator[list[Outcome]]:
-    start, outcomes = time.perf_counter(), {}
+    start = time.perf_counter()
+    outcomes: dict[int, Outcome] = {}
     while any(stack.running for stack in stacks):
         for stack in stacks:
             if stack.running:
@@ -210,14 +213,17 @@ class _Stack:
         self._members, self.running = members, list(members)
         self._outcomes: dict[int, Outcome] = {}
         self._epoch = 0
-        self._generators = {_key(member): make_generator(member.recipe.seed, "order") for member in members.values()}
+        self._generators = {
+            _key(member): make_generator(cast("int", member.recipe.seed), "order") for member in members.values()
+        }
         pairs = zip(*(copy_layers(backend, member.layers) for member in members.values()), strict=True)
         self._start([Layer(*map(self._stacked, zip(*layers, strict=True))) for layers in pairs])
 
     def _start(self, layers: Sequence[Layer], state: Any = None) -> None:
         """Train the members from these weights on."""
         members = self._members.values()
-        network, recipe = (join(parts) for parts in zip(*((each.network, _of_steps(each.recipe)) for each in members)))
+        network = join([member.network for member in members])
+        recipe = join([_of_steps(member.recipe) for member in members])
         self._trainer = Trainer(self._backend, network, recipe, units=self._units)
         self._trainer.start(layers, state)
         weights = [member.weights for member in members]
@@ -233,7 +239,7 @@ class _Stack:
 
     def _order(self) -> Any:
         """Draw the order of an epoch for each member; one for all where it is the same."""
-        n, members = self._shared.T.shape[0], self._members.values()
+        n, members = self._shared.X.shape[0], self._members.values()
         drawn = {
             _key(member): self._generators[_key(member)].permutation(n if member.rows is None else member.rows)
             for member in {_key(member): member for member in members}.values()
@@ -251,8 +257,8 @@ class _Stack:
         for place, (number, reading) in enumerate(zip(self._members, readings, strict=True)):
             if number not in self.running:
                 continue
-            recipe, last = self._members[number].recipe, self._outcomes.get(number)
-            best = last.best if isinstance(last, Record) else None
+            recipe, last = self._members[number].recipe, cast("Record | None", self._outcomes.get(number))
+            best = last.best if last else None
             if not reading.is_finite(trained_on):
                 kept_epoch = best.epoch if best else self._epoch - 1
                 self._outcomes[number] = diverged(self._epoch, reading.rate, last, kept_epoch)
@@ -290,7 +296,7 @@ class _Stack:
         self._start(*mapped(left, (self._trainer.layers, self._trainer.state)))
 
 
-def _key(member: Member) -> tuple[int, int]:
+def _key(member: Member) -> tuple[Any, int]:
     """Return what an order of examples is drawn by."""
     return member.recipe.seed, id(member.rows)
 

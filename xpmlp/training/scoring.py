@@ -64,7 +64,7 @@ def measures_of(loss: Loss) -> tuple[str, ...]:
 
 
 def make_scorer(backend: Backend, network: Network, units: Sequence[float] | None = None) -> Scorer:
-    """Build ``score(layers, examples, sums)``, which gives three sums over the examples, 0-d arrays, or (M,) of a stack.
+    """Build ``score(layers, examples, sums)``, which gives three sums over the examples, 0-d, or (M,) of a stack.
 
     They are the loss, the number of right predictions and 0; of real-valued targets the loss, the squared errors and
     the absolute errors, each output's errors times its unit, where `units` are given. They are added to the sums of

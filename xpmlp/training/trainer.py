@@ -121,7 +121,7 @@ class Trainer:
                 optimizer = self._copy(state.optimizer)
                 steps = backend.to_numpy(state.t) if backend.holds(state.t) else state.t
             sums = (backend.copy_to_device(of_each(number)) for number in (0.0, 1.0, 0.0))
-            self.state = State(optimizer, backend.asindex(steps), *sums)
+            self.state = State(optimizer, backend.xp.asarray(backend.asindex(steps), copy=True), *sums)
 
     def run_epoch(
         self,
