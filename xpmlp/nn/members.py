@@ -44,14 +44,12 @@ def each(function: Callable[..., Any], number: Any) -> Any:
 
 def is_zero(number: Number) -> bool:
     """Whether a hyperparameter is the number 0, so that there is nothing to do for any member."""
-    return isinstance(number, int | float) and number == 0
+    return isinstance(number, float) and number == 0.0
 
 
 def over(number: Number, p: Array) -> Number:
     """Return a hyperparameter as it multiplies a parameter: the numbers of the members, (M,), with the axes of `p`."""
-    if isinstance(number, int | float) or number.ndim == 0:
-        return number
-    return number[(..., *(None,) * (p.ndim - number.ndim))]
+    return number[(..., *(None,) * (p.ndim - 1))] if getattr(number, "ndim", 0) else number
 
 
 def log(xp: Namespace, number: Number) -> Number:
