@@ -49,7 +49,7 @@ def is_zero(number: Number) -> bool:
 
 def over(number: Number, p: Array) -> Number:
     """Return a hyperparameter as it multiplies a parameter: the numbers of the members, (M,), with the axes of `p`."""
-    return number[(..., *(None,) * (p.ndim - 1))] if getattr(number, "ndim", 0) else number
+    return cast("Any", number)[(..., *(None,) * (p.ndim - 1))] if getattr(number, "ndim", 0) else number
 
 
 def log(xp: Namespace, number: Number) -> Number:

@@ -34,16 +34,20 @@ def _sum(x: np.ndarray, /, *, axis: Any = None, dtype: Any = None, keepdims: boo
         if axis in (None, (-2, -1)) and not keepdims and x.shape[0] * x.shape[1] <= MAX_ONES:
             x = np.reshape(x, -1)
             return np.dot(x, _ones(x.shape[0], x.dtype))
-    if dtype is None and x.ndim == 3 and x.dtype.kind == "f":  # of a stack
-        m, k, n = x.shape
-        if axis == -2:
-            total = np.matmul(_ones(k, x.dtype), x)
-            return total[:, None, :] if keepdims else total
-        if axis == -1:
-            return np.reshape(_sum(np.reshape(x, (m * k, n)), axis=-1), (m, k, 1) if keepdims else (m, k))
-        if axis == (-2, -1) and not keepdims and k * n <= MAX_ONES:
-            return _sum(np.reshape(x, (m, k * n)), axis=-1)
+    if dtype is None and x.ndim == 3 and x.dtype.kind == "f" and axis in (-1, -2, (-2, -1)):
+        return _sum_of_stack(x, axis, keepdims=keepdims)
     return np.sum(x, axis=axis, dtype=dtype, keepdims=keepdims) if dtype else add_reduce(x, axis, keepdims=keepdims)
+
+
+def _sum_of_stack(x: np.ndarray, axis: Any, *, keepdims: bool) -> Any:
+    """As `_sum`, of several matrices."""
+    m, k, n = x.shape
+    if axis == -2:
+        total = np.matmul(_ones(k, x.dtype), x)
+        return total[:, None, :] if keepdims else total
+    if axis == -1:
+        return np.reshape(_sum(np.reshape(x, (m * k, n)), axis=-1), (m, k, 1) if keepdims else (m, k))
+    return np.reshape(_sum(np.reshape(x, (m, k * n)), axis=-1), (m, 1, 1) if keepdims else (m,))
 
 
 def _max(x: np.ndarray, /, *, axis: Any = None, keepdims: bool = False) -> Any:
