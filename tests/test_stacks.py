@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from devices import GraphNumpy
+from ranks import on_ranks
 from references import problem, targets
 
 from xpmlp import (
@@ -22,12 +24,15 @@ from xpmlp import (
     train,
     train_many,
 )
+from xpmlp.backends.numpy.tape import Tape
+from xpmlp.data.examples import Examples
 from xpmlp.nn.activations import ACTIVATIONS
 from xpmlp.nn.gradcheck import check_gradients
 from xpmlp.nn.losses import LOSSES
-from xpmlp.nn.members import PerMember
+from xpmlp.nn.members import PerMember, join
 from xpmlp.nn.network import MODES, Layer, Network, bprop, fprop, gradient_function
 from xpmlp.nn.regularization import ElasticNet
+from xpmlp.training import Trainer
 
 M, K, SIZES = 3, 5, (4, [6, 3], 2)
 
@@ -306,3 +311,102 @@ def test_members_that_cannot_be_trained_are_refused_before_anything_is(members, 
     backend = get_backend("numpy", dtype="float64")
     with pytest.raises(InputError, match=message):
         train_many(backend, members, *data(rng))
+
+
+def stacked_recipe(m):
+    """Give the recipe of a member, which has its own of all that it may have."""
+    penalty, rule = ElasticNet((0.01 * m, 0.0)), AdamW(weight_decay=0.1 * m)
+    return Recipe(rule, Cosine(0.01 * (m + 1), 15, 2), penalty, seed=m, batch_size=4)
+
+
+STACKED_RECIPE = join(list(map(stacked_recipe, range(M))))
+STACKED_NETWORK = join([Network.build(2, 5, 2, dropout=0.1 * m) for m in range(M)])
+
+
+def trained(backend, communicator=None, *, own=True):
+    """Train a stack for two epochs, with own orders or shared ones: its weights, its state and its readings."""
+    rng = np.random.default_rng(3)
+    X, T = data(rng)
+    weights = rng.integers(1, 4, size=(M, N, 1) if own else (N, 1)) * 1.0
+    examples = Examples(*(backend.copy_to_device(array) for array in (X, T, weights)))
+    trainer = Trainer(backend, STACKED_NETWORK, STACKED_RECIPE, communicator)
+    drawn = zip(*(initialize(STACKED_NETWORK, seed=m) for m in range(M)), strict=True)
+    trainer.start([Layer(*map(np.stack, zip(*layers, strict=True))) for layers in drawn])
+    for rates in (1.0, [0.5, 1.0, 2.0]):
+        orders = np.stack([rng.permutation(N) for _ in range(M)])
+        assert trainer.run_epoch(examples, orders if own else orders[0], rate=rates) == N
+    arrays = [p for layer in trainer.copy_layers() for p in layer]
+    arrays += [p for part in trainer.state.optimizer for p in part]
+    readings = [(reading.loss, reading.rate) for reading in trainer.read({})]
+    return [*map(backend.to_numpy, [*arrays, *trainer.state[1:]]), np.array(readings)]
+
+
+@pytest.mark.parametrize("own", [False, True], ids=["shared", "own"])
+def test_a_tape_of_a_stack_leaves_the_bytes_that_its_steps_leave(own, monkeypatch):
+    replays, replay = [], Tape.replay
+    monkeypatch.setattr(Tape, "replay", lambda self: replays.append(replay(self)))
+    found = trained(get_backend("numpy"), own=own)
+    assert len(replays) == 1 + 2 * (N // 4) - 1  # the rehearsal's, and all whole minibatches but the first
+    for one, other in zip(found, trained(get_backend("numpy", graphs=False), own=own), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("own", [False, True], ids=["shared", "own"])
+def test_graphs_take_a_stack_as_they_take_a_network(own):
+    found, expected = (trained(GraphNumpy(graphs=graphs), own=own) for graphs in (True, False))
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_jax_scans_over_the_minibatches_of_a_stack_on_a_gpu():
+    pytest.importorskip("jax", reason="this is about jax")
+    backend = get_backend("jax")
+    backend.device_name = "cuda:0"
+    for one, other in zip(trained(backend), trained(get_backend("jax")), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("own", [False, True], ids=["shared", "own"])
+def test_ranks_share_the_minibatches_of_a_stack(own):
+    backend = get_backend("numpy", dtype="float64")
+    expected = trained(backend, own=own)
+    for found in on_ranks(2, lambda ranks: trained(backend, ranks, own=own)):
+        for one, other in zip(found, expected, strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)
+
+
+def test_rules_join_to_one_with_a_number_for_each_member_where_they_differ():
+    assert join([SGD(0.1), SGD(0.1)]) == SGD(0.1)
+    assert join([SGD(0.1), SGD(0.2)]) == SGD(PerMember((0.1, 0.2)))
+    assert join([ElasticNet((0.1, 0.2)), ElasticNet((0.1, 0.3))]) == ElasticNet((0.1, PerMember((0.2, 0.3))))
+    joined = join([Recipe(SGD(), Constant(0.1), seed=1), Recipe(SGD(), Constant(0.2), seed=1)])
+    assert joined == Recipe(SGD(), Constant(PerMember((0.1, 0.2))), seed=1)
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ((SGD(), Adam()), r"SGD\(.*\) and Adam\(.*\), but may differ in momentum alone"),
+        ((SGD(0.9), SGD(0.9, nesterov=True)), "but may differ in momentum alone: train them in two stacks"),
+        ((Adam(0.8), Adam(0.9)), "but may differ in none of their numbers alone"),
+        ((ElasticNet(), ElasticNet((0.1, 0.1))), "but may differ in l1 and l2 and alpha alone"),
+        ((Network.build(2, 3, 2), Network.build(2, 4, 2)), "but may differ in dropout alone"),
+        ((Recipe(batch_size=3), Recipe(batch_size=4)), "but may differ in optimizer and schedule and penalty and seed"),
+    ],
+)
+def test_rules_that_differ_in_more_are_those_of_two_stacks(parts, message):
+    with pytest.raises(InputError, match=message):
+        join(parts)
+
+
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        (lambda: SGD(PerMember((0.1, 2.0))), "momentum is 2.0, but must be"),
+        (lambda: Constant(PerMember((0.1, -1.0))), "learning rate is -1.0"),
+        (lambda: ElasticNet((PerMember((-2.0, 0.1)),)), "l1 is -2.0, but must be a number at least 0"),
+    ],
+)
+def test_the_numbers_of_each_member_are_checked(rule, message):
+    with pytest.raises(InputError, match=message):
+        rule()
