@@ -1,10 +1,12 @@
 """Stacks: many networks of one shape, by the calculus of one."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from devices import GraphNumpy
+from links import ROOT
 from ranks import on_ranks
 from references import problem, targets
 
@@ -34,6 +36,7 @@ from xpmlp.nn.network import MODES, Layer, Network, bprop, fprop, gradient_funct
 from xpmlp.nn.regularization import ElasticNet
 from xpmlp.training import Trainer
 
+PAGE = ROOT / "docs" / "stack.md"
 M, K, SIZES = 3, 5, (4, [6, 3], 2)
 
 
@@ -410,3 +413,10 @@ def test_rules_that_differ_in_more_are_those_of_two_stacks(parts, message):
 def test_the_numbers_of_each_member_are_checked(rule, message):
     with pytest.raises(InputError, match=message):
         rule()
+
+
+def test_the_code_of_the_page_on_stacks_runs():
+    (code,) = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    names = {}
+    exec(compile(code, "stack.md", "exec"), names)  # noqa: S102 - it is our own page
+    assert names["records"][names["best"]].scores["all"].accuracy > 0.9
