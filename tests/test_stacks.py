@@ -174,7 +174,7 @@ def check_same(backend, record, expected):
     assert record.learning_rate == pytest.approx(expected.learning_rate, rel=1e-10)
     assert record.loss == pytest.approx(expected.loss, rel=1e-10)
     assert record.scores["all"].loss == pytest.approx(expected.scores["all"].loss, rel=1e-10)
-    assert record.scores["all"].accuracy == expected.scores["all"].accuracy
+    np.testing.assert_equal(record.scores["all"].accuracy, expected.scores["all"].accuracy)
     for layer, layer_alone in zip(record.selected.layers, expected.selected.layers, strict=True):
         for p, p_alone in zip(layer, layer_alone, strict=True):
             np.testing.assert_allclose(backend.to_numpy(p), backend.to_numpy(p_alone), rtol=1e-10, atol=1e-12)
@@ -292,6 +292,21 @@ def test_scores_of_real_targets_are_those_of_each_member(backend, rng):
         )
 
 
+def test_networks_with_functions_of_the_users_own_are_trained_one_by_one(rng):
+    def of_columns(xp, z):
+        return z - xp.max(z, axis=1, keepdims=True)  # as written for one network: of a stack it would be the examples'
+
+    backend, (X, T) = get_backend("numpy", dtype="float64"), data(rng)
+    own = replace(LOSSES["squared"], normalise=of_columns)
+    networks = [Network.build(2, 5, 2, loss=own) for _ in range(2)]
+    recipe = Recipe(SGD(), Constant(0.01), batch_size=10, epochs=2)
+    members = [Member(network, initialize(network, seed=m), recipe) for m, network in enumerate(networks)]
+    *_, records = train_many(backend, members, X, T, evaluate={"all": (X, T)})
+    for member, record in zip(members, records, strict=True):
+        *_, expected = train(backend, member.network, member.layers, X, T, recipe, evaluate={"all": (X, T)})
+        check_same(backend, record, expected)
+
+
 @pytest.mark.parametrize(
     ("members", "message"),
     [
@@ -300,6 +315,10 @@ def test_scores_of_real_targets_are_those_of_each_member(backend, rng):
         (
             [Member(NETWORK, initialize(NETWORK), Recipe(), np.array([]))],
             "the rows of member 0 must be one or more integers",
+        ),
+        (
+            [Member(each, initialize(each), Recipe()) for each in (NETWORK, Network.build(3, 5, 2))],
+            "have shape .*, but the network takes",
         ),
         ([Member(NETWORK, initialize(NETWORK), Recipe(patience=1))], "patience waits for a better loss"),
         ([Member(NETWORK, initialize(NETWORK), Recipe(), weights=np.ones(N))], "the member 0's weights have shape"),
@@ -420,3 +439,12 @@ def test_the_code_of_the_page_on_stacks_runs():
     names = {}
     exec(compile(code, "stack.md", "exec"), names)  # noqa: S102 - it is our own page
     assert names["records"][names["best"]].scores["all"].accuracy > 0.9
+
+
+@pytest.mark.parametrize("m", [None, 2])
+def test_weights_of_another_number_of_members_than_the_recipe_has_are_refused(m):
+    recipe = Recipe(SGD(), Constant(PerMember((0.1, 0.2, 0.3))))
+    layers = [Layer(*(p if m is None else np.stack([p] * m) for p in layer)) for layer in initialize(NETWORK)]
+    given = "one network" if m is None else "a stack of 2"
+    with pytest.raises(InputError, match=f"the weights are those of {given}, but the recipe or the dropout is of 3"):
+        Trainer(get_backend("numpy"), NETWORK, recipe).start(layers)

@@ -42,7 +42,6 @@ from xpmlp.nn.network import (
 from xpmlp.nn.optimizers import SGD as SGD, Adam as Adam, AdamW as AdamW
 from xpmlp.nn.regularization import ElasticNet as ElasticNet
 from xpmlp.nn.schedules import Constant as Constant, Cosine as Cosine, StepDecay as StepDecay
-from xpmlp.nn.members import PerMember as PerMember
 from xpmlp.training import (
     Member as Member,
     Recipe as Recipe,

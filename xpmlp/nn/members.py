@@ -116,6 +116,14 @@ def _joined(values: Sequence[Any]) -> Any:
     return PerMember(values) if isinstance(values[0], int | float) else join(values)
 
 
+def lengths(part: Any) -> set[int]:
+    """Return how many numbers a rule, or a tuple of rules, has where there is one for each member of a stack."""
+    if isinstance(part, PerMember):
+        return {len(part)}
+    inner = part if isinstance(part, tuple) else [getattr(part, name) for name in _own(part)]
+    return set().union(*map(lengths, inner))
+
+
 def place(part: Part, asarray: Callable[[Any], Array]) -> Part:
     """Return a rule with arrays, (M,), made by `Backend.asarray`, in place of the numbers of the members."""
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 
+from xpmlp.backends.purity import is_pure
 from xpmlp.backends.rehearsal import mapped
 from xpmlp.common.errors import DivergenceError, InputError, XpmlpWarning
 from xpmlp.common.rng import make_generator
@@ -80,7 +81,8 @@ def train_many(
     members : sequence of Member
         The networks. Those of one stack may differ in their dropout, and in the seed, the learning rate and its
         schedule's other numbers, momentum, weight decay, penalties, epochs and patience of their recipes. Those that
-        differ in more, such as the batch size, are in different stacks.
+        differ in more, such as the batch size, are in different stacks. Those with functions of your own, which may be
+        written for one network, are trained one by one.
     X : array of shape (n, d), or QuantizedExamples
         Examples, which all networks share.
     T : array of shape (n, m)
@@ -133,7 +135,8 @@ def train_many(
     if isinstance(X, StreamedExamples):
         raise InputError("examples in chunks are trained on by one network at a time: use `train`.")
     sets = {name: Examples(*arrays) for name, arrays in (evaluate or {}).items()}
-    check_sets(backend, members[0].network, {"training": Examples(X, T), **sets})
+    for network in {(each.network.sizes[0], each.network.sizes[-1]): each.network for each in members}.values():
+        check_sets(backend, network, {"training": Examples(X, T), **sets})
     n = X.shape[0]
     members = [_checked(member, number, n, sets) for number, member in enumerate(members)]
     stacks = [
@@ -169,11 +172,11 @@ def _numbers_of_stacks(backend: Backend, members: Sequence[Member], n: int) -> l
     """Return the numbers of the members that are trained together."""
     kinds: list[tuple[Any, list[int]]] = []
     for number, member in enumerate(members):
-        own = kind(member.network), kind(_of_steps(member.recipe)), n if member.rows is None else member.rows.shape[0]
-        for other, numbers in kinds:
-            if own == other:
-                numbers.append(number)
-                break
+        network, recipe = member.network, _of_steps(member.recipe)
+        own = kind(network), kind(recipe), n if member.rows is None else member.rows.shape[0]
+        alike = [numbers for other, numbers in kinds if own == other]
+        if alike and is_pure((network, recipe)):  # functions of the user's own may count axes from the front
+            alike[0].append(number)
         else:
             kinds.append((own, [number]))
     stacks = []

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from xpmlp.backends.purity import is_pure
 from xpmlp.common.errors import InputError
+from xpmlp.nn.members import lengths
 from xpmlp.nn.network import copy_layers, naming_own_functions
 from xpmlp.training.checks import check_layers
 from xpmlp.training.scoring import N_SUMS, Score, make_scorer, score_rows, spread_of, to_score
@@ -102,10 +103,15 @@ class Trainer:
         Raises
         ------
         InputError
-            For weights that do not fit the network, and a state of another kind of optimiser.
+            For weights that do not fit the network or the number of members, and a state of another kind of optimiser.
         """
         backend = self.backend
         stack = check_layers(self.network, layers)
+        if wrong := lengths((self.network, self.recipe)) - set(stack):
+            given = f"a stack of {stack[0]}" if stack else "one network"
+            raise InputError(
+                f"the weights are those of {given}, but the recipe or the dropout is of {wrong.pop()} members."
+            )
 
         def of_each(number: float) -> Any:
             return [number] * stack[0] if stack else number
