@@ -123,7 +123,7 @@ def test_weighted_examples_and_a_penalised_loss_are_shared_too(backend):
         trainer = Trainer(backend, network(), recipe, communicator)
         trainer.start(initialize(network(), seed=3))
         seen = trainer.run_epoch(Examples(X, T, counts), np.arange(12), rate=0.2)
-        return seen, trainer.read({}).loss, [backend.to_numpy(p) for layer in trainer.copy_layers() for p in layer]
+        return seen, trainer.read({})[0].loss, [backend.to_numpy(p) for layer in trainer.copy_layers() for p in layer]
 
     seen, loss, layers = run()
     for found in on_ranks(2, run):

@@ -73,7 +73,7 @@ def trained(backend, network, recipe, *, weights=None):
     readings = []
     for epoch in range(3):
         trainer.run_epoch(examples, np.random.default_rng(epoch).permutation(N))
-        reading = trainer.read({"training": examples})
+        (reading,) = trainer.read({"training": examples})
         score = [value for value in vars(reading.scores["training"]).values() if value is not None]
         readings.append((reading.loss, reading.rate, *score))
     state = [p for part in trainer.state.optimizer for p in part]

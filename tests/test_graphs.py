@@ -91,7 +91,7 @@ def trained(backend, net, recipe, *, epochs=4, weights=None, data=None, **kinds)
     orders, readings = np.random.default_rng(7), []
     for _ in range(epochs):
         assert trainer.run_epoch(data, orders.permutation(N)) == N
-        reading = trainer.read({"training": data})
+        (reading,) = trainer.read({"training": data})
         score = [value for value in vars(reading.scores["training"]).values() if value is not None]
         readings.append((reading.loss, reading.rate, *score))
     arrays = [p for layer in trainer.copy_layers() for p in layer]
@@ -149,7 +149,7 @@ def test_the_scores_of_several_sets_are_read_at_once():
         trainer = Trainer(backend, *CASES["adam"])
         trainer.start(initialize(NETWORK, seed=3))
         sets = {name: examples(backend, seed=seed) for seed, name in enumerate(("train", "validation", "test"))}
-        return [trainer.read(sets).scores for _ in range(3)]
+        return [trainer.read(sets)[0].scores for _ in range(3)]
 
     assert scores(graphs=True) == scores(graphs=False)
 

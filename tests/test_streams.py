@@ -279,7 +279,7 @@ def test_one_chunk_is_trained_on_as_the_same_order_is_in_memory_to_the_last_bit(
     for epoch in range(1, recipe.epochs + 1):
         (chunk,) = shuffled(stream.part.blocks, 256, 4, epoch)
         trainer.run_epoch(laid_out(backend, *of_rows(chunk.segments, X, scaling, y)), chunk.order)
-    assert record.loss == trainer.read({}).loss / 200
+    assert record.loss == trainer.read({})[0].loss / 200
     check_same_bits(record.layers, trainer.layers)
 
 
@@ -311,7 +311,7 @@ def test_many_chunks_are_trained_on_and_scored_as_their_order_is_in_memory(backe
     for record in records:
         order = np.concatenate(order_of(stream.part.blocks, rows[0], 0, record.epoch))
         assert trainer.run_epoch(examples, order) == record.examples == n
-        reading = trainer.read({"all": examples, "pixels": laid_out(backend, *of_pixels)})
+        (reading,) = trainer.read({"all": examples, "pixels": laid_out(backend, *of_pixels)})
         assert record.complete
         assert record.loss == pytest.approx(reading.loss / n, rel=1e-12)
         for name, score in reading.scores.items():

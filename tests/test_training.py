@@ -655,7 +655,7 @@ def test_weights_alpha_and_a_rate_give_the_steps_worked_out_by_hand(backend, mod
     seen = trainer.run_epoch(examples, np.arange(12), rate=0.2)
     batches = np.arange(12).reshape(4, 3)
     expected, total = steps_by_hand(net, initialize(net, seed=3), X, T, weights, 0.3, 0.1, batches)
-    reading = trainer.read({})
+    (reading,) = trainer.read({})
     assert seen == 12
     assert reading.finite
     assert reading.rate == pytest.approx(0.1)

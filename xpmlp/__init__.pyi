@@ -42,6 +42,12 @@ from xpmlp.nn.network import (
 from xpmlp.nn.optimizers import SGD as SGD, Adam as Adam, AdamW as AdamW
 from xpmlp.nn.regularization import ElasticNet as ElasticNet
 from xpmlp.nn.schedules import Constant as Constant, Cosine as Cosine, StepDecay as StepDecay
-from xpmlp.training import Recipe as Recipe, Record as Record, train as train
+from xpmlp.training import (
+    Member as Member,
+    Recipe as Recipe,
+    Record as Record,
+    train as train,
+    train_many as train_many,
+)
 
 __version__: str

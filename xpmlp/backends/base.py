@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 import numpy as np
@@ -30,6 +31,8 @@ DTYPES = ("float32", "float64")
 PRECISIONS = ("highest", "tf32")
 DEVICES = {"cpu:0": "cpu", "cuda": "cuda:0", "mps:0": "mps"}  # as libraries print them, and as they are called here
 REMEDY = "fewer hidden units where the weights are large, a smaller batch size where the activations of a minibatch are"
+
+STACK_ARRAYS = 3  # like its parameters and its activations, that a training step works on
 
 Function = TypeVar("Function", bound="Callable[..., Any]")
 
@@ -68,6 +71,8 @@ class Backend(ABC):
 
     name: ClassVar[str]  # as `get_backend` knows it
     memory_errors: ClassVar[tuple[str, ...]] = ()  # what the library's errors say, beside `MemoryError`
+    stack_bytes: int = 2**22  # that a step of a stack of networks works on, on a CPU
+    max_stack: int = 1024  # networks that are trained as one
     rows_at_a_time: int = 8192  # that an evaluation or a prediction takes, which bounds its memory
     xp: Namespace
     device: Any
@@ -107,6 +112,17 @@ class Backend(ABC):
     @property
     def _identity(self) -> tuple[Any, ...]:
         return type(self), self.device_name, self.dtype, self.graphs, self.precision
+
+    def stack_size(self, sizes: Sequence[int], batch_size: int) -> int:
+        """Return how many networks of these units a layer are best trained as one, in minibatches of a size.
+
+        Where a CPU computes, what a step reads and writes has to stay in its cache.
+        """
+        if self.device_name != "cpu":
+            return self.max_stack
+        parameters = sum((fan_in + 1) * fan_out for fan_in, fan_out in pairwise(sizes))
+        numbers = STACK_ARRAYS * (parameters + batch_size * sum(sizes))
+        return max(1, min(self.max_stack, self.stack_bytes // (numbers * np.dtype(self.dtype).itemsize)))
 
     @property
     def supports_step_capture(self) -> bool:
@@ -214,9 +230,12 @@ class Backend(ABC):
         return self.xp.astype(x, self.xp.float32) if str(x.dtype).endswith("float16") else x
 
     def minibatches(self, order: np.ndarray, size: int) -> Sequence[Array]:
-        """Move an order of rows to the device at once, and cut it into minibatches of `size`; the last may be less."""
-        rows, n = self.asindex(order), order.shape[0]
-        return [rows[start : min(start + size, n)] for start in range(0, n, size)]
+        """Move an order of rows to the device at once, and cut it into minibatches of `size`; the last may be less.
+
+        It is (n,), or (M, n), with an order for each member of a stack.
+        """
+        rows, n = self.asindex(order), order.shape[-1]
+        return [rows[..., start : min(start + size, n)] for start in range(0, n, size)]
 
     def compile(self, function: Function, *, donate: tuple[int, ...] = ()) -> Function:  # noqa: ARG002 - for subclasses
         """Make a function of arrays fast, in the library's own way; as it is where it has none.
@@ -256,9 +275,9 @@ class Backend(ABC):
         Returns
         -------
         callable
-            ``steps(layers, state, examples, order, size)`` takes the rows in an order, an array of the host, and yields
-            ``(layers, state, rows)``, with the number of rows, after each piece of work that is under way: a step, or
-            many.
+            ``steps(layers, state, examples, order, size)`` takes the rows in an order, an array of the host, (n,), or
+            (M, n) for the members of a stack, and yields ``(layers, state, rows)``, with the number of rows, after each
+            piece of work that is under way: a step, or many.
         """
         if compile_whole and self.capturer is not None:
             return epoch_runner_in_graphs(step, self.capturer, self.rehearse, self.asindex)
@@ -267,7 +286,7 @@ class Backend(ABC):
         def steps(layers: Any, state: Any, examples: Any, order: np.ndarray, size: int) -> Taken:
             for rows in self.minibatches(order, size):
                 layers, state = step(layers, state, examples, rows)
-                yield layers, state, rows.shape[0]
+                yield layers, state, rows.shape[-1]
 
         return steps
 

@@ -172,25 +172,25 @@ def epoch_runner_in_graphs(
     """
 
     @functools.lru_cache(MAX_GRAPHS)
-    def buffer(n: int) -> Array:
-        return asindex(np.zeros(n))
+    def buffer(shape: tuple[int, ...]) -> Array:
+        return asindex(np.zeros(shape))
 
     @functools.cache
     def captured(size: int) -> Captured:
         def several(layers: Any, state: Any, examples: Any, rows: Array) -> tuple[Any, Any]:
-            n = rows.shape[0]
+            n = rows.shape[-1]
             for start in range(0, n, size):
-                layers, state = step(layers, state, examples, rows[start : min(start + size, n)])
+                layers, state = step(layers, state, examples, rows[..., start : min(start + size, n)])
             return layers, state
 
         return Captured(several, capturer, rehearse, written=2)
 
     def steps(layers: Any, state: Any, examples: Any, order: np.ndarray, size: int) -> Taken:
-        for start in range(0, order.shape[0], MAX_STEPS * size):
-            rows = order[start : start + MAX_STEPS * size]
-            on_device = buffer(rows.shape[0])
+        for start in range(0, order.shape[-1], MAX_STEPS * size):
+            rows = order[..., start : start + MAX_STEPS * size]
+            on_device = buffer(rows.shape)
             capturer.fill(on_device, np.ascontiguousarray(rows, dtype=np.int64))
             layers, state = captured(size)(layers, state, examples, on_device)
-            yield layers, state, rows.shape[0]
+            yield layers, state, rows.shape[-1]
 
     return steps

@@ -21,7 +21,7 @@ class Examples(NamedTuple):
 
     X: Array | QuantizedExamples | StreamedExamples  # (n, d)
     T: Array | None  # (n, m); None where X is streamed: its chunks have targets of their own
-    weights: Array | None = None  # (n, 1), what each example counts; None for 1
+    weights: Array | None = None  # (n, 1), what each example counts, or (M, n, 1) for each member; None for 1
 
 
 class QuantizedExamples(NamedTuple):
@@ -91,14 +91,23 @@ def chunks_of(examples: Examples) -> Generator[Examples]:
 
 
 def take_rows(xp: Namespace, examples: Examples, rows: Array) -> Examples:
-    """Return the minibatch of some rows, (K,), as the network is given it."""
-    minibatch = _map_arrays(lambda array: xp.take(array, rows, axis=0), examples)
+    """Return the minibatch of some rows, (K,), or (M, K) for the members of a stack, as the network is given it."""
+    minibatch = _map_arrays(lambda array: take(xp, array, rows), examples)
     return minibatch._replace(X=dequantize(xp, minibatch.X))
+
+
+def take(xp: Namespace, array: Array, rows: Array) -> Array:
+    """Return some rows, (K,) or (M, K), of an array that all members of a stack share, or of each one's own."""
+    if rows.ndim == 1:
+        return xp.take(array, rows, axis=-2)
+    if array.ndim == 2:
+        return xp.reshape(xp.take(array, xp.reshape(rows, (-1,)), axis=0), (*rows.shape, -1))
+    return xp.take_along_axis(array, rows[..., None], axis=-2)
 
 
 def slice_rows(examples: Examples, start: int, stop: int) -> Examples:
     """Return the rows from number `start` up to `stop`, where they lie."""
-    return _map_arrays(lambda array: array[start:stop, :], examples)
+    return _map_arrays(lambda array: array[..., start:stop, :], examples)
 
 
 def _map_arrays(function: Callable[[Array], Array], examples: Examples) -> Examples:

@@ -106,7 +106,7 @@ class TrainedMLP(FittedMLP, ABC):
             if self.shuffle:
                 rows = rows[self._random_state.permutation(rows.shape[0])]  # as scikit-learn's `shuffle` draws it
             trainer.run_epoch(training.examples, rows, rate=optimization.learning_rate)
-            values = {"training loss": trainer.read({}).loss / rows.shape[0]} | (measure(trainer) if measure else {})
+            values = {"training loss": trainer.read({})[0].loss / rows.shape[0]} | (measure(trainer) if measure else {})
             for name, value in values.items():
                 progress.curves[name].append(value)
             progress.n_iter += 1

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from xpmlp.backends.elementwise import elementwise, fuse
 from xpmlp.common.rng import make_generator
+from xpmlp.nn.members import PerMember, each, is_zero
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 FIRST, SECOND = 0xED5AD4BB - 2**32, 0xAC4C1B51 - 2**32
 
 
-def mask_function(backend: Backend, network: Network, seed: int) -> DrawMasks:
+def mask_function(backend: Backend, network: Network, seed: int | PerMember) -> DrawMasks:
     """Build the function that draws the masks of a step.
 
     Parameters
@@ -35,8 +36,8 @@ def mask_function(backend: Backend, network: Network, seed: int) -> DrawMasks:
         Where to compute.
     network : Network
         Its `dropout` holds the rate of each layer's input.
-    seed : int
-        Of the run.
+    seed : int or PerMember
+        Of the run, or of each member of a stack.
 
     Returns
     -------
@@ -44,28 +45,47 @@ def mask_function(backend: Backend, network: Network, seed: int) -> DrawMasks:
         ``masks(t, rows)``: one mask for the input of each layer, (K, fan_in), in the backend's dtype, or None where
         nothing is dropped. An entry is 0 with the layer's rate p, and else 1 / (1 - p), so that its mean is 1 and the
         network needs no change to predict. ``t`` is the step, a 0-d integer array; ``rows`` (K,) are the numbers of the
-        minibatch's examples.
+        minibatch's examples. Of a stack, ``t`` is (M,), ``rows`` are (K,) or (M, K), and the masks (M, K, fan_in).
     """
     xp = backend.xp
     if not any(network.dropout):
         return lambda t, rows: [None] * len(network.dropout)  # noqa: ARG005 - nothing to draw
-    keys = make_generator(seed, "dropout").integers(-(2**31), 2**31, size=len(network.dropout)).tolist()
+
+    def integers(values: Any) -> Any:
+        """Return integers of 32 bits as `_mask` takes them: a number, or those of the members, (M, 1, 1)."""
+        if not isinstance(values, PerMember):
+            return values
+        return xp.astype(backend.asindex(values), xp.int32)[:, None, None]
+
     layers: list[tuple[Any, ...] | None] = []  # what `_mask` takes of each; None where nothing is dropped
-    for rate, key, (fan_in, _) in zip(network.dropout, keys, network.shapes, strict=True):
+    for number, (rate, (fan_in, _)) in enumerate(zip(network.dropout, network.shapes, strict=True)):
+        if is_zero(rate):
+            layers.append(None)
+            continue
         units = _hash(xp, xp.astype(backend.asindex(range(fan_in)), xp.int32))[None, :]
-        layers.append((units, key, round(rate * (2**32 - 1)) - 2**31, 1.0 / (1.0 - rate)) if rate else None)
+        key = each(lambda seed, number=number: _keys(seed, len(network.dropout))[number], seed)
+        threshold, scale = each(lambda rate: round(rate * (2**32 - 1)) - 2**31, rate), each(lambda p: 1 / (1 - p), rate)
+        if isinstance(scale, PerMember):
+            scale = backend.asarray(scale)[:, None, None]
+        layers.append((units, integers(key), integers(threshold), scale))
 
     def masks(t: Array, rows: Array) -> list[Array | None]:
-        step = xp.reshape(xp.astype(t, xp.int32), (1, 1))
-        examples = xp.astype(rows, xp.int32)[:, None]
+        step = xp.astype(t, xp.int32)[..., None, None]
+        examples = xp.astype(rows, xp.int32)[..., None]
         mask, dtype = fuse(xp, _mask), backend.float_dtype
         return [None if layer is None else mask(xp, step, examples, *layer, dtype=dtype) for layer in layers]
 
     return masks
 
 
+def _keys(seed: int, n_layers: int) -> list[int]:
+    """Draw a 32-bit number for each layer."""
+    keys: list[int] = make_generator(seed, "dropout").integers(-(2**31), 2**31, size=n_layers).tolist()
+    return keys
+
+
 @elementwise()
-def _mask(xp: Namespace, step: Array, examples: Array, units: Array, *numbers: float, dtype: Any) -> Array:
+def _mask(xp: Namespace, step: Array, examples: Array, units: Array, *numbers: Array | float, dtype: Any) -> Array:
     """Return a mask, (K, fan_in), for a step (1, 1), examples (K, 1) and hashed units (1, fan_in)."""
     key, threshold, scale = numbers
     row = _hash(xp, _hash(xp, step ^ key) ^ examples)  # (K, 1)

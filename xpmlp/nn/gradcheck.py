@@ -17,6 +17,7 @@ from xpmlp.common.errors import InputError
 from xpmlp.common.rng import make_generator
 from xpmlp.common.wording import counted
 from xpmlp.nn.activations import sign
+from xpmlp.nn.members import is_zero, place
 from xpmlp.nn.network import copy_layers, fprop, gradient_function, naming_own_functions
 from xpmlp.nn.regularization import ElasticNet
 
@@ -192,12 +193,13 @@ def check_gradients(
     """
     if backend.dtype != "float64":
         raise InputError(f"gradients are checked in float64, but the backend computes in {backend.dtype}.")
-    if X.shape[0] == 0 or tuple(T.shape) != (X.shape[0], network.sizes[-1]):
+    n = X.shape[-2]
+    if n == 0 or tuple(T.shape[-2:]) != (n, network.sizes[-1]):
         raise InputError(
-            f"T has shape {tuple(T.shape)} for {X.shape[0]} examples, but must have a row of {network.sizes[-1]} "
+            f"T has shape {tuple(T.shape)} for {n} examples, but must have a row of {network.sizes[-1]} "
             "targets for each example, and at least one."
         )
-    xp, penalty = backend.xp, penalty or ElasticNet()
+    xp, penalty = backend.xp, place(penalty or ElasticNet(), backend.asarray)
     layers = copy_layers(backend, layers)
     along = _objective(backend, network, layers, (X, T, masks), penalty)
     rng = make_generator(seed, "steps")
@@ -288,14 +290,14 @@ def _objective(
         trace = fprop(xp, network, layers, X, masks)
         sides = [sign(xp, z_l) for z_l, f in zip(trace.z, network.activations, strict=False) if f.kink]
         sides += [sign(xp, trace.a[-1] - T - kink) for kink in network.loss.kinks]
-        return network.loss.value(xp, trace.u, T) / X.shape[0] + penalty.value(xp, layers), sides
+        return network.loss.value(xp, trace.u, T) / X.shape[-2] + penalty.value(xp, layers), sides
 
     evaluate = backend.compile(evaluate)
 
     def along(number: int, letter: str, index: tuple[int, ...]) -> Line:
         host = backend.to_numpy(getattr(layers[number], letter))
         here = float(host[index])
-        penalised = letter == "W" and bool(penalty.l1) and penalty.l1[number] > 0
+        penalised = letter == "W" and bool(penalty.l1) and not is_zero(penalty.l1[number])
 
         @functools.cache
         def line(offset: float) -> tuple[float, tuple[Any, ...]]:
@@ -305,7 +307,8 @@ def _objective(
             near[number] = near[number]._replace(**{letter: backend.asarray(moved)})
             value, sides = evaluate(near, *minibatch)
             weight_side = (here + offset > 0.0) - (here + offset < 0.0) if penalised else 0
-            return float(backend.to_numpy(value)), (weight_side, *(backend.to_numpy(side).tobytes() for side in sides))
+            bytes_of_sides = (backend.to_numpy(side).tobytes() for side in sides)
+            return float(backend.to_numpy(value).sum()), (weight_side, *bytes_of_sides)
 
         return line
 

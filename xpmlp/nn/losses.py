@@ -59,12 +59,12 @@ class Loss:
     settings: tuple[float, ...] = ()
 
     def value(self, xp: Namespace, u: Array, T: Array, weights: Array | None = None) -> Array:
-        """Return the loss summed over the rows, a 0-d array; each row times its weight, (K, 1), where given.
+        """Return the loss summed over the rows, a 0-d array, or (M,) of a stack; each row times its weight where given.
 
         Targets may be in float64 where the network computes in float32: the loss is then, too.
         """
         terms = fuse(xp, _terms)(xp, u, T, *self.settings, terms=self.terms)
-        return xp.sum(terms if weights is None else weights * terms)
+        return xp.sum(terms if weights is None else weights * terms, axis=(-2, -1))
 
     def gradient(self, xp: Namespace, a: Array, T: Array, scale: Array | float = 1.0) -> Array:
         """Return dL/dz for each row, (K, m), from the output ``a``; each times its scale, (K, 1), or all times one.

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
 
 from xpmlp.backends.elementwise import elementwise, fuse
 from xpmlp.backends.purity import is_pure
@@ -22,12 +22,14 @@ from xpmlp.common.errors import InputError
 from xpmlp.common.validation import as_tuple, check_choice, check_number, one_for_each
 from xpmlp.nn.activations import ACTIVATIONS, Activation
 from xpmlp.nn.losses import LOSSES, Loss
+from xpmlp.nn.members import over
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from xpmlp.backends import Backend
     from xpmlp.common.types import Array, Namespace
+    from xpmlp.nn.members import Number
 
     Layers = Sequence["Layer"]
     Masks = Sequence[Array | None]
@@ -42,8 +44,8 @@ MAX_UNITS = 2**31 - 1
 class Layer(NamedTuple):
     """The parameters of one layer, or their gradients."""
 
-    W: Array  # (fan_in, fan_out)
-    b: Array  # (fan_out,)
+    W: Array  # (fan_in, fan_out), or (M, fan_in, fan_out) of a stack
+    b: Array  # (fan_out,), or (M, fan_out)
 
     def __repr__(self) -> str:
         shapes = ", ".join(f"{name} {tuple(p.shape)}" for name, p in zip("Wb", self, strict=True))
@@ -77,14 +79,16 @@ class Network:
         One per hidden layer.
     loss : Loss
         The output function with its loss.
-    dropout : tuple of float
+    dropout : tuple of (float or PerMember)
         The share of each layer's input that is dropped in training: of the network's input, then of each hidden layer.
     """
+
+    OWN: ClassVar = ("dropout",)
 
     sizes: tuple[int, ...]
     activations: tuple[Activation, ...]
     loss: Loss
-    dropout: tuple[float, ...]
+    dropout: tuple[Number, ...]
 
     @classmethod
     def build(
@@ -197,9 +201,9 @@ def fprop(xp: Namespace, network: Network, layers: Layers, X: Array, masks: Mask
     network : Network
         The architecture.
     layers : sequence of Layer
-        The parameters.
+        The parameters, of one network or of a stack of M: all that follows then has a leading axis of M.
     X : array of shape (K, d)
-        One example per row.
+        One example per row. The members of a stack share them, or have each their own, (M, K, d).
     masks : sequence of (array of shape (K, fan_in) or None), optional
         What the input of each layer is multiplied by, in training with dropout; see `xpmlp.nn.dropout`.
 
@@ -215,10 +219,10 @@ def fprop(xp: Namespace, network: Network, layers: Layers, X: Array, masks: Mask
         x.append(a[i] if masks[i] is None else a[i] * masks[i])  # (K, fan_in)
         h = xp.matmul(x[i], W)
         if i < len(network.activations):
-            h, f = fuse(xp, _activate)(xp, h, b, activation=network.activations[i].function)
+            h, f = fuse(xp, _activate)(xp, h, b[..., None, :], activation=network.activations[i].function)
             a.append(f)  # (K, d_h): hs (2.3)
         else:
-            h += b
+            h += b[..., None, :]
         z.append(h)  # (K, fan_out): ha, oa (2.1-2.2, 2.4-2.5)
     u = network.loss.normalise(xp, z[-1])
     a.append(network.loss.output(xp, u))  # (K, m): os (2.6)
@@ -267,8 +271,8 @@ def bprop(
     deltas = backward(xp, network, layers, trace, T, scale)
     gradients = [
         Layer(
-            xp.matmul(x.T, delta),  # dW, (fan_in, fan_out): hs (outer) delta (2.29-2.41, 2.52-2.64)
-            xp.sum(delta, axis=0),  # db, (fan_out,)
+            xp.matmul(xp.matrix_transpose(x), delta),  # dW, (fan_in, fan_out): hs (outer) delta (2.29-2.41, 2.52-2.64)
+            xp.sum(delta, axis=-2),  # db, (fan_out,)
         )
         for x, delta in zip(trace.x, deltas, strict=True)
     ]
@@ -301,7 +305,7 @@ def _activation_backward(xp: Namespace, delta: Array, z: Array, a: Array, *, der
 
 def _upstream(xp: Namespace, delta: Array, W: Array, mask: Array | None) -> Array:
     """Return dL/dx of a layer, (K, fan_in), from its delta, less what dropout took from x."""
-    dx = xp.matmul(delta, W.T)
+    dx = xp.matmul(delta, xp.matrix_transpose(W))
     if mask is not None:
         dx *= mask
     return dx
@@ -311,7 +315,7 @@ def total_weight(xp: Namespace, weights: Array | None, n: int) -> Array | int:
     """Return what `n` rows count together: `n`, or the sum of their weights; 1 where this is 0."""
     if weights is None:
         return n
-    total = xp.sum(weights)
+    total = xp.sum(weights, axis=(-2, -1))
     return xp.where(total == 0, xp.ones_like(total), total)
 
 
@@ -358,8 +362,8 @@ def gradient_function(
     ) -> tuple[Array, list[Layer]]:
         """All rows at once (3.1.5)."""
         trace = fprop(xp, network, layers, X, masks)
-        size = total_weight(xp, weights, X.shape[0]) if size is None else size
-        scale = 1.0 / size if weights is None else weights / size
+        size = total_weight(xp, weights, X.shape[-2]) if size is None else size
+        scale = 1.0 / size if weights is None else weights / over(size, weights)
         gradients, _ = bprop(xp, network, layers, trace, T, scale=scale)
         return network.loss.value(xp, trace.u, T, weights), gradients
 
@@ -373,14 +377,14 @@ def gradient_function(
 
         def of_row(i: int) -> tuple[Array, list[Layer]]:
             row = slice(i, i + 1)
-            own = [None if array is None else array[row, :] for array in (weights, *masks)]
-            return of_rows(layers, X[row, :], T[row, :], own[1:], own[0], 1)
+            own = [None if array is None else array[..., row, :] for array in (weights, *masks)]
+            return of_rows(layers, X[..., row, :], T[..., row, :], own[1:], own[0], 1)
 
         total = of_row(0)
-        for i in range(1, X.shape[0]):
+        for i in range(1, X.shape[-2]):
             total = add(total, of_row(i))
         loss, gradients = total
-        size = total_weight(xp, weights, X.shape[0]) if size is None else size
-        return loss, [Layer(dW / size, db / size) for dW, db in gradients]
+        size = total_weight(xp, weights, X.shape[-2]) if size is None else size
+        return loss, [Layer(dW / over(size, dW), db / over(size, db)) for dW, db in gradients]
 
     return loop if mode == "loop" else of_rows

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 from xpmlp.backends.elementwise import add_scaled, elementwise, fuse, subtract_scaled
 from xpmlp.common.errors import InputError
 from xpmlp.common.validation import check_choice, check_number
+from xpmlp.nn.members import check_own, is_zero, over
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from xpmlp.common.types import Array, Namespace
+    from xpmlp.nn.members import Number
 
     Arrays = Sequence[Array]
 
@@ -31,7 +33,7 @@ class Optimizer(Protocol):
     def update(
         self, xp: Namespace, params: Arrays, gradients: Arrays, state: Any, rate: Array | float, t: Array
     ) -> tuple[list[Array], Any]:
-        """Take step number `t` (1 for the first; a 0-d floating array) at a learning rate."""
+        """Take step number `t` (1 for the first; a 0-d floating array) at a learning rate; both (M,) of a stack."""
 
 
 class SGDState(NamedTuple):
@@ -46,34 +48,36 @@ class SGD:
 
     Attributes
     ----------
-    momentum : float
+    momentum : float or PerMember
         What is kept of the velocity at each step, in [0, 1]; 1 keeps all, and seldom converges.
     nesterov : bool
         Whether to step from where the velocity leads (Sutskever et al., 2013).
     """
 
-    momentum: float = 0.0
+    OWN: ClassVar = ("momentum",)
+
+    momentum: Number = 0.0
     nesterov: bool = False
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "momentum", check_number("momentum", self.momentum, at_least=0, at_most=1))
-        if self.nesterov and not self.momentum:
+        object.__setattr__(self, "momentum", check_own("momentum", self.momentum, at_least=0, at_most=1))
+        if self.nesterov and is_zero(self.momentum):
             raise InputError("Nesterov's variant changes nothing at momentum 0: give a momentum, such as 0.9.")
 
     def init(self, xp: Namespace, params: Arrays) -> SGDState:
         """Return velocities of 0."""
-        return SGDState([xp.zeros_like(p) for p in params] if self.momentum else [])
+        return SGDState([] if is_zero(self.momentum) else [xp.zeros_like(p) for p in params])
 
     def update(
         self, xp: Namespace, params: Arrays, gradients: Arrays, state: SGDState, rate: Array | float, t: Array
     ) -> tuple[list[Array], SGDState]:
         """Step: p <- p - rate g; with momentum v <- momentum v - rate g, and p <- p + v or p + momentum v - rate g."""
-        if not self.momentum:
+        if is_zero(self.momentum):
             descend = fuse(xp, _descend)
-            return [descend(xp, p, g, rate) for p, g in zip(params, gradients, strict=True)], state
+            return [descend(xp, p, g, over(rate, p)) for p, g in zip(params, gradients, strict=True)], state
         step, momentum, nesterov = fuse(xp, _momentum_update), self.momentum, self.nesterov
         triples = zip(params, state.velocity, gradients, strict=True)
-        moved = [step(xp, p, v, g, rate, momentum, nesterov=nesterov) for p, v, g in triples]
+        moved = [step(xp, p, v, g, over(rate, p), over(momentum, p), nesterov=nesterov) for p, v, g in triples]
         return [p for p, _ in moved], SGDState([v for _, v in moved])
 
 
@@ -132,8 +136,9 @@ class Adam:
         """Step: p <- p - rate sqrt(1 - beta_2^t) / (1 - beta_1^t) * m / (sqrt(v) + epsilon)."""
         betas = self.beta_1, self.beta_2
         rate = fuse(xp, _corrected_rate)(xp, rate, t, *(math.log(beta) if beta else -math.inf for beta in betas))
-        step, numbers = fuse(xp, _adam_update), (rate, *betas, *(1.0 - beta for beta in betas), self.epsilon)
-        moved = [step(xp, *arrays, *numbers) for arrays in zip(params, state.m, state.v, gradients, strict=True)]
+        step, numbers = fuse(xp, _adam_update), (*betas, *(1.0 - beta for beta in betas), self.epsilon)
+        quadruples = zip(params, state.m, state.v, gradients, strict=True)
+        moved = [step(xp, p, m, v, g, over(rate, p), *numbers) for p, m, v, g in quadruples]
         return [p for p, _, _ in moved], AdamState([m for _, m, _ in moved], [v for _, _, v in moved])
 
 
@@ -143,22 +148,25 @@ class AdamW(Adam):
 
     Attributes
     ----------
-    weight_decay : float
-        Each step first takes ``rate * weight_decay`` of every weight away; biases (1-d arrays) keep theirs.
+    weight_decay : float or PerMember
+        Each step first takes ``rate * weight_decay`` of every weight away; biases, of one axis less, keep theirs.
     """
 
-    weight_decay: float = 0.01
+    OWN: ClassVar = ("weight_decay",)
+
+    weight_decay: Number = 0.01
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        object.__setattr__(self, "weight_decay", check_number("weight decay", self.weight_decay, at_least=0))
+        object.__setattr__(self, "weight_decay", check_own("weight decay", self.weight_decay, at_least=0))
 
     def update(
         self, xp: Namespace, params: Arrays, gradients: Arrays, state: AdamState, rate: Array | float, t: Array
     ) -> tuple[list[Array], AdamState]:
         """Step: p <- p - rate weight_decay p for weights, then Adam's step."""
-        decay = fuse(xp, _decay)
-        decayed = [decay(xp, p, rate, self.weight_decay) if p.ndim > 1 else p for p in params]
+        decay, strength = fuse(xp, _decay), self.weight_decay
+        ndim = max(p.ndim for p in params)  # of the weights
+        decayed = [decay(xp, p, over(rate, p), over(strength, p)) if p.ndim == ndim else p for p in params]
         return super().update(xp, decayed, gradients, state, rate, t)
 
 
@@ -185,7 +193,7 @@ def _adam_update(
 
 
 @elementwise(inplace=1)
-def _decay(xp: Namespace, p: Array, rate: Array | float, weight_decay: float) -> Array:
+def _decay(xp: Namespace, p: Array, rate: Array | float, weight_decay: Array | float) -> Array:
     p -= rate * weight_decay * p
     return p
 

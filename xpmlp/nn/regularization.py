@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from xpmlp.backends.elementwise import add_scaled, elementwise, fuse
 from xpmlp.common.errors import InputError
-from xpmlp.common.validation import check_number, one_for_each
+from xpmlp.common.validation import one_for_each
 from xpmlp.nn.activations import sign
+from xpmlp.nn.members import check_own, is_zero, over
 from xpmlp.nn.network import Layer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from xpmlp.common.types import Array, Namespace
+    from xpmlp.nn.members import Number
 
 
 @dataclass(frozen=True)
@@ -23,15 +25,17 @@ class ElasticNet:
 
     Attributes
     ----------
-    l1, l2 : tuple of float
+    l1, l2 : tuple of (float or PerMember)
         The strengths, one per layer, or none at all; biases are not penalised.
-    alpha : float
+    alpha : float or PerMember
         scikit-learn's strength: adds alpha / 2 |W|^2 of every layer, divided by the examples of the minibatch.
     """
 
-    l1: tuple[float, ...] = ()
-    l2: tuple[float, ...] = ()
-    alpha: float = 0.0
+    OWN: ClassVar = ("l1", "l2", "alpha")
+
+    l1: tuple[Number, ...] = ()
+    l2: tuple[Number, ...] = ()
+    alpha: Number = 0.0
 
     @classmethod
     def build(
@@ -48,21 +52,21 @@ class ElasticNet:
 
     def __post_init__(self) -> None:
         for name in ("l1", "l2"):
-            strengths = tuple(check_number(name, strength, at_least=0) for strength in getattr(self, name))
+            strengths = tuple(check_own(name, strength, at_least=0) for strength in getattr(self, name))
             object.__setattr__(self, name, strengths)
-        object.__setattr__(self, "alpha", check_number("alpha", self.alpha, at_least=0))
+        object.__setattr__(self, "alpha", check_own("alpha", self.alpha, at_least=0))
         if self.l1 and self.l2 and len(self.l1) != len(self.l2):
             raise InputError(f"l1 has {len(self.l1)} strengths and l2 {len(self.l2)}: give one for each layer to both.")
 
     def value(self, xp: Namespace, layers: Sequence[Layer], size: Array | float = 1.0) -> Array | float:
-        """Return Omega for a minibatch of `size` examples, a 0-d array; the number 0 where every strength is 0."""
+        """Return Omega for a minibatch of `size` examples, 0-d, or (M,) of a stack; the number 0 without strengths."""
         total: Array | float = 0.0
         for (W, _), l1, l2 in self._strengths(layers):
-            if l1:
-                total = total + l1 * xp.sum(xp.abs(W))
-            if l2:
+            if not is_zero(l1):
+                total = total + l1 * xp.sum(xp.abs(W), axis=(-2, -1))
+            if not is_zero(l2):
                 total = total + l2 * _square(xp, W)
-            if self.alpha:
+            if not is_zero(self.alpha):
                 total = total + (0.5 * self.alpha / size) * _square(xp, W)
         return total
 
@@ -72,25 +76,26 @@ class ElasticNet:
         """Return `gradients` with l1 sign(W) + 2 l2 W added to each dW, which may be written to; sign(0) = 0."""
         penalised = []
         for ((W, _), l1, l2), (dW, db) in zip(self._strengths(layers), gradients, strict=True):
-            if l1:
-                dW = fuse(xp, _add_signs)(xp, dW, W, l1)  # noqa: PLW2901 - the sum goes on
-            if l2:
-                dW = fuse(xp, _add_scaled)(xp, dW, W, 2.0 * l2)  # noqa: PLW2901 - as above
-            if self.alpha:
+            if not is_zero(l1):
+                dW = fuse(xp, _add_signs)(xp, dW, W, over(l1, W))  # noqa: PLW2901 - the sum goes on
+            if not is_zero(l2):
+                dW = fuse(xp, _add_scaled)(xp, dW, W, over(2.0 * l2, W))  # noqa: PLW2901 - as above
+            if not is_zero(self.alpha):
                 factor = self.alpha / size  # in the dtype of the weights of the examples, which may be wider
                 factor = factor if isinstance(factor, float) else xp.astype(factor, W.dtype, copy=False)
-                dW = fuse(xp, _add_scaled)(xp, dW, W, factor)  # noqa: PLW2901 - as above
+                dW = fuse(xp, _add_scaled)(xp, dW, W, over(factor, W))  # noqa: PLW2901 - as above
             penalised.append(Layer(dW, db))
         return penalised
 
-    def _strengths(self, layers: Sequence[Layer]) -> Iterator[tuple[Layer, float, float]]:
+    def _strengths(self, layers: Sequence[Layer]) -> Iterator[tuple[Layer, Number, Number]]:
         none = (0.0,) * len(layers)
         return zip(layers, self.l1 or none, self.l2 or none, strict=True)
 
 
 def _square(xp: Namespace, W: Array) -> Array:
-    """|W|^2, a 0-d array: the product of the entries as a row and as a column, so that no array of squares is made."""
-    return xp.reshape(xp.matmul(xp.reshape(W, (1, -1)), xp.reshape(W, (-1, 1))), ())
+    """|W|^2, 0-d or (M,): the product of the entries as a row and as a column, so that no array of squares is made."""
+    members = W.shape[:-2]
+    return xp.reshape(xp.matmul(xp.reshape(W, (*members, 1, -1)), xp.reshape(W, (*members, -1, 1))), members)
 
 
 @elementwise(inplace=1)

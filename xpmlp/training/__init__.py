@@ -7,8 +7,20 @@ It imports `common`, `backends`, `distributed`, `nn` and `data`.
 """
 
 from xpmlp.training.loop import Record, train
+from xpmlp.training.many import Member, train_many
 from xpmlp.training.recipe import Recipe, steps_per_epoch
 from xpmlp.training.step import State, make_step
 from xpmlp.training.trainer import Reading, Trainer
 
-__all__ = ["Reading", "Recipe", "Record", "State", "Trainer", "make_step", "steps_per_epoch", "train"]
+__all__ = [
+    "Member",
+    "Reading",
+    "Recipe",
+    "Record",
+    "State",
+    "Trainer",
+    "make_step",
+    "steps_per_epoch",
+    "train",
+    "train_many",
+]

@@ -10,12 +10,28 @@ from xpmlp.data.examples import QuantizedExamples, StreamedExamples
 from xpmlp.nn.losses import LOSSES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from xpmlp.backends import Backend
     from xpmlp.common.types import Array
     from xpmlp.data.examples import Examples
-    from xpmlp.nn.network import Network
+    from xpmlp.nn.network import Layer, Network
+
+
+def check_layers(network: Network, layers: Sequence[Layer]) -> tuple[int, ...]:
+    """Return what stands before the shape of one network's weights: () for one, (M,) for a stack of M.
+
+    Raises
+    ------
+    InputError
+        For weights that do not fit the network.
+    """
+    shapes = [(tuple(W.shape), tuple(b.shape)) for W, b in layers]
+    stack = shapes[0][0][:-2] if shapes else ()
+    expected = [((*stack, fan_in, fan_out), (*stack, fan_out)) for fan_in, fan_out in network.shapes]
+    if len(stack) > 1 or shapes != expected:
+        raise InputError(f"the weights have shapes {shapes}, which are not those of {network}.")
+    return stack
 
 ROUNDING = 1e-3  # of probabilities, and of their sum
 
@@ -27,11 +43,17 @@ def check_sets(backend: Backend, network: Network, sets: Mapping[str, Examples])
             _check_streamed(backend, network, name, X, T)
         else:
             _check_arrays(backend, network, name, X, T)
-        if weights is not None and (isinstance(X, StreamedExamples) or tuple(weights.shape) != (X.shape[0], 1)):
-            raise InputError(
-                f"the {name} weights have shape {tuple(weights.shape)}, but {X.shape[0]} examples of an array need "
-                f"({X.shape[0]}, 1), and those in chunks have none."
-            )
+        if weights is not None:
+            check_weights(name, weights, X.shape[0], in_chunks=isinstance(X, StreamedExamples))
+
+
+def check_weights(name: str, weights: Array, n: int, *, in_chunks: bool = False) -> None:
+    """Raise an `InputError` for weights that are not those of `n` examples, and for any of examples in chunks."""
+    if in_chunks or tuple(weights.shape) != (n, 1):
+        raise InputError(
+            f"the {name} weights have shape {tuple(weights.shape)}, but {n} examples of an array need ({n}, 1), and "
+            "those in chunks have none."
+        )
 
 
 def _check_arrays(backend: Backend, network: Network, name: str, X: Array | QuantizedExamples, T: Array) -> None:

@@ -10,7 +10,7 @@ import math
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from xpmlp.data.examples import take_rows
+from xpmlp.data.examples import take, take_rows
 from xpmlp.nn.network import Layer, total_weight
 
 if TYPE_CHECKING:
@@ -56,13 +56,13 @@ def shared_step(
     xp, add = backend.xp, communicator.allreduce(backend)
 
     def weigh(examples: Examples, rows: Array) -> Array | None:
-        return None if examples.weights is None else xp.take(examples.weights, rows, axis=0)
+        return None if examples.weights is None else take(xp, examples.weights, rows)
 
     def contribute(layers: Sequence[Layer], state: Any, examples: Examples, rows: Array) -> Array:
         """Return what this rank's rows add to the gradients of the minibatch's mean, then to its loss, (P + 1,)."""
-        own = communicator.share(rows.shape[0])
+        own = communicator.share(rows.shape[-1])
         if own:
-            size, rows = total_weight(xp, weigh(examples, rows), rows.shape[0]), rows[own.start : own.stop]
+            size, rows = total_weight(xp, weigh(examples, rows), rows.shape[-1]), rows[..., own.start : own.stop]
             x, t, weights = take_rows(xp, examples, rows)
             loss, gradients = gradients_of(layers, x, t, draw_masks(state.t, rows), weights, size)
         else:
@@ -73,14 +73,13 @@ def shared_step(
         layers: list[Layer], state: Any, total: Array, examples: Examples, rows: Array
     ) -> tuple[list[Layer], Any]:
         """Take the update, with the sum of all contributions."""
-        gradients, stop = [], 0
-        for layer in layers:
-            parts = []
-            for p in layer:
-                start, stop = stop, stop + math.prod(p.shape)
-                parts.append(xp.reshape(total[start:stop], p.shape))
-            gradients.append(Layer(*parts))
-        return update(layers, state, total[-1], gradients, weigh(examples, rows), rows.shape[0])
+        parts, stop = [], 0
+        for like in (*chain.from_iterable(layers), state.loss):
+            start, stop = stop, stop + math.prod(like.shape)
+            parts.append(xp.reshape(total[start:stop], like.shape))
+        *gradients, loss = parts
+        pairs = list(map(Layer, gradients[::2], gradients[1::2]))
+        return update(layers, state, loss, pairs, weigh(examples, rows), rows.shape[-1])
 
     contribute = backend.compile(contribute) if compile_whole else contribute
     finish = backend.compile(finish, donate=(0, 1))

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from xpmlp.common.errors import DivergenceError, InputError, XpmlpWarning
 from xpmlp.common.rng import make_generator
@@ -83,6 +83,14 @@ class Record:
     def selected(self) -> Record:
         """The record whose weights are the trained ones so far: the best, or this one where there is none."""
         return self if self.best is None else self.best
+
+    def with_best(self, recipe: Recipe) -> Record:
+        """Return it with the best record so far, given that with the best one of the earlier epochs."""
+        if recipe.patience is None or not self.complete:
+            return self
+        bar = self.best.scores["validation"].loss - recipe.min_delta if self.best else math.inf
+        is_better = self.scores["validation"].loss < bar
+        return replace(self, best=replace(self, state=None, best=None)) if is_better else self
 
     def without_arrays(self) -> Record:
         """Return all that takes little memory: no weights, no state."""
@@ -171,11 +179,9 @@ def train(
         raise InputError(
             f"the record of epoch {resume.epoch} cannot be resumed from: give that of a complete epoch, with its state."
         )
-    n = X.shape[0]
-    if recipe.batch_size > n:
-        message = f"batch size {recipe.batch_size} is above the {n} training examples: taken as {n}."
-        warnings.warn(message, XpmlpWarning, stacklevel=2)
-        recipe = replace(recipe, batch_size=n)
+    if recipe.batch_size > X.shape[0]:
+        warnings.warn(large_batch(recipe, X.shape[0]), XpmlpWarning, stacklevel=2)
+        recipe = replace(recipe, batch_size=X.shape[0])
     trainer = Trainer(backend, network, recipe, communicator, units)
     trainer.start(*((layers, None) if resume is None else (resume.layers, resume.state)))
     stops = should_stop if communicator is None else lambda: communicator.any_rank(flag=should_stop())
@@ -212,10 +218,10 @@ def _records(
         seen = _run_chunks(trainer, chunks, should_stop, on_step, refilled=isinstance(examples.X, StreamedExamples))
         # Before the host waits for the device: what it can do, and ask for, while that computes.
         chunks, layers, state = next(epochs), trainer.copy_layers(), trainer.copy_state()
-        reading = trainer.read(sets)
+        (reading,) = trainer.read(sets)
         now = time.perf_counter()
-        if not (reading.finite and all(math.isfinite(reading.scores[name].loss) for name in trained_on)):
-            raise _diverged(epoch, reading.rate, record, best.epoch if best else epoch - 1)
+        if not reading.is_finite(trained_on):
+            raise diverged(epoch, reading.rate, record, best.epoch if best else epoch - 1)
         record = Record(
             epoch=epoch,
             seconds=now - start,
@@ -227,11 +233,9 @@ def _records(
             layers=layers,
             state=state,
             complete=seen == n,
-        )
-        if recipe.patience is not None and record.complete:
-            bar = best.scores["validation"].loss - recipe.min_delta if best else math.inf
-            best = replace(record, state=None) if record.scores["validation"].loss < bar else best
-        record = replace(record, best=best)
+            best=best,
+        ).with_best(recipe)
+        best = record.best
         yield record
         if should_stop():
             return
@@ -241,11 +245,12 @@ def _epochs(
     examples: Examples, recipe: Recipe, done: int, communicator: Communicator | None
 ) -> Iterator[Generator[tuple[Examples, Any]]]:
     """Give the chunks of each epoch after the first ones, which are done, with the orders of their examples."""
+    seed = cast("int", recipe.seed)  # of one network
     if isinstance(examples.X, StreamedExamples):
         for epoch in count(done + 1):
-            chunks = examples.X.shuffled(recipe.seed, epoch, recipe.batch_size)
+            chunks = examples.X.shuffled(seed, epoch, recipe.batch_size)
             yield chunks if communicator is None else communicator.each(chunks)
-    n, rng = examples.X.shape[0], make_generator(recipe.seed, "order")
+    n, rng = examples.X.shape[0], make_generator(seed, "order")
     for _ in range(done):
         rng.permutation(n)
     while True:
@@ -273,7 +278,13 @@ def _run_chunks(
     return seen
 
 
-def _diverged(epoch: int, rate: float, record: Record | None, kept_epoch: int) -> DivergenceError:
+def large_batch(recipe: Recipe, n: int) -> str:
+    """Return the warning for minibatches of more examples than there are."""
+    return f"batch size {recipe.batch_size} is above the {n} training examples: taken as {n}."
+
+
+def diverged(epoch: int, rate: float, record: Record | None, kept_epoch: int) -> DivergenceError:
+    """Return the error for an epoch that ended with numbers that are not finite, `record` being the last good one."""
     kept = f"the weights after epoch {kept_epoch} are kept" if kept_epoch else "no epoch was completed"
     return DivergenceError(
         f"training diverged in epoch {epoch}: the loss or a weight is no longer a finite number; {kept}. "

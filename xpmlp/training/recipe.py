@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from xpmlp.common.errors import InputError
 from xpmlp.common.validation import check_choice, check_number
+from xpmlp.nn.members import PerMember, check_own
 from xpmlp.nn.network import MODES
 from xpmlp.nn.optimizers import Adam
 from xpmlp.nn.regularization import ElasticNet
@@ -35,7 +36,7 @@ class Recipe:
         Examples of a minibatch; the last of an epoch is smaller where this does not divide their number.
     epochs : int
         Passes over the examples, each in an order of its own.
-    seed : int
+    seed : int or PerMember
         Of these orders and of dropout's masks: the same ones on every backend.
     penalised : bool
         Whether the loss that is summed over an epoch has the penalty in it, as scikit-learn's has.
@@ -52,13 +53,15 @@ class Recipe:
         For a value out of bounds.
     """
 
+    OWN: ClassVar = ("optimizer", "schedule", "penalty", "seed")
+
     optimizer: Optimizer = field(default_factory=Adam)
     schedule: Schedule = Constant(1e-3)  # noqa: RUF009 - it is immutable
     penalty: ElasticNet = field(default_factory=ElasticNet)
     mode: str = "matrix"
     batch_size: int = 64
     epochs: int = 20
-    seed: int = 0
+    seed: int | PerMember = 0
     penalised: bool = False
     patience: int | None = None
     min_delta: float = 0.0
@@ -71,7 +74,7 @@ class Recipe:
         check_choice("mode", self.mode, MODES)
         check_number("batch size", self.batch_size, at_least=1, integer=True)
         check_number("epochs", self.epochs, at_least=1, integer=True)
-        check_number("seed", self.seed, at_least=0, integer=True)
+        check_own("seed", self.seed, at_least=0, integer=True)
         if self.patience is not None:
             check_number("patience", self.patience, at_least=1, integer=True)
         check_number("min_delta", self.min_delta, at_least=0)

@@ -64,7 +64,7 @@ def measures_of(loss: Loss) -> tuple[str, ...]:
 
 
 def make_scorer(backend: Backend, network: Network, units: Sequence[float] | None = None) -> Scorer:
-    """Build ``score(layers, examples, sums)``, which gives three sums over the examples, 0-d arrays.
+    """Build ``score(layers, examples, sums)``, which gives three sums over the examples, 0-d, or (M,) of a stack.
 
     They are the loss, the number of right predictions and 0; of real-valued targets the loss, the squared errors and
     the absolute errors, each output's errors times its unit, where `units` are given. They are added to the sums of
@@ -79,13 +79,13 @@ def make_scorer(backend: Backend, network: Network, units: Sequence[float] | Non
         if loss.correct is None:
             errors = trace.a[-1] - T
             errors = errors if factors is None else errors * factors
-            return value, xp.sum(errors * errors), xp.sum(xp.abs(errors))
-        return value, xp.sum(xp.astype(loss.correct(xp, trace.u, T), value.dtype)), 0.0 * value
+            return value, xp.sum(errors * errors, axis=(-2, -1)), xp.sum(xp.abs(errors), axis=(-2, -1))
+        return value, xp.sum(xp.astype(loss.correct(xp, trace.u, T), value.dtype), axis=-1), 0.0 * value
 
     of_some = backend.compile(of_some)
 
     def score(layers: Sequence[Layer], examples: Examples, sums: Sums | None) -> Sums:
-        n = examples.X.shape[0]
+        n = examples.X.shape[-2]
         for start in range(0, n, backend.rows_at_a_time):
             more = of_some(layers, slice_rows(examples, start, min(start + backend.rows_at_a_time, n)))
             sums = more if sums is None else tuple(one + other for one, other in zip(sums, more, strict=True))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from xpmlp.backends.elementwise import elementwise, fuse
 from xpmlp.data.examples import take_rows
 from xpmlp.nn.dropout import mask_function
+from xpmlp.nn.members import place
 from xpmlp.nn.network import Layer, gradient_function, total_weight
 from xpmlp.training.data_parallel import shared_step
 
@@ -31,10 +32,10 @@ class State(NamedTuple):
     """What a step carries on beside the parameters, all of it on the device."""
 
     optimizer: Any  # the update rule's own state
-    t: Array  # steps taken: 0-d, integer
-    loss: Array  # loss summed over the examples of the epoch so far: 0-d, in the dtype of the targets
-    scale: Array  # what the schedule's learning rate is multiplied by: 0-d
-    rate: Array  # the learning rate that the last step took: 0-d
+    t: Array  # steps taken, integer; this and what follows is 0-d, or (M,) of a stack
+    loss: Array  # loss summed over the examples of the epoch so far, in the dtype of the targets
+    scale: Array  # what the schedule's learning rate is multiplied by
+    rate: Array  # the learning rate that the last step took
 
 
 def make_step(backend: Backend, network: Network, recipe: Recipe, communicator: Communicator | None = None) -> Step:
@@ -44,9 +45,11 @@ def make_step(backend: Backend, network: Network, recipe: Recipe, communicator: 
     -------
     callable
         ``step(layers, state, examples, rows)`` gives the new ``(layers, state)`` after the minibatch of some ``rows``,
-        (K,), of the ``Examples``. It uses up ``layers`` and ``state``.
+        (K,), of the ``Examples``; of a stack, the rows of all members, or those of each, (M, K). It uses up ``layers``
+        and ``state``.
     """
-    xp = backend.xp
+    xp, penalty = backend.xp, place(recipe.penalty, backend.asarray)
+    schedule, rule = place(recipe.schedule, backend.asarray), place(recipe.optimizer, backend.asarray)
     in_loop = recipe.mode == "loop"  # then its parts are compiled, and not the step: unrolled, it would be too long
     gradients_of = gradient_function(xp, network, recipe.mode, backend.compile if in_loop else None)
 
@@ -54,14 +57,14 @@ def make_step(backend: Backend, network: Network, recipe: Recipe, communicator: 
         layers: list[Layer], state: State, loss: Array, gradients: list[Layer], weights: Array | None, n: int
     ) -> tuple[list[Layer], State]:
         size = total_weight(xp, weights, n)
-        gradients = recipe.penalty.add_gradient(xp, layers, gradients, size)
+        gradients = penalty.add_gradient(xp, layers, gradients, size)
         loss = loss if weights is None else loss * (n / size)
-        scheduled = recipe.schedule(xp, xp.astype(state.t, state.rate.dtype))
+        scheduled = schedule(xp, xp.astype(state.t, state.rate.dtype))
         counters = state.t, state.loss, state.rate
         steps, epoch_loss, rate, t = fuse(xp, _count)(xp, *counters, loss, state.scale, scheduled)
         if recipe.penalised:
-            epoch_loss += n * recipe.penalty.value(xp, layers, size)
-        params, optimizer = recipe.optimizer.update(xp, flat(layers), flat(gradients), state.optimizer, rate, t)
+            epoch_loss += n * penalty.value(xp, layers, size)
+        params, optimizer = rule.update(xp, flat(layers), flat(gradients), state.optimizer, rate, t)
         layers = [Layer(W, b) for W, b in zip(params[::2], params[1::2], strict=True)]
         return layers, State(optimizer, steps, epoch_loss, state.scale, rate)
 
@@ -76,7 +79,7 @@ def make_step(backend: Backend, network: Network, recipe: Recipe, communicator: 
         masks = draw_masks(state.t, rows)
         x, t, weights = take_rows(xp, examples, rows)
         loss, gradients = gradients_of(layers, x, t, masks, weights)
-        return update(layers, state, loss, gradients, weights, rows.shape[0])
+        return update(layers, state, loss, gradients, weights, rows.shape[-1])
 
     return step
 

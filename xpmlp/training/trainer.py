@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from xpmlp.backends.purity import is_pure
 from xpmlp.common.errors import InputError
+from xpmlp.nn.members import lengths
 from xpmlp.nn.network import copy_layers, naming_own_functions
+from xpmlp.training.checks import check_layers
 from xpmlp.training.scoring import N_SUMS, Score, make_scorer, score_rows, spread_of, to_score
 from xpmlp.training.step import State, flat, make_step
 
@@ -28,6 +31,10 @@ class Reading(NamedTuple):
     finite: bool  # whether the loss and all weights are
     rate: float  # of the last step
     scores: dict[str, Score]  # of each set
+
+    def is_finite(self, trained_on: Sequence[str]) -> bool:
+        """Whether all weights are finite, and the losses of the sets that are trained on."""
+        return self.finite and all(math.isfinite(self.scores[name].loss) for name in trained_on)
 
 
 class Trainer:
@@ -96,15 +103,22 @@ class Trainer:
         Raises
         ------
         InputError
-            For weights that do not fit the network, and a state of another kind of optimiser.
+            For weights that do not fit the network or the number of members, and a state of another kind of optimiser.
         """
         backend = self.backend
-        shapes = [(tuple(W.shape), tuple(b.shape)) for W, b in layers]
-        if shapes != [((fan_in, fan_out), (fan_out,)) for fan_in, fan_out in self.network.shapes]:
-            raise InputError(f"the weights have shapes {shapes}, which are not those of {self.network}.")
+        stack = check_layers(self.network, layers)
+        if wrong := lengths((self.network, self.recipe)) - set(stack):
+            given = f"a stack of {stack[0]}" if stack else "one network"
+            raise InputError(
+                f"the weights are those of {given}, but the recipe or the dropout is of {wrong.pop()} members."
+            )
+
+        def of_each(number: float) -> Any:
+            return [number] * stack[0] if stack else number
+
         with backend.computing(self._what):
             self.layers = copy_layers(backend, layers)
-            steps: Any = 0
+            steps: Any = of_each(0)
             optimizer = self.recipe.optimizer.init(backend.xp, flat(self.layers))
             if state is not None:
                 if type(state.optimizer) is not type(optimizer):
@@ -112,14 +126,15 @@ class Trainer:
                     raise InputError(f"the state to resume from is of an optimiser with {kinds}.")
                 optimizer = self._copy(state.optimizer)
                 steps = backend.to_numpy(state.t) if backend.holds(state.t) else state.t
-            self.state = State(optimizer, backend.asindex(steps), *map(backend.copy_to_device, (0.0, 1.0, 0.0)))
+            sums = (backend.copy_to_device(of_each(number)) for number in (0.0, 1.0, 0.0))
+            self.state = State(optimizer, backend.xp.asarray(backend.asindex(steps), copy=True), *sums)
 
     def run_epoch(
         self,
         examples: Examples,
         order: Any,
         *,
-        rate: float = 1.0,
+        rate: float | Sequence[float] = 1.0,
         continued: bool = False,
         should_stop: Callable[[], bool] = lambda: False,
         on_step: Callable[[int], None] = lambda _: None,
@@ -131,9 +146,9 @@ class Trainer:
         examples : Examples
             Of arrays, on the backend.
         order : ndarray of int
-            The rows to take, on the host.
-        rate : float
-            What the schedule's learning rate is multiplied by.
+            The rows to take, on the host: (n,), or (M, n) with an order for each member of a stack.
+        rate : float or sequence of float
+            What the schedule's learning rate is multiplied by: one number, or one for each member.
         continued : bool
             Whether the epoch has begun, so that its sums and its rate are kept.
         should_stop, on_step : callable
@@ -149,7 +164,8 @@ class Trainer:
             if not continued:
                 if not self._is_pure:
                     self._prepare()  # a function of the user's own may give something else in this epoch
-                loss, scale = backend.refill(self.state.loss, 0.0), backend.refill(self.state.scale, rate)
+                scales = rate if isinstance(rate, int | float) else backend.asarray(rate)
+                loss, scale = backend.refill(self.state.loss, 0.0), backend.refill(self.state.scale, scales)
                 if examples.T is not None:  # whose dtype may be wider than that of the weights
                     loss = backend.xp.astype(loss, examples.T.dtype, copy=False)
                 self.state = self.state._replace(loss=loss, scale=scale)
@@ -181,8 +197,10 @@ class Trainer:
     def _copy(self, optimizer: Any) -> Any:
         return type(optimizer)(*([self.backend.copy_to_device(p) for p in arrays] for arrays in optimizer))
 
-    def read(self, sets: Mapping[str, Examples]) -> Reading:
-        """Read the epoch's sums and the scores of some sets: the one synchronisation with the host.
+    def read(self, sets: Mapping[str, Examples]) -> list[Reading]:
+        """Read the epoch's sums and the scores of some sets, of each member: the one synchronisation with the host.
+
+        The reading of a network that is no stack is the only one.
 
         A name stands for the same set in each call, as the spread of real-valued targets is measured once.
         """
@@ -195,18 +213,23 @@ class Trainer:
                 for examples in sets.values()
                 for total in score_rows(backend, self.score, self.layers, examples, ranks)
             ]
-            loss, finite, rate, *scored = backend.to_numpy(self.summarise(self.layers, self.state, sums)).tolist()
-        scored = scored if ranks is None else ranks.total(scored)
+            summary = backend.to_numpy(self.summarise(self.layers, self.state, sums))
+        return [self._reading(sets, numbers) for numbers in summary.reshape(-1, summary.shape[-1]).tolist()]
+
+    def _reading(self, sets: Mapping[str, Examples], numbers: list[float]) -> Reading:
+        loss, finite, rate, *scored = numbers
+        scored = scored if self.communicator is None else self.communicator.total(scored)
         by_set = zip(*[iter(scored)] * N_SUMS, strict=True)  # as many at a time
         scores = {
-            name: to_score(sums, examples.X.shape[0], self._spreads[name], self.network.sizes[-1])
+            name: to_score(sums, examples.X.shape[-2], self._spreads[name], self.network.sizes[-1])
             for (name, examples), sums in zip(sets.items(), by_set, strict=True)
         }
         return Reading(loss, bool(finite), rate, scores)
 
     def _summary(self, layers: list[Layer], state: State, sums: list[Array]) -> Array:
         """Put what the host wants to know into one array: loss, whether all is finite, rate, then the scores."""
-        xp = self.backend.xp
-        finite = xp.stack([xp.all(xp.isfinite(p)) for p in [state.loss, *flat(layers)]])
-        dtype = state.loss.dtype
-        return xp.stack([state.loss, xp.astype(xp.all(finite), dtype), xp.astype(state.rate, dtype), *sums])
+        xp, dtype = self.backend.xp, state.loss.dtype
+        weights = [xp.all(xp.isfinite(W), axis=(-2, -1)) for W, _ in layers]
+        biases = [xp.all(xp.isfinite(b), axis=-1) for _, b in layers]
+        finite = xp.all(xp.stack([xp.isfinite(state.loss), *weights, *biases], axis=-1), axis=-1)
+        return xp.stack([state.loss, xp.astype(finite, dtype), xp.astype(state.rate, dtype), *sums], axis=-1)

@@ -93,7 +93,7 @@ class JaxBackend(Backend):
 
     def minibatches(self, order: np.ndarray, size: int) -> Sequence[Array]:
         """Cut on the host and move all pieces in one call: slicing on the device dispatches a program a piece."""
-        pieces = [order[start : start + size].astype(np.int32) for start in range(0, order.shape[0], size)]
+        pieces = [order[..., start : start + size].astype(np.int32) for start in range(0, order.shape[-1], size)]
         return cast("Sequence[Array]", self._jax.device_put(pieces, self.device))
 
     def compile(self, function: Function, *, donate: tuple[int, ...] = ()) -> Function:
@@ -119,17 +119,18 @@ class JaxBackend(Backend):
         trusted: list[bool] = []  # whether the rehearsal went well, once there was one
 
         def scan(layers: Any, state: Any, examples: Any, order: np.ndarray, size: int) -> Any:
-            return compiled(layers, state, examples, self.asindex(order.reshape(-1, size)))
+            rows = order.reshape(*order.shape[:-1], -1, size)
+            return compiled(layers, state, examples, self.asindex(np.moveaxis(rows, -2, 0)))
 
         def one_by_one(*arguments: Any) -> Any:
             *_, (layers, state, _) = single(*arguments)
             return layers, state
 
         def steps(layers: Any, state: Any, examples: Any, order: np.ndarray, size: int) -> Taken:
-            full, start = order.shape[0] // size * size, 0
+            full, start = order.shape[-1] // size * size, 0
             if full and not trusted:
                 start = min(2 * size, full)
-                arguments = layers, state, examples, order[:start], size
+                arguments = layers, state, examples, order[..., :start], size
                 (layers, state), same = self.rehearse(scan, one_by_one, arguments, 2, roundings=ROUNDINGS)
                 trusted.append(same)
                 if not same:
@@ -137,12 +138,12 @@ class JaxBackend(Backend):
                     warnings.warn(message, XpmlpWarning, stacklevel=2)
                 yield layers, state, start
             while start < full and trusted[0]:
-                rows = order[start : min(start + MAX_STEPS * size, full)]
+                rows = order[..., start : min(start + MAX_STEPS * size, full)]
                 layers, state = scan(layers, state, examples, rows, size)
-                start += rows.shape[0]
-                yield layers, state, rows.shape[0]
-            if start < order.shape[0]:
-                yield from single(layers, state, examples, order[start:], size)
+                start += rows.shape[-1]
+                yield layers, state, rows.shape[-1]
+            if start < order.shape[-1]:
+                yield from single(layers, state, examples, order[..., start:], size)
 
         return steps
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import operator
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ def _matmul(x: np.ndarray, y: np.ndarray, /) -> Any:
 
 
 def _sum(x: np.ndarray, /, *, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Any:
-    """As `numpy.sum`; of a floating matrix, over one axis or all, by a product with ones."""
+    """As `numpy.sum`; of floating matrices, over one axis or both, by a product with ones."""
     if dtype is None and x.ndim == 2 and x.dtype.kind == "f":
         if axis in (0, -2):
             total = np.dot(_ones(x.shape[0], x.dtype), x)
@@ -30,14 +31,30 @@ def _sum(x: np.ndarray, /, *, axis: Any = None, dtype: Any = None, keepdims: boo
         if axis in (1, -1):
             total = np.dot(x, _ones(x.shape[1], x.dtype))
             return total[:, None] if keepdims else total
-        if axis is None and not keepdims and x.shape[0] * x.shape[1] <= MAX_ONES:
+        if axis in (None, (-2, -1)) and not keepdims and x.shape[0] * x.shape[1] <= MAX_ONES:
             x = np.reshape(x, -1)
             return np.dot(x, _ones(x.shape[0], x.dtype))
+    if dtype is None and x.ndim == 3 and x.dtype.kind == "f" and axis in (-1, -2, (-2, -1)):
+        return _sum_of_stack(x, axis, keepdims=keepdims)
     return np.sum(x, axis=axis, dtype=dtype, keepdims=keepdims) if dtype else add_reduce(x, axis, keepdims=keepdims)
 
 
+def _sum_of_stack(x: np.ndarray, axis: Any, *, keepdims: bool) -> Any:
+    """As `_sum`, of several matrices."""
+    m, k, n = x.shape
+    if axis == -2:
+        total = np.matmul(_ones(k, x.dtype), x)
+        return total[:, None, :] if keepdims else total
+    if axis == -1:
+        return np.reshape(_sum(np.reshape(x, (m * k, n)), axis=-1), (m, k, 1) if keepdims else (m, k))
+    return np.reshape(_sum(np.reshape(x, (m, k * n)), axis=-1), (m, 1, 1) if keepdims else (m,))
+
+
 def _max(x: np.ndarray, /, *, axis: Any = None, keepdims: bool = False) -> Any:
-    """As `numpy.max`; along short rows of a matrix, down the columns of a transposed copy."""
+    """As `numpy.max`; along short rows of matrices, down the columns of a transposed copy."""
+    if axis == -1 and x.ndim == 3:  # of a stack
+        m, k, n = x.shape
+        return np.reshape(_max(np.reshape(x, (m * k, n)), axis=-1), (m, k, 1) if keepdims else (m, k))
     if axis != -1 or x.ndim != 2 or x.shape[0] < MIN_COPIED_ROWS or x.shape[1] > MAX_COPIED_COLUMNS:
         return maximum_reduce(x, axis, keepdims=keepdims)
     largest = maximum_reduce(x.T.copy())
@@ -81,6 +98,7 @@ SHORTCUTS: dict[str, Any] = {
     "astype": _astype,
     "full_like": _full_like,
     "matmul": _matmul,
+    "matrix_transpose": operator.attrgetter("mT"),
     "max": _max,
     "ones_like": _ones_like,
     "sum": _sum,

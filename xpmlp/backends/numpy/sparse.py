@@ -24,6 +24,10 @@ def _take(x: Any, rows: np.ndarray, *, axis: int) -> Any:
     return x[rows] if sparse.issparse(x) else SHORTCUTS["take"](x, rows, axis=axis)
 
 
+def _matrix_transpose(x: Any, /) -> Any:
+    return x.T if sparse.issparse(x) else x.mT
+
+
 def _sum(x: Any, /, *, axis: Any = None, **options: Any) -> Any:
     return x.sum(axis=axis) if sparse.issparse(x) else SHORTCUTS["sum"](x, axis=axis, **options)
 
@@ -31,7 +35,9 @@ def _sum(x: Any, /, *, axis: Any = None, **options: Any) -> Any:
 class SparseNumpyBackend(NumpyBackend):
     """NumPy, for examples that are sparse (`scipy.sparse.csr_array`): they stay so up to the first layer's products."""
 
-    xp = replacing(NumpyBackend.xp, matmul=_matmul, concat=_concat, take=_take, sum=_sum)
+    xp = replacing(
+        NumpyBackend.xp, matmul=_matmul, matrix_transpose=_matrix_transpose, concat=_concat, take=_take, sum=_sum
+    )
 
     def holds(self, values: Any) -> bool:
         return isinstance(values, np.ndarray) or sparse.issparse(values)

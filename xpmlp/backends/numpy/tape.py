@@ -126,6 +126,7 @@ class Recorded(NDArrayOperatorsMixin):
     ndim = property(lambda self: self.values.ndim)
     dtype = property(lambda self: self.values.dtype)
     T = property(lambda self: self._view(self.values.T))
+    mT = property(lambda self: self._view(self.values.mT))  # noqa: N815 - NumPy's name
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **options: Any) -> Any:
         if method == "reduce" and options.keys() <= {"axis", "keepdims"} and out is None and len(inputs) <= 2:

@@ -34,12 +34,12 @@ def epoch_runner_on_tape(step: Callable[..., Any], steps: Steps) -> Steps:
         if not _is_worth_it(arguments, order, size) or not _can_be_recorded(step, arguments, order, size, rehearsed):
             yield from steps(layers, state, examples, order, size)
             return
-        key = size, *map(_address, leaves(arguments))
+        key = order.shape[:-1], size, *map(_address, leaves(arguments))
         found = tapes.pop(key, None)
-        tape = found or Tape(np.empty(size, dtype=np.int64))
-        whole = order.shape[0] // size * size
+        tape = found or Tape(np.empty((*order.shape[:-1], size), dtype=np.int64))
+        whole = order.shape[-1] // size * size
         for start in range(0, whole, size):
-            tape.rows[:] = order[start : start + size]
+            tape.rows[:] = order[..., start : start + size]
             if found or start:
                 tape.replay()
             else:
@@ -48,8 +48,8 @@ def epoch_runner_on_tape(step: Callable[..., Any], steps: Steps) -> Steps:
         tapes[key] = tape
         while len(tapes) > MAX_TAPES or sum(tape.nbytes for tape in tapes.values()) > MAX_BYTES:
             tapes.popitem(last=False)
-        if whole < order.shape[0]:
-            yield from steps(layers, state, examples, order[whole:], size)
+        if whole < order.shape[-1]:
+            yield from steps(layers, state, examples, order[..., whole:], size)
 
     return taped_steps
 
@@ -57,10 +57,10 @@ def epoch_runner_on_tape(step: Callable[..., Any], steps: Steps) -> Steps:
 def _is_worth_it(arguments: tuple[Any, ...], order: np.ndarray, size: int) -> bool:
     """Return whether there are some minibatches, of arrays that a replay can read without a look at the rows."""
     return (
-        order.shape[0] >= MIN_MINIBATCHES * size
+        order.shape[-1] >= MIN_MINIBATCHES * size
         and all(type(x) is np.ndarray for x in leaves(arguments))
         and order.min() >= 0
-        and order.max() < min(x.shape[0] for x in arguments[2] if x is not None)
+        and order.max() < min(x.shape[-2] for x in arguments[2] if x is not None)
     )
 
 
@@ -70,9 +70,9 @@ def _can_be_recorded(
     """Return whether a rehearsal with arguments of this kind went well, now or before."""
     carried = map(layout, leaves(arguments[:2]))
     examples = ((x.shape[1:], x.strides, x.dtype) for x in leaves(arguments[2]))
-    kind = size, *(x is None for x in arguments[2]), *carried, *examples
+    kind = order.shape[:-1], size, *(x is None for x in arguments[2]), *carried, *examples
     if kind not in rehearsed:
-        rehearsed[kind] = _rehearse(step, arguments, order[:size], order[size : 2 * size])
+        rehearsed[kind] = _rehearse(step, arguments, order[..., :size], order[..., size : 2 * size])
     return rehearsed[kind]
 
 

@@ -1,0 +1,159 @@
+"""Many networks trained as stacks beside the same networks trained one after the other, in one process, in turns.
+
+    python scripts/benchmark_stacks.py --out benchmarks/stacks-cpu-2-cores.json
+    python scripts/benchmark_stacks.py --quick
+    python scripts/benchmark_stacks.py --page benchmarks/stacks-cpu-2-cores.json
+
+Each workload is a whole fit of some epochs on made-up classes, in float32, of members with seeds and learning rates of
+their own. Seconds are those of the processor, which other programs that run at the same time hardly change; the least
+of the rounds counts.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+import time
+import warnings
+from pathlib import Path  # noqa: TC003 - typer reads annotations at run time
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+import numpy as np
+import typer
+from rich.table import Table
+from threadpoolctl import threadpool_limits
+
+from benchmark_devices import processor
+from commands import print_table, run_script
+from pages import DOCS, fill
+from xpmlp import SGD, Constant, Member, Network, Recipe, __version__, get_backend, initialize, train, train_many
+from xpmlp.common.files import check_place, write_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from xpmlp import Backend
+
+PAGE = DOCS / "stack.md"
+
+
+class Workload(NamedTuple):
+    """So many networks of some sizes, trained on so many examples in minibatches of a size."""
+
+    members: int
+    sizes: tuple[int, int, int]
+    batch_size: int
+    examples: int
+    target: float  # the least ratio
+
+    @property
+    def name(self) -> str:
+        """What it is called in tables."""
+        return f"{self.members} of {'-'.join(map(str, self.sizes))}, K = {self.batch_size}"
+
+
+WORKLOADS = (
+    Workload(32, (2, 100, 2), 10, 400, 4.0),
+    Workload(128, (2, 5, 2), 10, 400, 12.0),
+    Workload(8, (20, 100, 3), 32, 1280, 2.0),
+    Workload(8, (64, 64, 10), 64, 2560, 1.3),
+    Workload(8, (784, 50, 10), 32, 1280, 1.0),
+    Workload(4, (784, 50, 10), 256, 5120, 0.95),
+)
+
+
+def main(
+    backend: Annotated[str, typer.Option(help="numpy, torch or jax.")] = "numpy",
+    rounds: Annotated[int, typer.Option(help="Of each workload, of which the fastest counts.", min=1)] = 7,
+    epochs: Annotated[int, typer.Option(help="Of each fit.", min=1)] = 20,
+    threads: Annotated[int, typer.Option(help="Of the matrix products.", min=1)] = 1,
+    out: Annotated[Path | None, typer.Option(help="A .json file to write.")] = None,
+    page: Annotated[Path | None, typer.Option(help="Write the table of docs/stack.md from a .json file.")] = None,
+    *,
+    quick: Annotated[bool, typer.Option("--quick", help="One short round, to see that all runs.")] = False,
+) -> None:
+    """Measure every workload and print the ratios, or write them into the page; exit code 1 below a target."""
+    if page:
+        fill(PAGE, lines(json.loads(page.read_text(encoding="utf-8"))))
+        return
+    if out is not None:
+        check_place(out, (".json",))
+    rounds, epochs = (1, 2) if quick else (rounds, epochs)
+    opened = get_backend(backend, "cpu")
+    with threadpool_limits(threads), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        results = [measure(opened, workload, rounds, epochs) for workload in WORKLOADS]
+    table = Table("workload", "one by one, s", "as stacks, s", "ratio", "target", "largest difference")
+    for row in results:
+        seconds = (f"{row[kind]:.3f}" for kind in ("alone_seconds", "stacks_seconds"))
+        table.add_row(
+            row["workload"], *seconds, f"{row['ratio']:.2f}", f"{row['target']:.2f}", f"{row['difference']:.0e}"
+        )
+    print_table(table)
+    if out is not None:
+        machine = {"processor": processor(), "cores": os.cpu_count(), "numpy": np.__version__, "xpmlp": __version__}
+        said = {"benchmark": "stacks", "backend": backend, "threads": threads, "epochs": epochs, "rounds": rounds}
+        write_json(out, said | {"machine": machine | {"system": platform.platform()}, "results": results})
+    sys.exit(int(not quick and any(row["ratio"] < row["target"] for row in results)))
+
+
+def measure(backend: Backend, workload: Workload, rounds: int, epochs: int) -> dict[str, Any]:
+    """Time both ways in turns; beside the seconds, say how far the last weights of both are apart."""
+    n_inputs, n_hidden, n_outputs = workload.sizes
+    rng = np.random.default_rng(0)
+    X = backend.asarray(rng.normal(size=(workload.examples, n_inputs)))
+    T = backend.asarray(np.eye(n_outputs)[rng.integers(n_outputs, size=workload.examples)])
+    network = Network.build(n_inputs, n_hidden, n_outputs)
+    members = [
+        Member(
+            network,
+            initialize(network, seed=seed),
+            Recipe(SGD(), Constant(0.01 + 1e-4 * seed), batch_size=workload.batch_size, epochs=epochs, seed=seed),
+        )
+        for seed in range(workload.members)
+    ]
+    seconds: dict[str, list[float]] = {"alone": [], "stacks": []}
+    for _ in range(rounds):
+        start = time.process_time()
+        alone = [list(train(backend, network, each.layers, X, T, each.recipe))[-1] for each in members]
+        between = time.process_time()
+        *_, stacked = train_many(backend, members, X, T)
+        seconds["stacks"].append(time.process_time() - between)
+        seconds["alone"].append(between - start)
+    pairs = [
+        (p, q)
+        for one, other in zip(alone, stacked, strict=True)
+        for layer, other_layer in zip(one.layers, other.layers, strict=True)
+        for p, q in zip(layer, other_layer, strict=True)
+    ]
+    apart = max(float(np.abs(backend.to_numpy(p) - backend.to_numpy(q)).max()) for p, q in pairs)
+    best = {kind: min(values) for kind, values in seconds.items()}
+    return {
+        "workload": workload.name,
+        "alone_seconds": best["alone"],
+        "stacks_seconds": best["stacks"],
+        "ratio": best["alone"] / best["stacks"],
+        "target": workload.target,
+        "stack_size": backend.stack_size(workload.sizes, workload.batch_size),
+        "difference": apart,
+    }
+
+
+def lines(report: dict[str, Any]) -> Iterator[str]:
+    """Write what was measured in Markdown."""
+    machine = report["machine"]
+    yield (
+        f"Measured on {machine['cores']} cores of {machine['processor']}, {report['backend']} with "
+        f"{report['threads']} thread of products, fits of {report['epochs']} epochs, the fastest of {report['rounds']}."
+    )
+    yield ""
+    yield "| networks | one by one, s | as stacks, s | ratio |"
+    yield "| --- | ---: | ---: | ---: |"
+    for row in report["results"]:
+        yield f"| {row['workload']} | {row['alone_seconds']:.3f} | {row['stacks_seconds']:.3f} | {row['ratio']:.1f} |"
+
+
+if __name__ == "__main__":
+    run_script(main)

@@ -1,0 +1,317 @@
+"""Many networks trained at once: those of one shape as stacks, whose steps are the steps of one network."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+import numpy as np
+
+from xpmlp.backends.purity import is_pure
+from xpmlp.backends.rehearsal import mapped
+from xpmlp.common.errors import DivergenceError, InputError, XpmlpWarning
+from xpmlp.common.rng import make_generator
+from xpmlp.data.examples import Examples, StreamedExamples
+from xpmlp.nn.members import join, kind
+from xpmlp.nn.network import Layer, copy_layers
+from xpmlp.training.checks import check_layers, check_sets, check_weights
+from xpmlp.training.loop import Record, diverged, large_batch
+from xpmlp.training.trainer import Trainer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from xpmlp.backends import Backend
+    from xpmlp.common.types import Array
+    from xpmlp.data.examples import QuantizedExamples
+    from xpmlp.nn.network import Network
+    from xpmlp.training.recipe import Recipe
+
+    Outcome = Record | DivergenceError
+
+MAX_RUNNING = 0.75  # the share of a stack that still runs from which on the others are taken out of it
+
+
+class Member(NamedTuple):
+    """A network among many that are trained at once: what `train` takes of each.
+
+    Attributes
+    ----------
+    network : Network
+        The architecture.
+    layers : sequence of Layer
+        The initial weights, on the host or on the backend; they stay as they are.
+    recipe : Recipe
+        How to train.
+    rows : ndarray of int, optional
+        Which of the examples it is trained on, such as those of a fold; all of them by default.
+    weights : array of shape (n, 1), optional
+        What each of all n examples counts in training, on the backend; scores count all alike.
+    """
+
+    network: Network
+    layers: Sequence[Layer]
+    recipe: Recipe
+    rows: Any = None
+    weights: Array | None = None
+
+
+def train_many(
+    backend: Backend,
+    members: Sequence[Member],
+    X: Array | QuantizedExamples,
+    T: Array,
+    *,
+    evaluate: Mapping[str, tuple[Array | QuantizedExamples, Array]] | None = None,
+    units: Sequence[float] | None = None,
+) -> Iterator[list[Record | DivergenceError]]:
+    """Train many networks at once, one list of records an epoch.
+
+    Networks of the same sizes, activations and loss are stacked: their weights become arrays of shape (M, fan_in,
+    fan_out), and one step trains all of them, by the same functions as one network. Each ends with the weights that
+    `train` gives it, to rounding. How many go together is decided by what the backend computes fast.
+
+    Parameters
+    ----------
+    backend : Backend
+        Where to compute; it holds the arrays that follow.
+    members : sequence of Member
+        The networks. Those of one stack may differ in their dropout, and in the seed, the learning rate and its
+        schedule's other numbers, momentum, weight decay, penalties, epochs and patience of their recipes. Those that
+        differ in more, such as the batch size, are in different stacks. Those with functions of your own, which may be
+        written for one network, are trained one by one.
+    X : array of shape (n, d), or QuantizedExamples
+        Examples, which all networks share.
+    T : array of shape (n, m)
+        Their targets.
+    evaluate : mapping of str to (X, T), optional
+        Sets to score after each epoch; as for `X` and `T`.
+    units : sequence of float, optional
+        As for `train`.
+
+    Returns
+    -------
+    iterator of list of (Record or DivergenceError)
+        After each epoch, what there is of each member so far. One that has ended, by the number of its epochs or its
+        patience, keeps its last record. In place of one that has diverged stands the error that `train` would raise,
+        whose `record` is the last good one. The records have no state: a stack is not resumed. Their times are those of
+        the stack.
+
+    Raises
+    ------
+    InputError
+        As `train`; for no members, for rows that are not among the examples, and for examples in chunks.
+
+    Notes
+    -----
+    A member that has ended goes on in its stack, unseen, until a quarter of the stack has ended: then these are taken
+    out of it. Dropout's masks are functions of the numbers of the rows in X: a member with dropout and `rows` does not
+    end with the weights that `train` gives it with these examples alone.
+
+    Examples
+    --------
+    Three networks that differ in their first weights, their orders and their learning rates:
+
+    >>> import numpy as np
+    >>> from xpmlp import SGD, Constant, Member, Network, Recipe, get_backend, initialize, train_many
+    >>> backend = get_backend("numpy", dtype="float64")
+    >>> X = np.random.default_rng(0).normal(size=(100, 2))
+    >>> T = np.eye(2)[(X.sum(axis=1) > 0).astype(int)]
+    >>> network = Network.build(2, 8, 2)
+    >>> rates = 0.1, 0.03, 0.01
+    >>> members = [
+    ...     Member(network, initialize(network, seed=seed), Recipe(SGD(), Constant(rate), seed=seed, epochs=5))
+    ...     for seed, rate in enumerate(rates)
+    ... ]
+    >>> *_, records = train_many(backend, members, X, T, evaluate={"all": (X, T)})
+    >>> [record.epoch for record in records]
+    [5, 5, 5]
+    """
+    if not members:
+        raise InputError("there are no members: give at least one network to train.")
+    if isinstance(X, StreamedExamples):
+        raise InputError("examples in chunks are trained on by one network at a time: use `train`.")
+    sets = {name: Examples(*arrays) for name, arrays in (evaluate or {}).items()}
+    for network in {(each.network.sizes[0], each.network.sizes[-1]): each.network for each in members}.values():
+        check_sets(backend, network, {"training": Examples(X, T), **sets})
+    n = X.shape[0]
+    members = [_checked(member, number, n, sets) for number, member in enumerate(members)]
+    stacks = [
+        _Stack(backend, {number: members[number] for number in numbers}, Examples(X, T), units)
+        for numbers in _numbers_of_stacks(backend, members, n)
+    ]
+    return _records(stacks, sets, len(members))
+
+
+def _checked(member: Member, number: int, n: int, sets: Mapping[str, Examples]) -> Member:
+    """Return a member whose minibatches have no more examples than there are, or raise an `InputError`."""
+    network, layers, recipe, rows, weights = member
+    if check_layers(network, layers):
+        raise InputError(f"the weights of member {number} are those of a stack: give each network its own.")
+    if recipe.patience is not None and "validation" not in sets:
+        raise InputError("patience waits for a better loss on the set 'validation': give that to `evaluate`.")
+    if weights is not None:
+        check_weights(f"member {number}'s", weights, n)
+    if rows is not None:
+        is_whole = getattr(rows, "ndim", 0) == 1 and rows.dtype.kind in "iu"
+        if not is_whole or rows.shape[0] == 0 or rows.min() < 0 or rows.max() >= n:
+            raise InputError(
+                f"the rows of member {number} must be one or more integers from 0 to {n - 1}, in an array."
+            )
+        n = rows.shape[0]
+    if recipe.batch_size > n:
+        warnings.warn(large_batch(recipe, n), XpmlpWarning, stacklevel=3)
+        recipe = replace(recipe, batch_size=n)
+    return member._replace(recipe=recipe)
+
+
+def _numbers_of_stacks(backend: Backend, members: Sequence[Member], n: int) -> list[list[int]]:
+    """Return the numbers of the members that are trained together."""
+    kinds: list[tuple[Any, list[int]]] = []
+    for number, member in enumerate(members):
+        network, recipe = member.network, _of_steps(member.recipe)
+        own = kind(network), kind(recipe), n if member.rows is None else member.rows.shape[0]
+        alike = [numbers for other, numbers in kinds if own == other]
+        if alike and is_pure((network, recipe)):  # functions of the user's own may count axes from the front
+            alike[0].append(number)
+        else:
+            kinds.append((own, [number]))
+    stacks = []
+    for _, numbers in kinds:
+        first = members[numbers[0]]
+        most = backend.stack_size(first.network.sizes, first.recipe.batch_size)
+        pieces = -(-len(numbers) // most)
+        stacks += [numbers[i * len(numbers) // pieces : (i + 1) * len(numbers) // pieces] for i in range(pieces)]
+    return stacks
+
+
+def _of_steps(recipe: Recipe) -> Recipe:
+    """Return what steps need of a recipe: when it ends, the loop knows."""
+    return replace(recipe, epochs=1, patience=None, min_delta=0.0)
+
+
+def _records(stacks: list[_Stack], sets: Mapping[str, Examples], n_members: int) -> Iterator[list[Outcome]]:
+    start = time.perf_counter()
+    outcomes: dict[int, Outcome] = {}
+    while any(stack.running for stack in stacks):
+        for stack in stacks:
+            if stack.running:
+                outcomes |= stack.train_epoch(sets, start)
+        yield [outcomes[number] for number in range(n_members)]
+
+
+class _Stack:
+    """Members that are trained together: a stack, or a lone network.
+
+    `members` are those that are trained, by their numbers, and `running` the numbers of those that have not ended.
+    """
+
+    def __init__(
+        self, backend: Backend, members: dict[int, Member], examples: Examples, units: Sequence[float] | None
+    ) -> None:
+        self._backend, self._shared, self._units = backend, examples, units
+        self._members, self.running = members, list(members)
+        self._outcomes: dict[int, Outcome] = {}
+        self._epoch = 0
+        self._generators = {
+            _key(member): make_generator(cast("int", member.recipe.seed), "order") for member in members.values()
+        }
+        pairs = zip(*(copy_layers(backend, member.layers) for member in members.values()), strict=True)
+        self._start([Layer(*map(self._stacked, zip(*layers, strict=True))) for layers in pairs])
+
+    def _start(self, layers: Sequence[Layer], state: Any = None) -> None:
+        """Train the members from these weights on."""
+        members = self._members.values()
+        network = join([member.network for member in members])
+        recipe = join([_of_steps(member.recipe) for member in members])
+        self._trainer = Trainer(self._backend, network, recipe, units=self._units)
+        self._trainer.start(layers, state)
+        weights = [member.weights for member in members]
+        if any(each is not weights[0] for each in weights):
+            xp, given = self._backend.xp, next(each for each in weights if each is not None)
+            weights = [xp.ones_like(given) if each is None else each for each in weights]
+            self._examples = self._shared._replace(weights=self._stacked(weights))
+        else:
+            self._examples = self._shared._replace(weights=weights[0])
+
+    def _stacked(self, arrays: Sequence[Array]) -> Array:
+        return self._backend.xp.stack(list(arrays)) if len(arrays) > 1 else arrays[0]
+
+    def _order(self) -> Any:
+        """Draw the order of an epoch for each member; one for all where it is the same."""
+        n, members = self._shared.X.shape[0], self._members.values()
+        drawn = {
+            _key(member): self._generators[_key(member)].permutation(n if member.rows is None else member.rows)
+            for member in {_key(member): member for member in members}.values()
+        }
+        orders = [drawn[_key(member)] for member in members]
+        return orders[0] if len(drawn) == 1 else np.stack(orders)
+
+    def train_epoch(self, sets: Mapping[str, Examples], start: float) -> dict[int, Outcome]:
+        """Return what there is of each member after one more epoch; `start` is when training began."""
+        trainer, begun = self._trainer, time.perf_counter()
+        seen = trainer.run_epoch(self._examples, self._order())
+        layers, readings, now = trainer.copy_layers(), trainer.read(sets), time.perf_counter()
+        self._epoch += 1
+        trained_on = [name for name, each in sets.items() if each.X is self._shared.X]
+        for place, (number, reading) in enumerate(zip(self._members, readings, strict=True)):
+            if number not in self.running:
+                continue
+            recipe, last = self._members[number].recipe, cast("Record | None", self._outcomes.get(number))
+            best = last.best if last else None
+            if not reading.is_finite(trained_on):
+                kept_epoch = best.epoch if best else self._epoch - 1
+                self._outcomes[number] = diverged(self._epoch, reading.rate, last, kept_epoch)
+                self.running.remove(number)
+                continue
+            record = Record(
+                epoch=self._epoch,
+                seconds=now - start,
+                examples=seen,
+                examples_per_second=seen / (now - begun),
+                learning_rate=reading.rate,
+                loss=reading.loss / seen,
+                scores=reading.scores,
+                layers=layers if len(readings) == 1 else _LayersOfMember(layers, place),
+                state=None,
+                complete=True,
+                best=best,
+            ).with_best(recipe)
+            self._outcomes[number] = record
+            if recipe.is_over(self._epoch, record.best_epoch):
+                self.running.remove(number)
+        if 0 < len(self.running) <= MAX_RUNNING * len(self._members):
+            self._leave_ended()
+        return self._outcomes
+
+    def _leave_ended(self) -> None:
+        """Take the members that have ended out of the stack."""
+        xp, places = self._backend.xp, [place for place, number in enumerate(self._members) if number in self.running]
+        rows = self._backend.asindex(places)
+
+        def left(p: Array) -> Array:
+            return xp.take(p, rows, axis=0) if len(places) > 1 else p[places[0], ...]
+
+        self._members = {number: self._members[number] for number in self.running}
+        self._start(*mapped(left, (self._trainer.layers, self._trainer.state)))
+
+
+def _key(member: Member) -> tuple[Any, int]:
+    """Return what an order of examples is drawn by."""
+    return member.recipe.seed, id(member.rows)
+
+
+class _LayersOfMember(Sequence[Layer]):
+    """The layers of a member, taken out of its stack's where they are asked for."""
+
+    def __init__(self, layers: Sequence[Layer], place: int) -> None:
+        self._layers, self._place = layers, place
+
+    def __len__(self) -> int:
+        return len(self._layers)
+
+    def __getitem__(self, number: Any) -> Any:
+        return Layer(*(p[self._place, ...] for p in self._layers[number]))
