@@ -143,7 +143,7 @@ def describe(
     """
     source.decide_task(task, known.get("target_name") or "y")
     pairs = {name: (Part(source, some), None) for name, some in numbers.items() if some.size}
-    parts = Splits(**pairs)
+    parts = Splits(pairs["train"], pairs.get("validation"), pairs.get("test"))
     classes, sha256 = _survey(source, parts)
     if classes is not None and classes.shape[0] < min_classes:
         raise InputError(
