@@ -64,7 +64,7 @@ Value = TypeVar("Value")
 DEFAULT_LOSSES = {"classification": "softmax", "regression": "squared_error"}
 CLASS_WEIGHTS = ("none", "balanced")
 VALIDATION = 0.1  # the share that is held out by default, of data that are no table
-TABLE_WEIGHT_DECAY = 0.5
+MAX_WEIGHT_DECAY, WEIGHT_DECAYED = 0.5, 2.25  # for a table: the second is rate times decay, summed over the steps
 EPOCHS, MIN_STEPS = 30, 1500  # of a training, where the options leave it open
 PIECE = 2**20  # bytes of the data that are hashed at a time
 
@@ -242,15 +242,18 @@ def asked_task(options: Options) -> str:
 
 
 def settle(options: Options) -> Options:
-    """Return options with what the kind of the data decides: for a table, as benchmarks/tables-choice.json has it."""
+    """Return options with what the kind of the data decides: for tables, what docs/tables.md has the benchmark of."""
     of_table = is_table(options.dataset)
     if options.validation is None:
         options = replace(options, validation=0.0 if of_table and options.patience is None else VALIDATION)
     if options.optimizer is None:
         options = replace(options, optimizer="adamw" if of_table else "adam")
-    if of_table and options.optimizer == "adamw" and options.weight_decay is None:
-        options = replace(options, weight_decay=TABLE_WEIGHT_DECAY)
     return options
+
+
+def _table_weight_decay(options: Options, steps: int) -> float:
+    """Return the weight decay for a table: the weights forget over the same share of the training, however long."""
+    return min(MAX_WEIGHT_DECAY, WEIGHT_DECAYED / (options.highest_rate * steps))
 
 
 def check_options(options: Options) -> None:
@@ -315,6 +318,8 @@ def prepare(options: Options, *, progress: bool = False, communicator: Communica
     steps = steps_per_epoch(n, options.batch_size)
     epochs = options.epochs or max(EPOCHS, math.ceil(MIN_STEPS / steps))
     schedule = build_schedule(options.chosen_schedule, options.highest_rate, steps * epochs)
+    if is_table(options.dataset) and options.optimizer == "adamw" and options.weight_decay is None:
+        options = replace(options, weight_decay=_table_weight_decay(options, steps * epochs))
     kind = dataset.scaling if options.scaling == "auto" else options.scaling
     preparation = None
     is_matrix_of_table = isinstance(dataset, Dataset) and bool(dataset.columns) and not isinstance(X, Table)

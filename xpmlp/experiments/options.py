@@ -108,7 +108,9 @@ class Options:
     learning_rate: float | None = _option(None, TRAINING, "The highest learning rate.", "0.003; 0.1 for sgd")
     momentum: float | None = _option(None, TRAINING, "Momentum of sgd, 0 to 1.", "0")
     nesterov: bool = _option(False, TRAINING, "Nesterov's momentum, for sgd.")
-    weight_decay: float | None = _option(None, TRAINING, "Weight decay of adamw.", "0.01; 0.5 for a table")
+    weight_decay: float | None = _option(
+        None, TRAINING, "Weight decay of adamw.", "0.01; for a table 0.5, less for many steps"
+    )
     schedule: str | None = _option(
         None,
         TRAINING,

@@ -33,6 +33,7 @@ def check_layers(network: Network, layers: Sequence[Layer]) -> tuple[int, ...]:
         raise InputError(f"the weights have shapes {shapes}, which are not those of {network}.")
     return stack
 
+
 ROUNDING = 1e-3  # of probabilities, and of their sum
 
 
