@@ -63,6 +63,19 @@ def main(
     tasks = [
         task for task in TASKS if (task.name in table if table else part == "all" or task.chooses == (part == "choose"))
     ]
+    report = measure_all(out, tasks, names, splits, threads, seconds)
+    report["xpmlp_against"] = {name: compare(report["results"], "xpmlp", name) for name in names if name != "xpmlp"}
+    write_json(out, report)
+    print_report(report)
+    if figure is not None:
+        save_figure(figure_of(report["summary"]), figure)
+    sys.exit(1 if any(result["error"] for result in report["results"] if result["contender"] == "xpmlp") else 0)
+
+
+def measure_all(
+    out: Path, tasks: list[Task], names: list[str], splits: int, threads: int, seconds: float
+) -> dict[str, Any]:
+    """Measure what the file has not yet, and return its report with a summary, of these tables and contenders alone."""
     report = json.loads(out.read_text(encoding="utf-8")) if out.exists() else _empty_report()
     done = {(result["table"], result["split"], result["contender"]) for result in report["results"]}
     start = time.monotonic()
@@ -77,15 +90,9 @@ def main(
                 said = " ".join(f"{key} {value:.4f}" for key, value in result["scores"].items()) or result["error"]
                 print(f"{task.name} split {split} {name}: {said} ({result['seconds']:.1f} s)", flush=True)
     wanted = {task.name for task in tasks}
-    results = [result for result in report["results"] if result["table"] in wanted]
-    report["summary"] = summarise(results, names)
-    report["xpmlp_against"] = {name: compare(results, "xpmlp", name) for name in names if name != "xpmlp"}
-    write_json(out, report)
-    _print(report, results)
-    if figure is not None:
-        save_figure(figure_of(report["summary"]), figure)
-    failed = Counter(result["contender"] for result in results if result["error"])
-    sys.exit(1 if failed["xpmlp"] else 0)
+    report["results"] = [each for each in report["results"] if each["table"] in wanted and each["contender"] in names]
+    report["summary"] = summarise(report["results"], names)
+    return report
 
 
 def measure(task: Task, split: int, name: str, threads: int) -> dict[str, Any]:
@@ -131,7 +138,8 @@ def _empty_report() -> dict[str, Any]:
     }
 
 
-def _print(report: dict[str, Any], results: list[dict[str, Any]]) -> None:
+def print_report(report: dict[str, Any]) -> None:
+    """Print how the contenders compare, what they took, and their errors."""
     for metric in (*OF_CLASSES, *OF_AMOUNTS):
         if metric not in report["summary"]:
             continue
@@ -145,7 +153,7 @@ def _print(report: dict[str, Any], results: list[dict[str, Any]]) -> None:
                 name, f"{row['mean']:.4f}", f"{row['normalised']:.3f}", f"{row['rank']:.2f}", f"{low:.2f} to {high:.2f}"
             )
         print_table(table)
-    for theirs, metrics in report["xpmlp_against"].items():
+    for theirs, metrics in report.get("xpmlp_against", {}).items():
         for metric, found in metrics.items():
             low, high = found["mean_95"]
             print(
@@ -154,10 +162,10 @@ def _print(report: dict[str, Any], results: list[dict[str, Any]]) -> None:
                 f"p = {found['p']:.3f}"
             )
     spent: Counter[str] = Counter()
-    for result in results:
+    for result in report["results"]:
         spent[result["contender"]] += result["seconds"]
-    print(", ".join(f"{name} {seconds:,.0f} s" for name, seconds in spent.items()))
-    for result in results:
+    print("processor:", ", ".join(f"{name} {seconds:,.0f} s" for name, seconds in spent.items()))
+    for result in report["results"]:
         if result["error"]:
             print(f"{result['table']} split {result['split']} {result['contender']}: {result['error']}")
 

@@ -48,15 +48,16 @@ def answer_of(model: Any, X: pd.DataFrame, *, amounts: bool) -> Answer:
     return Answer(np.asarray(model.predict_proba(X), dtype=float), np.asarray(model.classes_).astype(str))
 
 
-def xpmlp_default(X: pd.DataFrame, y: pd.Series, X_new: pd.DataFrame, setting: Setting) -> Answer:
-    """Do what ``xpmlp train table.csv --target y`` does, with default options, on all rows that are there."""
+def xpmlp_train(X: pd.DataFrame, y: pd.Series, X_new: pd.DataFrame, setting: Setting, **options: Any) -> Answer:
+    """Do what ``xpmlp train table.csv --target y`` does, by default with default options, on all rows that are there."""
     from xpmlp import Options, prepare  # noqa: PLC0415 - each contender loads what it needs
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "table.csv"
         X.assign(**{str(y.name): y}).to_csv(path, index=False)
         task = "regression" if setting.amounts else "classification"
-        experiment = prepare(Options(str(path), target=str(y.name), task=task, test=0.0, seed=setting.seed))
+        given: dict[str, Any] = {"target": str(y.name), "task": task, "test": 0.0, "seed": setting.seed}
+        experiment = prepare(Options(str(path), **given | options))
         *_, record = experiment.records()
     model = experiment.trained(record.selected.layers)
     if setting.amounts:
@@ -133,7 +134,7 @@ def _without_gaps(X: pd.DataFrame, words: list[str], medians: pd.Series) -> pd.D
 
 
 CONTENDERS: dict[str, Learn] = {
-    "xpmlp": xpmlp_default,
+    "xpmlp": xpmlp_train,
     "scikit-learn": scikit_learn_pipeline,
     "boosting": gradient_boosting,
     "RealMLP-TD-S": _pytabkit("RealMLP_TD_S"),

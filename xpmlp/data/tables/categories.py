@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 MAX_ONE_HOT = 32  # categories of a column with a feature of their own
 MIN_EXAMPLES = 3  # of a category in the training part, for it to have one
 N_FOLDS = 5  # of the training part, each encoded by the means of the others
-SMOOTHING = 5.0  # examples of the mean of all that are added to each category
+SMOOTHING = 2.0  # examples of the mean of all that are added to each category
 
 
 @dataclass(frozen=True)
