@@ -49,7 +49,7 @@ def answer_of(model: Any, X: pd.DataFrame, *, amounts: bool) -> Answer:
 
 
 def xpmlp_train(X: pd.DataFrame, y: pd.Series, X_new: pd.DataFrame, setting: Setting, **options: Any) -> Answer:
-    """Do what ``xpmlp train table.csv --target y`` does with these options, or by default, on all rows that are there."""
+    """Do what ``xpmlp train table.csv --target y`` does with these options, on all rows that are there."""
     from xpmlp import Options, prepare  # noqa: PLC0415 - each contender loads what it needs
 
     with tempfile.TemporaryDirectory() as folder:
