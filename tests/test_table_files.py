@@ -52,9 +52,13 @@ def test_tables_are_read_as_they_are_meant(file, n, kinds):
     assert table.kinds == kinds
 
 
-def test_a_target_in_the_first_line_proves_a_header():
-    assert read_table(FILES / "wavelength-header.csv").names[0] == "column 1"
-    assert read_table(FILES / "wavelength-header.csv", target="class").names == ["400.5", "402.5", "404.5", "class"]
+def test_a_target_in_the_first_line_proves_a_header(write):
+    path = write("8,3,kind\n1,2,a\n3,4,b\n")
+    assert read_table(path).names[0] == "column 1"
+    assert read_table(path, target="kind").names == ["8", "3", "kind"]
+    table = read_table(FILES / "wavelength-header.csv", target="class")
+    assert (table.names, table.notes) == (["400.5", "402.5", "404.5", "class"], ())
+    assert read_table(FILES / "wavelength-header.csv").names == table.names
 
 
 def test_columns_that_a_model_knows_prove_a_header(write):
@@ -76,8 +80,10 @@ def rows_below(n_columns, first=0.0):
     return "".join(",".join(f"{first + (7 * i + j) % 9:g}" for j in range(n_columns)) + ",x\n" for i in range(9))
 
 
-@pytest.mark.parametrize("header", ["1990,1991,1992,y", "1990,1991,1993,y", "400,410,420,y", "1990,2000,2010,y"])
-def test_whole_numbers_that_rise_and_do_not_continue_below_are_names(write, header):
+@pytest.mark.parametrize(
+    "header", ["1990,1991,1992,y", "1990,1991,1993,y", "400,410,420,y", "1990,2000,2010,y", "400.1,400.2,400.3,y"]
+)
+def test_numbers_that_rise_and_do_not_continue_below_are_names(write, header):
     table = read_table(write(f"{header}\n{rows_below(3)}"))
     assert table.names == header.split(",")
     assert len(table) == 9

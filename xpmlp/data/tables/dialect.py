@@ -239,16 +239,17 @@ def _is_header(
 
 
 def _are_names(cells: Sequence[str], columns: Sequence[Sequence[str]], numbers: Sequence[int]) -> bool:
-    """Whether the numbers of the first row are names of columns: whole numbers that rise, as years do.
+    """Whether the numbers of the first row are names of columns, which rise: years, wavelengths and their like.
 
     They do not continue below: values there are no years, or all are nearer to each other than to a name that is one of
     several in equal steps.
     """
     names = [_to_number(cells[index]) for index in numbers]
-    steps = [after - before for before, after in pairwise(names)]
-    if not steps or min(steps) <= 0 or not all(name.is_integer() for name in names):
+    steps = [round(after - before, 9) for before, after in pairwise(names)]
+    if not steps or min(steps) <= 0:
         return False
-    are_years, are_equal = FIRST_YEAR <= names[0] < names[-1] <= LAST_YEAR, len(set(steps)) == 1
+    are_years = FIRST_YEAR <= names[0] < names[-1] <= LAST_YEAR and all(name.is_integer() for name in names)
+    are_equal = len(set(steps)) == 1
     for name, index in zip(names, numbers, strict=True):
         below = [_to_number(cell) for cell in columns[index] if NUMBER.fullmatch(cell)]
         low, high = min(below, default=name), max(below, default=name)
