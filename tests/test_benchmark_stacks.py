@@ -1,8 +1,12 @@
 """The benchmark of stacks: both ways end with the same weights, and the page shows what was measured."""
 
-import pytest
+import json
 
-from benchmark_stacks import WORKLOADS, lines, measure
+import pytest
+from links import ROOT
+
+from benchmark_stacks import PAGE, WORKLOADS, lines, measure
+from pages import shown
 from xpmlp import get_backend
 
 
@@ -18,3 +22,8 @@ def test_the_page_has_a_row_for_each_workload():
     row = {"workload": "8 of 1-2-3, K = 4", "alone_seconds": 1.0, "stacks_seconds": 0.25, "ratio": 4.0}
     report = {"backend": "numpy", "threads": 1, "epochs": 9, "rounds": 2, "machine": {"cores": 2, "processor": "X"}}
     assert list(lines(report | {"results": [row]}))[-1] == "| 8 of 1-2-3, K = 4 | 1.000 | 0.250 | 4.0 |"
+
+
+def test_the_page_shows_what_was_measured():
+    report = json.loads((ROOT / "benchmarks" / "stacks-cpu-2-cores.json").read_text(encoding="utf-8"))
+    assert shown(PAGE) == list(lines(report))

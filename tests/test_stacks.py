@@ -223,6 +223,54 @@ def test_a_member_that_has_ended_keeps_its_record_while_the_others_go_on(backend
         check_same(backend, lists[-1][m], alone(backend, member, X, T, {"all": arrays}))
 
 
+def sizes_of_stacks(monkeypatch):
+    """Write down how many members each trainer is started with; 1 for a network that is no stack."""
+    sizes, start = [], Trainer.start
+
+    def noted(self, layers, state=None):
+        sizes.append(layers[0].W.shape[0] if layers[0].W.ndim == 3 else 1)
+        start(self, layers, state)
+
+    monkeypatch.setattr(Trainer, "start", noted)
+    return sizes
+
+
+def test_a_stack_shrinks_when_an_eighth_of_it_has_ended(rng, monkeypatch):
+    sizes = sizes_of_stacks(monkeypatch)
+    members = [
+        Member(NETWORK, initialize(NETWORK, seed=m), Recipe(SGD(), batch_size=10, epochs=min(m, 6)))
+        for m in (1, *range(3, 12))
+    ]
+    list(train_many(get_backend("numpy", dtype="float64"), members, *data(rng)))
+    assert sizes == [10, 8, 7, 6]  # after epochs 3, with two ended of ten, 4 and 5
+
+
+def test_more_members_than_are_best_trained_as_one_are_several_stacks(rng, monkeypatch):
+    backend, (X, T) = get_backend("numpy", dtype="float64"), data(rng)
+    sizes = sizes_of_stacks(monkeypatch)
+    monkeypatch.setattr(type(backend), "stack_size", lambda *_: 3)
+    recipe = Recipe(SGD(), Constant(0.1), batch_size=10, epochs=2)
+    members = [Member(NETWORK, initialize(NETWORK, seed=m), replace(recipe, seed=m)) for m in range(7)]
+    *_, records = train_many(backend, members, X, T, evaluate={"all": (X, T)})
+    assert sizes == [2, 2, 3]
+    for member, record in zip(members, records, strict=True):
+        check_same(backend, record, alone(backend, member, X, T, {"all": (X, T)}))
+
+
+def test_a_cpu_takes_as_many_networks_at_once_as_its_cache_holds_and_a_gpu_more():
+    backend = get_backend("numpy")
+    assert backend.stack_size((784, 50, 10), 256) == 1
+    assert backend.stack_size((784, 2048, 10), 256) == 1
+    assert (
+        backend.stack_size((64, 64, 10), 64)
+        > 2 * get_backend("numpy", dtype="float64").stack_size((64, 64, 10), 64) - 2
+    )
+    assert backend.stack_size((2, 5, 2), 10) == backend.max_stack
+    on_gpu = get_backend("numpy")
+    on_gpu.device_name = "cuda:0"
+    assert on_gpu.stack_size((784, 2048, 10), 256) == backend.max_stack
+
+
 def test_patience_ends_each_member_by_its_own_validation_loss(backend, rng):
     X, T = data(rng)
     arrays = backend.asarray(X[:30]), backend.asarray(T[:30])

@@ -347,7 +347,8 @@ def gradient_function(
     callable
         Gives the loss summed over the rows, and a list of `Layer` with the gradients of its mean. ``masks`` are
         dropout's, as for `fprop`; ``weights`` (K, 1) say what each row counts in the sum and in the mean. ``size`` is
-        what the gradients' sum is divided by where these are not all rows of the mean.
+        what the gradients' sum is divided by where these are not all rows of the mean. Given the layers of a stack, it
+        gives the losses of its members, (M,), and the gradients of each; either variant does.
 
     Raises
     ------

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     Outcome = Record | DivergenceError
 
-MAX_RUNNING = 0.75  # the share of a stack that still runs from which on the others are taken out of it
+MAX_RUNNING = 7 / 8  # the share of a stack that still runs from which on the others are taken out of it
 
 
 class Member(NamedTuple):
@@ -107,7 +107,7 @@ def train_many(
 
     Notes
     -----
-    A member that has ended goes on in its stack, unseen, until a quarter of the stack has ended: then these are taken
+    A member that has ended goes on in its stack, unseen, until an eighth of the stack has ended: then these are taken
     out of it. Dropout's masks are functions of the numbers of the rows in X: a member with dropout and `rows` does not
     end with the weights that `train` gives it with these examples alone.
 
