@@ -86,7 +86,7 @@ def rank(column: Column, new: Column, targets: np.ndarray) -> tuple[np.ndarray, 
 
 
 def _texts(column: Column) -> np.ndarray:
-    return np.array([str(each) for each in column.values.tolist()])
+    return np.array([str(each) for each in column.values.tolist()])  # noqa: PD011 - of a column of ours
 
 
 def none(column: Column, new: Column, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:  # noqa: ARG001 - as others
