@@ -88,7 +88,7 @@ def _check_probabilities(backend: Backend, network: Network, name: str, T: Array
     """Raise an `InputError` for targets of classes or labels that are no probabilities."""
     xp, by_row = backend.xp, network.loss == LOSSES["softmax"]
     with backend.computing():
-        sums = xp.sum(T, axis=-1) if by_row else xp.ones(T.shape[0], dtype=T.dtype)
+        sums = xp.sum(T, axis=-1) if by_row else xp.ones_like(T)
         extremes = xp.stack([xp.min(T), xp.max(T), xp.min(sums), xp.max(sums)])
         low, high, least, most = backend.to_numpy(extremes).tolist()
     if low < 0 or high > 1 + ROUNDING or least < 1 - ROUNDING or most > 1 + ROUNDING:
