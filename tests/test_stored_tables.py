@@ -80,3 +80,10 @@ def test_what_is_larger_than_the_memory_of_duckdb_goes_to_disk(write, monkeypatc
         assert stored.n_rows * 12 * 8 > 100e6
         for batch in stored.batches(stored.kinds, 100_000):
             assert (np.stack([column.values for column in batch.columns], axis=1) == np.tile(X, (100, 1))).all()
+
+
+def test_examples_are_shown_as_those_in_memory_are(write):
+    path = write(f"x,when,long,some\n1,2001-01-05,{'a' * 40},\n2,2001-01-05,{'a' * 40},b\n")
+    with store_table(path) as stored:
+        shown = [facts.example for facts in stored.facts.values()]
+    assert shown == [example for *_, example in read_table(path).summary()]

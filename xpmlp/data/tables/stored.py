@@ -14,7 +14,7 @@ from xpmlp.data.tables.dialect import MISSING
 from xpmlp.data.tables.files import stored_cells
 from xpmlp.data.tables.kinds import IDENTIFIER, column_of, kind_of
 from xpmlp.data.tables.reader import check_reading
-from xpmlp.data.tables.table import Table
+from xpmlp.data.tables.table import Table, shortened
 from xpmlp.data.tables.texts import of_column
 
 if TYPE_CHECKING:
@@ -198,5 +198,5 @@ def _facts_of_others(cells: Cells, n_rows: int, name: str, value: str, kind: str
         is_truth=is_truth,
         n_words=n_words or 0.0,
         longest=n_characters or 0,
-        example=str(example or ""),
+        example=shortened(str(example or "").removesuffix(" 00:00:00")),
     )

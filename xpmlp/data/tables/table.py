@@ -176,8 +176,7 @@ class Table:
         rows = []
         for column in self.columns:
             there = np.flatnonzero(~column.missing)
-            example = column.text(column.values[there[0]]) if there.size else ""
-            example = example if len(example) <= MAX_SHOWN else f"{example[: MAX_SHOWN - 3]}..."
+            example = shortened(column.text(column.values[there[0]])) if there.size else ""
             rows.append((column.name, column.kind, len(column.distinct), int(column.missing.sum()), example))
         return rows
 
@@ -187,3 +186,8 @@ class Table:
         widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
         lines = ("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows)
         return "\n".join([f"<Table {self.name}: {counted(len(self), 'row')}>", *lines])
+
+
+def shortened(example: str) -> str:
+    """Return an example of a column as it is shown."""
+    return example if len(example) <= MAX_SHOWN else f"{example[: MAX_SHOWN - 3]}..."
