@@ -325,6 +325,11 @@ def prepare(options: Options, *, progress: bool = False, communicator: Communica
         preparation = dataset.preparation
     elif dataset.columns:
         medians = np.median(X, axis=0)
+    if preparation is None and kind not in SCALINGS:
+        raise InputError(
+            f"scaling {kind} is for tables with texts or gaps, but all features of {dataset.name} are numbers: choose "
+            f"among {', '.join(SCALINGS)}."
+        )
     kind = kind if preparation is None else "none"
     scaling = Scaling.fit_blocks(kind, X.examples() if isinstance(X, Part) else [X], d, dataset.pixel_max)
 
