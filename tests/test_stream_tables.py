@@ -150,6 +150,15 @@ def test_a_target_that_tells_the_rows_apart_is_refused_as_in_memory(label, tmp_p
     assert not list((tmp_path / "temporary").iterdir())
 
 
+def test_texts_that_mostly_do_not_recur_are_refused_as_in_memory_unless_they_are_called_classes(tmp_path):
+    path = written(tmp_path / "t.csv", (f"{i % 11},t{int(i // 1.9)}" for i in range(N)), "x,y")
+    with pytest.raises(
+        InputError, match=r"y of .*t\.csv holds 789 different values in 1,500 rows.*--task classification"
+    ):
+        load_table_stream(path)
+    assert load_table_stream(path, task="classification")[0].classes.size == 789
+
+
 def test_rows_without_a_target_are_left_out_and_counted(tmp_path):
     path = written(tmp_path / "t.csv", (f"{i % 11}.5,{'' if i % 10 == 0 else 'ab'[i % 2]}" for i in range(N)), "x,y")
     data, parts = load_table_stream(path)

@@ -63,7 +63,7 @@ Value = TypeVar("Value")
 
 DEFAULT_LOSSES = {"classification": "softmax", "regression": "squared_error"}
 CLASS_WEIGHTS = ("none", "balanced")
-VALIDATION = 0.1  # the share that is held out by default, of data that are no table
+VALIDATION = 0.1  # the share that is held out where a validation part is needed, or the data are no table
 MAX_WEIGHT_DECAY, WEIGHT_DECAYED = 0.5, 2.25  # for a table: the second is rate times decay, summed over the steps
 EPOCHS, MIN_STEPS = 30, 1500  # of a training, where the options leave it open
 PIECE = 2**20  # bytes of the data that are hashed at a time
@@ -238,7 +238,10 @@ def asked_task(options: Options) -> str:
 
 
 def settle(options: Options) -> Options:
-    """Return options with what the kind of the data decides: for tables, what docs/tables.md has the benchmark of."""
+    """Return options with the validation share and the optimiser that the kind of the data decides, where left open.
+
+    docs/tables.md says what is different for tables.
+    """
     of_table = is_table(options.dataset)
     if options.validation is None:
         options = replace(options, validation=0.0 if of_table and options.patience is None else VALIDATION)

@@ -22,6 +22,7 @@ from xpmlp.data.tables import STANDARD_INPUT, Column, Table
 from xpmlp.data.tables.files import FEATHER_SUFFIXES, TEXT_SUFFIXES, table_suffix
 from xpmlp.data.tables.preparation import TablePreparation
 from xpmlp.data.tables.stored import store_table
+from xpmlp.data.targets import check_recurring
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -105,6 +106,9 @@ def load_table_stream(
         )
     with store_table(path, target=target, **(reading or {})) as table:
         writer = _Writer(path, table, target)
+        label = table.facts[writer.label]
+        if task == "auto" and label.plain_kind == "text":
+            check_recurring(label.n_distinct, label.n, f"y of {path}")
         numbers = draw_parts(
             table.name, -(-writer.n // writer.block_rows), validation=validation, test=test, seed=seed, order=order
         )
@@ -180,6 +184,7 @@ class _Writer:
             Column(name, kind, np.concatenate([X[name].values for X in sample])) for name, kind in self.kinds.items()
         ]
         table = Table(self._table.name, tuple(columns), self._table.has_header)
+        # Without targets: rows are written once, for training and scoring alike, so none can be spared its own target.
         self.preparation = TablePreparation.fit(table, scaling)
         n_learnt = f"{len(table):,} of the {n:,}" if len(table) < n else f"all {n:,}"
         self.notes.append(f"What becomes of the columns was learnt from {n_learnt} rows of the training part.")
