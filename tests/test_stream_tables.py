@@ -153,7 +153,7 @@ def test_a_target_that_tells_the_rows_apart_is_refused_as_in_memory(label, tmp_p
 def test_texts_that_mostly_do_not_recur_are_refused_as_in_memory_unless_they_are_called_classes(tmp_path):
     path = written(tmp_path / "t.csv", (f"{i % 11},t{int(i // 1.9)}" for i in range(N)), "x,y")
     with pytest.raises(
-        InputError, match=r"y of .*t\.csv holds 789 different values in 1,500 rows.*--task classification"
+        InputError, match=r"column 'y' of .*t\.csv holds 789 different values in 1,500 rows.*--task classification"
     ):
         load_table_stream(path)
     assert load_table_stream(path, task="classification")[0].classes.size == 789

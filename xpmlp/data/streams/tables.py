@@ -108,7 +108,7 @@ def load_table_stream(
         writer = _Writer(path, table, target)
         label = table.facts[writer.label]
         if task == "auto" and label.plain_kind == "text":
-            check_recurring(label.n_distinct, label.n, f"y of {path}")
+            check_recurring(label.n_distinct, label.n, f"column {writer.label!r} of {path}")
         numbers = draw_parts(
             table.name, -(-writer.n // writer.block_rows), validation=validation, test=test, seed=seed, order=order
         )
