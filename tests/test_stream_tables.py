@@ -3,16 +3,13 @@
 import gc
 import gzip
 import json
-import sys
 import tempfile
-import warnings
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from xpmlp import InputError, read_table
-from xpmlp.cli import main
 from xpmlp.data.datasets import load_dataset
 from xpmlp.data.streams import is_large_table, load_table_stream, tables
 from xpmlp.data.tables.preparation import TablePreparation
@@ -78,10 +75,10 @@ def test_rows_are_prepared_as_in_memory_by_what_the_training_part_holds(suffix, 
     table = read_table(path)
     assert data.preparation is not None
     features = table.without(["income"])
-    rows = {name: np.concatenate([np.arange(*block) for block in pair[0].blocks]) for name, pair in vars(parts).items()}
+    rows = {name: np.concatenate([np.arange(*block) for block in pair[0].blocks]) for name, pair in parts.parts.items()}
     assert sorted(np.concatenate(list(rows.values())).tolist()) == list(range(N))
     assert data.preparation == TablePreparation.fit(features.take(rows["train"]))
-    for name, (part, _) in vars(parts).items():
+    for name, (part, _) in parts.parts.items():
         X, y = examples(part)
         assert X.dtype == np.float32
         np.testing.assert_array_equal(X, data.preparation.apply(features.take(rows[name]), "float32"))
@@ -125,7 +122,7 @@ def test_numbers_without_gaps_are_written_to_the_last_bit_and_scaled_as_in_memor
     ("label", "dtype", "task"),
     [
         (lambda i: i % 3, "i", "classification"),
-        (lambda i: i, "i", "regression"),
+        (lambda i: 2 * i, "i", "regression"),
         (lambda i: i / 2 if i == N - 1 else i % 3, "f", "regression"),
         (lambda i: f"{i % 3:02d}", "U", "classification"),
         (lambda i: i % 2 == 0, "U", "classification"),
@@ -140,6 +137,26 @@ def test_the_targets_are_read_by_all_rows(label, dtype, task, tmp_path):
     assert (data.task, y.dtype.kind) == (dataset.task, "f" if task == "regression" else dtype)
     assert data.task.name == task
     assert y.tolist() == dataset.y.tolist()
+
+
+@pytest.mark.parametrize("label", [lambda i: i, lambda i: f"person-{i}"])
+def test_a_target_that_tells_the_rows_apart_is_refused_as_in_memory(label, tmp_path):
+    path = written(tmp_path / "t.csv", (f"{i % 11},{label(i)}" for i in range(N)), "x,y")
+    with pytest.raises(InputError, match="column 'y' tells the rows apart, and can be no target") as in_memory:
+        load_dataset(path)
+    with pytest.raises(InputError) as by_rows:
+        load_table_stream(path)
+    assert str(by_rows.value) == str(in_memory.value)
+    assert not list((tmp_path / "temporary").iterdir())
+
+
+def test_texts_that_mostly_do_not_recur_are_refused_as_in_memory_unless_they_are_called_classes(tmp_path):
+    path = written(tmp_path / "t.csv", (f"{i % 11},t{int(i // 1.9)}" for i in range(N)), "x,y")
+    with pytest.raises(
+        InputError, match=r"column 'y' of .*t\.csv holds 789 different values in 1,500 rows.*--task classification"
+    ):
+        load_table_stream(path)
+    assert load_table_stream(path, task="classification")[0].classes.size == 789
 
 
 def test_rows_without_a_target_are_left_out_and_counted(tmp_path):
@@ -174,21 +191,6 @@ def test_where_the_disk_has_no_room_it_is_said_first(tmp_path, monkeypatch):
     monkeypatch.setattr(tables.shutil, "disk_usage", lambda _: tables.shutil._ntuple_diskusage(10, 9, 1))
     with pytest.raises(InputError, match=r"needs about 0.0 GB in .*make room, or name another folder .* TMPDIR"):
         load_table_stream(path)
-
-
-@pytest.fixture
-def cli(capsys, monkeypatch, tmp_path):
-    """Run the command line in an empty folder: gives exit code, standard output and standard error."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["xpmlp", *map(str, arguments)])
-        with warnings.catch_warnings(), pytest.raises(SystemExit) as ended:
-            main()
-        output = capsys.readouterr()
-        return ended.value.code, output.out, output.err
-
-    return run
 
 
 def test_a_large_table_is_trained_on_evaluated_and_predicted_by_the_same_commands(cli, tmp_path):

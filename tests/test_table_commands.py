@@ -315,6 +315,24 @@ def test_a_file_with_a_held_out_part_may_have_gaps_where_the_training_data_have_
     np.testing.assert_array_equal(experiment.sets["test"][0], model.scaling.apply(filled, "float32"))
 
 
+def test_robust_scaling_of_complete_numbers_is_refused_with_what_there_is(numbers):
+    with pytest.raises(InputError, match=r"robust is for tables with texts or gaps, .* among none, range, standard"):
+        prepare(replace(RunFolder(numbers).options(), scaling="robust"))
+
+
+def test_the_training_part_alone_is_prepared_with_its_targets(tmp_path):
+    rows = [f"t{i // 4},{i % 3}" for i in range(240)]
+    (tmp_path / "towns.csv").write_text("\n".join(["town,y", *rows]))
+    options = Options(str(tmp_path / "towns.csv"), dtype="float64", test=0.3)
+    experiment, (X, y) = prepare(options), load_splits(options)[1].train
+    preparation = experiment.model.preparation
+    assert preparation.became == {"town": "share of each of 3 classes in each of 60 categories"}
+    told = preparation.apply(X, targets=y)
+    assert (told != preparation.apply(X)).any()
+    np.testing.assert_array_equal(experiment.sets["train"][0], told)
+    np.testing.assert_array_equal(experiment.sets["test"][0], preparation.apply(load_splits(options)[1].test[0]))
+
+
 def test_a_class_with_one_example_is_trained_on_and_said(people, tmp_path, monkeypatch, capsys):
     path = tmp_path / "rare.csv"
     path.write_text(people.read_text() + "9999,50,smith,True,2004-02-11,unknown\n")

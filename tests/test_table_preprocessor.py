@@ -20,7 +20,7 @@ pl = pytest.importorskip("polars")
 N = 60
 
 
-@parametrize_with_checks([TablePreprocessor(), TablePreprocessor(scaling="standard")])
+@parametrize_with_checks([TablePreprocessor(), TablePreprocessor(scaling="robust")])
 def test_the_preprocessor_passes_the_checks_of_scikit_learn(estimator, check):
     check(estimator)
 
@@ -54,6 +54,18 @@ def test_a_frame_becomes_what_its_preparation_makes_of_it(library):
     np.testing.assert_array_equal(preprocessor.transform(X), expected.apply(read_table(X)))
     assert preprocessor.get_feature_names_out().tolist() == list(expected.feature_names_out)
     assert preprocessor.feature_names_in_.tolist() == list(X.columns)
+
+
+@pytest.mark.parametrize("y", [np.arange(200) // 4 + 0.5, [f"{i // 4}" for i in range(199)] + ["other"]])
+def test_of_many_categories_the_means_of_y_are_the_features_and_no_example_is_told_its_own(y):
+    X = pd.DataFrame({"town": [f"t{i // 4}" for i in range(200)]})
+    preprocessor = TablePreprocessor()
+    told = preprocessor.fit_transform(X, y)
+    n_classes = len(set(y)) if isinstance(y, list) else 1
+    assert told.shape == (200, n_classes)
+    means = preprocessor.transform(X)
+    assert (means[::4] == means[3::4]).all()  # of the same town
+    assert (told[::4] != told[3::4]).any()
 
 
 @pytest.mark.parametrize(("output", "library"), [("pandas", pd), ("polars", pl)])

@@ -15,6 +15,16 @@ if TYPE_CHECKING:
 MAX_ROWS = 5_000  # of a table that are used, drawn by a fixed seed: the contenders that are slow take minutes for more
 
 
+def number_of(name: str) -> int:
+    """Return the number that decides to which part of the tables one belongs, such as "MASS/fgl"."""
+    return int(hashlib.sha256(name.encode()).hexdigest(), 16)
+
+
+def is_ours(name: str) -> bool:
+    """Whether a table is of the half that may be looked at; the other is kept for independent checks."""
+    return number_of(name) % 2 == 0
+
+
 class Task(NamedTuple):
     """A table and what to predict.
 
@@ -42,14 +52,9 @@ class Task(NamedTuple):
         return f"{self.package}/{self.item}"
 
     @property
-    def number(self) -> int:
-        """The number that decides to which part of the tables it belongs."""
-        return int(hashlib.sha256(self.name.encode()).hexdigest(), 16)
-
-    @property
     def chooses(self) -> bool:
         """Whether defaults may be chosen by this table; it is not reported on then."""
-        return self.number // 2 % 2 == 0
+        return number_of(self.name) // 2 % 2 == 0
 
     def load(self) -> pd.DataFrame:
         """Return the table with its target, without rows that lack it, at most `MAX_ROWS` of them."""

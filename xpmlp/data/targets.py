@@ -122,13 +122,18 @@ def check_targets(
             raise InputError(f"{name} holds one value alone ({y[0]:g}): there is nothing to learn.")
         return y
     check_labels(y, n, name, min_classes=min_classes, first_row=first_row)
-    is_guess = bool(task.reason) and min_classes > 1 and n > MIN_ROWS
-    if is_guess and (n_classes := np.unique(y).size) > MAX_DISTINCT * n:
+    if task.reason and min_classes > 1:
+        check_recurring(np.unique(y).size, n, name)
+    return whole_labels(y, name)
+
+
+def check_recurring(n_classes: int, n: int, name: str) -> None:
+    """Raise an `InputError` where so many different texts in `n` rows are no classes that one can learn."""
+    if n > MIN_ROWS and n_classes > MAX_DISTINCT * n:
         raise InputError(
             f"{name} holds {n_classes:,} different values in {n:,} rows, so that most classes would have one example. "
             "Choose another target (--target NAME), or take them for classes all the same (--task classification)."
         )
-    return whole_labels(y, name)
 
 
 def check_amounts(y: np.ndarray, n: int, name: str = "y", *, first_row: int = 0) -> np.ndarray:

@@ -27,8 +27,9 @@ class TablePreprocessor(TransformerMixin, BaseEstimator):
     """Make numbers of the columns of a frame: of numbers, truth values, categories and dates, with or without gaps.
 
     It is what `xpmlp train` does to a table, for `MLPClassifier`, `MLPRegressor` and any other estimator. Numbers are
-    scaled and their gaps filled and marked, categories become one-hot, dates become year, month, weekday, hour and
-    days; texts that are no categories, identifiers and constant columns are left out. All of it is learnt in `fit`.
+    scaled and their gaps filled and marked; categories become one-hot, or, of more than 32 and with y, the mean of y in
+    each; dates become year, month, weekday, hour and days; texts that are no categories, identifiers and constant
+    columns are left out. All of it is learnt in `fit`.
 
     Parameters
     ----------
@@ -78,7 +79,7 @@ class TablePreprocessor(TransformerMixin, BaseEstimator):
             A frame of pandas, Polars or another library that narwhals knows; or an array, whose columns are numbers
             where all of their values are, and else categories.
         y : array-like of shape (n,), optional
-            What is to be predicted. With it, columns of many categories are encoded by its means.
+            What is to be predicted, without gaps. With it, columns of many categories are encoded by its means.
 
         Returns
         -------
@@ -89,7 +90,10 @@ class TablePreprocessor(TransformerMixin, BaseEstimator):
         return self
 
     def fit_transform(self, X: Any, y: Any = None) -> np.ndarray:
-        """Learn what becomes of each column, and return the features of these examples, none with its own y in it."""
+        """Learn what becomes of each column, and return the features of these examples, (n, d), float64.
+
+        They are not those of `transform`: no feature holds an example's own y (Micci-Barreca, 2001, cross-fitted).
+        """
         self.fit(X, y)
         return self.preparation_.apply(self._table(X, reset=False), targets=_targets(y))
 
@@ -131,11 +135,12 @@ class TablePreprocessor(TransformerMixin, BaseEstimator):
 
 
 def _targets(y: Any) -> np.ndarray | None:
-    """Return y as amounts, which are floating, or as classes; None where there are none, or several columns of them."""
+    """Return y, (n,), as amounts, which are floating, or as classes; None where there is none, or several columns."""
     y = None if y is None else np.asarray(y)
     if y is None or y.ndim != 1:
         return None
-    return y.astype(np.float64) if decide_task(y).name == "regression" else y.astype(np.str_)
+    is_regression = y.dtype.kind in "fiu" and decide_task(y).name == "regression"
+    return y.astype(np.float64 if is_regression else np.str_)
 
 
 def _column(name: str, values: np.ndarray, kind: str | None) -> Column:

@@ -63,7 +63,7 @@ Value = TypeVar("Value")
 
 DEFAULT_LOSSES = {"classification": "softmax", "regression": "squared_error"}
 CLASS_WEIGHTS = ("none", "balanced")
-VALIDATION = 0.1  # the share that is held out by default, of data that are no table
+VALIDATION = 0.1  # the share that is held out where a validation part is needed, or the data are no table
 MAX_WEIGHT_DECAY, WEIGHT_DECAYED = 0.5, 2.25  # for a table: the second is rate times decay, summed over the steps
 EPOCHS, MIN_STEPS = 30, 1500  # of a training, where the options leave it open
 PIECE = 2**20  # bytes of the data that are hashed at a time
@@ -182,9 +182,9 @@ def load_splits(options: Options, *, progress: bool = False) -> tuple[Dataset | 
         return load_stream(source, target=target, task=task, **shares)
     in_memory = options.validation_file or options.test_file or options.group or options.class_weight != "none"
     if is_large_table(source) and not in_memory:
-        scaling, reading = _table_scaling(options), options.reading
+        scaling: Any = {} if options.scaling == "auto" else {"scaling": options.scaling}
         return load_table_stream(
-            source, target=target, reading=reading, task=task, scaling=scaling, dtype=options.dtype, **shares
+            source, target=target, reading=options.reading, task=task, dtype=options.dtype, **scaling, **shares
         )
     loading: Any = {"data_dir": options.data_dir, "target": target, "task": task, "group": options.group}
     loading["reading"] = options.reading
@@ -195,10 +195,6 @@ def load_splits(options: Options, *, progress: bool = False) -> tuple[Dataset | 
         dataset = replace(dataset, test=_held_out(options.test_file, options, dataset))
     parts = split(dataset, **shares)
     return replace(dataset, note=" ".join(filter(None, [dataset.note, *parts.notes])) or None), parts
-
-
-def _table_scaling(options: Options) -> str:
-    return "standard" if options.scaling == "auto" else options.scaling
 
 
 def _held_out(file: str, options: Options, dataset: Dataset) -> tuple[np.ndarray | Table, np.ndarray]:
@@ -242,7 +238,10 @@ def asked_task(options: Options) -> str:
 
 
 def settle(options: Options) -> Options:
-    """Return options with what the kind of the data decides: for tables, what docs/tables.md has the benchmark of."""
+    """Return options with the validation share and the optimiser that the kind of the data decides, where left open.
+
+    docs/tables.md says what is different for tables.
+    """
     of_table = is_table(options.dataset)
     if options.validation is None:
         options = replace(options, validation=0.0 if of_table and options.patience is None else VALIDATION)
@@ -321,13 +320,20 @@ def prepare(options: Options, *, progress: bool = False, communicator: Communica
     if is_table(options.dataset) and options.optimizer == "adamw" and options.weight_decay is None:
         options = replace(options, weight_decay=_table_weight_decay(options, steps * epochs))
     kind = dataset.scaling if options.scaling == "auto" else options.scaling
-    preparation = None
-    is_matrix_of_table = isinstance(dataset, Dataset) and bool(dataset.columns) and not isinstance(X, Table)
+    preparation, medians = None, None
     if isinstance(X, Table):
-        preparation = TablePreparation.fit(X, _table_scaling(options), y)
-        d, kind = len(preparation.feature_names_out), "none"
-    elif isinstance(dataset, StreamedData) and dataset.preparation is not None:
-        preparation, kind = dataset.preparation, "none"
+        preparation = TablePreparation.fit(X, kind, y)
+        d = len(preparation.feature_names_out)
+    elif isinstance(dataset, StreamedData):
+        preparation = dataset.preparation
+    elif dataset.columns:
+        medians = np.median(X, axis=0)
+    if preparation is None and kind not in SCALINGS:
+        raise InputError(
+            f"scaling {kind} is for tables with texts or gaps, but all features of {dataset.name} are numbers: choose "
+            f"among {', '.join(SCALINGS)}."
+        )
+    kind = kind if preparation is None else "none"
     scaling = Scaling.fit_blocks(kind, X.examples() if isinstance(X, Part) else [X], d, dataset.pixel_max)
 
     # The network with its initial weights, and the parts of the data as it is given them.
@@ -343,14 +349,12 @@ def prepare(options: Options, *, progress: bool = False, communicator: Communica
         dataset.class_names,
         target_scaling=target_scaling,
         preparation=preparation,
-        medians=np.median(X, axis=0) if is_matrix_of_table else None,
+        medians=medians,
         target_names=None if dataset.target_name is None else (dataset.target_name,),
     )
     what = f"{n:,} training examples of {d:,} features, and what is held out"
     with backend.within_memory(what, "fewer examples, data that are read from disk (docs/streams.md)"):
-        sets = {name: lay_out(model, backend, *part) for name, part in parts.parts.items()}
-        if preparation is not None:
-            sets["train"] = backend.asarray(preparation.apply(X, backend.dtype, y)), sets["train"][1]
+        sets = {name: lay_out(model, backend, *part, is_training=name == "train") for name, part in parts.parts.items()}
     recipe = replace(_recipe(options), epochs=epochs, schedule=schedule)
     options = replace(options, epochs=epochs, task=dataset.task.name)
     weights = None if options.class_weight == "none" else _balanced_weights(options, backend, y)
@@ -374,12 +378,13 @@ def _check_unweighted(options: Options) -> None:
 
 
 def lay_out(
-    model: Model, backend: Backend, X: np.ndarray | Table | Part, y: Any
+    model: Model, backend: Backend, X: np.ndarray | Table | Part, y: Any, *, is_training: bool = False
 ) -> tuple[Array | QuantizedExamples | StreamedExamples, Array | None]:
     """Prepare raw features, (n, d), encode targets, (n,), and move both to a backend: what the network is given.
 
     Features of 8 bits stay as they are up to the minibatch, where scaling them only multiplies. A part of data on disk
-    becomes a `Stream`, which does all that when it is read; targets are None then.
+    becomes a `Stream`, which does all that when it is read; targets are None then. A table that the model `is_training`
+    on is prepared with its targets, as `TablePreparation.apply` says.
     """
     if isinstance(X, Part):
         model.check_count(X.shape[1])
@@ -388,6 +393,8 @@ def lay_out(
     if isinstance(X, np.ndarray) and X.dtype.kind in "iu" and X.dtype.itemsize == 1 and model.scaling.only_scales:
         model.check(X)
         return QuantizedExamples(backend.asarray(X, dtype=None), backend.asarray(model.scaling.factors)), T
+    if is_training and isinstance(X, Table) and model.preparation is not None:
+        return backend.asarray(model.preparation.apply(X, backend.dtype, y)), T
     return backend.asarray(model.prepare(X, backend.dtype)), T
 
 

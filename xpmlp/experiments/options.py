@@ -74,7 +74,9 @@ class Options:
         None, DATA, "The column of a table by which rows belong together, such as a patient's: it is no feature."
     )
     scaling: str = _option(
-        "auto", DATA, "none, range (to 0..1), standard, of a table robust, or auto: what suits the data."
+        "auto",
+        DATA,
+        "none, range (to 0..1), standard, robust (tables with texts or gaps); auto: what suits the data.",
     )
     header: bool | None = _option(None, TABLE, "Whether the first line is a header.", "found in the file")
     separator: str | None = _option(None, TABLE, "What separates columns: ';' or tab.", "found in the file")

@@ -84,7 +84,10 @@ def load_table(
     if target is None and not table.has_header and not (named or "").isdecimal():
         named = None  # a model's own target is a name, and there are none
     label = label_column(path, table, named, is_model=schema is not None)
-    _check_label(path, table, label, header=(reading or {}).get("header"), is_model=schema is not None)
+    if schema is None:
+        check_label(path, label)
+        if not table.has_header and (reading or {}).get("header") is None:
+            _check_first_label(path, label)
     notes = list(table.notes)
     if 0 < (gaps := int(label.missing.sum())) < len(table):  # nothing can be learnt from these rows, or compared
         table = table.take(~label.missing)
@@ -92,18 +95,8 @@ def load_table(
         notes.append(f"{counted(gaps, 'row')} without a value in column {label.name!r}, the target: left out.")
     groups = None if group is None else _groups(path, table, label, group)
     others = table.without([label.name, *([] if group is None else [group])])
-    if kinds or (schema and wanted and _has_names(table, wanted)):
-        if label.name in wanted:
-            free = quoted([name for name in table.names if name not in wanted])
-            hint = f"choose the target among {free}" if free else "it has no others, so add one with the labels"
-            raise InputError(f"the label's column in {path} would be {label.name!r}, a feature of the model: {hint}.")
-        positions_of(wanted, others.names, str(path))
-        others = others if kinds else others.select(wanted)
-    elif schema and len(others.columns) != schema.n_features:
-        raise InputError(
-            f"{path} has {counted(len(table.columns), 'column')}, but must have {schema.n_features + 1}: the "
-            f"{counted(schema.n_features, 'feature')} that the model was trained on, and the label."
-        )
+    if schema is not None:
+        others = _of_schema(path, table, label, others, schema)
     origin = ""
     if named is None:
         among = quoted(table.names) if table.has_header else f"1 to {len(table.columns)}"
@@ -124,6 +117,24 @@ def load_table(
         groups=groups,
         origin=origin,
     )
+
+
+def _of_schema(path: Path, table: Table, label: Column, others: Table, schema: ColumnSchema) -> Table:
+    """Return the columns of a model among those beside the label; all of them where it takes a table."""
+    wanted = schema.feature_names
+    if schema.kinds or (wanted and _has_names(table, wanted)):
+        if label.name in wanted:
+            free = quoted([name for name in table.names if name not in wanted])
+            hint = f"choose the target among {free}" if free else "it has no others, so add one with the labels"
+            raise InputError(f"the label's column in {path} would be {label.name!r}, a feature of the model: {hint}.")
+        positions_of(wanted, others.names, str(path))
+        return others if schema.kinds else others.select(wanted)
+    if len(others.columns) != schema.n_features:
+        raise InputError(
+            f"{path} has {counted(len(table.columns), 'column')}, but must have {schema.n_features + 1}: the "
+            f"{counted(schema.n_features, 'feature')} that the model was trained on, and the label."
+        )
+    return others
 
 
 def _groups(path: Path, table: Table, label: Column, group: str) -> np.ndarray:
@@ -179,6 +190,13 @@ def check_count(path: Path, found: int, expected: int) -> None:
 
 
 def label_column(path: Path, table: Table, target: str | None, *, is_model: bool) -> Column:
+    """Return the column that a target names, or whose number, from 1, it is; the last one where it is None.
+
+    Raises
+    ------
+    InputError
+        Where there is none; for a model (`is_model`) with a hint.
+    """
     if target is None:
         return table.columns[-1]
     if target in table:
@@ -201,30 +219,32 @@ def label_column(path: Path, table: Table, target: str | None, *, is_model: bool
     )
 
 
-def _check_label(path: Path, table: Table, label: Column, *, header: bool | None, is_model: bool) -> None:
-    """Raise an `InputError` for a column that cannot be learnt, or for what seems to be its name among its values."""
-    if is_model:
-        return
-    where = f"{path}, column {label.name!r}"
+def check_label(path: Path, label: Column) -> None:
+    """Raise an `InputError` for a column that does no more than to tell the rows apart."""
     if label.kind == "identifier":
         number = ""
         if plain_numbers(label) is not None:
             number = f", or say that it is an amount (--kinds {_shell(f'{label.name}=number')})"
         raise InputError(
-            f"{where} tells the rows apart, and can be no target: each row has its own value. Choose another target "
-            f"(--target NAME){number}."
+            f"{path}, column {label.name!r} tells the rows apart, and can be no target: each row has its own value. "
+            f"Choose another target (--target NAME){number}."
         )
-    if table.has_header or header is not None or label.values.dtype != object:
+
+
+def _check_first_label(path: Path, label: Column) -> None:
+    """Raise an `InputError` where a text in the first line seems to be the name of the column."""
+    if label.values.dtype != object:
         return
     first, others = label.values[0], set(label.values[1:])
     if first is not None and first not in others and len(others) < len(label) - 1:
         raise InputError(
-            f"{where}: {first!r} is in the first line alone, as the name of a column is. Say whether that line is a "
-            "header (--header) or an example (--no-header)."
+            f"{path}, column {label.name!r}: {first!r} is in the first line alone, as the name of a column is. Say "
+            "whether that line is a header (--header) or an example (--no-header)."
         )
 
 
 def identifier_note(column: Column) -> str:
+    """Say that a feature tells the rows apart, and how to leave it out."""
     return (
         f"Column {column.name!r} tells the rows apart, and may say nothing else: --drop {_shell(column.name)} leaves "
         "it out."
@@ -298,13 +318,18 @@ def _key(label: str) -> float | str:
         return label.lower() if label.lower() in {"true", "false"} else label
 
 
-def _strings(where: str, labels: Sequence[str]) -> np.ndarray:
-    longest = max(map(len, labels), default=0)
+def check_label_length(where: str, longest: int) -> None:
+    """Raise an `InputError` for labels that would take too much memory, where the longest has so many characters."""
     if longest > MAX_LABEL_LENGTH:
         raise InputError(
             f"{where}: a label has {longest} characters, but at most {MAX_LABEL_LENGTH} are read. Give every class a "
             "short name, or choose another target (--target NAME)."
         )
+
+
+def _strings(where: str, labels: Sequence[str]) -> np.ndarray:
+    longest = max(map(len, labels), default=0)
+    check_label_length(where, longest)
     room = 4 * longest * len(labels)
     if room > max(SAFE_BYTES, MAX_RATIO * sum(map(len, labels))):
         raise InputError(

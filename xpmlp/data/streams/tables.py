@@ -14,7 +14,7 @@ import numpy as np
 from xpmlp.common.errors import InputError
 from xpmlp.common.rng import make_generator
 from xpmlp.common.wording import counted, quoted
-from xpmlp.data.datasets.from_table import MAX_LABEL_LENGTH, identifier_note, label_column
+from xpmlp.data.datasets.from_table import check_label, check_label_length, identifier_note, label_column
 from xpmlp.data.streams.formats import NpyRows
 from xpmlp.data.streams.load import describe, draw_parts
 from xpmlp.data.streams.source import Source, rows_of_block
@@ -22,6 +22,7 @@ from xpmlp.data.tables import STANDARD_INPUT, Column, Table
 from xpmlp.data.tables.files import FEATHER_SUFFIXES, TEXT_SUFFIXES, table_suffix
 from xpmlp.data.tables.preparation import TablePreparation
 from xpmlp.data.tables.stored import store_table
+from xpmlp.data.targets import check_recurring
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -60,7 +61,7 @@ def load_table_stream(
     seed: int = 0,
     task: str = "auto",
     order: str = "random",
-    scaling: str = "robust",
+    scaling: str = "standard",
     dtype: str = "float32",
 ) -> tuple[StreamedData, Splits[tuple[Part, None]]]:
     """Read a table in batches, and prepare its rows into a temporary folder, which is removed with the data.
@@ -79,7 +80,7 @@ def load_table_stream(
         Keywords of `read_table`.
     validation, test, seed, task, order
         As for `load_stream`.
-    scaling : {"robust", "standard", "range", "none"}
+    scaling : {"standard", "robust", "range", "none"}
         Of a `TablePreparation`.
     dtype : {"float32", "float64"}
         Of the features that it prepares.
@@ -105,6 +106,9 @@ def load_table_stream(
         )
     with store_table(path, target=target, **(reading or {})) as table:
         writer = _Writer(path, table, target)
+        label = table.facts[writer.label]
+        if task == "auto" and label.plain_kind == "text":
+            check_recurring(label.n_distinct, label.n, f"column {writer.label!r} of {path}")
         numbers = draw_parts(
             table.name, -(-writer.n // writer.block_rows), validation=validation, test=test, seed=seed, order=order
         )
@@ -141,17 +145,16 @@ class _Writer:
         if head is None or len(head.columns) < 2:
             raise InputError(f"{path} needs rows with features and a label, but has {quoted(list(table.kinds))}.")
         self._path, self._table = path, table
-        self.label = label_column(path, head, target, is_model=False).name
+        label = label_column(path, head, target, is_model=False)
+        check_label(path, label)
+        self.label = label.name
         facts, kind = table.facts[self.label], table.kinds[self.label]
         self.n, self._longest = facts.n, max(facts.longest, WIDEST)
+        where = f"{path}, column {self.label!r}"
         if not self.n:
-            raise InputError(f"{path}, column {self.label!r}: all labels are missing.")
-        if facts.longest > MAX_LABEL_LENGTH:
-            raise InputError(
-                f"{path}, column {self.label!r}: a label has {facts.longest} characters, but at most "
-                f"{MAX_LABEL_LENGTH} are read. Give every class a short name."
-            )
-        self._has_numbers = facts.plain_kind in PLAIN and kind in {*PLAIN, "constant", "identifier"}
+            raise InputError(f"{where}: all labels are missing.")
+        check_label_length(where, facts.longest)
+        self._has_numbers = facts.plain_kind in PLAIN and kind in {*PLAIN, "constant"}
         self._label_kind = facts.plain_kind if self._has_numbers else kind
         self.kinds = {name: kind for name, kind in table.kinds.items() if name != self.label}
         self.is_plain = all(map(self._is_plain, self.kinds))
@@ -181,6 +184,7 @@ class _Writer:
             Column(name, kind, np.concatenate([X[name].values for X in sample])) for name, kind in self.kinds.items()
         ]
         table = Table(self._table.name, tuple(columns), self._table.has_header)
+        # Without targets: rows are written once, for training and scoring alike, so none can be spared its own target.
         self.preparation = TablePreparation.fit(table, scaling)
         n_learnt = f"{len(table):,} of the {n:,}" if len(table) < n else f"all {n:,}"
         self.notes.append(f"What becomes of the columns was learnt from {n_learnt} rows of the training part.")

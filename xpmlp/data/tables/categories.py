@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,10 +30,13 @@ class _Lookup:
     ----------
     name, kind : str
         Of the column.
+    gap : bool
+        Whether the training part has gaps.
     """
 
     name: str
     kind: str
+    gap: bool = field(kw_only=True)
 
     def __post_init__(self) -> None:
         check_choice("kind", self.kind, ("category",))
@@ -43,11 +46,6 @@ class _Lookup:
     @property
     def categories(self) -> tuple[str, ...]:
         """All of the training part, in the order of the rows of `table`."""
-        raise NotImplementedError
-
-    @property
-    def knows_gaps(self) -> bool:
-        """Whether the training part has gaps."""
         raise NotImplementedError
 
     @property
@@ -62,14 +60,14 @@ class _Lookup:
 
     def apply(self, column: Column) -> np.ndarray:
         """Return the features of a column, (n, k), float64."""
-        features: np.ndarray = self.table[rows_of(column, self.categories)]
+        features: np.ndarray = self.table[_rows_of(column, self.categories)]
         return features
 
     def unseen(self, column: Column) -> str:
         """Say which categories training had not, and which gaps there are where it had none; "" for none."""
-        rows = rows_of(column, self.categories)
+        rows = _rows_of(column, self.categories)
         others = column.values[rows == self.unseen_row]
-        gaps = 0 if self.knows_gaps else int((rows > self.unseen_row).sum())
+        gaps = 0 if self.gap else int((rows > self.unseen_row).sum())
         new = f"{counted(others.size, 'value')} unknown from training ({quoted(sorted(set(others)))})"
         return " and ".join(
             [new] * bool(others.size) + [f"{counted(gaps, 'gap')}, where training had none"] * bool(gaps)
@@ -94,7 +92,6 @@ class CategoryEncoding(_Lookup):
 
     own: tuple[str, ...]
     rare: tuple[str, ...]
-    gap: bool
 
     @classmethod
     def fit(cls, column: Column) -> CategoryEncoding:
@@ -109,11 +106,6 @@ class CategoryEncoding(_Lookup):
     def categories(self) -> tuple[str, ...]:
         """All of the training part, in the order of the rows of `table`."""
         return self.own + self.rare
-
-    @property
-    def knows_gaps(self) -> bool:
-        """Whether the training part has gaps."""
-        return self.gap
 
     @property
     def features(self) -> list[str]:
@@ -169,7 +161,6 @@ class TargetEncoding(_Lookup):
     center: tuple[float, ...]
     factor: tuple[float, ...]
     means: tuple[tuple[float, ...], ...]
-    gap: bool
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -183,7 +174,7 @@ class TargetEncoding(_Lookup):
     def fit(cls, column: Column, targets: np.ndarray) -> TargetEncoding:
         """Learn the means of the targets, (n,): amounts where they are floating, else classes."""
         categories = tuple(sorted({each for each in column.values.tolist() if each is not None}))
-        rows, (outputs, T) = rows_of(column, categories), _outputs(targets)
+        rows, (outputs, T) = _rows_of(column, categories), _outputs(targets)
         n_rows = len(categories) + 2
         told = _in_folds(rows, T, n_rows)
         center, deviation = told.mean(axis=0), told.std(axis=0)
@@ -206,11 +197,6 @@ class TargetEncoding(_Lookup):
         return self.known
 
     @property
-    def knows_gaps(self) -> bool:
-        """Whether the training part has gaps."""
-        return self.gap
-
-    @property
     def features(self) -> list[str]:
         """The names of the features."""
         return [f"{self.name} {output}" for output in self.outputs]
@@ -218,8 +204,9 @@ class TargetEncoding(_Lookup):
     @property
     def became(self) -> str:
         """What became of the column, in words."""
-        how = "mean of the target" if self.outputs == ("mean",) else f"share of {counted(len(self.outputs), 'class')}"
-        return f"{how} in each of {len(self.known):,} categories"
+        n = len(self.outputs)
+        how = self.outputs[0] if n == 1 else f"share of each of {n} classes"
+        return f"{'mean of the target' if how == 'mean' else how} in each of {len(self.known):,} categories"
 
     @property
     def table(self) -> np.ndarray:
@@ -228,7 +215,7 @@ class TargetEncoding(_Lookup):
 
     def apply_in_training(self, column: Column, targets: np.ndarray) -> np.ndarray:
         """Return the features of the training examples, (n, k), each without its own target in them."""
-        told = _in_folds(rows_of(column, self.known), _outputs(targets)[1], self.unseen_row + 2)
+        told = _in_folds(_rows_of(column, self.known), _outputs(targets)[1], self.unseen_row + 2)
         return (told - self.center) * self.factor
 
 
@@ -240,7 +227,7 @@ def fit_categories(column: Column, targets: np.ndarray | None) -> CategoryEncodi
     return CategoryEncoding.fit(column)
 
 
-def rows_of(column: Column, categories: tuple[str, ...]) -> np.ndarray:
+def _rows_of(column: Column, categories: tuple[str, ...]) -> np.ndarray:
     """Return the place of each value, (n,), among categories, which unseen ones follow, and then gaps."""
     row_of = {category: row for row, category in enumerate(categories)} | {None: len(categories) + 1}
     return np.fromiter((row_of.get(value, len(categories)) for value in column.values), np.intp, len(column))

@@ -69,7 +69,6 @@ class TablePreparation:
         scaling : {"standard", "robust", "range", "none"}
             Of numbers and dates: to mean 0 and standard deviation 1; less their median, divided by the range of their
             middle half, and clipped smoothly to [-3, 3], as in RealMLP; divided by the largest magnitude; or not.
-
         targets : ndarray of shape (n,), optional
             What is to be predicted of these examples: amounts where they are floating, else classes. With them, columns
             of many categories are encoded by their means.

@@ -101,22 +101,20 @@ def store_table(
     missing: Sequence[str] = (),
     kinds: Mapping[str, str] | None = None,
     drop: Sequence[str] = (),
-    known: Mapping[str, str] | None = None,
     **reading: Any,
 ) -> Iterator[StoredTable]:
     """Read a file of text or Parquet into a table on disk, which is there until the context ends.
 
-    Parameters and errors are those of `read_table`. The kinds of the columns are decided as there.
+    Parameters and errors are those of `read_table`, without `known`. The kinds of the columns are decided as there.
     """
-    kinds, known = kinds or {}, known or {}
+    kinds = kinds or {}
     check_reading(kinds, decimal)
-    reading |= {"decimal": decimal, "missing": [*MISSING, *missing], "known": known}
+    reading |= {"decimal": decimal, "missing": [*MISSING, *missing]}
     with stored_cells(path, drop=drop, **reading) as (cells, has_header):
         facts = _facts(cells)
         if absent := [name for name in kinds if name not in facts]:
             raise InputError(f"{path} has no column {quoted(absent)}: it has {quoted(list(facts))}.")
-        given = {**known, **kinds}
-        decided = {name: given.get(name) or kind_of(each) for name, each in facts.items()}
+        decided = {name: kinds.get(name) or kind_of(each) for name, each in facts.items()}
         n_rows = next(iter(facts.values())).n_rows if facts else 0
         yield StoredTable(
             Path(path).name.partition(".")[0], facts, decided, n_rows, has_header, list(cells.notes), cells
