@@ -66,6 +66,7 @@ CLASS_WEIGHTS = ("none", "balanced")
 VALIDATION = 0.1  # the share that is held out where a validation part is needed, or the data are no table
 MAX_WEIGHT_DECAY, WEIGHT_DECAYED = 0.5, 2.25  # for a table: the second is rate times decay, summed over the steps
 EPOCHS, MIN_STEPS = 30, 1500  # of a training, where the options leave it open
+MIN_STEPS_OF_CLASSES = 500  # for a table: of few rows, probabilities are soon too sure, and amounts are not
 PIECE = 2**20  # bytes of the data that are hashed at a time
 
 
@@ -315,7 +316,8 @@ def prepare(options: Options, *, progress: bool = False, communicator: Communica
     else:
         classes = dataset.classes if isinstance(dataset, StreamedData) else np.unique(y)
     steps = steps_per_epoch(n, options.batch_size)
-    epochs = options.epochs or max(EPOCHS, math.ceil(MIN_STEPS / steps))
+    least = MIN_STEPS_OF_CLASSES if is_table(options.dataset) and classes is not None else MIN_STEPS
+    epochs = options.epochs or max(EPOCHS, math.ceil(least / steps))
     schedule = build_schedule(options.chosen_schedule, options.highest_rate, steps * epochs)
     if is_table(options.dataset) and options.optimizer == "adamw" and options.weight_decay is None:
         options = replace(options, weight_decay=_table_weight_decay(options, steps * epochs))
