@@ -50,6 +50,13 @@ def test_a_table_is_learnt_from_all_rows_with_adamw_unless_options_say_otherwise
     assert (found.optimizer, found.validation) == expected
 
 
+@pytest.mark.parametrize(("task", "epochs"), [("classification", 250), ("regression", 750)])
+def test_few_rows_of_a_table_are_learnt_for_many_epochs_and_classes_for_fewer(tmp_path, task, epochs):
+    rows = [f"{number},{number % 7}" for number in range(125)]
+    (tmp_path / "table.csv").write_text("\n".join(["a,b", *rows]))
+    assert prepare(Options(str(tmp_path / "table.csv"), task=task)).options.epochs == epochs  # 2 steps an epoch
+
+
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
@@ -60,13 +67,6 @@ def test_a_table_is_learnt_from_all_rows_with_adamw_unless_options_say_otherwise
         ({"optimizer": "adam"}, None),
     ],
 )
-@pytest.mark.parametrize(("task", "epochs"), [("classification", 250), ("regression", 750)])
-def test_few_rows_of_a_table_are_learnt_for_many_epochs_and_classes_for_fewer(tmp_path, task, epochs):
-    rows = [f"{number},{number % 7}" for number in range(125)]
-    (tmp_path / "table.csv").write_text("\n".join(["a,b", *rows]))
-    assert prepare(Options(str(tmp_path / "table.csv"), task=task)).options.epochs == epochs  # 2 steps an epoch
-
-
 def test_the_weight_decay_of_a_table_shrinks_with_the_steps(tmp_path, given, expected):
     rows = [f"{number},{number % 7},{'yes' if number % 3 else 'no'}" for number in range(125)]
     (tmp_path / "table.csv").write_text("\n".join(["a,b,c", *rows]))
