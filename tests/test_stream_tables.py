@@ -78,10 +78,10 @@ def test_rows_are_prepared_as_in_memory_by_what_the_training_part_holds(suffix, 
     table = read_table(path)
     assert data.preparation is not None
     features = table.without(["income"])
-    rows = {name: np.concatenate([np.arange(*block) for block in pair[0].blocks]) for name, pair in vars(parts).items()}
+    rows = {name: np.concatenate([np.arange(*block) for block in pair[0].blocks]) for name, pair in parts.parts.items()}
     assert sorted(np.concatenate(list(rows.values())).tolist()) == list(range(N))
     assert data.preparation == TablePreparation.fit(features.take(rows["train"]))
-    for name, (part, _) in vars(parts).items():
+    for name, (part, _) in parts.parts.items():
         X, y = examples(part)
         assert X.dtype == np.float32
         np.testing.assert_array_equal(X, data.preparation.apply(features.take(rows[name]), "float32"))
@@ -125,7 +125,7 @@ def test_numbers_without_gaps_are_written_to_the_last_bit_and_scaled_as_in_memor
     ("label", "dtype", "task"),
     [
         (lambda i: i % 3, "i", "classification"),
-        (lambda i: i, "i", "regression"),
+        (lambda i: i // 2, "i", "regression"),
         (lambda i: i / 2 if i == N - 1 else i % 3, "f", "regression"),
         (lambda i: f"{i % 3:02d}", "U", "classification"),
         (lambda i: i % 2 == 0, "U", "classification"),
@@ -233,3 +233,11 @@ def test_groups_and_weights_need_a_large_table_in_memory(tmp_path):
     for options in ({"class_weight": "balanced"}, {"test_file": str(path)}, {"group": "b"}):
         experiment = prepare(Options(dataset=str(path), validation=0, test=0.2, epochs=1, **options))
         assert type(experiment.dataset).__name__ == "Dataset"
+
+
+def test_many_categories_of_a_large_table_are_one_hot_in_training_and_in_evaluation(cli, tmp_path):
+    rows = (f"c{i % 50},{i % 7},{'ab'[i % 50 > 25]}" for i in range(N))
+    written(tmp_path / "t.csv", rows, "code,x,y")
+    code, out, err = cli("train", "t.csv", "--out", "run", *QUICK)
+    assert (code, "one-hot, 32 of 50 categories" in " ".join(out.replace("│", " ").split())) == (0, True), err
+    assert cli("evaluate", "run")[0] == 0

@@ -349,7 +349,7 @@ def prepare(options: Options, *, progress: bool = False, communicator: Communica
     what = f"{n:,} training examples of {d:,} features, and what is held out"
     with backend.within_memory(what, "fewer examples, data that are read from disk (docs/streams.md)"):
         sets = {name: lay_out(model, backend, *part) for name, part in parts.parts.items()}
-        if preparation is not None:
+        if preparation is not None and isinstance(X, Table):
             sets["train"] = backend.asarray(preparation.apply(X, backend.dtype, y)), sets["train"][1]
     recipe = replace(_recipe(options), epochs=epochs, schedule=schedule)
     options = replace(options, epochs=epochs, task=dataset.task.name)

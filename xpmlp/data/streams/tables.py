@@ -60,7 +60,7 @@ def load_table_stream(
     seed: int = 0,
     task: str = "auto",
     order: str = "random",
-    scaling: str = "robust",
+    scaling: str = "standard",
     dtype: str = "float32",
 ) -> tuple[StreamedData, Splits[tuple[Part, None]]]:
     """Read a table in batches, and prepare its rows into a temporary folder, which is removed with the data.
