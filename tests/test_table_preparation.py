@@ -158,7 +158,8 @@ def test_of_many_categories_the_mean_of_an_amount_in_each_is_the_feature():
     told = preparation.apply(table_of(column), targets=amounts)[:, 0]
     np.testing.assert_allclose([told.mean(), told.std()], [0, 1], atol=1e-12)  # of the training examples
     smoothed = [(4 * own + SMOOTHING * 18) / (4 + SMOOTHING) for own in (0, 36)] + [18, 18]
-    np.testing.assert_allclose((means - means[2]) / (means[1] - means[0]), (np.array(smoothed) - 18) / 16, atol=1e-12)
+    encoding = preparation.encodings[0]
+    np.testing.assert_allclose(means / encoding.factor + encoding.center, smoothed, rtol=1e-12)
     assert preparation.unseen(new) == [
         "column 'x' has 1 value unknown from training ('unseen') and 1 gap, where training had none"
     ]
@@ -171,6 +172,8 @@ def test_of_many_categories_the_shares_of_the_classes_are_the_features(n_classes
     preparation = TablePreparation.fit(table_of(column), targets=classes)
     expected = {2: ("x share of red",), 3: ("x share of blue", "x share of green", "x share of red")}
     assert preparation.feature_names_out == expected[n_classes]
+    share = {2: "share of one class", 3: "shares of 3 classes"}[n_classes]
+    assert preparation.became == {"x": f"{share} in each of {MAX_ONE_HOT + 5} categories"}
     red = preparation.apply(table_of(("x", "category", ["c000", "c001"])))[:, -1]
     assert red[0] > 0 > red[1]
 

@@ -218,7 +218,8 @@ class TargetEncoding(_Lookup):
     @property
     def became(self) -> str:
         """What became of the column, in words."""
-        how = "mean of the target" if self.outputs == ("mean",) else f"share of {counted(len(self.outputs), 'class')}"
+        how = f"shares of {len(self.outputs):,} classes" if len(self.outputs) > 1 else "share of one class"
+        how = "mean of the target" if self.outputs == ("mean",) else how
         return f"{how} in each of {len(self.known):,} categories"
 
     @property
