@@ -235,3 +235,11 @@ def test_groups_and_weights_need_a_large_table_in_memory(tmp_path):
     for options in ({"class_weight": "balanced"}, {"test_file": str(path)}, {"group": "b"}):
         experiment = prepare(Options(dataset=str(path), validation=0, test=0.2, epochs=1, **options))
         assert type(experiment.dataset).__name__ == "Dataset"
+
+
+def test_many_categories_of_a_large_table_are_one_hot_in_training_and_in_evaluation(cli, tmp_path):
+    rows = (f"c{i % 50},{i % 7},{'ab'[i % 50 > 25]}" for i in range(N))
+    written(tmp_path / "t.csv", rows, "code,x,y")
+    code, out, err = cli("train", "t.csv", "--out", "run", *QUICK)
+    assert (code, "one-hot, 32 of 50 categories" in " ".join(out.replace("│", " ").split())) == (0, True), err
+    assert cli("evaluate", "run")[0] == 0

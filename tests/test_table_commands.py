@@ -151,6 +151,16 @@ def test_a_table_may_have_files_for_its_parts_and_rows_that_belong_together(peop
     assert grouped.model.feature_names == ("age", "job", "married")
 
 
+def test_the_group_is_told_from_the_target_among_the_columns(people, tmp_path, monkeypatch, capsys):
+    options = ("--target", "income", "--group", "joined", "--epochs", "1", "--hidden", "2")
+    assert run(monkeypatch, "train", people, *options, "--out", tmp_path / "run") == 0
+    trained = capsys.readouterr().out
+    assert run(monkeypatch, "show", tmp_path / "run") == 0
+    for shown in (trained, capsys.readouterr().out):
+        became = {name: line for line in shown.splitlines() for name in ("income", "joined") if f"│ {name} " in line}
+        assert ("the target" in became["income"], "the group" in became["joined"]) == (True, True)
+
+
 def test_a_file_without_a_column_of_the_model_or_of_another_kind_is_refused(trained, tmp_path, monkeypatch, capsys):
     new = tmp_path / "new.csv"
     new.write_text("age,job,joined\n30,smith,2004-02-11\n")

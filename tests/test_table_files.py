@@ -200,7 +200,10 @@ def test_separator_and_decimal_can_be_told(write):
 def test_standard_input_is_read_in_any_format(monkeypatch):
     plain = texts(read_table(FILES / "people.csv"))
     content = (FILES / "people.csv").read_bytes()
-    for given in (content, gzip.compress(content)):
+    named = io.BytesIO()
+    with gzip.GzipFile("people.csv", "wb", fileobj=named) as file:  # as `gzip people.csv` does
+        file.write(content)
+    for given in (content, gzip.compress(content), named.getvalue()):
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(given)))
         assert texts(read_table("-")) == plain
 
@@ -273,6 +276,26 @@ def test_what_is_no_table_is_refused(source, message):
 def test_a_file_that_is_not_what_its_name_says_is_refused(suffix, write):
     with pytest.raises((InputError, BackendError), match=r"data.* cannot be read"):
         read_table(write("a,b\n1,2\n", f"data{suffix}"))
+
+
+def compressed():
+    return bytearray(gzip.compress("".join(["a,b\n", *(f"{i * i},{i % 7}\n" for i in range(2000))]).encode()))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b"a,b\n1,2\n", id="plain text"),
+        pytest.param(compressed()[:-100], id="cut off"),
+        pytest.param(compressed()[:60] + bytes(9) + compressed()[60:], id="damaged"),
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_a_file_that_is_no_complete_gzip_is_refused_by_its_name(content, encoding, tmp_path):
+    path = tmp_path / "data.csv.gz"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"data\.csv\.gz is not a complete gzip file .*: get it again"):
+        read_table(path, encoding=encoding)
 
 
 def test_a_name_with_the_characters_of_patterns_is_a_name(write):

@@ -30,7 +30,7 @@ def show(
         return
     _print_network(card)
     if columns := card.get("data", {}).get("columns"):
-        print_columns(columns, card["became"] or {})
+        print_columns(columns, card["became"] or {}, group=card["recipe"].get("group"))
     if card["state"] != "model":
         _print_metrics(card)
     _print_rest(card)

@@ -58,7 +58,9 @@ def introduce(experiment: Experiment, *, quiet: bool) -> None:
     announce(backend)
     if dataset.columns:
         preparation = experiment.model.preparation
-        print_columns(dataset.columns, {} if preparation is None else preparation.became)
+        print_columns(
+            dataset.columns, {} if preparation is None else preparation.became, group=experiment.options.group
+        )
     if dataset.task.reason:
         say(str(dataset.task))
     if dataset.note:
@@ -74,16 +76,16 @@ def print_table(table: Table, title: str = "") -> None:
     Console(markup=False, highlight=False).print(table)
 
 
-def print_columns(columns: Sequence[Sequence[Any]], became: Mapping[str, str]) -> None:
+def print_columns(columns: Sequence[Sequence[Any]], became: Mapping[str, str], *, group: str | None) -> None:
     """Print what the columns of a table hold: name, kind, distinct and missing values, and an example of each.
 
-    What they became is printed too, where some are not mere numbers.
+    What they became is printed too, where some are not mere numbers; `group` keeps rows together, and became nothing.
     """
     from rich.table import Table
 
     table = Table("column", "kind", "distinct", "missing", "example", *["becomes"] * bool(became))
     for name, kind, n_distinct, n_missing, example in columns[:MAX_COLUMNS]:
-        last = [became.get(name, "the target")] * bool(became)
+        last = [became.get(name, "the group" if name == group else "the target")] * bool(became)
         table.add_row(name, kind, f"{n_distinct:,}", f"{n_missing:,}", example, *last)
     more = f", the first {MAX_COLUMNS}" if len(columns) > MAX_COLUMNS else ""
     print_table(table, f"columns of the table: {len(columns):,}{more}")

@@ -6,6 +6,7 @@ import gzip
 import re
 import shutil
 import sys
+import zlib
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from glob import escape
@@ -31,7 +32,7 @@ TEXT_SUFFIXES = (".csv", ".tsv", ".txt")
 PARQUET_SUFFIXES = (".parquet", ".pq")
 FEATHER_SUFFIXES = (".feather", ".arrow", ".ipc")
 STANDARD_INPUT = "-"
-MAGIC = {b"PAR1": ".parquet", b"ARRO": ".feather", b"\x1f\x8b\x08\x00": ".csv.gz"}  # what a file begins with
+MAGIC = {b"PAR1": ".parquet", b"ARRO": ".feather", b"\x1f\x8b": ".csv.gz"}  # what a file begins with
 # DuckDB would download what it lacks.
 SETTINGS: dict[str, Any] = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
 # Of a table that is kept on disk: what DuckDB may have in memory, in MB. Each thread has buffers, and each column some.
@@ -145,7 +146,8 @@ def _received(folder: Path) -> Path:
     """Write standard input to a file, which DuckDB can read more than once."""
     content = sys.stdin.buffer
     start = content.read(4)
-    path = folder / f"input{MAGIC.get(start, '.csv')}"
+    suffix = next((suffix for magic, suffix in MAGIC.items() if start.startswith(magic)), ".csv")
+    path = folder / f"input{suffix}"
     with path.open("wb") as file:
         file.write(start)
         shutil.copyfileobj(content, file)
@@ -214,11 +216,15 @@ def _cast(name: str, kind: str) -> str:
 
 @contextmanager
 def _explaining(shown: str) -> Iterator[None]:
-    """Turn DuckDB's errors into ours: in which line, what was seen, and what to do."""
+    """Turn errors of DuckDB and of gzip into ours: in which line, what was seen, and what to do."""
     import duckdb  # noqa: PLC0415 - as above
 
     try:
         yield
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise InputError(
+            f"{shown} is not a complete gzip file ({error}): get it again, or compress it again."
+        ) from error
     except duckdb.Error as error:
         text = str(error)
         found = re.search(r"CSV Error on Line: (\d+)", text)
