@@ -116,7 +116,7 @@ def load_table_stream(
         try:
             writer.write(folder, dtype)
             X, y = (NpyRows(folder / f"{each}.npy", each) for each in "Xy")
-            source = Source(table.name, X, y, block_rows=writer.block_rows)
+            source = Source(table.name, X, y, block_rows=writer.block_rows, target=writer.label)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -53,7 +53,7 @@ def column_of(
     if plain == "date":
         formats = (date_format,) if date_format else date_formats
         return Column(name, plain, _dates(raw, date_format or ISO, first_row), formats)
-    return _converted(raw, plain, first_row)
+    return replace(_converted(raw, plain, first_row), date_formats=date_formats)
 
 
 class Facts(Protocol):

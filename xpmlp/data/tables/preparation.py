@@ -197,13 +197,13 @@ def _known_kind(encoding: NumberEncoding | CategoryEncoding | TargetEncoding) ->
 
 def _as_in_training(column: Column, encoding: NumberEncoding | CategoryEncoding | TargetEncoding) -> Column:
     """Return a column of the kind that it had in training; refuse dates that were only guessed to be others."""
-    kind = _known_kind(encoding)
-    if column.kind != encoding.kind:
-        return column_of(column.name, column.values, kind)
-    if kind.partition(":")[2] in column.date_formats[1:]:
-        taken, name = column.date_formats[0], column.name
+    name, kind = column.name, _known_kind(encoding)
+    _, _, date_format = kind.partition(":")
+    if date_format in column.date_formats[1:]:
         raise InputError(
-            f"the dates of column {name!r} were read by the format {taken}, but in training they were written as "
-            f"{kind.partition(':')[2]}: read the table by read_table(..., kinds={{{name!r}: {kind!r}}})."
+            f"the dates of column {name!r} were read by the format {column.date_formats[0]}, but in training they were "
+            f"written as {date_format}: read the table by read_table(..., kinds={{{name!r}: {kind!r}}})."
         )
-    return column
+    if column.kind == encoding.kind:
+        return column
+    return column_of(name, column.values, encoding.kind if column.date_formats else kind)  # if so, in ISO now

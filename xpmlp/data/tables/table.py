@@ -142,7 +142,10 @@ class Table:
     @property
     def known(self) -> dict[str, str]:
         """The kind of each column with the format of its dates, by its name, as `read_table` takes them."""
-        return {column.name: ":".join((column.kind, *column.date_formats[:1])) for column in self.columns}
+        return {
+            column.name: ":".join((column.kind, *column.date_formats[: column.kind == "date"]))
+            for column in self.columns
+        }
 
     def __contains__(self, name: object) -> bool:
         return name in self.names
