@@ -225,3 +225,11 @@ def test_a_model_reads_dates_as_in_training_and_says_what_to_do_about_others(tmp
     assert "(--missing 13/2/2015)" in " ".join(capsys.readouterr().err.split())
     assert run(monkeypatch, "evaluate", out, new, "--missing", "13/2/2015,yes") == 0
     assert run(monkeypatch, "predict", out, new, "--missing", "yes", "--kinds", "joined=date:%d/%m/%Y") == 0
+
+
+def test_among_decimal_commas_the_text_that_is_no_number_is_named(tmp_path):
+    path = tmp_path / "data.csv"
+    path.write_text("n;c\n1,5;a\n2,5;b\nmany;c\n")
+    with pytest.raises(InputError, match=r"kind 'number', but holds 'many' in row 2: .* \(--missing many\)\.$"):
+        read_table(path, known={"n": "number"})
+    assert read_table(path, known={"n": "number"}, missing=["many"])["n"].values[:2].tolist() == [1.5, 2.5]

@@ -12,6 +12,7 @@ import numpy as np
 from xpmlp.common.errors import InputError
 from xpmlp.common.validation import MAX_EXACT
 from xpmlp.data.tables.dates import ISO, parse_date
+from xpmlp.data.tables.dialect import NUMBER as WRITTEN_NUMBER
 from xpmlp.data.tables.table import NUMERIC_KINDS, Column
 
 MIN_ROWS = 20  # with fewer, values that are all different say nothing
@@ -210,7 +211,9 @@ def _numbers(column: Column, kind: str, first_row: int) -> np.ndarray:
         try:
             numbers[row] = TRUTH[values[row].lower()] if kind == "truth value" else float(values[row])
         except (KeyError, ValueError):
-            raise _misfit(column, kind, int(row), first_row) from None
+            others = (other for other in there if not WRITTEN_NUMBER.fullmatch(values[other]))  # but decimal commas
+            wrong = row if kind == "truth value" else next(others, row)
+            raise _misfit(column, kind, int(wrong), first_row) from None
     return numbers
 
 

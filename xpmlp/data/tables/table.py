@@ -142,10 +142,8 @@ class Table:
     @property
     def known(self) -> dict[str, str]:
         """The kind of each column with the format of its dates, by its name, as `read_table` takes them."""
-        return {
-            column.name: ":".join((column.kind, *column.date_formats[: column.kind == "date"]))
-            for column in self.columns
-        }
+        dates = (column for column in self.columns if column.kind == "date" and column.date_formats)
+        return self.kinds | {column.name: f"date:{column.date_formats[0]}" for column in dates}
 
     def __contains__(self, name: object) -> bool:
         return name in self.names
