@@ -211,8 +211,8 @@ def _numbers(column: Column, kind: str, first_row: int) -> np.ndarray:
         try:
             numbers[row] = TRUTH[values[row].lower()] if kind == "truth value" else float(values[row])
         except (KeyError, ValueError):
-            others = (other for other in there if not WRITTEN_NUMBER.fullmatch(values[other]))  # but decimal commas
-            wrong = row if kind == "truth value" else next(others, row)
+            texts = [other for other in there if not WRITTEN_NUMBER.fullmatch(values[other])]  # but decimal commas
+            wrong = texts[0] if texts and kind != "truth value" else row
             raise _misfit(column, kind, int(wrong), first_row) from None
     return numbers
 
