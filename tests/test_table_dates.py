@@ -233,3 +233,13 @@ def test_among_decimal_commas_the_text_that_is_no_number_is_named(tmp_path):
     with pytest.raises(InputError, match=r"kind 'number', but holds 'many' in row 2: .* \(--missing many\)\.$"):
         read_table(path, known={"n": "number"})
     assert read_table(path, known={"n": "number"}, missing=["many"])["n"].values[:2].tolist() == [1.5, 2.5]
+
+
+@pytest.mark.parametrize("value", ["2015", "20150213", "today", "NaT"])
+def test_what_other_libraries_take_for_a_date_of_iso_8601_is_refused(value, write):
+    pandas = pytest.importorskip("pandas")
+    for source in (write(["2015-02-13", value]), pandas.DataFrame({"joined": ["2015-02-13", value]})):
+        with pytest.raises(InputError, match=f"holds '{value}' in row 1, which is no date of ISO 8601"):
+            read_table(source, known={"joined": "date:ISO"})
+    with pytest.raises(InputError, match=r"holds '2015.0' in row 0, which is no .* \(--missing 2015\)"):
+        read_table(pandas.DataFrame({"joined": [2015, 2016]}), known={"joined": "date"})

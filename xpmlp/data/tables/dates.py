@@ -21,7 +21,7 @@ DATE_FORMATS = (
 )
 _FORMAT = re.compile(r"([^%]|%[bBdHImMpSyY])*%[yY]([^%]|%[bBdHImMpSyY])*")  # what DuckDB and Python read alike
 _ISO_DATE = re.compile(r"([0-9]{4})[-/ ]([0-9]{1,2})[-/ ]([0-9]{1,2})(?![0-9])")
-# DuckDB takes fewer digits for a year too, so that 10-12 would be December of the year 10.
+# DuckDB takes fewer digits for a year too: 10-12 would be December of the year 10.
 _ISO_START, _FOUR_DIGITS = "^[0-9]{4}[-/ ]", "(^|[^0-9])[0-9]{4}([^0-9]|$)"
 _YEAR_AMONG_DIGITS = re.compile(r"%Y%|%[^bBp]%Y")  # as in %Y%m%d
 
@@ -46,6 +46,8 @@ def parse_date(text: str, date_format: str) -> np.datetime64:
     """Return a date; raises ValueError for a text that is not written so."""
     if date_format != ISO:
         return np.datetime64(datetime.strptime(text, date_format), "us")  # noqa: DTZ007 - as above
+    if not re.match(_ISO_START, text):  # NumPy takes 20150213 for a year, and "today" for today
+        raise ValueError(text)
     padded = _ISO_DATE.sub(lambda found: f"{found[1]}-{found[2]:0>2}-{found[3]:0>2}", text, count=1)
     return np.datetime64(padded, "us")
 

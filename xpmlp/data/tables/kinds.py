@@ -232,12 +232,12 @@ def _dates(column: Column, date_format: str, first_row: int) -> np.ndarray:
 
 def _misfit(column: Column, kind: str, row: int, first_row: int) -> InputError:
     plain, _, date_format = kind.partition(":")
-    value = str(column.values[row])
-    hint = ""
+    value, hint = column.values[row], ""
     if date_format:
         hint = f", or say how all dates are written (--kinds {shlex.quote(f'{column.name}=date:FORMAT')})"
     how = {"": "", ISO: ", which is no date of ISO 8601"}.get(date_format, f", which is not written as {date_format}")
     return InputError(
-        f"column {column.name!r} is to hold values of the kind {plain!r}, but holds {value!r} in row "
-        f"{first_row + row}{how}: mend the value, or make a gap of it (--missing {shlex.quote(value)}){hint}."
+        f"column {column.name!r} is to hold values of the kind {plain!r}, but holds {str(value)!r} in row "
+        f"{first_row + row}{how}: mend the value, or make a gap of it (--missing "
+        f"{shlex.quote(column.text(value))}){hint}."
     )
