@@ -7,6 +7,7 @@ import pytest
 
 from xpmlp import InputError, load_dataset, split
 from xpmlp.data.streams import load_stream
+from xpmlp.data.streams.tables import load_table_stream
 from xpmlp.data.targets import decide_task, fit_target_scaling, total_squares
 
 
@@ -92,6 +93,21 @@ def test_numbers_among_which_a_few_texts_are_have_to_be_mended_or_called_classes
 def test_amounts_that_are_all_the_same_are_refused(tmp_path, y):
     with pytest.raises(InputError, match="holds one value alone"):
         load_dataset(csv_of(tmp_path, y), task="regression")
+
+
+def test_errors_about_the_targets_of_a_table_name_their_column(tmp_path):
+    path = tmp_path / "houses.csv"
+    path.write_text("price,area\n" + "".join(f"cheap,{n}.5\n" for n in range(4)))
+    for target in ("price", "1"):
+        with pytest.raises(InputError, match=r"^column 'price' of .*houses\.csv holds text, but a regression"):
+            load_dataset(path, target=target, task="regression")
+    with pytest.raises(InputError, match=r"^column 'price' of .*houses\.csv holds one class"):
+        load_dataset(path, target="price")
+    with pytest.raises(InputError, match=r"column 'price' of houses holds text, but a regression"):
+        load_table_stream(path, target="price", task="regression")
+    path.write_text("".join(f"2.5,{n}.5\n" for n in range(4)))
+    with pytest.raises(InputError, match=r"^column '1' of .*houses\.csv holds one value alone"):
+        load_dataset(path, target="1", task="regression")
 
 
 def test_text_is_no_amount(tmp_path):

@@ -145,7 +145,7 @@ def _other_data(folder: RunFolder, model: Model, chosen: Options) -> tuple[str, 
         pair = parts.train
     else:
         known = folder.options().target if folder.config.exists() else None
-        kinds = None if model.preparation is None else model.preparation.kinds
+        kinds = None if model.preparation is None else model.preparation.known
         schema = ColumnSchema(model.feature_names or (), known, model.network.sizes[0], model.classes, kinds)
         loading: Any = {"target": target, "schema": schema, "task": model.task, "min_classes": 1}
         other = load_dataset(dataset, data_dir=chosen.data_dir, reading=chosen.reading, **loading)

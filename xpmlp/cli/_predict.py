@@ -57,7 +57,7 @@ def predict(
         n_features=model.network.sizes[0],
         feature_names=model.feature_names,
         keep=[name.strip() for name in keep.split(",") if name.strip()],
-        kinds=None if model.preparation is None else model.preparation.kinds,
+        kinds=None if model.preparation is None else model.preparation.known,
         reading=chosen.reading,
     )
     if features.note:

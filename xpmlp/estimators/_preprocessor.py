@@ -116,7 +116,7 @@ class TablePreprocessor(TransformerMixin, BaseEstimator):
 
     def _table(self, X: Any, *, reset: bool) -> Table:
         """Return X as a table, its columns of the kinds that they were fitted with."""
-        known = {} if reset else self.preparation_.kinds
+        known = {} if reset else self.preparation_.known
         kinds = self.kinds or {}
         if hasattr(X, "columns"):
             validate_data(self, X, reset=reset, skip_check_array=True)

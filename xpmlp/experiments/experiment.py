@@ -201,7 +201,7 @@ def load_splits(options: Options, *, progress: bool = False) -> tuple[Dataset | 
 def _held_out(file: str, options: Options, dataset: Dataset) -> tuple[np.ndarray | Table, np.ndarray]:
     """Load a file with a part of its own: its features in the order of the training data, and its targets."""
     names = dataset.feature_names
-    kinds = dataset.X.kinds if isinstance(dataset.X, Table) else None
+    kinds = dataset.X.known if isinstance(dataset.X, Table) else None
     schema = ColumnSchema(names or (), dataset.target_name, n_features=dataset.X.shape[1], kinds=kinds)
     found = load_dataset(
         file,

@@ -89,8 +89,8 @@ class Options:
     kinds: tuple[str, ...] = _option(
         (),
         TABLE,
-        "What columns hold: age=category,zip=category; number, whole number, truth value, category, date, text, "
-        "identifier or constant.",
+        "What columns hold: age=category,zip=category; number, whole number, truth value, category, date (or with its "
+        "format: date:%d/%m/%Y), text, identifier or constant.",
         "found in the file",
     )
     hidden: tuple[int, ...] = _option((128,), NETWORK, "Units of each hidden layer: 50, or 512,512.")

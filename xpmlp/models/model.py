@@ -182,7 +182,7 @@ class Model:
     def _read(self, X: Any) -> Any:
         """Return raw features as a table, where there is a preparation, or else as an array of NumPy, (n, d)."""
         if self.preparation is not None:
-            return read_table(X, known=self.preparation.kinds)
+            return read_table(X, known=self.preparation.known)
         if isinstance(X, str | Path):
             X = read_table(X, known=dict.fromkeys(self.feature_names or (), "number"))
         return features_to_numpy(X, self.feature_names)

@@ -93,7 +93,11 @@ def load_dataset(
     if not isinstance(dataset.X, Table):
         gaps = schema is not None and is_table(source)  # which the model fills, or refuses
         check_features(dataset.X, f"X of {source}", dataset.feature_names, gaps=gaps)
-    y, name = as_column(dataset.y), f"y of {source}{dataset.origin and f', {dataset.origin},'}"
+    y, column = as_column(dataset.y), dataset.target_name or target
+    if dataset.origin:
+        name = f"y of {source}, {dataset.origin},"
+    else:
+        name = f"column {column!r} of {source}" if column else f"y of {source}"
     check_label_column(y.shape, y.dtype, dataset.X.shape[0], name)
     known = "classification" if source in NAMES and task == "auto" else task
     decided = decide_task(y, known, dataset.target_name or "y")

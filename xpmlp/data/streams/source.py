@@ -45,9 +45,13 @@ class Source:
         Their targets, (n,).
     block_rows : int, optional
         How many rows a block has; by default as many as take 1 MiB, or a 128th of them where that is less.
+    target : str, optional
+        What the column of the targets is called, where it has a name.
 
     Attributes
     ----------
+    y_name : str
+        What to call the targets in messages.
     shape : (int, int)
         Examples and features.
     dtype : dtype
@@ -64,12 +68,13 @@ class Source:
         and rows that can be read only in large pieces.
     """
 
-    def __init__(self, name: str, X: Rows, y: Rows, *, block_rows: int | None = None) -> None:
+    def __init__(self, name: str, X: Rows, y: Rows, *, block_rows: int | None = None, target: str = "") -> None:
         n, *features = X.shape or (0,)
         self.name, self.dtype = name, X.dtype
+        self.y_name = f"column {target!r} of {name}" if target else f"y of {name}"
         self.shape = (n, math.prod(features))
         check_matrix(self.shape if len(features) > 1 else X.shape, X.dtype, f"X of {name}")
-        check_label_column(y.shape, y.dtype, n, f"y of {name}")
+        check_label_column(y.shape, y.dtype, n, self.y_name)
         self._X, self._y = X, y
         row_bytes = self.shape[1] * X.dtype.itemsize
         for rows, size, letter in ((X, row_bytes, "X"), (y, y.dtype.itemsize, "y")):
@@ -109,8 +114,8 @@ class Source:
 
     def targets(self, start: int, stop: int) -> np.ndarray:
         """Read targets, (rows,), as `check_targets` gives them; an `InputError` names values that are none."""
-        y, name = self._y.read(start, stop), f"y of {self.name}"
-        return check_targets(y, stop - start, name, self.task, min_classes=1, first_row=start)
+        y = self._y.read(start, stop)
+        return check_targets(y, stop - start, self.y_name, self.task, min_classes=1, first_row=start)
 
 
 class Part:

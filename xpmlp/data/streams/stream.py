@@ -120,7 +120,7 @@ class Stream(StreamedExamples):
     def _encode(self, y: np.ndarray, first_row: int = 0) -> np.ndarray:
         """Return the targets as the network is given them, (rows, m)."""
         if self._classes is not None:
-            return encode(y, self._classes, f"y of {self.part.source.name}", first_row=first_row)
+            return encode(y, self._classes, self.part.source.y_name, first_row=first_row)
         return y[:, None] if self._target_scaling is None else self._target_scaling.apply(y[:, None])
 
     def _rows_of(self, size: int, dtype: np.dtype) -> int:

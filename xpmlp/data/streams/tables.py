@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from tempfile import gettempdir, mkdtemp
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from xpmlp.data.datasets.from_table import check_label, check_label_length, iden
 from xpmlp.data.streams.formats import NpyRows
 from xpmlp.data.streams.load import describe, draw_parts
 from xpmlp.data.streams.source import Source, rows_of_block
-from xpmlp.data.tables import STANDARD_INPUT, Column, Table
+from xpmlp.data.tables import STANDARD_INPUT, Table
 from xpmlp.data.tables.files import FEATHER_SUFFIXES, TEXT_SUFFIXES, table_suffix
 from xpmlp.data.tables.preparation import TablePreparation
 from xpmlp.data.tables.stored import store_table
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from xpmlp.data.datasets import Splits
     from xpmlp.data.streams.load import StreamedData
     from xpmlp.data.streams.source import Part
+    from xpmlp.data.tables import Column
     from xpmlp.data.tables.stored import StoredTable
 
 MAX_IN_MEMORY = 2**30  # bytes of text; what is larger is read by rows
@@ -118,13 +120,13 @@ def load_table_stream(
         try:
             writer.write(folder, dtype)
             X, y = (NpyRows(folder / f"{each}.npy", each) for each in "Xy")
-            source = Source(table.name, X, y, block_rows=writer.block_rows)
+            source = Source(table.name, X, y, block_rows=writer.block_rows, target=writer.label)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
     finalize(source, shutil.rmtree, folder, ignore_errors=True)
     facts = table.facts.values()
-    columns = ((f.name, table.kinds[f.name], f.n_distinct, f.n_rows - f.n, f.example) for f in facts)
+    columns = ((f.name, table.kinds[f.name].partition(":")[0], f.n_distinct, f.n_rows - f.n, f.example) for f in facts)
     return describe(
         source,
         numbers,
@@ -181,7 +183,8 @@ class _Writer:
             rows = np.arange(start, start + len(X))
             sample.append(X.take(is_training[rows // self.block_rows] & (rng.random(rows.size) < share)))
         columns = [
-            Column(name, kind, np.concatenate([X[name].values for X in sample])) for name, kind in self.kinds.items()
+            replace(column, values=np.concatenate([X[column.name].values for X in sample]))
+            for column in sample[0].columns
         ]
         table = Table(self._table.name, tuple(columns), self._table.has_header)
         # Without targets: rows are written once, for training and scoring alike, so none can be spared its own target.

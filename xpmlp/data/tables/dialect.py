@@ -49,7 +49,6 @@ class Dialect:
     escape: str = '"'
     comment: str = ""
     line_end: str = "\\n"  # with the backslash, as DuckDB has it
-    dates: tuple[str, ...] = ()  # formats of dates that are not as ISO 8601 has them
     note: str = ""  # what a user should know of a header that was guessed: the file "has no header ..."
     header_follows: bool = False  # after the lines that are passed over, which else hold it
     first: tuple[tuple[str, ...], ...] = ()  # the cells of the first rows
@@ -163,13 +162,13 @@ def _sniffed(
     options = {"nullstr": list(MISSING), "sample_size": sample} | ({} if separator is None else {"delim": separator})
     given = "".join(f", {name} = ?" for name in options)
     written = "Delimiter, Quote, Escape, Comment, NewLineDelimiter"
-    facts = f"len(Columns), {written}, SkipRows, HasHeader, DateFormat, TimestampFormat"
+    facts = f"len(Columns), {written}, SkipRows, HasHeader"
     sql = f"SELECT {facts} FROM sniff_csv(?{given})"
     try:
         (values,) = connection.execute(sql, [escape(str(path)), *options.values()]).fetchall()
     except duckdb.Error:  # reading by the first line says where the trouble is
         return None
-    n, *characters, skip, has_header, date, timestamp = values
+    n, *characters, skip, has_header = values
     delimiter, quote, escaped, comment, line_end = ("" if character == EMPTY else character for character in characters)
     found = Dialect(
         names=("",) * n,
@@ -180,7 +179,6 @@ def _sniffed(
         escape=escaped or quote or '"',
         comment=comment,
         line_end=line_end if line_end in LINE_ENDS.values() else _line_end(head),
-        dates=tuple(each for each in (date, timestamp) if each),
         header_follows=has_header,
     )
     if all(_is_above(line) for line in head[:skip]):

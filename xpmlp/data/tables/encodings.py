@@ -11,6 +11,7 @@ from xpmlp.common.errors import InputError
 from xpmlp.common.validation import check_choice, check_number
 from xpmlp.common.wording import counted
 from xpmlp.data.tables.categories import CategoryEncoding, TargetEncoding, fit_categories
+from xpmlp.data.tables.dates import check_date_format
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,6 +62,8 @@ class NumberEncoding:
         2024, "Better by Default").
     gap : bool
         Whether there is a feature that is 1 for a gap: where the training part has gaps.
+    date_format : str
+        How dates are written in text, "ISO" or as `datetime.strptime` has it; "" where that is not known.
     """
 
     name: str
@@ -68,12 +71,16 @@ class NumberEncoding:
     parts: tuple[Part, ...]
     clip: bool
     gap: bool
+    date_format: str = ""
 
     def __post_init__(self) -> None:
         check_choice("kind", self.kind, ("number", "whole number", "truth value", "date"))
         names = [part.name for part in self.parts]
         if len(set(names)) < len(names) or any((name != "") != (self.kind == "date") for name in names):
             raise InputError(f"column {self.name!r} of kind {self.kind!r} cannot have the parts {names}.")
+        if self.date_format:
+            check_choice("the kind of a column with a format of dates", self.kind, ("date",))
+            check_date_format(self.date_format)
 
     @classmethod
     def fit(cls, column: Column, scaling: str) -> NumberEncoding:
@@ -82,7 +89,9 @@ class NumberEncoding:
         present = ~column.missing
         values = ((name, x[present]) for name, x in _parts_of(column).items() if present.any())
         parts = tuple(_fit_part(column.name, name, x, scaling) for name, x in values if x.min() < x.max())
-        return cls(column.name, column.kind, parts, clip=scaling == "robust", gap=bool(0 < present.sum() < len(column)))
+        gap = bool(0 < present.sum() < len(column))
+        date_format = column.date_formats[0] if column.date_formats else ""
+        return cls(column.name, column.kind, parts, clip=scaling == "robust", gap=gap, date_format=date_format)
 
     @property
     def features(self) -> list[str]:
@@ -160,7 +169,14 @@ def encoding_from_json(values: Mapping[str, Any]) -> Encoding:
     InputError, TypeError, LookupError
         For values that describe none.
     """
-    for name, kind in (("name", str), ("kind", str), ("reason", str), ("clip", bool), ("gap", bool)):
+    for name, kind in (
+        ("name", str),
+        ("kind", str),
+        ("reason", str),
+        ("clip", bool),
+        ("gap", bool),
+        ("date_format", str),
+    ):
         if not isinstance(values.get(name, kind()), kind):
             raise InputError(f"{name} of a column is {values[name]!r}, but must be {kind.__name__}.")
     if "reason" in values:

@@ -23,7 +23,7 @@ from xpmlp.data.tables.frames import frame_columns
 from xpmlp.data.tables.texts import VALUE, Cells, filled
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     import numpy as np
     from duckdb import DuckDBPyConnection
@@ -47,6 +47,7 @@ class FileColumns:
     arrays: dict[str, np.ndarray]
     has_header: bool = True
     notes: list[str] = field(default_factory=list)
+    date_formats: dict[str, tuple[str, ...]] = field(default_factory=dict)  # of `Cells`
 
 
 def table_suffix(path: Path) -> str:
@@ -66,7 +67,7 @@ def file_columns(source: str | Path, *, drop: Collection[str], **reading: Any) -
                 found = connection.execute(f"FROM {relation}").fetchnumpy()
                 return FileColumns({name: filled(found[f"c{index}"]) for index, name in wanted.items()})
             cells, has_header = _text_cells(connection, path, shown, folder, drop=drop, **reading)
-            return FileColumns(cells.arrays(), has_header, cells.notes)
+            return FileColumns(cells.arrays(), has_header, cells.notes, cells.date_formats)
 
 
 @contextmanager
@@ -80,7 +81,7 @@ def stored_cells(source: str | Path, *, drop: Collection[str], **reading: Any) -
             relation, wanted = _parquet_relation(connection, path, shown, drop)
             _bound_memory(connection, len(wanted))
             connection.execute(f"CREATE TEMP TABLE cells AS FROM {relation}")
-            yield Cells(connection, wanted, None, (), dict.fromkeys(wanted, VALUE)), True
+            yield Cells(connection, wanted, None, {}, dict.fromkeys(wanted, VALUE)), True
         else:
             yield _text_cells(connection, path, shown, folder, drop=drop, is_bounded=True, **reading)
 
@@ -123,7 +124,8 @@ def _text_cells(
     encoding: str = "utf-8",
     missing: Sequence[str] = MISSING,
     drop: Collection[str] = (),
-    known: Collection[str] = (),
+    known: Mapping[str, str],
+    kinds: Mapping[str, str],
     target: str | None = None,
     is_bounded: bool = False,
 ) -> tuple[Cells, bool]:
@@ -137,7 +139,7 @@ def _text_cells(
     if decimal is None and found.separator == ",":
         decimal = "."
     notes = [f"{shown} {found.note}"] if found.note else []
-    cells = Cells(connection, wanted, decimal, found.dates, notes=notes)
+    cells = Cells(connection, wanted, decimal, {**known, **kinds}, notes=notes)
     cells.load(found.relation(path, missing), found.first, missing)
     return cells, found.has_header
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+import shlex
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 
 from xpmlp.common.errors import InputError
 from xpmlp.common.validation import MAX_EXACT
+from xpmlp.data.tables.dates import ISO, parse_date
+from xpmlp.data.tables.dialect import NUMBER as WRITTEN_NUMBER
 from xpmlp.data.tables.table import NUMERIC_KINDS, Column
 
 MIN_ROWS = 20  # with fewer, values that are all different say nothing
@@ -18,7 +21,14 @@ IDENTIFIER = re.compile(r"(?i:(^|[_\W])(id|ids|index|key|uuid|guid|row ?names?|u
 TRUTH = {"true": 1.0, "false": 0.0}
 
 
-def column_of(name: str, values: np.ndarray, kind: str | None = None) -> Column:
+def column_of(
+    name: str,
+    values: np.ndarray,
+    kind: str | None = None,
+    *,
+    date_formats: tuple[str, ...] = (),
+    first_row: int = 0,
+) -> Column:
     """Return a column of the kind that its values suggest, or of a given one.
 
     Parameters
@@ -28,15 +38,23 @@ def column_of(name: str, values: np.ndarray, kind: str | None = None) -> Column:
     values : ndarray of shape (n,)
         Numbers (float64, NaN where missing), dates (datetime64, NaT where missing), or objects, each a str or None.
     kind : str, optional
-        One of `KINDS`.
+        One of `KINDS`; of dates in text with their format, as "date:%d/%m/%Y".
+    date_formats : tuple of str
+        By which dates were read, as `Column` has them.
+    first_row : int
+        The number of the first row, for messages.
 
     Raises
     ------
     InputError
-        For values that are not of the given kind, with the first one.
+        For values that are not of the given kind, with the first one and its row, from 0.
     """
     raw = Column(name, _plain_kind(values), values)
-    return _converted(raw, kind or kind_of(ColumnFacts(raw)))
+    plain, _, date_format = (kind or kind_of(ColumnFacts(raw))).partition(":")
+    if plain == "date":
+        formats = (date_format,) if date_format else date_formats
+        return Column(name, plain, _dates(raw, date_format or ISO, first_row), formats)
+    return replace(_converted(raw, plain, first_row), date_formats=date_formats)
 
 
 class Facts(Protocol):
@@ -168,53 +186,58 @@ def _plain_kind(values: np.ndarray) -> str:
     return "text"
 
 
-def _converted(column: Column, kind: str) -> Column:
+def _converted(column: Column, kind: str, first_row: int) -> Column:
     """Return a column as one of another kind."""
     name, values = column.name, column.values
     if kind in NUMERIC_KINDS:
-        return Column(name, kind, _numbers(column, kind))
-    if kind == "date":
-        return Column(name, kind, _dates(column))
+        return Column(name, kind, _numbers(column, kind, first_row))
     if values.dtype == object:
         return Column(name, kind, values)
     texts = [None if gap else column.text(value) for value, gap in zip(values, column.missing, strict=True)]
     return Column(name, kind, np.array(texts, dtype=object))
 
 
-def _numbers(column: Column, kind: str) -> np.ndarray:
+def _numbers(column: Column, kind: str, first_row: int) -> np.ndarray:
     """Return the values of a column as numbers; the texts of truth values as 0 and 1."""
-    if column.values.dtype.kind == "f":
-        if kind == "truth value" and not set(column.distinct) <= {0.0, 1.0}:
-            raise _misfit(column, kind, column.distinct[-1])
-        return column.values
+    values, there = column.values, np.flatnonzero(~column.missing)
+    if values.dtype.kind == "f":
+        if kind == "truth value" and (others := ~np.isin(values[there], (0.0, 1.0))).any():
+            raise _misfit(column, kind, int(there[np.argmax(others)]), first_row)
+        return values
     numbers = np.full(len(column), np.nan)
-    if column.values.dtype != object and len(column.distinct):
-        raise _misfit(column, kind, column.distinct[0])
-    for row in np.flatnonzero(~column.missing):
-        text = column.values[row]
+    if values.dtype != object and there.size:
+        raise _misfit(column, kind, int(there[0]), first_row)
+    for row in there:
         try:
-            numbers[row] = TRUTH[text.lower()] if kind == "truth value" else float(text)
+            numbers[row] = TRUTH[values[row].lower()] if kind == "truth value" else float(values[row])
         except (KeyError, ValueError):
-            raise _misfit(column, kind, text) from None
+            texts = [other for other in there if not WRITTEN_NUMBER.fullmatch(values[other])]  # but decimal commas
+            wrong = texts[0] if texts and kind != "truth value" else row
+            raise _misfit(column, kind, int(wrong), first_row) from None
     return numbers
 
 
-def _dates(column: Column) -> np.ndarray:
-    """Return the values of a column as dates; texts of a frame are read as ISO 8601 has dates."""
+def _dates(column: Column, date_format: str, first_row: int) -> np.ndarray:
+    """Return the values of a column as dates; its texts are written in one format."""
     if column.values.dtype.kind == "M":
         return column.values.astype("datetime64[us]")
     dates = np.full(len(column), np.datetime64("NaT"), "datetime64[us]")
     for row in np.flatnonzero(~column.missing):
-        value = column.values[row]
         try:
-            dates[row] = np.datetime64(value, "us")
-        except ValueError:  # of a number too
-            raise _misfit(column, "date", value) from None
+            dates[row] = parse_date(column.text(column.values[row]), date_format)
+        except ValueError:
+            raise _misfit(column, f"date:{date_format}", int(row), first_row) from None
     return dates
 
 
-def _misfit(column: Column, kind: str, value: object) -> InputError:
+def _misfit(column: Column, kind: str, row: int, first_row: int) -> InputError:
+    plain, _, date_format = kind.partition(":")
+    value, hint = column.values[row], ""
+    if date_format:
+        hint = f", or say how all dates are written (--kinds {shlex.quote(f'{column.name}=date:FORMAT')})"
+    how = {"": "", ISO: ", which is no date of ISO 8601"}.get(date_format, f", which is not written as {date_format}")
     return InputError(
-        f"column {column.name!r} is to hold values of the kind {kind!r}, but holds {str(value)!r}: mend the value, or "
-        f"name it as one that is missing (--missing)."
+        f"column {column.name!r} is to hold values of the kind {plain!r}, but holds {str(value)!r} in row "
+        f"{first_row + row}{how}: mend the value, or make a gap of it (--missing "
+        f"{shlex.quote(column.text(value))}){hint}."
     )

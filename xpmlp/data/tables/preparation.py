@@ -107,8 +107,13 @@ class TablePreparation:
 
     @property
     def kinds(self) -> dict[str, str]:
-        """The kinds of these columns in training, by name, as `read_table` takes them for `known`."""
+        """The kinds of these columns in training, by name."""
         return {encoding.name: encoding.kind for encoding in self.used}
+
+    @property
+    def known(self) -> dict[str, str]:
+        """The kinds of these columns with the formats of their dates, by name, as `read_table` takes them."""
+        return {encoding.name: _known_kind(encoding) for encoding in self.used}
 
     @property
     def became(self) -> dict[str, str]:
@@ -161,8 +166,7 @@ class TablePreparation:
     def _columns(self, table: Table) -> list[Column]:
         """Return the columns of a table that are used, each of the kind that it had in training."""
         positions_of(self.feature_names_in, table.names, table.name)
-        columns = [(table[encoding.name], encoding.kind) for encoding in self.used]
-        return [each if each.kind == kind else column_of(each.name, each.values, kind) for each, kind in columns]
+        return [_as_in_training(table[encoding.name], encoding) for encoding in self.used]
 
     def to_json(self) -> list[dict[str, Any]]:
         """Return plain values, as JSON has them."""
@@ -181,3 +185,24 @@ class TablePreparation:
         if len({encoding.name for encoding in preparation.encodings}) < len(preparation.encodings):
             raise InputError("columns of a preparation have the same name.")
         return preparation
+
+
+def _known_kind(encoding: NumberEncoding | CategoryEncoding | TargetEncoding) -> str:
+    """Return the kind of a column in training, with the format of its dates."""
+    if isinstance(encoding, NumberEncoding) and encoding.date_format:
+        return f"{encoding.kind}:{encoding.date_format}"
+    return encoding.kind
+
+
+def _as_in_training(column: Column, encoding: NumberEncoding | CategoryEncoding | TargetEncoding) -> Column:
+    """Return a column of the kind that it had in training; refuse dates that were only guessed to be others."""
+    name, kind = column.name, _known_kind(encoding)
+    _, _, date_format = kind.partition(":")
+    if date_format in column.date_formats[1:]:
+        raise InputError(
+            f"the dates of column {name!r} were read by the format {column.date_formats[0]}, but in training they were "
+            f"written as {date_format}: read the table by read_table(..., kinds={{{name!r}: {kind!r}}})."
+        )
+    if column.kind == encoding.kind:
+        return column
+    return column_of(name, column.values, encoding.kind if column.date_formats else kind)  # if so, in ISO now

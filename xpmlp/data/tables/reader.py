@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from xpmlp.common.errors import InputError
 from xpmlp.common.validation import check_choice
 from xpmlp.common.wording import quoted
+from xpmlp.data.tables.dates import check_date_format
 from xpmlp.data.tables.dialect import MISSING
 from xpmlp.data.tables.files import STANDARD_INPUT, FileColumns, file_columns
 from xpmlp.data.tables.frames import frame_columns
@@ -50,12 +51,13 @@ def read_table(
     missing : sequence of str
         What stands for a missing value in a file of text, beside nothing, NA, NaN, null, ? and their like.
     kinds : mapping of str to str, optional
-        The kinds of some columns, by name, in place of those that are found.
+        The kinds of some columns, by name, in place of those that are found. "date:%d/%m/%Y" says how the dates are
+        written too, as `datetime.strptime` has it; "date:ISO" is ISO 8601.
     drop : sequence of str
         Columns to leave out.
     known : mapping of str to str, optional
-        Names and kinds of the columns that a model was trained on. A header is known by them, and those that are there
-        are read as what they were; `kinds` go before.
+        Names and kinds of the columns that a model was trained on, as in `kinds`. A header is known by them, and those
+        that are there are read as what they were; `kinds` go before.
     target : str, optional
         The column to predict: a first line that holds its name is a header.
 
@@ -87,6 +89,7 @@ def read_table(
             missing=[*MISSING, *missing],
             drop=drop,
             known=known,
+            kinds=kinds,
             target=target,
         )
     else:
@@ -96,13 +99,20 @@ def read_table(
     if absent := [each for each in kinds if each not in read.arrays]:
         raise InputError(f"{name} has no column {quoted(absent)}: it has {quoted(list(read.arrays))}.")
     given = {**known, **kinds}
-    columns = tuple(column_of(each, values, given.get(each)) for each, values in read.arrays.items())
+    formats = read.date_formats
+    columns = tuple(
+        column_of(each, values, given.get(each), date_formats=formats.get(each, ()))
+        for each, values in read.arrays.items()
+    )
     return Table(name, columns, read.has_header, tuple(read.notes))
 
 
 def check_reading(kinds: Mapping[str, str], decimal: str | None) -> None:
     """Raise an `InputError` for kinds of columns that there are not, and what cannot stand before decimals."""
     for kind in kinds.values():
-        check_choice("the kind of a column", kind, KINDS)
+        plain, colon, date_format = kind.partition(":")
+        check_choice("the kind of a column", plain if plain == "date" else kind, KINDS)
+        if colon:
+            check_date_format(date_format)
     if decimal is not None:
         check_choice("decimal", decimal, (".", ","))

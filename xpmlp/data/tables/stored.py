@@ -54,7 +54,7 @@ class StoredTable:
     facts : dict of str to StoredFacts
         What is known of each column, over all rows, by its name.
     kinds : dict of str to str
-        Of each column, by its name: decided on all rows.
+        Of each column, by its name: decided on all rows, or given, with a format of dates where it was given with one.
     n_rows : int
         How many rows there are.
     has_header : bool
@@ -89,7 +89,11 @@ class StoredTable:
         size = size or max(1, MAX_CELLS // max(1, len(kinds)))
         for start in range(0, self.n_rows, size):
             arrays = self._cells.arrays(kinds, slice(start, start + size))
-            columns = tuple(column_of(name, arrays[name], kind) for name, kind in kinds.items())
+            formats = self._cells.date_formats
+            columns = tuple(
+                column_of(name, arrays[name], kind, date_formats=formats.get(name, ()), first_row=start)
+                for name, kind in kinds.items()
+            )
             yield Table(self.name, columns, self.has_header)
 
 
@@ -109,7 +113,7 @@ def store_table(
     """
     kinds = kinds or {}
     check_reading(kinds, decimal)
-    reading |= {"decimal": decimal, "missing": [*MISSING, *missing]}
+    reading |= {"decimal": decimal, "missing": [*MISSING, *missing], "kinds": kinds}
     with stored_cells(path, drop=drop, **reading) as (cells, has_header):
         facts = _facts(cells)
         if absent := [name for name in kinds if name not in facts]:

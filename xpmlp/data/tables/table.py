@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -34,11 +34,15 @@ class Column:
     values : ndarray of shape (n,)
         float64, NaN where missing, for "number", "whole number" and "truth value"; datetime64[us], NaT where missing,
         for "date"; else objects, each a str or None where missing.
+    date_formats : tuple of str
+        Of dates that were read from text: how they are written; then the other formats by which all of them can be
+        read, as other dates.
     """
 
     name: str
     kind: str
     values: np.ndarray
+    date_formats: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.values)
@@ -69,7 +73,7 @@ class Column:
 
     def take(self, rows: Any) -> Column:
         """Return some of the rows: an index array, a mask or a slice."""
-        return Column(self.name, self.kind, self.values[rows])
+        return replace(self, values=self.values[rows])
 
     def text(self, value: Any) -> str:
         """Write one of the column's values as a person reads it; "" for one that is missing."""
@@ -134,6 +138,12 @@ class Table:
     def kinds(self) -> dict[str, str]:
         """The kind of each column, by its name."""
         return {column.name: column.kind for column in self.columns}
+
+    @property
+    def known(self) -> dict[str, str]:
+        """The kind of each column with the format of its dates, by its name, as `read_table` takes them."""
+        dates = (column for column in self.columns if column.kind == "date" and column.date_formats)
+        return self.kinds | {column.name: f"date:{column.date_formats[0]}" for column in dates}
 
     def __contains__(self, name: object) -> bool:
         return name in self.names

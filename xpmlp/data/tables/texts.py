@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from xpmlp.common.wording import counted, quoted
+from xpmlp.data.tables.dates import DATE_FORMATS, date_sql
 from xpmlp.data.tables.dialect import NUMBER as WRITTEN_NUMBER
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from duckdb import DuckDBPyConnection
 
@@ -21,7 +23,7 @@ BETWEEN = "\x1f"  # cells of a row that are looked at as one text
 CODE_AMONG = rf"(^|{BETWEEN}) *[+-]?(0[0-9]|[0-9]{{16}})|_"  # finds each row with a CODE, and few others
 MOSTLY = 0.9  # of the values of a column: where so many are numbers, the others are worth a note
 MAX_PROPOSED = 50  # rows that are looked at to tell which columns may be numbers
-MAX_SAMPLE = 1000  # rows that are looked at to tell which columns may be dates, as DuckDB is slow to try
+DATE_SAMPLES = (20, 1000)  # rows that are looked at to tell which columns may be dates, as DuckDB is slow to try
 VALUE = "(v)"
 TEXT = "nullif(trim(v), '')"
 NUMBER = "try_cast(v AS DOUBLE)"
@@ -40,19 +42,22 @@ class Cells:
         What the columns are called that are wanted, by their number in the file.
     decimal : {".", ","}, optional
         What stands before the decimals of a number; found for each column by default.
-    dates : tuple of str
-        Formats of dates, beside those of ISO 8601.
+    kinds : mapping of str to str
+        The kinds of some columns, by name, as `column_of` takes them.
     readings : dict of int to str
         The SQL that gives the values of each column of `cells`: numbers, dates or texts.
+    date_formats : dict of str to tuple of str
+        How the dates of each column of dates are written, by name; then the other formats that give other dates.
     notes : list of str
-        Which columns a few values alone keep from being numbers.
+        Which columns a few values alone keep from being numbers, and which dates can be read in several ways.
     """
 
     connection: DuckDBPyConnection
     names: dict[int, str]
     decimal: str | None
-    dates: tuple[str, ...]
+    kinds: Mapping[str, str]
     readings: dict[int, str] = field(default_factory=dict)
+    date_formats: dict[str, tuple[str, ...]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     def load(self, relation: tuple[str, list[Any]], first: Sequence[Sequence[str]], missing: Collection[str]) -> None:
@@ -87,6 +92,8 @@ class Cells:
         """Return the SQL that reads the columns whose first values all are numbers."""
         proposed = {}
         for index in self.names:
+            if self._given_format(index):
+                continue
             values = {row[index] for row in first[:MAX_PROPOSED]}.difference(missing)
             if all(WRITTEN_NUMBER.fullmatch(value) and not re.search(CODE, value) for value in values):
                 has_commas = self.decimal == "," or (self.decimal is None and any("," in value for value in values))
@@ -120,7 +127,8 @@ class Cells:
 
     def _readings(self, texts: Collection[int]) -> dict[int, str]:
         """Return the SQL that reads columns of text as what all of their values are; note what a few others prevent."""
-        readings, others = dict.fromkeys(texts, VALUE), []
+        readings, others = dict.fromkeys(texts, VALUE), [index for index in texts if self._given_format(index)]
+        texts = [index for index in texts if index not in others]
         commas = "NULL" if self.decimal == "." else COMMA_NUMBER
         tests = f"count({NUMBER}), count({commas}), bool_or(regexp_matches(v, '{CODE}'))"
         found = self._ask(texts, tests)
@@ -134,11 +142,52 @@ class Cells:
                 others.append(index)
             elif n_plain >= MOSTLY * n and not is_code:
                 self.notes.append(self._note(index, n - n_plain))
-        date = self._date()
-        for rows in (f"(FROM cells LIMIT {MAX_SAMPLE})", "cells"):
-            found = self._ask(others, f"count({date})", rows)
-            others = [index for index in others if index not in found or found[index][0] == found[index][1]]
-        return readings | {index: date for index in others if index in found}
+        dates = [index for index in others if self._kind(index) in {"", "date"}]
+        return readings | {index: date_sql(formats[0]) for index, formats in self._dates(dates).items()}
+
+    def _dates(self, columns: Collection[int]) -> dict[int, tuple[str, ...]]:
+        """Return the formats by which all values of a column can be read, of those columns where there are some.
+
+        The one that is taken comes first: where several give other dates, one that another column has alone.
+        """
+        fits = {index: [given] if (given := self._given_format(index)) else list(DATE_FORMATS) for index in columns}
+        for rows in (*(f"(FROM cells LIMIT {n})" for n in DATE_SAMPLES), "cells"):
+            formats = list(dict.fromkeys(date_format for each in fits.values() for date_format in each))
+            found = self._ask(fits, ", ".join(f"count({date_sql(each)})" for each in formats), rows)
+            for index, (n, *counts) in found.items():
+                full = {each for each, count in zip(formats, counts, strict=True) if count == n}
+                fits[index] = [each for each in fits[index] if each in full]
+            fits = {index: each for index, each in fits.items() if each}
+        fits = {index: each for index, each in fits.items() if index in found}  # others have no value
+        certain = {each[0] for each in fits.values() if len(each) == 1}
+        for index, each in fits.items():
+            first, *others = sorted(each, key=lambda date_format: date_format not in certain)
+            self.date_formats[self.names[index]] = first, *self._differing(index, first, others)
+        return {index: self.date_formats[self.names[index]] for index in fits}
+
+    def _differing(self, index: int, taken: str, others: Sequence[str]) -> list[str]:
+        """Return which formats give other dates than the one that is taken, with a note on them."""
+        examples = {}
+        for date_format in others:
+            chosen, other = (of_column(index, date_sql(each)) for each in (taken, date_format))
+            sql = f"SELECT c{index}, strftime({chosen}, '%Y-%m-%d') FROM cells WHERE {chosen} <> {other} LIMIT 1"
+            if found := self.connection.execute(sql).fetchone():
+                examples[date_format] = found
+        for date_format, (text, date) in list(examples.items())[:1]:
+            name = self.names[index]
+            self.notes.append(
+                f"Column {name!r} holds dates that can be read in several ways: {text!r} is taken as {date}, by the "
+                f"format {taken}. --kinds {shlex.quote(f'{name}=date:{date_format}')} reads them otherwise."
+            )
+        return list(examples)
+
+    def _kind(self, index: int) -> str:
+        """Return the kind that a column is to have, without a format of dates; "" where it is to be found."""
+        return self.kinds.get(self.names[index], "").partition(":")[0]
+
+    def _given_format(self, index: int) -> str:
+        """Return how the dates of a column are to be written; "" where it is to be found, and for no dates."""
+        return self.kinds.get(self.names[index], "").partition(":")[2]
 
     def _ask(self, columns: Collection[int], tests: str, rows: str = "cells") -> dict[int, tuple[Any, ...]]:
         """Return how many values each of some columns has, and what aggregates over its values v say.
@@ -151,10 +200,6 @@ class Cells:
         below = f"(UNPIVOT (SELECT {chosen} FROM {rows}) ON COLUMNS(*) INTO NAME k VALUE v)"
         found = self.connection.execute(f"SELECT k, count(*), {tests} FROM {below} GROUP BY k").fetchall()
         return {int(name[1:]): tuple(values) for name, *values in found}
-
-    def _date(self) -> str:
-        parsed = [f"try_strptime(v, '{date}')" for date in self.dates if "'" not in date]
-        return f"coalesce({', '.join(['try_cast(v AS TIMESTAMP)', *parsed])})"
 
     def _note(self, index: int, n_others: int) -> str:
         others = f"SELECT c{index} AS v FROM cells WHERE c{index} IS NOT NULL"
