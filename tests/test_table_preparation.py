@@ -178,6 +178,13 @@ def test_of_many_categories_the_shares_of_the_classes_are_the_features(n_classes
     assert red[0] > 0 > red[1]
 
 
+def test_of_many_categories_and_more_classes_than_one_hot_takes_the_categories_are_one_hot():
+    column, numbers = many_categories()
+    preparation = TablePreparation.fit(table_of(column), targets=numbers.astype(str))
+    assert len(preparation.feature_names_out) == MAX_ONE_HOT + 1
+    assert preparation.feature_names_out[0] == "x=c000"
+
+
 def test_no_training_example_is_told_its_own_target():
     column, numbers = many_categories()
     table, amounts = table_of(column), np.random.default_rng(0).normal(size=len(numbers))

@@ -16,6 +16,7 @@ from xpmlp.data.targets import decide_task, fit_target_scaling, total_squares
     [
         (["ant", "bee"], "classification", "price holds text"),
         ([True, False], "classification", "price holds truth values"),
+        (["True", "False", "True"], "classification", "price holds truth values"),
         (list(range(20)), "classification", "price holds at most 20 different whole numbers"),
         ([0.0, 1.0, 1.0], "classification", "price holds at most 20 different whole numbers"),
         (list(range(21)), "regression", "price holds more than 20 different whole numbers"),

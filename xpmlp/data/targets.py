@@ -73,7 +73,8 @@ def decide_task(y: np.ndarray, asked: str = "auto", what: str = "y") -> Task:
     if y.dtype.kind == "U":
         _check_texts(y, what)
     if y.dtype.kind not in "fiu":
-        return Task("classification", f"{what} holds {'truth values' if y.dtype.kind == 'b' else 'text'}")
+        are_truths = y.dtype.kind == "b" or set(np.unique(y).tolist()) <= {"False", "True"}
+        return Task("classification", f"{what} holds {'truth values' if are_truths else 'text'}")
     if y.dtype.kind == "f" and (fractional := y != np.floor(y)).any():
         return Task("regression", f"{what} holds numbers with fractions, such as {y[np.argmax(fractional)]:g}")
     few, many = np.unique(y).size <= MAX_WHOLE_CLASSES, f"{MAX_WHOLE_CLASSES} different whole numbers"

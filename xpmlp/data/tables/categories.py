@@ -220,9 +220,13 @@ class TargetEncoding(_Lookup):
 
 
 def fit_categories(column: Column, targets: np.ndarray | None) -> CategoryEncoding | TargetEncoding:
-    """Learn a column of categories: by the targets, where these are known and there are more than `MAX_ONE_HOT`."""
+    """Learn a column of categories: by the targets, where these are known and there are more than `MAX_ONE_HOT`.
+
+    Of more classes than that the shares would be more features than one-hot has.
+    """
     counts = Counter(each for each in column.values.tolist() if each is not None)
-    if targets is not None and sum(count >= MIN_EXAMPLES for count in counts.values()) > MAX_ONE_HOT:
+    are_many = sum(count >= MIN_EXAMPLES for count in counts.values()) > MAX_ONE_HOT
+    if are_many and targets is not None and len(_outputs(targets)[0]) <= MAX_ONE_HOT:
         return TargetEncoding.fit(column, targets)
     return CategoryEncoding.fit(column)
 
