@@ -124,12 +124,13 @@ def _text_cells(
     encoding: str = "utf-8",
     missing: Sequence[str] = MISSING,
     drop: Collection[str] = (),
-    known: Mapping[str, str],
-    kinds: Mapping[str, str],
+    known: Mapping[str, str] | None = None,
+    kinds: Mapping[str, str] | None = None,
     target: str | None = None,
     is_bounded: bool = False,
 ) -> tuple[Cells, bool]:
     """Read a file of text; return its cells, and whether it has a header."""
+    known, kinds = known or {}, kinds or {}
     path = _as_utf8(path, shown, encoding, folder)
     found = find_dialect(connection, path, shown, header=header, separator=separator, known=known, target=target)
     _check_present(shown, found.names, drop)
