@@ -136,7 +136,7 @@ def test_values_of_another_format_are_refused_with_what_to_do(kind, shown, write
     assert gap["joined"].missing.tolist() == [False, True, True]
     with (
         pytest.raises(InputError, match="holds '2/13/2015' in row 2"),
-        store_table(path, known={"joined": f"date:{kind}"}) as stored,
+        store_table(path, kinds={"joined": f"date:{kind}"}) as stored,
     ):
         list(stored.batches(stored.kinds, 1))
 
