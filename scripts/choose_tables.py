@@ -8,9 +8,10 @@ Each candidate differs from the default in some options. Tables, splits and scor
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,7 +19,14 @@ from benchmark_tables import measure_all, print_report
 from commands import run_script
 from tables.catalogue import TASKS
 from tables.contenders import CONTENDERS, xpmlp_train
+from xpmlp import Options
 from xpmlp.common.files import write_json
+from xpmlp.experiments.experiment import EPOCHS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from tables.contenders import Answer, Setting
 
 CANDIDATES: dict[str, dict[str, Any]] = {
     "default": {},
@@ -29,12 +37,22 @@ CANDIDATES: dict[str, dict[str, Any]] = {
     "a tenth held out": {"validation": 0.1},
     "best epoch of a tenth": {"patience": 100_000},
     "best epoch, Adam": {"patience": 100_000, "optimizer": "adam"},
-    "60 epochs": {"epochs": 60},
+    "at least 300 steps": {"steps": 300},
+    "at least 1,500 steps": {"steps": 1500},
     "32 a batch": {"batch_size": 32},
     "256 units, dropout": {"hidden": (256,), "dropout": (0.2,)},
     "two layers": {"hidden": (128, 128)},
     "GELU": {"activation": ("gelu",)},
 }
+
+
+def learn(
+    X: pd.DataFrame, y: pd.Series, X_new: pd.DataFrame, setting: Setting, *, steps: int | None = None, **options: Any
+) -> Answer:
+    """Do what `xpmlp_train` does, for 30 epochs or at least so many steps where they are given."""
+    if steps is not None:
+        options["epochs"] = max(EPOCHS, math.ceil(steps / math.ceil(len(X) / Options().batch_size)))
+    return xpmlp_train(X, y, X_new, setting, **options)
 
 
 def main(
@@ -43,7 +61,7 @@ def main(
     seconds: Annotated[float, typer.Option(help="Begin no more once so many have passed.")] = float("inf"),
 ) -> None:
     """Measure what is not measured yet, and print the summary."""
-    CONTENDERS.update({name: partial(xpmlp_train, **options) for name, options in CANDIDATES.items()})
+    CONTENDERS.update({name: partial(learn, **options) for name, options in CANDIDATES.items()})
     tasks = [task for task in TASKS if task.chooses]
     report = measure_all(out, tasks, ["scikit-learn", *CANDIDATES], splits, 1, seconds)
     write_json(out, report)
