@@ -22,7 +22,7 @@ from xpmlp.common.files import check_place, write_whole
 from xpmlp.experiments.experiment import prepare
 from xpmlp.experiments.options import Options
 
-COMMON = Options(dataset="fashion-mnist", optimizer="adamw", schedule="cosine", epochs=40)
+COMMON = Options(dataset="fashion-mnist", optimizer="adamw", schedule="cosine", epochs=40, validation=0.1)
 CANDIDATES: list[dict[str, Any]] = [
     {"hidden": (512,), "dropout": (0.3,), "learning_rate": 0.002, "weight_decay": 0.05, "batch_size": 256},
     {"hidden": (512,), "dropout": (0.3,), "learning_rate": 0.001, "weight_decay": 0.05, "batch_size": 128},

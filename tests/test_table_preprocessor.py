@@ -56,7 +56,7 @@ def test_a_frame_becomes_what_its_preparation_makes_of_it(library):
     assert preprocessor.feature_names_in_.tolist() == list(X.columns)
 
 
-@pytest.mark.parametrize("y", [np.arange(200) // 4 + 0.5, [f"{i // 4}" for i in range(199)] + ["other"]])
+@pytest.mark.parametrize("y", [np.arange(200) // 4 + 0.5, [f"{i // 8}" for i in range(199)] + ["other"]])
 def test_of_many_categories_the_means_of_y_are_the_features_and_no_example_is_told_its_own(y):
     X = pd.DataFrame({"town": [f"t{i // 4}" for i in range(200)]})
     preprocessor = TablePreprocessor()

@@ -44,6 +44,7 @@ MODERN = Options(  # the choice of choose_modern.py, on the validation part: ben
     schedule="cosine",
     batch_size=256,
     epochs=40,
+    validation=0.1,
 )
 SEEDS = (0, 1, 2)
 QUICK_SEEDS = (0, 1)
