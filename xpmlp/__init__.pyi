@@ -18,6 +18,8 @@ from xpmlp.data.preprocessing import Scaling as Scaling, encode as encode
 from xpmlp.data.tables import Column as Column, Table as Table, read_table as read_table
 from xpmlp.data.tables.preparation import TablePreparation as TablePreparation
 from xpmlp.estimators import (
+    DeepEnsembleClassifier as DeepEnsembleClassifier,
+    DeepEnsembleRegressor as DeepEnsembleRegressor,
     MLPClassifier as MLPClassifier,
     MLPRegressor as MLPRegressor,
     TablePreprocessor as TablePreprocessor,
