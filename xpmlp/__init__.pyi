@@ -22,6 +22,8 @@ from xpmlp.estimators import (
     DeepEnsembleRegressor as DeepEnsembleRegressor,
     MLPClassifier as MLPClassifier,
     MLPRegressor as MLPRegressor,
+    StackedGridSearchCV as StackedGridSearchCV,
+    StackedRandomizedSearchCV as StackedRandomizedSearchCV,
     TablePreprocessor as TablePreprocessor,
     register_skl2onnx as register_skl2onnx,
 )

@@ -8,12 +8,15 @@ from xpmlp.estimators._ensemble import DeepEnsembleClassifier, DeepEnsembleRegre
 from xpmlp.estimators._mlp import MLPClassifier, MLPRegressor
 from xpmlp.estimators._preprocessor import TablePreprocessor
 from xpmlp.estimators._skl2onnx import register_on_import, register_skl2onnx
+from xpmlp.estimators._stacked_search import StackedGridSearchCV, StackedRandomizedSearchCV
 
 __all__ = [
     "DeepEnsembleClassifier",
     "DeepEnsembleRegressor",
     "MLPClassifier",
     "MLPRegressor",
+    "StackedGridSearchCV",
+    "StackedRandomizedSearchCV",
     "TablePreprocessor",
     "register_skl2onnx",
 ]

@@ -94,8 +94,11 @@ class DeepEnsemble(Scored, BaseEstimator, ABC):
         seeds = check_random_state(self.random_state).randint(MAX_SEED, size=self.n_estimators)
         members = [each.set_params(**parameters | {"random_state": each.random_state}) for each in continued]
         members += [self._kind(**parameters | {"random_state": int(seed)}) for seed in seeds[len(continued) :]]
-        for error in fit_together(members, given, given_val):
-            if error is not None:
+        outcomes = fit_together(members, given, given_val)
+        for number, member in enumerate(members):
+            if number not in outcomes:
+                member.fit(X, y, sample_weight, X_val=X_val, y_val=y_val, sample_weight_val=sample_weight_val)
+            elif (error := outcomes[number]) is not None:
                 raise error
         self.estimators_ = members
         return self

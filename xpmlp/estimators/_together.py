@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import sparse
 from sklearn.base import clone
-from sklearn.utils import _safe_indexing  # documented, in spite of its name
 
 from xpmlp.data.examples import Examples
 from xpmlp.estimators._base import as_before_where_it_fails
+from xpmlp.estimators._compat import rows_of
 from xpmlp.estimators._minibatches import Stack
 from xpmlp.estimators._placement import PlacedExamples, place, readable
 from xpmlp.estimators._training import Problem
@@ -21,7 +21,7 @@ from xpmlp.training import Trainer
 from xpmlp.training.stacks import numbers_of_stacks
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from xpmlp.estimators._base import BaseMLP
     from xpmlp.estimators._minibatches import MinibatchFit
@@ -32,12 +32,13 @@ def fit_together(
     given: Examples,
     given_val: Examples | None = None,
     rows: Sequence[np.ndarray] | None = None,
-) -> list[Exception | None]:
-    """Fit each of some estimators as its own `fit` does, to rounding.
+) -> dict[int, Exception | None]:
+    """Fit those of some estimators that can share their steps with others, each as its own `fit` does, to rounding.
 
-    One that cannot share the steps of the others is fitted by itself: by L-BFGS, to sparse examples, with callbacks, or
-    on another device or in another dtype than the first; and with dropout to some of the rows, as the masks are
-    functions of their numbers.
+    The others are left as they are: those that L-BFGS trains, that are given sparse examples, have callbacks, or compute on another
+    device or in another dtype than the first; those with dropout for some of the rows, as its masks are functions of
+    their numbers; those whose rows lack a class; and those that are the only ones of their kind, or too large for a
+    stack to be faster.
 
     Parameters
     ----------
@@ -50,32 +51,34 @@ def fit_together(
 
     Returns
     -------
-    list of (Exception or None)
-        What was raised for each of them.
+    dict of int to (Exception or None)
+        The numbers of those that were fitted, and what `fit` would have raised for them.
 
     Raises
     ------
     ValueError
-        For examples that the first could not be fitted to, if all rows were its own.
+        For examples that the first could not be fitted to.
     """
     given, given_val = Examples(*map(readable, given)), given_val and Examples(*map(readable, given_val))
     whole, fits = _Whole(estimators[0], given, given_val), {}
-    errors: list[Exception | None] = [None] * len(estimators)
+    outcomes: dict[int, Exception | None] = {}
+    before = [dict(vars(each)) for each in estimators]
     for number, each in enumerate(estimators):
         try:
             fit = whole.begin(each, None if rows is None else rows[number])
+        except Exception as error:  # noqa: BLE001 - the caller decides what becomes of it
+            outcomes[number] = error
+        else:
             if fit is not None:
                 fits[number] = fit
-        except Exception as error:  # noqa: BLE001 - the caller decides what becomes of it
-            errors[number] = error
-    for numbers in whole.stacks(list(fits.items())):
+    for numbers in whole.stacks(fits):
         whole.train([fits[number] for number in numbers])
         for number in numbers:
-            try:
-                whole.keep(estimators[number], fits[number])
-            except ValueError as error:
-                errors[number] = error
-    return errors
+            outcomes[number] = whole.keep(estimators[number], fits[number])
+    for number, each in enumerate(estimators):
+        if number not in outcomes:
+            each.__dict__ = before[number]
+    return outcomes
 
 
 class _Whole:
@@ -90,7 +93,7 @@ class _Whole:
         self._validation = checked_val and self._placement.examples(checked_val, "_val")
 
     def begin(self, each: BaseMLP, rows: np.ndarray | None) -> MinibatchFit | None:
-        """Begin the fit of one of them; or fit it, and return None, where it cannot share the steps of others."""
+        """Begin the fit of one of them; return None where it cannot share the steps of others."""
         each._validate_params()
         given = self._given if rows is None else Examples(*(_taken(array, rows) for array in self._given))
         with as_before_where_it_fails(each):
@@ -99,7 +102,6 @@ class _Whole:
                 warnings.simplefilter("ignore")  # they are those of the first check
                 checked, _ = each._check(given, self._given_val, continues=continues, one_epoch=False)
             if not self._can_share(each, checked, rows, continues=continues):
-                each._fit(given, self._given_val)
                 return None
             training = self._weighted(checked.weights, rows)
             network, layers = each._describe(self._placement, training, continues=continues)
@@ -130,11 +132,11 @@ class _Whole:
         placed = self._placement.examples(self._checked._replace(weights=whole))
         return placed._replace(examples=placed.examples._replace(X=shared.examples.X, T=shared.examples.T))
 
-    def stacks(self, fits: Sequence[tuple[int, MinibatchFit]]) -> list[list[int]]:
+    def stacks(self, fits: Mapping[int, MinibatchFit]) -> list[list[int]]:
         """Return the numbers of the fits that are trained together."""
-        members = [fit.member for _, fit in fits]
-        found = numbers_of_stacks(self._placement.backend, members, self._training.T.shape[0])
-        return [[fits[place][0] for place in places] for places in found]
+        numbers, members = list(fits), [fit.member for fit in fits.values()]
+        stacks = numbers_of_stacks(self._placement.backend, members, self._training.T.shape[0])
+        return [[numbers[place] for place in places] for places in stacks if len(places) > 1]
 
     def train(self, fits: Sequence[MinibatchFit]) -> None:
         """Train the fits of one stack to their ends."""
@@ -143,12 +145,15 @@ class _Whole:
         while stack.is_running:
             stack.run_epoch()
 
-    def keep(self, each: BaseMLP, fit: MinibatchFit) -> None:
-        """Make an estimator a fitted one."""
+    def keep(self, each: BaseMLP, fit: MinibatchFit) -> Exception | None:
+        """Make an estimator a fitted one, or return why it cannot be one."""
         fit.check_convergence(stacklevel=6)
-        with as_before_where_it_fails(each):
+        try:
             each._keep(self._placement, each._end(fit))
+        except ValueError as error:
+            return error
+        return None
 
 
 def _taken(array: Any, rows: np.ndarray) -> Any:
-    return None if array is None else _safe_indexing(array, rows)
+    return None if array is None else rows_of(array, rows)
