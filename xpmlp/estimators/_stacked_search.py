@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import time
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -25,10 +26,10 @@ if TYPE_CHECKING:
 class _Handout:
     """An estimator for a search, whose clones are those that were trained before, in the order of the search."""
 
-    def __init__(self, estimator: Any) -> None:
+    def __init__(self, given: Any, fit_params: dict[str, Any]) -> None:
+        self.given, self.fit_params = given, fit_params
         self.trained: deque[Any] = deque()  # None for one that the search is to fit itself
-        self.given = estimator
-        self.estimator, template = copy.copy(estimator), copy.copy(estimator)
+        self.estimator, template = copy.copy(given), copy.copy(given)
         # A search clones its estimator once, and the clone for each of its fits.
         self.estimator.__sklearn_clone__ = lambda: template
         template.__sklearn_clone__ = self._next
@@ -36,6 +37,31 @@ class _Handout:
     def _next(self) -> Any:
         trained = self.trained.popleft() if self.trained else None
         return clone(self.given) if trained is None else trained
+
+    def train(self, candidates: Sequence[dict[str, Any]], X: Any, y: Any, splits: Splits) -> np.ndarray:
+        """Train what can be a stack, and return the share of its seconds that a fit of each candidate took, (n,)."""
+        start, pairs = time.perf_counter(), [(each, rows) for each in candidates for rows, _ in splits]
+        trained: list[Any] = [None] * len(pairs)
+        if y is not None and self._may_stack():
+            try:
+                fits = [clone(self.given).set_params(**clone(each, safe=False)) for each, _ in pairs]
+                examples = Examples(X, y, self.fit_params.get("sample_weight"))
+                outcomes = fit_together(fits, examples, rows=[_indices(rows) for _, rows in pairs])
+            except Exception:  # noqa: BLE001 - the search's own fits say what is wrong, in scikit-learn's way
+                outcomes = {}
+            for number, error in outcomes.items():
+                if error is None:
+                    fits[number].fit = _no_fit
+                    trained[number] = fits[number]
+        self.trained = deque(trained)
+        share = np.array([each is not None for each in trained], float).reshape(len(candidates), -1).mean(axis=1)
+        return share * (time.perf_counter() - start) / max(1, len(pairs) * share.mean())
+
+    def _may_stack(self) -> bool:
+        """Whether the search is over a network of ours, whose `fit` is given what `fit_together` takes."""
+        others = self.fit_params.keys() - {"sample_weight", "groups"}
+        routed = get_config()["enable_metadata_routing"] and self.fit_params
+        return isinstance(self.given, BaseMLP) and not others and not routed
 
 
 def _no_fit(*_: Any, **__: Any) -> None:
@@ -45,12 +71,13 @@ def _no_fit(*_: Any, **__: Any) -> None:
 class _Splitter:
     """A splitter that tells of its splits before the search fits anything."""
 
-    def __init__(self, splitter: Any, on_splits: Callable[[Any, Any, Splits], None]) -> None:
+    def __init__(self, splitter: Any, on_splits: Callable[[Any, Any, Splits], Any]) -> None:
         self._splitter, self._on_splits = splitter, on_splits
 
     def split(self, X: Any, y: Any = None, **params: Any) -> Splits:
+        """Split as the splitter does; `outcome` is what is made of it then."""
         splits = list(self._splitter.split(X, y, **params))
-        self._on_splits(X, y, splits)
+        self.outcome = self._on_splits(X, y, splits)
         return splits
 
 
@@ -58,59 +85,36 @@ class _StackedSearch:
     """What both searches do before scikit-learn's: train what can be a stack."""
 
     estimator: Any
-    _checked_cv_orig: Any  # where scikit-learn documents it for subclasses
+    _checked_cv_orig: Any  # scikit-learn documents it for those that override `_run_search`
     _handout: _Handout
-    _fit_params: dict[str, Any]
 
     def fit(self, X: Any, y: Any = None, **params: Any) -> Self:
         """Search, as scikit-learn's class of this name does."""
-        given, self._handout, self._fit_params = self.estimator, _Handout(self.estimator), params
+        given, self._handout = self.estimator, _Handout(self.estimator, params)
         self.estimator = self._handout.estimator
         try:
             super().fit(X, y, **params)  # type: ignore[misc] # of the search that this is mixed into
         finally:
-            self.estimator = given
-            del self._handout, self._fit_params
+            self._take_back(given)
         return self
 
+    def _take_back(self, given: Any) -> None:
+        self.estimator = given
+        if handout := vars(self).pop("_handout", None):
+            del handout.estimator.__sklearn_clone__  # scikit-learn's scorer has it, and is pickled
+
     def _run_search(self, evaluate_candidates: Callable[..., Any], *, callback_ctx: Any = None) -> None:
+        handout = self._handout
+        self._take_back(handout.given)  # it is cloned by now, and other processes are sent this search
+
         def evaluate(candidates: Any, cv: Any = None, more_results: Any = None, callback_ctx: Any = None) -> Any:
             candidates = list(candidates)
-            seconds: list[float] = []
-
-            def on_splits(X: Any, y: Any, splits: Splits) -> None:
-                seconds.extend(self._train(candidates, Examples(X, y, self._fit_params.get("sample_weight")), splits))
-
-            splitter = _Splitter(cv or self._checked_cv_orig, on_splits)
+            splitter = _Splitter(cv or self._checked_cv_orig, partial(handout.train, candidates))
             results = evaluate_candidates(candidates, splitter, more_results, callback_ctx)
-            results["mean_fit_time"][-len(candidates) :] += seconds
+            results["mean_fit_time"][-len(candidates) :] += splitter.outcome
             return results
 
         super()._run_search(evaluate, callback_ctx=callback_ctx)  # type: ignore[misc] # as above
-
-    def _train(self, candidates: Sequence[dict[str, Any]], given: Examples, splits: Splits) -> np.ndarray:
-        """Train what can be a stack, and return the share of its seconds that a fit of each candidate took, (n,)."""
-        start, pairs = time.perf_counter(), [(each, rows) for each in candidates for rows, _ in splits]
-        trained = [None] * len(pairs)
-        if self._may_stack(given):
-            try:
-                fits = [clone(self._handout.given).set_params(**clone(each, safe=False)) for each, _ in pairs]
-                outcomes = fit_together(fits, given, rows=[_indices(rows) for _, rows in pairs])
-            except Exception:  # noqa: BLE001 - the search's own fits say what is wrong, in scikit-learn's way
-                outcomes = {}
-            for number, error in outcomes.items():
-                if error is None:
-                    fits[number].fit = _no_fit
-                    trained[number] = fits[number]
-        self._handout.trained = deque(trained)
-        share = np.array([each is not None for each in trained], float).reshape(len(candidates), -1).mean(axis=1)
-        return share * (time.perf_counter() - start) / max(1, len(pairs) * share.mean())
-
-    def _may_stack(self, given: Examples) -> bool:
-        """Whether the search is over a network of ours, whose `fit` is given what `fit_together` takes."""
-        others = self._fit_params.keys() - {"sample_weight", "groups"}
-        routed = get_config()["enable_metadata_routing"] and self._fit_params
-        return isinstance(self._handout.given, BaseMLP) and given.T is not None and not others and not routed
 
 
 def _indices(rows: Any) -> np.ndarray:

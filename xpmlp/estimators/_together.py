@@ -35,10 +35,10 @@ def fit_together(
 ) -> dict[int, Exception | None]:
     """Fit those of some estimators that can share their steps with others, each as its own `fit` does, to rounding.
 
-    The others are left as they are: those that L-BFGS trains, that are given sparse examples, have callbacks, or compute on another
-    device or in another dtype than the first; those with dropout for some of the rows, as its masks are functions of
-    their numbers; those whose rows lack a class; and those that are the only ones of their kind, or too large for a
-    stack to be faster.
+    The others are left as they are: those that L-BFGS trains, that are given sparse examples, have callbacks, or
+    compute on another device or in another dtype than the first; those with dropout for some of the rows, as its masks
+    are functions of their numbers; those whose rows lack a class; and those that are the only ones of their kind, or
+    too large for a stack to be faster.
 
     Parameters
     ----------
