@@ -4,6 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
+import sklearn
 from scipy import sparse
 from scipy.stats import loguniform
 from sklearn.base import clone
@@ -103,6 +104,15 @@ def test_candidates_and_folds_of_one_shape_are_one_stack(sizes):
 def test_weights_and_groups_reach_every_fold():
     weights, groups = np.arange(N) % 3 + 1.0, np.arange(N) % 7
     same(*both(NETWORK, GRID, fit={"sample_weight": weights, "groups": groups}, cv=GroupKFold(3)))
+
+
+def test_arrays_of_other_libraries_are_searched_as_stacks(backend, sizes, monkeypatch):
+    monkeypatch.setenv("SCIPY_ARRAY_API", "1")
+    with sklearn.config_context(array_api_dispatch=True):
+        arrays = backend.asarray(X), backend.asarray(Y, dtype=None)
+        theirs, ours = both(NETWORK, {"alpha": [1.0, 0.1]}, given=arrays[0], y=arrays[1])
+    same(theirs, ours)
+    assert max(sizes) == 10
 
 
 @pytest.mark.parametrize(
