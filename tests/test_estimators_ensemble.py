@@ -286,5 +286,5 @@ def test_what_no_member_can_be_fitted_to_is_refused_and_nothing_is_kept():
 
 def test_a_model_file_is_refused_as_it_holds_one_network(tmp_path):
     model = new("binary").fit(X, CLASSES["binary"])
-    with pytest.raises(InputError, match="DeepEnsembleClassifier"):
+    with pytest.raises(InputError, match="one network, but DeepEnsembleClassifier has 3"):
         save_model(model, tmp_path / "model.safetensors")

@@ -92,7 +92,7 @@ class BaseMLP(TrainedMLP, CallbackSupportMixin, ABC):
         """Take the way of every fit: examples are checked and placed, a network is described, trained and kept."""
         given = Examples(*map(readable, given))
         given_val = given_val and Examples(*map(readable, given_val))
-        with as_before_where_it_fails(self):
+        with _as_before_where_it_fails(self):
             continues = self.__sklearn_is_fitted__() and (self.warm_start or one_epoch)
             checked, checked_val = self._check(given, given_val, continues=continues, one_epoch=one_epoch)
             placement = place(checked.X, self.device, self._dtype_for(checked.X, continues=continues))
@@ -265,7 +265,7 @@ def validation_set(X: Any, y: Any, weights: Any) -> Examples | None:
 
 
 @contextmanager
-def as_before_where_it_fails(estimator: BaseMLP) -> Iterator[None]:
+def _as_before_where_it_fails(estimator: BaseMLP) -> Iterator[None]:
     """Give an estimator its attributes back after an error: new classes or columns do not go with old weights."""
     before = dict(vars(estimator))
     try:

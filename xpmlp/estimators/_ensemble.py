@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC
 from dataclasses import KW_ONLY, dataclass
 from numbers import Integral
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
@@ -13,6 +13,7 @@ from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from xpmlp.common.errors import InputError
 from xpmlp.data.examples import Examples
 from xpmlp.estimators._base import documented, validation_set
 from xpmlp.estimators._compat import Interval, fit_method
@@ -149,6 +150,19 @@ class DeepEnsemble(Scored, BaseEstimator, ABC):
         for each in self.estimators_:
             each.to(device)
         return self
+
+    def to_model(self) -> NoReturn:
+        """Refuse, as a model holds one network.
+
+        Raises
+        ------
+        InputError
+            It says what to do.
+        """
+        raise InputError(
+            f"a model holds one network, but {type(self).__name__} has {self.n_estimators}: keep the ensemble as a "
+            "pickle, or give one of its estimators_."
+        )
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

@@ -12,7 +12,6 @@ from scipy import sparse
 from sklearn.base import clone
 
 from xpmlp.data.examples import Examples
-from xpmlp.estimators._base import as_before_where_it_fails
 from xpmlp.estimators._compat import rows_of
 from xpmlp.estimators._minibatches import Stack
 from xpmlp.estimators._placement import PlacedExamples, place, readable
@@ -35,10 +34,10 @@ def fit_together(
 ) -> dict[int, Exception | None]:
     """Fit those of some estimators that can share their steps with others, each as its own `fit` does, to rounding.
 
-    The others are left as they are: those that L-BFGS trains, that are given sparse examples, have callbacks, or
-    compute on another device or in another dtype than the first; those with dropout for some of the rows, as its masks
-    are functions of their numbers; those whose rows lack a class; and those that are the only ones of their kind, or
-    too large for a stack to be faster.
+    The others, and those that fail, are left as they were. The others are those that L-BFGS trains, that are given
+    sparse examples, have callbacks, or compute on another device or in another dtype than the first; those with dropout
+    for some of the rows, as its masks are functions of their numbers; those whose rows lack a class; and those that are
+    the only ones of their kind, or too large for a stack to be faster.
 
     Parameters
     ----------
@@ -76,7 +75,7 @@ def fit_together(
         for number in numbers:
             outcomes[number] = whole.keep(estimators[number], fits[number])
     for number, each in enumerate(estimators):
-        if number not in outcomes:
+        if number not in outcomes or outcomes[number] is not None:
             each.__dict__ = before[number]
     return outcomes
 
@@ -96,17 +95,16 @@ class _Whole:
         """Begin the fit of one of them; return None where it cannot share the steps of others."""
         each._validate_params()
         given = self._given if rows is None else Examples(*(_taken(array, rows) for array in self._given))
-        with as_before_where_it_fails(each):
-            continues = each.__sklearn_is_fitted__() and each.warm_start
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # they are those of the first check
-                checked, _ = each._check(given, self._given_val, continues=continues, one_epoch=False)
-            if not self._can_share(each, checked, rows, continues=continues):
-                return None
-            training = self._weighted(checked.weights, rows)
-            network, layers = each._describe(self._placement, training, continues=continues)
-            rows = np.arange(training.T.shape[0]) if rows is None else rows
-            return each._begin(Problem(self._placement, network, layers, training, self._validation, rows))
+        continues = each.__sklearn_is_fitted__() and each.warm_start
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # they are those of the first check
+            checked, _ = each._check(given, self._given_val, continues=continues, one_epoch=False)
+        if not self._can_share(each, checked, rows, continues=continues):
+            return None
+        training = self._weighted(checked.weights, rows)
+        network, layers = each._describe(self._placement, training, continues=continues)
+        rows = np.arange(training.T.shape[0]) if rows is None else rows
+        return each._begin(Problem(self._placement, network, layers, training, self._validation, rows))
 
     def _can_share(self, each: BaseMLP, checked: Examples, rows: np.ndarray | None, *, continues: bool) -> bool:
         T = self._training.T if rows is None else self._training.T[rows]
