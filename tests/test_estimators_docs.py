@@ -15,10 +15,25 @@ import numpy as np
 import pytest
 import sklearn.neural_network as theirs
 
-from xpmlp import ACTIVATIONS, INITIALIZERS, MLPClassifier, MLPRegressor
+from xpmlp import (
+    ACTIVATIONS,
+    INITIALIZERS,
+    DeepEnsembleClassifier,
+    DeepEnsembleRegressor,
+    MLPClassifier,
+    MLPRegressor,
+    StackedGridSearchCV,
+    StackedRandomizedSearchCV,
+)
 
 PAGE = (Path(__file__).parent.parent / "docs" / "estimators.md").read_text(encoding="utf-8")
 each_class = pytest.mark.parametrize("cls", [MLPClassifier, MLPRegressor])
+each_estimator = pytest.mark.parametrize(
+    "cls", [MLPClassifier, MLPRegressor, DeepEnsembleClassifier, DeepEnsembleRegressor]
+)
+each_with_examples = pytest.mark.parametrize(
+    "cls", [*each_estimator.args[1], StackedGridSearchCV, StackedRandomizedSearchCV]
+)
 FAST = {"hidden_layer_sizes": (3,), "max_iter": 2, "random_state": 0}
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -35,7 +50,7 @@ def section(cls, title):
         yield name, kind, " ".join(meaning.split())
 
 
-@each_class
+@each_estimator
 def test_every_parameter_is_described_with_its_type_its_default_and_its_meaning(cls):
     described = {name: (kind, meaning) for name, kind, meaning in section(cls, "Parameters")}
     parameters = inspect.signature(cls).parameters
@@ -48,7 +63,7 @@ def test_every_parameter_is_described_with_its_type_its_default_and_its_meaning(
         assert meaning.endswith("."), name
 
 
-@each_class
+@each_estimator
 def test_the_docstring_needs_no_other_page(cls):
     text = inspect.getdoc(cls)
     assert "{" not in re.sub(
@@ -72,7 +87,7 @@ def test_every_fitted_attribute_is_described_and_every_one_described_is_there(cl
     assert all(described.values())
 
 
-@each_class
+@each_with_examples
 def test_the_examples_of_the_docstring_give_what_they_say(cls):
     finder = doctest.DocTestFinder(recurse=False)
     (example,) = finder.find(cls, cls.__name__, globs={})

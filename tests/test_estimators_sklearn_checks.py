@@ -16,7 +16,7 @@ import pytest
 from sklearn.utils import get_tags
 from sklearn.utils.estimator_checks import estimator_checks_generator, parametrize_with_checks
 
-from xpmlp import MLPClassifier, MLPRegressor
+from xpmlp import DeepEnsembleClassifier, DeepEnsembleRegressor, MLPClassifier, MLPRegressor
 
 DISPATCHES = os.environ.get("SCIPY_ARRAY_API") == "1"
 # Enough to reach the accuracy that some checks ask for, in a fraction of a second.
@@ -28,6 +28,8 @@ ESTIMATORS = [
     MLPRegressor(**FAST),
     MLPRegressor(**FAST, solver="sgd"),
     MLPRegressor(hidden_layer_sizes=(10,), solver="lbfgs", max_iter=30),
+    DeepEnsembleClassifier(**FAST, n_estimators=3),
+    DeepEnsembleRegressor(**FAST, n_estimators=3),
 ]
 # scikit-learn's MLP passes all of them, with these parameters too, and so do ours: none is expected to fail.
 EXPECTED_TO_FAIL = {}

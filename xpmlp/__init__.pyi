@@ -18,8 +18,12 @@ from xpmlp.data.preprocessing import Scaling as Scaling, encode as encode
 from xpmlp.data.tables import Column as Column, Table as Table, read_table as read_table
 from xpmlp.data.tables.preparation import TablePreparation as TablePreparation
 from xpmlp.estimators import (
+    DeepEnsembleClassifier as DeepEnsembleClassifier,
+    DeepEnsembleRegressor as DeepEnsembleRegressor,
     MLPClassifier as MLPClassifier,
     MLPRegressor as MLPRegressor,
+    StackedGridSearchCV as StackedGridSearchCV,
+    StackedRandomizedSearchCV as StackedRandomizedSearchCV,
     TablePreprocessor as TablePreprocessor,
     register_skl2onnx as register_skl2onnx,
 )

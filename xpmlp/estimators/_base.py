@@ -86,12 +86,7 @@ class BaseMLP(TrainedMLP, CallbackSupportMixin, ABC):
         BackendError
             Where the device asked for cannot be used.
         """
-        if (X_val is None) != (y_val is None):
-            raise InputError("a validation set needs both X_val and y_val.")
-        if X_val is None and sample_weight_val is not None:
-            raise InputError("sample_weight_val needs X_val and y_val: the share that fit holds out has sample_weight.")
-        validation = None if X_val is None else Examples(X_val, y_val, sample_weight_val)
-        return self._fit(Examples(X, y, sample_weight), validation)
+        return self._fit(Examples(X, y, sample_weight), validation_set(X_val, y_val, sample_weight_val))
 
     def _fit(self, given: Examples, given_val: Examples | None = None, *, one_epoch: bool = False) -> Self:
         """Take the way of every fit: examples are checked and placed, a network is described, trained and kept."""
@@ -104,7 +99,8 @@ class BaseMLP(TrainedMLP, CallbackSupportMixin, ABC):
             training, validation = placement.examples(checked), checked_val and placement.examples(checked_val, "_val")
             network, layers = self._describe(placement, training, continues=continues)
         with fit_task(self, given) as run_iteration:
-            problem = Problem(placement, network, layers, training, validation)
+            rows = np.arange(training.T.shape[0])
+            problem = Problem(placement, network, layers, training, validation, rows)
             self._keep(placement, self._train(problem, run_iteration, one_epoch=one_epoch))
         return self
 
@@ -257,6 +253,15 @@ class BaseMLP(TrainedMLP, CallbackSupportMixin, ABC):
             For another kind of estimator.
         """
         return _sklearn.from_sklearn(cls, estimator)
+
+
+def validation_set(X: Any, y: Any, weights: Any) -> Examples | None:
+    """Return the validation set that is given to `fit`, if any."""
+    if (X is None) != (y is None):
+        raise InputError("a validation set needs both X_val and y_val.")
+    if X is None and weights is not None:
+        raise InputError("sample_weight_val needs X_val and y_val: the share that fit holds out has sample_weight.")
+    return None if X is None else Examples(X, y, weights)
 
 
 @contextmanager

@@ -31,6 +31,7 @@ __all__ = [  # of what is imported here for the other modules
     "check_optimize_result",
     "check_sample_weight",
     "in_container",
+    "rows_of",
 ]
 
 SUPPORTED = ">=1.9,<1.10"
@@ -51,6 +52,9 @@ try:
     # The state of momentum and of Adam, with which a fitted estimator of scikit-learn goes on in `partial_fit`. Public:
     # nothing reads or sets it.
     from sklearn.neural_network._stochastic_optimizers import AdamOptimizer, SGDOptimizer
+
+    # Some rows of what `fit` may be given: an array, a frame, a list. Public: documented, in spite of its name.
+    from sklearn.utils import _safe_indexing as rows_of
 
     # What a parameter may be, and the messages where it is something else. Public: `check_scalar` is for numbers only,
     # and its messages are others.

@@ -47,7 +47,41 @@ if TYPE_CHECKING:
     from xpmlp.nn.losses import Loss
 
 
-class FittedMLP(HiddenFeatures, TransformerMixin, Parameters, ABC):
+class Scored(Parameters, ABC):
+    """What scores its predictions: a network or several."""
+
+    _measure: ClassVar[Callable[..., float]]  # scikit-learn's score of predictions, on the host
+
+    @abstractmethod
+    def predict(self, X: Any) -> np.ndarray:
+        """Predict classes or real numbers, of X's library."""
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the accuracy of a classifier, or the coefficient of determination of a regressor.
+
+        Parameters
+        ----------
+        X : array or sparse array of shape (n, d)
+            Examples.
+        y : array of shape (n,) or (n, m)
+            Their targets.
+        sample_weight : array of shape (n,), optional
+            What each example counts.
+
+        Returns
+        -------
+        float
+            At most 1.
+        """
+        predicted, y, sample_weight = to_host(self.predict(X)), readable(y), readable(sample_weight)
+        check_numbers(sample_weight, "sample_weight")
+        if is_regressor(self):
+            check_numbers(y, "y")
+            y = y.toarray() if sparse.issparse(y) else y
+        return float(self._measure(to_host(y), predicted, sample_weight=to_host(sample_weight)))
+
+
+class FittedMLP(HiddenFeatures, TransformerMixin, Scored, ABC):
     """What both kinds of estimator can do once they are fitted.
 
     Attributes
@@ -95,8 +129,6 @@ class FittedMLP(HiddenFeatures, TransformerMixin, Parameters, ABC):
 
     # What each kind of estimator decides.
 
-    _measure: ClassVar[Callable[..., float]]  # scikit-learn's score of predictions, on the host
-
     @abstractmethod
     def _targets(self, y: Any) -> np.ndarray:
         """Turn targets into what the network learns, (n, m), on the host."""
@@ -139,22 +171,26 @@ class FittedMLP(HiddenFeatures, TransformerMixin, Parameters, ABC):
             given = counted(T.shape[1], "output")
             raise ValueError(f"The targets have {given}, but the network has {self.n_outputs_}.")
 
-    def _placed(self, X: Any, method: str) -> Placement:
-        """Return where to compute on checked examples; refuse them where the weights are elsewhere."""
+    def _placed(self, X: Any, method: str, whose: str | None = None) -> Placement:
+        """Return where to compute on checked examples; refuse them where the weights are elsewhere.
+
+        The message names a method: this estimator's, or that of the one `whose` member it is.
+        """
         placement = place(X, self.device, float_dtype(self.coefs_[0]))
         if dispatching() and not sparse.issparse(X) and not placement.is_callers(self.coefs_[0]):
             where = f"{placement.caller.name}:{placement.caller.device_name}"
+            name = f"{whose or type(self).__name__}.{method}()"
             raise ValueError(
-                f"Inputs passed to {type(self).__name__}.{method}() must use the same namespace and the same device as "
-                f"those passed to fit(): these are on {where}. Move the estimator with estimator.to({where!r})."
+                f"Inputs passed to {name} must use the same namespace and the same device as those passed to "
+                f"fit(): these are on {where}. Move the estimator with estimator.to({where!r})."
             )
         return placement
 
-    def _forward(self, X: Any, method: str, layer: int = -1) -> tuple[Backend, Array]:
+    def _forward(self, X: Any, method: str, layer: int = -1, whose: str | None = None) -> tuple[Backend, Array]:
         """Return the caller's backend, and there the activations of a layer, (n, units)."""
         check_is_fitted(self)
         X = self._checked_examples(X)
-        placement, network = self._placed(X, method), self._fitted_network()
+        placement, network = self._placed(X, method, whose), self._fitted_network()
         backend = placement.backend
         with backend.computing(f"{network}, to predict {X.shape[0]:,} examples", "fewer examples at a time"):
             layers = placement.layers(self.coefs_, self.intercepts_)
@@ -174,30 +210,6 @@ class FittedMLP(HiddenFeatures, TransformerMixin, Parameters, ABC):
         activations = tuple(ACTIVATIONS[name] if isinstance(name, str) else name for name in names)
         loss, _ = self._output_loss()
         return Network(sizes, activations, loss, dropout=(0.0,) * len(self.coefs_))
-
-    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Return the accuracy of a classifier, or the coefficient of determination of a regressor.
-
-        Parameters
-        ----------
-        X : array or sparse array of shape (n, d)
-            Examples.
-        y : array of shape (n,) or (n, m)
-            Their targets.
-        sample_weight : array of shape (n,), optional
-            What each example counts.
-
-        Returns
-        -------
-        float
-            At most 1.
-        """
-        predicted, y, sample_weight = to_host(self.predict(X)), readable(y), readable(sample_weight)
-        check_numbers(sample_weight, "sample_weight")
-        if is_regressor(self):
-            check_numbers(y, "y")
-            y = y.toarray() if sparse.issparse(y) else y
-        return float(self._measure(to_host(y), predicted, sample_weight=to_host(sample_weight)))
 
     # Looking into the network.
 

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
     from sklearn.utils import Tags
 
-    from xpmlp.common.types import Array, Namespace
+    from xpmlp.backends import Backend
+    from xpmlp.common.types import Array
     from xpmlp.nn.activations import Activation
 
 
@@ -200,7 +201,10 @@ class MLPClassifier(BaseMLP, ClassifierMixin, BaseEstimator):
         array of shape (n,), or (n, m) for labels
             Classes, or indicators of labels; arrays of X's library where classes are numbers.
         """
-        caller, a = self._forward(X, "predict")
+        return self._predicted(*self._forward(X, "predict"))
+
+    def _predicted(self, caller: Backend, a: Array) -> Any:
+        """Return the classes, or the indicators of labels, that outputs mean."""
         xp, classes = caller.xp, labels_in(caller, self._label_binarizer.classes_)
         on_host = isinstance(classes, np.ndarray)
         if self._label_binarizer.y_type_.startswith("multilabel"):
@@ -213,18 +217,18 @@ class MLPClassifier(BaseMLP, ClassifierMixin, BaseEstimator):
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Predict the probability of each class, (n, n_classes), or of each label; parameters as for `predict`."""
-        return self._probabilities(X, "predict_proba")[1]
+        return self._probabilities(*self._forward(X, "predict_proba"))
 
     def predict_log_proba(self, X: Any) -> np.ndarray:
         """Predict the logarithms of the probabilities, -inf where these round to 0; parameters as for `predict`."""
-        xp, p = self._probabilities(X, "predict_log_proba")
+        caller, p = self._forward(X, "predict_log_proba")
         with np.errstate(divide="ignore"):
-            return xp.log(p)
+            return caller.xp.log(self._probabilities(caller, p))
 
-    def _probabilities(self, X: Any, method: str) -> tuple[Namespace, Array]:
-        """Return the caller's namespace, and there the probability of each class or label."""
-        caller, p = self._forward(X, method)
-        return caller.xp, caller.xp.concat([1.0 - p, p], axis=1) if p.shape[1] == 1 else p
+    @staticmethod
+    def _probabilities(caller: Backend, p: Array) -> Array:
+        """Return the probability of each class or label: of two classes, the network gives that of the second."""
+        return caller.xp.concat([1.0 - p, p], axis=-1) if p.shape[-1] == 1 else p
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

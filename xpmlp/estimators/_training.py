@@ -20,13 +20,14 @@ from xpmlp.data.examples import Examples
 from xpmlp.estimators._compat import check_optimize_result, takes_weights
 from xpmlp.estimators._fitted import FittedMLP
 from xpmlp.estimators._lbfgs import Objective
+from xpmlp.estimators._minibatches import MinibatchFit, Stack
 from xpmlp.estimators._placement import float_dtype, place, to_host
 from xpmlp.estimators._progress import Optimization, Progress, plain, rebuilt
-from xpmlp.nn.network import fprop
+from xpmlp.nn.network import copy_layers, fprop
 from xpmlp.nn.optimizers import SGD, Adam, AdamW
 from xpmlp.nn.regularization import ElasticNet
 from xpmlp.nn.schedules import build_schedule
-from xpmlp.training import Recipe, Trainer, steps_per_epoch
+from xpmlp.training import Member, Recipe, Trainer, steps_per_epoch
 from xpmlp.training.scoring import outputs
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from xpmlp.backends import Backend
     from xpmlp.common.types import Array
     from xpmlp.estimators._compat import RunIteration
+    from xpmlp.estimators._minibatches import Trained
     from xpmlp.estimators._placement import PlacedExamples, Placement
     from xpmlp.nn.network import Layer, Network
     from xpmlp.nn.optimizers import Optimizer
@@ -53,6 +55,7 @@ class Problem(NamedTuple):
     layers: list[Layer]  # the weights to start from
     training: PlacedExamples
     validation: PlacedExamples | None
+    rows: np.ndarray  # those of the training examples that are its own
 
 
 class TrainedMLP(FittedMLP, ABC):
@@ -85,49 +88,60 @@ class TrainedMLP(FittedMLP, ABC):
 
     def _train_in_minibatches(self, problem: Problem, run_iteration: RunIteration, *, one_epoch: bool) -> list[Layer]:
         """Return the weights that scikit-learn's rules end with."""
-        placement, network, layers, training, validation = problem
-        rows = np.arange(training.T.shape[0])
+        placement, fit = problem.placement, self._begin(problem, one_epoch=one_epoch)
+
+        def trainer_for(network: Network, recipe: Recipe) -> Trainer:
+            last = self._trainer
+            if last is None or (last.backend, last.network, last.recipe) != (placement.backend, network, recipe):
+                last = self._trainer = Trainer(placement.backend, network, recipe)
+            return last  # where it would be the same, with what it has compiled
+
+        state = _on_backend(placement.backend, fit.optimization.state)
+        stack = Stack(placement.backend, problem.training.examples, [fit], trainer_for, state)
+        try:
+            while stack.is_running:
+                if run_iteration(stack.run_epoch, lambda: placement.fitted(stack.trainer.copy_layers())) or one_epoch:
+                    break
+            else:
+                fit.check_convergence(stacklevel=7)
+        except KeyboardInterrupt:
+            warnings.warn("Training interrupted by user.", stacklevel=6)
+        stack.end()
+        return self._end(fit)
+
+    def _begin(self, problem: Problem, *, one_epoch: bool = False) -> MinibatchFit:
+        """Prepare a fit in minibatches: its rows, its recipe and what is measured after an epoch."""
+        placement, network, layers, training, validation, rows = problem
+        backend = placement.backend
         if self.early_stopping and validation is None:
-            rows, held_out = self._split(training.T)
-            validation = training.take(placement.backend, held_out)
+            taken, held_out = self._split(training.T[rows])
+            rows, held_out = rows[taken], rows[held_out]
+            validation = training.take(backend, held_out)
             if training.weights is not None:
                 _check_weight("the share of X that is trained on", training.weights[rows])
         optimization = (self._optimizer if one_epoch else None) or self._new_optimization(network)
-        trainer = self._trainer_for(placement.backend, network, rows.shape[0], optimization)
-        trainer.start(layers, _on_backend(placement.backend, optimization.state))
-        measure = validation and self._measure_function(placement, network, validation)
-        best = trainer.copy_layers() if self.early_stopping else None
+        best = copy_layers(backend, layers) if self.early_stopping else None
         progress = self._progress = self._progress or Progress(watched=self._watched, best_layers=best)
+        progress.n_iter = 0
         if progress.watched != self._watched:
             progress.watched, progress.without_improvement = self._watched, 0
+        return MinibatchFit(
+            parameters=self,
+            draw=self._random_state,
+            member=Member(network, layers, self._recipe(rows.shape[0], optimization), rows, training.examples.weights),
+            optimization=optimization,
+            progress=progress,
+            measure=validation and self._measure_function(placement, network, validation),
+        )
 
-        def epoch() -> None:
-            nonlocal rows
-            if self.shuffle:
-                rows = rows[self._random_state.permutation(rows.shape[0])]  # as scikit-learn's `shuffle` draws it
-            trainer.run_epoch(training.examples, rows, rate=optimization.learning_rate)
-            values = {"training loss": trainer.read({})[0].loss / rows.shape[0]} | (measure(trainer) if measure else {})
-            for name, value in values.items():
-                progress.curves[name].append(value)
-            progress.n_iter += 1
-            progress.seen += rows.shape[0]
-            self._print(f"Iteration {progress.n_iter}, loss = {values['training loss']:.8f}")
-            if "validation score" in values:
-                self._print(f"Validation score: {values['validation score']:f}")
-            if progress.judge(self.tol) and progress.watched != "training loss":
-                progress.best_layers = trainer.copy_layers()
-
-        def epoch_with_callbacks() -> bool:
-            return run_iteration(epoch, lambda: placement.fitted(trainer.copy_layers()))
-
-        try:
-            self._run(epoch_with_callbacks, optimization, progress, one_epoch=one_epoch)
-        finally:
-            # None are kept from fit to fit: in a warm start, scikit-learn's best weights are the last, until beaten.
-            best, progress.best_layers = progress.best_layers, None
-            self._set_attributes(progress)
-        optimization.state, self._optimizer = trainer.state, optimization
-        return best if self.early_stopping and best is not None else trainer.copy_layers()
+    def _end(self, fit: MinibatchFit) -> list[Layer]:
+        """Set the attributes of a fit that has ended, and return the weights that count."""
+        layers, state = cast("Trained", fit.trained)
+        # None are kept from fit to fit: in a warm start, scikit-learn's best weights are the last, until beaten.
+        best, fit.progress.best_layers = fit.progress.best_layers, None
+        self._set_attributes(fit.progress)
+        fit.optimization.state, self._optimizer = state, fit.optimization
+        return best if self.early_stopping and best is not None else layers
 
     def _split(self, T: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the rows to train on, and those held out for `early_stopping`, as scikit-learn draws them."""
@@ -159,15 +173,15 @@ class TrainedMLP(FittedMLP, ABC):
     def _penalty(self) -> ElasticNet:
         return ElasticNet.build(self.n_layers_ - 1, self.l1, self.l2, self.alpha)
 
-    def _trainer_for(self, backend: Backend, network: Network, n: int, optimization: Optimization) -> Trainer:
-        """Return a trainer for `n` examples: the last one where it would be the same, with what it has compiled."""
+    def _recipe(self, n: int, optimization: Optimization) -> Recipe:
+        """Return how `n` examples are trained on."""
         batch_size = min(200, n) if self.batch_size == "auto" else operator.index(cast("int", self.batch_size))
         if batch_size > n:
             message = "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped"
-            warnings.warn(message, stacklevel=7)
+            warnings.warn(message, stacklevel=8)
             batch_size = n
         steps = steps_per_epoch(n, batch_size) * self.max_iter
-        recipe = Recipe(
+        return Recipe(
             optimizer=optimization.optimizer,
             schedule=build_schedule(self.schedule or "constant", 1.0, steps),
             penalty=self._penalty(),
@@ -176,15 +190,11 @@ class TrainedMLP(FittedMLP, ABC):
             seed=optimization.seed,
             penalised=True,
         )
-        last = self._trainer
-        if last is None or (last.backend, last.network, last.recipe) != (backend, network, recipe):
-            last = self._trainer = Trainer(backend, network, recipe)
-        return last
 
     def _measure_function(
         self, placement: Placement, network: Network, validation: PlacedExamples
-    ) -> Callable[[Trainer], dict[str, float]]:
-        """Return ``measure(trainer)``: the mean loss of the validation set, and its score where that is watched."""
+    ) -> Callable[[Sequence[Layer]], dict[str, float]]:
+        """Return ``measure(layers)``: the mean loss of the validation set, and its score where that is watched."""
         backend, xp = placement.backend, placement.backend.xp
         (X, T, weights), labels = validation.examples, self._labels(validation.T)
         given = {} if weights is None else {"sample_weight": validation.weights[:, 0]}
@@ -200,15 +210,15 @@ class TrainedMLP(FittedMLP, ABC):
         if is_pure(network):  # functions of the user's own may change from epoch to epoch
             forward = backend.compile(forward)
 
-        def measure(trainer: Trainer) -> dict[str, float]:
+        def measure(layers: Sequence[Layer]) -> dict[str, float]:
             with backend.computing():
-                u = outputs(backend, forward, trainer.layers, X)
+                u = outputs(backend, forward, layers, X)
                 values = {"validation loss": float(backend.to_numpy(network.loss.value(xp, u, T, weights))) / size}
                 if self._watched != "validation score":
                     return values
                 a = backend.to_numpy(network.loss.output(xp, u)) if self.scoring is None else None
             if a is None:
-                now = self._on_numpy(placement, trainer.copy_layers())
+                now = self._on_numpy(placement, copy_layers(backend, layers))
                 score = float(check_scoring(now, self.scoring)(now, to_host(X), labels, **given))
                 if np.isnan(score):  # no epoch would ever be the best
                     raise InputError(
@@ -231,37 +241,6 @@ class TrainedMLP(FittedMLP, ABC):
             now.device = f"{placement.caller.name}:{placement.caller.device_name}"
         return now.to("cpu")
 
-    def _run(self, epoch: Callable[[], bool], rates: Optimization, progress: Progress, *, one_epoch: bool) -> None:
-        """Call ``epoch()``, which returns whether a callback asks for an end, until a rule says stop."""
-        progress.n_iter = 0
-        try:
-            for _ in range(self.max_iter):
-                stop = epoch()
-                rates.after_epoch(progress.seen)
-                if progress.without_improvement > self.n_iter_no_change:
-                    outcome = rates.without_progress()
-                    self._print(
-                        f"{progress.watched.capitalize()} did not improve more than tol={self.tol:f} for "
-                        f"{self.n_iter_no_change:d} consecutive epochs. {outcome}"
-                    )
-                    if outcome.endswith("Stopping."):
-                        return
-                    progress.without_improvement = 0
-                if stop or one_epoch:
-                    return
-            warnings.warn(
-                f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) "
-                "reached and the optimization hasn't converged yet.",
-                ConvergenceWarning,
-                stacklevel=7,
-            )
-        except KeyboardInterrupt:
-            warnings.warn("Training interrupted by user.", stacklevel=7)
-
-    def _print(self, line: str) -> None:
-        if self.verbose:
-            print(line)  # noqa: T201 - what `verbose` asks for, as scikit-learn does
-
     def _set_attributes(self, progress: Progress) -> None:
         """Set scikit-learn's fitted attributes to what is known of the fit so far."""
         self.loss_curve_, self.n_iter_, self.t_ = progress.curves["training loss"], progress.n_iter, progress.seen
@@ -279,7 +258,7 @@ class TrainedMLP(FittedMLP, ABC):
 
     def _train_by_lbfgs(self, problem: Problem, run_iteration: RunIteration) -> list[Layer]:
         """Return the weights where SciPy's L-BFGS-B ends."""
-        placement, network, layers, training, _ = problem
+        placement, network, layers, training, *_ = problem
         objective = Objective(placement.backend, network, self._penalty(), training)
         stopped = False
 

@@ -7,8 +7,9 @@ It imports `common`, `backends`, `distributed`, `nn` and `data`.
 """
 
 from xpmlp.training.loop import Record, train
-from xpmlp.training.many import Member, train_many
+from xpmlp.training.many import train_many
 from xpmlp.training.recipe import Recipe, steps_per_epoch
+from xpmlp.training.stacks import Member
 from xpmlp.training.step import State, make_step
 from xpmlp.training.trainer import Reading, Trainer
 

@@ -6,19 +6,17 @@ import time
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from xpmlp.backends.purity import is_pure
-from xpmlp.backends.rehearsal import mapped
 from xpmlp.common.errors import DivergenceError, InputError, XpmlpWarning
 from xpmlp.common.rng import make_generator
 from xpmlp.data.examples import Examples, StreamedExamples
-from xpmlp.nn.members import join, kind
 from xpmlp.nn.network import Layer, copy_layers
 from xpmlp.training.checks import check_layers, check_sets, check_weights
 from xpmlp.training.loop import Record, diverged, large_batch
+from xpmlp.training.stacks import MAX_RUNNING, Member, joined, joined_weights, members_at, numbers_of_stacks, stacked
 from xpmlp.training.trainer import Trainer
 
 if TYPE_CHECKING:
@@ -27,36 +25,8 @@ if TYPE_CHECKING:
     from xpmlp.backends import Backend
     from xpmlp.common.types import Array
     from xpmlp.data.examples import QuantizedExamples
-    from xpmlp.nn.network import Network
-    from xpmlp.training.recipe import Recipe
 
     Outcome = Record | DivergenceError
-
-MAX_RUNNING = 7 / 8  # the share of a stack that still runs from which on the others are taken out of it
-
-
-class Member(NamedTuple):
-    """A network among many that are trained at once: what `train` takes of each.
-
-    Attributes
-    ----------
-    network : Network
-        The architecture.
-    layers : sequence of Layer
-        The initial weights, on the host or on the backend; they stay as they are.
-    recipe : Recipe
-        How to train.
-    rows : ndarray of int, optional
-        Which of the examples it is trained on, such as those of a fold; all of them by default.
-    weights : array of shape (n, 1), optional
-        What each of all n examples counts in training, on the backend; scores count all alike.
-    """
-
-    network: Network
-    layers: Sequence[Layer]
-    recipe: Recipe
-    rows: Any = None
-    weights: Array | None = None
 
 
 def train_many(
@@ -141,7 +111,7 @@ def train_many(
     members = [_checked(member, number, n, sets) for number, member in enumerate(members)]
     stacks = [
         _Stack(backend, {number: members[number] for number in numbers}, Examples(X, T), units)
-        for numbers in _numbers_of_stacks(backend, members, n)
+        for numbers in numbers_of_stacks(backend, members, n)
     ]
     return _records(stacks, sets, len(members))
 
@@ -166,31 +136,6 @@ def _checked(member: Member, number: int, n: int, sets: Mapping[str, Examples]) 
         warnings.warn(large_batch(recipe, n), XpmlpWarning, stacklevel=3)
         recipe = replace(recipe, batch_size=n)
     return member._replace(recipe=recipe)
-
-
-def _numbers_of_stacks(backend: Backend, members: Sequence[Member], n: int) -> list[list[int]]:
-    """Return the numbers of the members that are trained together."""
-    kinds: list[tuple[Any, list[int]]] = []
-    for number, member in enumerate(members):
-        network, recipe = member.network, _of_steps(member.recipe)
-        own = kind(network), kind(recipe), n if member.rows is None else member.rows.shape[0]
-        alike = [numbers for other, numbers in kinds if own == other]
-        if alike and is_pure((network, recipe)):  # functions of the user's own may count axes from the front
-            alike[0].append(number)
-        else:
-            kinds.append((own, [number]))
-    stacks = []
-    for _, numbers in kinds:
-        first = members[numbers[0]]
-        most = backend.stack_size(first.network.sizes, first.recipe.batch_size)
-        pieces = -(-len(numbers) // most)
-        stacks += [numbers[i * len(numbers) // pieces : (i + 1) * len(numbers) // pieces] for i in range(pieces)]
-    return stacks
-
-
-def _of_steps(recipe: Recipe) -> Recipe:
-    """Return what steps need of a recipe: when it ends, the loop knows."""
-    return replace(recipe, epochs=1, patience=None, min_delta=0.0)
 
 
 def _records(stacks: list[_Stack], sets: Mapping[str, Examples], n_members: int) -> Iterator[list[Outcome]]:
@@ -220,25 +165,14 @@ class _Stack:
             _key(member): make_generator(cast("int", member.recipe.seed), "order") for member in members.values()
         }
         pairs = zip(*(copy_layers(backend, member.layers) for member in members.values()), strict=True)
-        self._start([Layer(*map(self._stacked, zip(*layers, strict=True))) for layers in pairs])
+        self._start([Layer(*(stacked(backend, p) for p in zip(*layers, strict=True))) for layers in pairs])
 
     def _start(self, layers: Sequence[Layer], state: Any = None) -> None:
         """Train the members from these weights on."""
-        members = self._members.values()
-        network = join([member.network for member in members])
-        recipe = join([_of_steps(member.recipe) for member in members])
-        self._trainer = Trainer(self._backend, network, recipe, units=self._units)
+        backend, members = self._backend, self._members.values()
+        self._trainer = Trainer(backend, *joined(members), units=self._units)
         self._trainer.start(layers, state)
-        weights = [member.weights for member in members]
-        if any(each is not weights[0] for each in weights):
-            xp, given = self._backend.xp, next(each for each in weights if each is not None)
-            weights = [xp.ones_like(given) if each is None else each for each in weights]
-            self._examples = self._shared._replace(weights=self._stacked(weights))
-        else:
-            self._examples = self._shared._replace(weights=weights[0])
-
-    def _stacked(self, arrays: Sequence[Array]) -> Array:
-        return self._backend.xp.stack(list(arrays)) if len(arrays) > 1 else arrays[0]
+        self._examples = self._shared._replace(weights=joined_weights(backend, [each.weights for each in members]))
 
     def _order(self) -> Any:
         """Draw the order of an epoch for each member; one for all where it is the same."""
@@ -289,14 +223,10 @@ class _Stack:
 
     def _leave_ended(self) -> None:
         """Take the members that have ended out of the stack."""
-        xp, places = self._backend.xp, [place for place, number in enumerate(self._members) if number in self.running]
-        rows = self._backend.asindex(places)
-
-        def left(p: Array) -> Array:
-            return xp.take(p, rows, axis=0) if len(places) > 1 else p[places[0], ...]
-
+        places = [place for place, number in enumerate(self._members) if number in self.running]
+        left = members_at(self._backend, (self._trainer.layers, self._trainer.state), places)
         self._members = {number: self._members[number] for number in self.running}
-        self._start(*mapped(left, (self._trainer.layers, self._trainer.state)))
+        self._start(*left)
 
 
 def _key(member: Member) -> tuple[Any, int]:
