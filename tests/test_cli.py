@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from conftest import READ_ONLY
 
+from xpmlp.cli._terminal import say, stopping_on_interrupt
 from xpmlp.experiments.experiment import prepare
 from xpmlp.experiments.options import Options
 
@@ -418,7 +419,7 @@ def test_ctrl_c_saves_what_was_learnt_so_far(tmp_path):
             break
     os.kill(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == 130, err
     assert re.search(r"Interrupted (in|after) epoch \d+; what was learnt so far is saved", err)
     assert "There is no checkpoint to resume from" in err
     assert "Traceback" not in err
@@ -429,6 +430,22 @@ def test_ctrl_c_saves_what_was_learnt_so_far(tmp_path):
         [sys.executable, "-m", "xpmlp", "evaluate", "run"], cwd=tmp_path, capture_output=True, text=True, check=True
     )
     assert "digits, test: accuracy" in evaluated.stdout
+
+
+def test_a_signal_that_comes_while_a_line_is_written_ends_nothing(monkeypatch):
+    class Interrupting(io.RawIOBase):
+        def writable(self):
+            return True
+
+        def write(self, data):
+            os.kill(os.getpid(), signal.SIGINT)
+            return len(data)
+
+    stream = io.TextIOWrapper(io.BufferedWriter(Interrupting()), line_buffering=True)
+    monkeypatch.setattr(sys, "stderr", stream)
+    with stopping_on_interrupt() as should_stop:
+        say("epoch 1")
+        assert should_stop()
 
 
 def test_fashion_mnist_is_found_through_the_environment(cli, data_dir, tmp_path, monkeypatch):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from xpmlp.common.errors import DivergenceError, OutOfMemoryError, WorkerError, XpmlpError
@@ -123,7 +123,8 @@ def stopping_on_interrupt(*, quiet: bool = False) -> Iterator[Callable[[], bool]
         asked = True
         restore()
         if not quiet:
-            say("\nStopping after this step; press Ctrl-C again to stop without saving.")
+            with suppress(RuntimeError):  # of a signal that comes while standard error is being written to
+                say("\nStopping after this step; press Ctrl-C again to stop without saving.")
 
     with handling(ask, signal.SIGINT, signal.SIGTERM) as restore:
         yield lambda: asked
