@@ -513,3 +513,13 @@ def test_export_writes_what_the_ending_says_and_refuses_the_rest(cli, iris, tmp_
     assert (code, "must end in one of .onnx, .npz, .skops" in err) == (2, True)
     assert cli("export", "run", "iris.onnx", "--to", "sklearn")[0] == 2
     assert cli("predict", "run/model.safetensors", "new.csv") == cli("predict", "run", "new.csv")
+
+
+def test_evaluate_draws_the_regions_of_classes_in_the_plane_of_two_features(cli, tmp_path):
+    table = tmp_path / "plane.csv"
+    rows = [f"{x},{y},{'left' if x < 0 else 'right'}" for x in range(-9, 10) for y in range(3)]
+    table.write_text("\n".join(["x,y,side", *rows]) + "\n")
+    cli("train", str(table), "--out", str(tmp_path / "run"), "--epochs", "3")
+    assert f"decision regions: {tmp_path / 'run' / 'regions.png'}" in cli("evaluate", str(tmp_path / "run"))[1]
+    cli("evaluate", str(tmp_path / "run"), "--out", str(tmp_path / "picture.png"))
+    assert (tmp_path / "picture-regions.png").read_bytes().startswith(b"\x89PNG")

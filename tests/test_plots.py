@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from itertools import pairwise
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from conftest import open_backend
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
 
-from xpmlp import GradientCheck, InputError
+from xpmlp import GradientCheck, InputError, Record
 from xpmlp.experiments.experiment import check_circles, prepare
 from xpmlp.experiments.options import Options
 from xpmlp.plots import (
@@ -50,10 +50,8 @@ def overlapping(artists):
 
 def records(losses, parts=("train", "validation", "test")):
     """Make up records of as many epochs as there are losses."""
-    return [
-        SimpleNamespace(epoch=epoch, scores={part: Score(loss, 0.9) for part in parts})
-        for epoch, loss in enumerate(losses, start=1)
-    ]
+    scores = [{part: Score(loss, 0.9) for part in parts} for loss in losses]
+    return [Record(epoch, 0.0, 1, 1.0, 0.1, 0.1, each, [], None, True) for epoch, each in enumerate(scores, start=1)]
 
 
 def shown_names(labels):
@@ -236,18 +234,33 @@ def test_two_runs_in_one_figure_differ_by_colour_and_their_parts_by_dashes():
     assert legend.get_texts()[-1].get_text() == f"long, test ({last:.4f})"
 
 
+def test_the_curves_mark_the_epoch_that_is_kept_and_quote_its_values():
+    records = list(prepare(Options("circles", hidden=(4,), epochs=200, patience=1, learning_rate=0.3)).records())
+    kept = records[-1].best
+    assert kept.epoch < len(records)
+    values = f"{kept.scores['test'].loss:.4g}", f"{kept.scores['test'].accuracy:.4f}"
+    for axes, value in zip(curves_figure(records, "t").axes, values, strict=True):
+        *_, mark = axes.lines
+        assert list(mark.get_xdata()) == [kept.epoch] * 2
+        legend = axes.get_legend()
+        assert legend.get_title().get_text() == f"epoch {kept.epoch}, which is kept, in brackets"
+        assert legend.get_texts()[-1].get_text() == f"test ({value})"
+
+
 def test_decision_regions_show_probabilities_boundary_and_every_point():
-    grid = plane_grid(2.0, 21)
-    probability = (grid[:, 0] > 0).astype(float).reshape(21, 21)
+    extent = -2.0, 2.0, -1.0, 3.0
+    second = (plane_grid(extent, 21)[:, 0] > 0).astype(float).reshape(21, 21)
+    probabilities = np.stack([1.0 - second, second], axis=-1)
     X = np.array([[-1.0, 0.0], [-1.0, 1.0], [1.0, 0.0]])
     parts = {"train": (X, np.array([0, 0, 1])), "test": (X[:1], np.array([0]))}
-    panels = [Regions("first", probability, 2.0, parts), Regions("flat", 0 * probability, 2.0, parts)]
-    figure = regions_figure(panels, "")
-    first, flat, scale = figure.axes
+    panels = [Regions("first", probabilities, extent, parts), Regions("flat", 0.5 + 0 * probabilities, extent, parts)]
+    first, flat, scale = (figure := regions_figure(panels, "")).axes
     assert (first.get_title(), flat.get_title(), scale.get_ylabel()) == ("first", "flat", "probability of class 1")
+    assert (first.get_xlim(), first.get_ylim()) == (extent[:2], extent[2:])
     image = first.images[0].get_array()
-    assert (image[:, 0] == 0.0).all()  # on the left, whatever x1 is
-    assert (image[:, -1] == 1.0).all()
+    np.testing.assert_allclose(image[:, 0], np.tile(to_rgb("#0072B2"), (21, 1)))  # on the left, whatever x1 is
+    np.testing.assert_allclose(image[:, -1], np.tile(to_rgb("#D55E00"), (21, 1)))
+    np.testing.assert_array_equal(flat.images[0].get_array(), 1.0)  # white: as probable
     shown = [len(points.get_offsets()) for points in first.collections if len(points.get_offsets())]
     assert sorted(shown)[-3:] == [1, 1, 2]
     assert [text.get_text() for text in figure.legends[0].get_texts()] == [
@@ -259,8 +272,22 @@ def test_decision_regions_show_probabilities_boundary_and_every_point():
     ]
 
 
+def test_decision_regions_of_several_classes_are_in_their_colours_with_names_and_no_scale():
+    grid = plane_grid((0.0, 3.0, 0.0, 1.0), 31)
+    probabilities = np.eye(3)[grid[:, 0].astype(int).clip(0, 2)].reshape(31, 31, 3)
+    parts = {"test": (np.array([[0.5, 0.5], [2.5, 0.5]]), np.array([0, 2]))}
+    panel = Regions("", probabilities, (0.0, 3.0, 0.0, 1.0), parts)
+    figure = regions_figure([panel], "", features=("length", "width"), classes=("one", "two", "three"))
+    (axes,) = figure.axes
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("length", "width")
+    colours = np.unique(axes.images[0].get_array().reshape(-1, 3), axis=0)
+    np.testing.assert_allclose(colours, sorted(map(to_rgb, ("#0072B2", "#D55E00", "#009E73"))))
+    names = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert names == ["one, test", "two, test", "three, test", "boundary"]
+
+
 def test_the_points_of_the_plane_are_row_by_row_from_below():
-    np.testing.assert_array_equal(plane_grid(1.0, 2), [[-1, -1], [1, -1], [-1, 1], [1, 1]])
+    np.testing.assert_array_equal(plane_grid((-1.0, 1.0, 0.0, 3.0), 2), [[-1, 0], [1, 0], [-1, 3], [1, 3]])
 
 
 def test_weights_are_images_of_their_units_on_one_scale_around_zero():
@@ -339,7 +366,7 @@ def test_a_score_far_below_the_others_is_at_the_foot_of_the_axis_and_the_legend_
     ends = [line.get_ydata()[-1] for line in lines]
     assert ends == sorted(ends, reverse=True)
     assert 0.0 < ends[-1] < 0.1
-    assert shown_names(figure.legends[0].get_texts())[-1] == "below 0.9300, drawn there: 1"
+    assert shown_names(figure.legends[0].get_texts())[-1] == "1 trial below 0.9300, drawn at the foot of the last axis"
 
 
 def test_of_losses_the_lowest_is_the_best_above_and_dark():
@@ -355,7 +382,7 @@ def test_of_losses_the_lowest_is_the_best_above_and_dark():
     assert scores[3] < bottom < scores[4]
     colours = [[line.get_color() for line in figure.lines[:5]] for figure in (host, mirrored.axes[0])]
     assert colours[0] == colours[1]
-    assert "above 0.7000, drawn there: 1" in shown_names(host.figure.legends[0].get_texts())
+    assert "1 trial above 0.7000, drawn at the foot of the last axis" in shown_names(host.figure.legends[0].get_texts())
 
 
 def test_many_trials_have_thinner_lines_than_few_and_none_is_too_light_to_be_seen():

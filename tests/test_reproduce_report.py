@@ -6,6 +6,7 @@ import base64
 import csv
 import json
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -20,7 +21,7 @@ from reproduction.fashion import FINAL, MODERN
 from reproduction.findings import few_units_fail, many_units_fit, regularisation_flattens
 from reproduction.gradients import agreement
 from reproduction.inspection import most_confidently_wrong
-from reproduction.page import duration
+from reproduction.page import duration, write_page
 from reproduction.reference import INDEPENDENT_ACCURACY
 from reproduction.results import prepare_folder, write_results
 from xpmlp import InputError
@@ -131,8 +132,16 @@ def test_the_table_of_the_boundaries_has_the_models_of_the_results(report, resul
         assert float(row["train_accuracy"]) == model["train_accuracy"]
         assert float(row["spread"]) == model["spread"]
     for finding in results["boundaries"]["findings"]:
-        assert finding["verdict"] in text
         assert all(line in text for line in finding["numbers"])
+
+
+def test_the_findings_are_judged_but_not_by_a_quick_run(report, results, text, tmp_path):
+    folder = shutil.copytree(report, tmp_path / "whole")
+    whole = write_page(folder, results | {"quick": False}).read_text()
+    for finding in results["boundaries"]["findings"]:
+        assert f">{finding['verdict']}</span>" in whole
+        assert f">{finding['verdict']}</span>" not in text
+    assert text.count(">not judged<") == 2 * len(results["boundaries"]["findings"])
 
 
 def test_the_page_shows_the_numbers_that_were_measured(results, text):

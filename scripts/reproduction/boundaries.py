@@ -19,7 +19,7 @@ from xpmlp.experiments.options import Options
 from xpmlp.plots import Regions, plane_grid, regions_figure
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from reproduction.findings import Finding
     from reproduction.plan import Plan
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 GRID = tuple(itertools.product((5, 100), (5e-2, 5e-3), (0.0, 0.01), (0.0, 0.01), (25, 100)))
 QUICK_GRID = tuple(cell for cell in GRID if cell[1] == 5e-2 and cell[2] == cell[3] and cell[4] == 100)
 BATCH_SIZE = 10  # that of the gradient checks: the report does not say which it took here
-HALF_WIDTH = 1.6
+EXTENT = (-1.6, 1.6, -1.6, 1.6)
 POINTS = 161  # of the grid that is drawn, along each side
 COLUMNS = ("hidden", "learning_rate", "l1", "l2", "epochs")
 MEASURES = ("train_accuracy", "test_accuracy", "train_errors", "lowest", "highest", "spread", "seconds")
@@ -71,6 +71,10 @@ class Trained:
             f"train {m['train_accuracy']:.3f}, test {m['test_accuracy']:.3f}"
         )
 
+    def regions(self, title: str, parts: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Regions:
+        """Return what is drawn of it."""
+        return Regions(title, np.stack([1.0 - self.probability, self.probability], axis=-1), EXTENT, parts)
+
 
 def options_of(
     hidden: int, learning_rate: float, l1: float, l2: float, epochs: int, backend: str, device: str
@@ -100,7 +104,7 @@ def train_model(cell: tuple[int, float, float, float, int], backend: str, device
         for record in experiment.records():
             last = record
         model = experiment.trained(last.layers)
-        probability = model.predict_proba(plane_grid(HALF_WIDTH, POINTS))[:, 1].reshape(POINTS, POINTS)
+        probability = model.predict_proba(plane_grid(EXTENT, POINTS))[:, 1].reshape(POINTS, POINTS)
     train, test = last.scores["train"], last.scores["test"]
     n = experiment.sets["train"][0].shape[0]
     measured = {
@@ -147,13 +151,13 @@ def draw_boundaries(plan: Plan) -> dict[str, Any]:
 
     pictures = [
         plan.show(
-            regions_figure([Regions(model.title, model.probability, HALF_WIDTH, data)], ""),
+            regions_figure([model.regions(model.title, data)], ""),
             f"boundaries/{number:02d}-{model.name}.png",
             f"Decision regions: {model.title}".replace("\n", "; "),
         )
         for number, model in enumerate(models, start=1)
     ]
-    panels = [Regions(model.short_title, model.probability, HALF_WIDTH, data) for model in models]
+    panels = [model.regions(model.short_title, data) for model in models]
     sheet = regions_figure(panels, f"circles: {len(models)} models", columns=4, side=2.0)
     rows = [model.row for model in models]
     _write_table(plan, rows)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from xpmlp.experiments.evaluation import AmountReport, ClassReport, Importance
     from xpmlp.experiments.runs import RunFolder
     from xpmlp.models.model import Model
+    from xpmlp.plots import Regions
     from xpmlp.training.scoring import Score
 
     Places = Callable[[str], Path] | None  # of figures, by their names; None where none are to be drawn
@@ -62,7 +63,13 @@ def evaluate(
     """
     from xpmlp.common.files import FIGURE_KINDS, check_place
     from xpmlp.common.validation import check_choice
-    from xpmlp.experiments.evaluation import can_be_permuted, permutation_importances, report_amounts, report_classes
+    from xpmlp.experiments.evaluation import (
+        can_be_permuted,
+        decision_regions,
+        permutation_importances,
+        report_amounts,
+        report_classes,
+    )
     from xpmlp.experiments.experiment import score_model
     from xpmlp.experiments.runs import RunFolder, model_at
 
@@ -72,7 +79,7 @@ def evaluate(
         raise InputError(f"{run} predicts several labels for an example, but `xpmlp evaluate` scores one for each.")
     places = _places(folder, out, own=dataset is None)
     if out is not None and places is not None:
-        names = ("residuals",) if model.classes is None else ("confusion", "probabilities")
+        names = ("residuals",) if model.classes is None else ("confusion", "probabilities", "regions")
         for name in (*names, "importance"):
             check_place(places(name), FIGURE_KINDS, overwrite=overwrite)
         check_place(places("importance").with_suffix(".csv"), (".csv",), overwrite=overwrite)
@@ -89,6 +96,8 @@ def evaluate(
         _report_amounts(model, score, report_amounts(model, backend, X, y), name, places)
     else:
         _report_classes(model, score, report_classes(model, backend, X, y), name, places)
+        if places is not None and (regions := decision_regions(model, backend, X, y, part)) is not None:
+            _draw_regions(model, regions, f"{name}: accuracy {score.accuracy:.4f}", places("regions"))
     if places is not None and can_be_permuted(model, X):
         _report_importances(model, permutation_importances(model, backend, X, y), name, places)
 
@@ -162,7 +171,7 @@ def _other_data(folder: RunFolder, model: Model, chosen: Options) -> tuple[str, 
 def _report_classes(model: Model, score: Score, report: ClassReport, name: str, places: Places) -> None:
     from rich.table import Table
 
-    names = model.class_names or tuple(map(str, model.classes.tolist() if model.classes is not None else ()))
+    names = _class_names(model)
     counts = report.confusion.sum(axis=1)
     table = Table("class", "precision", "recall", "F1", "average precision", "examples")
     measures = (report.precision, report.recall, report.f1, report.average_precision)
@@ -185,6 +194,20 @@ def _report_classes(model: Model, score: Score, report: ClassReport, name: str, 
         curves = dict(list(curves.items())[1:]) if len(names) == 2 else curves  # one is the other turned round
         save_figure(probabilities_figure(curves, report.calibration, title), places("probabilities"))
         typer.echo(f"ROC curves and calibration: {places('probabilities')}")
+
+
+def _class_names(model: Model) -> tuple[str, ...]:
+    return model.class_names or tuple(map(str, model.classes.tolist() if model.classes is not None else ()))
+
+
+def _draw_regions(model: Model, regions: Regions, title: str, path: Path) -> None:
+    from xpmlp.plots import regions_figure, save_figure
+
+    names = model.feature_names or ("feature 0", "feature 1")
+    are_numbers = model.class_names is None and model.classes is not None and model.classes.dtype.kind in "iufb"
+    classes = [f"class {name}" if are_numbers else name for name in _class_names(model)]
+    save_figure(regions_figure([regions], title, features=(names[0], names[1]), classes=classes), path)
+    typer.echo(f"decision regions: {path}")
 
 
 def _report_amounts(model: Model, score: Score, report: AmountReport, name: str, places: Places) -> None:

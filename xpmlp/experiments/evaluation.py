@@ -23,6 +23,7 @@ from sklearn.metrics import (
 from xpmlp.common.errors import XpmlpWarning
 from xpmlp.data.streams import Part
 from xpmlp.data.tables import Table
+from xpmlp.plots import MAX_REGIONS, Regions, plane_grid
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from xpmlp.backends import Backend
     from xpmlp.models.model import Model
 
+POINTS = 201  # of decision regions, along each side
+MARGIN = 0.05  # beside the data, of their range
 MAX_KEPT = 2**28  # bytes of probabilities
 BINS = 10  # of a calibration curve, with about as many examples in each
 REPEATS, MAX_ROWS, MAX_FEATURES = 5, 5_000, 200  # of a permutation importance
@@ -128,6 +131,22 @@ def _calibration(model: Model, classes: np.ndarray, p: np.ndarray, y: np.ndarray
     names = model.class_names or tuple(map(str, classes.tolist()))
     found, predicted = calibration_curve(comes_true, probability.clip(0.0, 1.0), n_bins=BINS, strategy="quantile")
     return Calibration(predicted, found, meaning.format(*names))
+
+
+def decision_regions(model: Model, backend: Backend, X: np.ndarray | Table | Part, y: Any, part: str) -> Regions | None:
+    """Compute the probabilities of up to six classes in the plane of two features, around the examples; else None.
+
+    `part` says of which part the examples are: "train", "validation" or "test".
+    """
+    classes = np.asarray(model.classes)
+    if not isinstance(X, np.ndarray) or X.shape[1] != 2 or classes.shape[0] > MAX_REGIONS:
+        return None
+    low, high = X.min(axis=0).astype(float), X.max(axis=0).astype(float)
+    room = MARGIN * np.where(high > low, high - low, 1.0)
+    (left, bottom), (right, top) = (low - room).tolist(), (high + room).tolist()
+    extent = left, right, bottom, top
+    p = model.predict_proba(plane_grid(extent, POINTS).astype(X.dtype), backend).reshape(POINTS, POINTS, -1)
+    return Regions("", p.astype(np.float64), extent, {part: (X, np.searchsorted(classes, y))})
 
 
 @dataclass(frozen=True, eq=False)

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from xpmlp.training import Record
 
 PARTS = ("train", "validation", "test")
-EVALUATIONS = ("confusion.png", "probabilities.png", "residuals.png", "importance.png", "importance.csv")
+EVALUATIONS = ("confusion.png", "probabilities.png", "regions.png", "residuals.png", "importance.png", "importance.csv")
 # Options that came after the first runs, with what these did.
 LATER = {"precision": "highest", "graphs": True, "patience": None, "min_delta": None}
 LATER |= {option.name: option.default for option in fields(Options) if option.metadata["rich_help_panel"] == TABLE}

@@ -13,9 +13,10 @@ from xpmlp.plots._evaluation import importance_figure, probabilities_figure, res
 from xpmlp.plots._gradients import gradient_figure
 from xpmlp.plots._images import images_figure, weights_figure
 from xpmlp.plots._parallel import ParallelAxis, parallel_figure
-from xpmlp.plots._regions import Regions, plane_grid, regions_figure
+from xpmlp.plots._regions import MAX_REGIONS, Regions, plane_grid, regions_figure
 
 __all__ = [
+    "MAX_REGIONS",
     "ParallelAxis",
     "Regions",
     "comparison_figure",

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 BLUE, GREEN, VERMILION, PURPLE, GREY = "#0072B2", "#009E73", "#D55E00", "#CC79A7", "#666666"
+ORANGE, SKY = "#E69F00", "#56B4E9"
 PART_STYLES = {"train": (BLUE, "-"), "validation": (VERMILION, "--"), "test": (GREEN, "-.")}
 MAX_LABELLED = 40  # classes or parameters whose numbers or names still fit beside each other
 TITLE_CHARACTERS = 9.0  # of a title, in an inch

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from xpmlp.plots._common import BLUE, GREEN, PART_STYLES, PURPLE, VERMILION, legend_above, literal, put_title
+from xpmlp.plots._common import BLUE, GREEN, GREY, PART_STYLES, PURPLE, VERMILION, legend_above, literal, put_title
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,15 +27,20 @@ def curves_figure(records: Sequence[Record], title: str) -> Figure:
     """Draw the mean negative log-likelihood and the accuracy of every part, epoch by epoch (fig. 10).
 
     Of a regression they are the mean loss and R2. The axis of the loss says whether it is linear or, where the values
-    range over two decades, logarithmic.
+    range over two decades, logarithmic. Where the weights of the best epoch are kept, that one is marked, and
+    its values are in the legend; otherwise those of the last one.
     """
     figure, left, right = _loss_and_accuracy(title)
     for part, (colour, dashes) in PART_STYLES.items():
         if part in records[0].scores:
             _draw(left, right, records, part, part, color=colour, linestyle=dashes, linewidth=1.8)
     _set_scales(left, right, next(iter(records[0].scores.values())).measures)
+    kept = records[-1].best_epoch
     for axes in (left, right):
-        legend_above(axes, len(axes.lines), "last value in brackets")
+        columns = len(axes.lines)
+        if kept is not None:
+            axes.axvline(kept, color=GREY, linewidth=1.0)
+        legend_above(axes, columns, f"{'last epoch' if kept is None else f'epoch {kept}, which is kept,'} in brackets")
     return figure
 
 
@@ -68,7 +73,8 @@ def comparison_figure(
     measures = next(iter(next(iter(runs.values()))[0].scores.values())).measures
     _set_scales(left, right, measures)
     handles, labels = right.get_legend_handles_labels()
-    title = f"last {right.get_ylabel()} in brackets"
+    which = "kept" if any(records[-1].best for records in runs.values()) else "last"
+    title = f"{which} {right.get_ylabel()} in brackets"
     figure.legend(handles, labels, loc="outside lower center", ncols=len(runs), title=title)
     return figure
 
@@ -104,9 +110,9 @@ def _set_scales(left: Axes, right: Axes, measures: Mapping[str, float]) -> None:
 
 
 def _draw(left: Axes, right: Axes, records: Sequence[Record], part: str, name: str, **style: Any) -> None:
-    epochs = [record.epoch for record in records]
+    epochs, kept = [record.epoch for record in records], records[-1].selected.scores[part]
     scores = [record.scores[part] for record in records]
     marker = "o" if len(epochs) == 1 else ""
     losses, shares = [s.loss for s in scores], [next(iter(s.measures.values())) for s in scores]
-    left.plot(epochs, losses, marker=marker, label=f"{name} ({losses[-1]:.4g})", **style)
-    right.plot(epochs, shares, marker=marker, label=f"{name} ({shares[-1]:.4f})", **style)
+    left.plot(epochs, losses, marker=marker, label=f"{name} ({kept.loss:.4g})", **style)
+    right.plot(epochs, shares, marker=marker, label=f"{name} ({next(iter(kept.measures.values())):.4f})", **style)

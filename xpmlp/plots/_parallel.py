@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import Normal, Stroke, withStroke
 from matplotlib.ticker import FixedLocator, LogLocator, MaxNLocator, NullLocator
 
+from xpmlp.common.wording import counted
 from xpmlp.plots._common import CHARACTER, VERMILION, literal, put_title, short
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 STEP, SPREAD = 0.01, 0.06  # of an axis' height: lines that cross it at one value are drawn so far apart, over so much
 MARGIN = 0.05  # likewise, beyond the lowest and the highest value
 SCORES = ListedColormap(colormaps["viridis_r"](np.linspace(0.2, 1.0, 256)))  # the best are dark, the worst not yellow
+EXPLANATION = "Each line is a trial, and crosses each axis at its value: the darker, the better its {}."
 MIN_ROOM = 1.7  # inches from an axis to the next
 LAST_ROOM = 0.6  # inches beside the last axis, for its numbers
 CROWD = 50  # lines that need be no thinner
@@ -111,10 +113,12 @@ def parallel_figure(
     if len(known) < len(scores):
         host.plot([], **failed, label=f"failed: {len(scores) - len(known)}")
     if (below := int((known < lowest).sum())) > 0:
-        where = "above" if lower_is_better else "below"
-        host.plot([], " ", label=f"{where} {sign * lowest:.4f}, drawn there: {below}")
+        beyond = "above" if lower_is_better else "below"
+        host.plot(
+            [], " ", label=f"{counted(below, 'trial')} {beyond} {sign * lowest:.4f}, drawn at the foot of the last axis"
+        )
     figure.legend(loc="outside lower center", ncols=3 if len(axes) > 1 else 1)
-    put_title(figure, title)
+    put_title(figure, f"{title}\n{EXPLANATION.format(measure)}")
     return figure
 
 
