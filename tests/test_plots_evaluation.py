@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 from test_plots import drawn, overlapping, shown_names
 
+from xpmlp import Record
 from xpmlp.plots import curves_figure, importance_figure, probabilities_figure, residuals_figure
 from xpmlp.training.scoring import Score
 
 
 def test_curves_of_a_regression_show_loss_and_r2_which_ends_at_minus_one():
     scores = [Score(loss, r2=r2, rmse=1.0, mae=1.0) for loss, r2 in ((900.0, -50.0), (2.0, 0.5), (1.0, 0.75))]
-    records = [SimpleNamespace(epoch=n, scores={"train": score}) for n, score in enumerate(scores, start=1)]
+    records = [
+        Record(epoch, 0.0, 1, 1.0, 0.1, 0.1, {"train": score}, [], None, True)
+        for epoch, score in enumerate(scores, start=1)
+    ]
     left, right = drawn(curves_figure(records, "houses")).axes
     assert (left.get_ylabel(), right.get_ylabel()) == ("mean loss\n(log axis)", "R2")
     assert right.get_ylim()[0] == -1.0
