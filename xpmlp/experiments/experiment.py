@@ -451,7 +451,7 @@ def score_model(model: Model, backend: Backend, X: np.ndarray | Table | Part, y:
         layers = [Layer(backend.asarray(W), backend.asarray(b)) for W, b in model.layers]
         sums = score_rows(backend, make_scorer(backend, network, units), layers, examples)
         spread = spread_of(backend, network, examples, units)
-    return to_score([backend.to_numpy(total).item() for total in sums], X.shape[0], spread, network.sizes[-1])
+    return to_score([backend.to_numpy(total).item() for total in sums], X.shape[0], spread, network.n_targets)
 
 
 def check_circles(backend: Backend, options: Options = CIRCLES) -> GradientCheck:

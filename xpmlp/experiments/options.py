@@ -122,8 +122,8 @@ class Options:
     loss: str = _option(
         "auto",
         TRAINING,
-        "softmax for classes; squared_error, absolute_error, huber, quantile or poisson for amounts; huber:1.35 and "
-        "quantile:0.9 set their number; auto: softmax or squared_error.",
+        "softmax for classes; squared_error, absolute_error, huber, quantile, poisson or gaussian (a variance too) for "
+        "amounts; huber:1.35 and quantile:0.9 set their number; auto: softmax or squared_error.",
     )
     class_weight: str = _option(
         "none", TRAINING, "balanced: examples of a class count the more in training the fewer there are; or none."

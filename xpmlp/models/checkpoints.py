@@ -297,13 +297,13 @@ def _read(path: Path, kind: str, build: Callable[[dict[str, Any], dict[str, np.n
 
 
 def _model(description: dict[str, Any], arrays: dict[str, np.ndarray]) -> Model:
-    sizes = description["sizes"]
+    sizes, loss = description["sizes"], _loss_from_json(description["loss"])
     network = Network.build(
         sizes[0],
         sizes[1:-1],
-        sizes[-1],
+        sizes[-1] // loss.outputs_per_target,
         activation=description["activations"],
-        loss=_loss_from_json(description["loss"]),
+        loss=loss,
         dropout=description["dropout"][1:],
         input_dropout=description["dropout"][0],
     )

@@ -80,7 +80,7 @@ class Model:
     medians: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        d, m, loss = self.network.sizes[0], self.network.sizes[-1], self.network.loss
+        d, m, loss = self.network.sizes[0], self.network.n_targets, self.network.loss
         if self.preparation is not None and len(self.preparation.feature_names_out) != d:
             features = counted(len(self.preparation.feature_names_out), "feature")
             raise InputError(f"the preparation of the table gives {features}, but the network takes {d}.")
@@ -126,7 +126,7 @@ class Model:
     def __repr__(self) -> str:
         network = self.network
         sizes, names = "-".join(map(str, network.sizes)), ", ".join(each.name for each in network.activations)
-        predicted = counted(network.sizes[-1], "label" if self.multilabel else "target")
+        predicted = counted(network.n_targets, "label" if self.multilabel else "target")
         if self.task == "classification" and self.classes is not None:
             predicted = f"{len(self.classes)} classes"
         return (
@@ -213,11 +213,11 @@ class Model:
         """
         if self.classes is not None and not self.multilabel:
             T = encode(y, self.classes)
-            return T[:, 1:] if self.network.sizes[-1] == 1 else T
+            return T[:, 1:] if self.network.n_targets == 1 else T
         T = y.reshape(y.shape[0], -1)
-        if T.shape[1] != self.network.sizes[-1]:
+        if T.shape[1] != self.network.n_targets:
             raise InputError(
-                f"y has {counted(T.shape[1], 'column')}, but the model has {self.network.sizes[-1]} outputs."
+                f"y has {counted(T.shape[1], 'column')}, but the model has {self.network.n_targets} outputs."
             )
         return T if self.target_scaling is None else self.target_scaling.apply(T)
 
@@ -267,10 +267,33 @@ class Model:
             a 0; of a regression the value, in float64 and in the target's own unit, (n, m) for several outputs.
         """
         if self.classes is None:
-            values = self._outputs(X, backend).astype(np.float64)
+            values = self.network.loss.blocks(self._outputs(X, backend))[0].astype(np.float64)
             values = values if self.target_scaling is None else self.target_scaling.invert(values)
             return values[:, 0] if values.shape[1] == 1 else values
         return self.decide(self.predict_proba(X, backend))
+
+    def predict_std(self, X: Any, backend: Backend | str | None = None) -> np.ndarray:
+        """Return the standard deviation of the target around what is predicted for each row, by the loss "gaussian".
+
+        Parameters and errors are those of `predict_proba`; an `InputError` too for any other loss.
+
+        Returns
+        -------
+        ndarray of shape (n,), or (n, m)
+            In float64 and in the target's own unit.
+        """
+        if not self.has_variance:
+            raise InputError(f"the model has loss {self.network.loss.name!r}, but only 'gaussian' predicts deviations.")
+        _, variance = self.network.loss.blocks(self._outputs(X, backend).astype(np.float64))
+        deviations: np.ndarray = np.sqrt(variance)
+        if self.target_scaling is not None:
+            deviations = deviations / self.target_scaling.scale
+        return deviations[:, 0] if deviations.shape[1] == 1 else deviations
+
+    @property
+    def has_variance(self) -> bool:
+        """Whether it predicts a standard deviation beside each value."""
+        return self.network.loss.outputs_per_target == 2
 
     def decide(self, p: np.ndarray) -> np.ndarray:
         """Return the classes or labels, as `predict` does, from their probabilities, (n, m)."""

@@ -77,7 +77,7 @@ def make_scorer(backend: Backend, network: Network, units: Sequence[float] | Non
         trace, T = fprop(xp, network, layers, dequantize(xp, examples.X)), examples.T
         value = loss.value(xp, trace.u, T)
         if loss.correct is None:
-            errors = trace.a[-1] - T
+            errors = loss.blocks(trace.a[-1])[0] - T
             errors = errors if factors is None else errors * factors
             return value, xp.sum(errors * errors, axis=(-2, -1)), xp.sum(xp.abs(errors), axis=(-2, -1))
         return value, xp.sum(xp.astype(loss.correct(xp, trace.u, T), value.dtype), axis=-1), 0.0 * value

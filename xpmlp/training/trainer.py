@@ -221,7 +221,7 @@ class Trainer:
         scored = scored if self.communicator is None else self.communicator.total(scored)
         by_set = zip(*[iter(scored)] * N_SUMS, strict=True)  # as many at a time
         scores = {
-            name: to_score(sums, examples.X.shape[-2], self._spreads[name], self.network.sizes[-1])
+            name: to_score(sums, examples.X.shape[-2], self._spreads[name], self.network.n_targets)
             for (name, examples), sums in zip(sets.items(), by_set, strict=True)
         }
         return Reading(loss, bool(finite), rate, scores)

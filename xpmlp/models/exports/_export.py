@@ -91,7 +91,7 @@ def npz_of(model: Model) -> bytes:
     if model.classes is not None:
         predicted: dict[str, Any] = {"classes": model.classes}
     else:
-        m = network.sizes[-1]
+        m = network.n_targets
         targets = model.target_scaling or Scaling(np.zeros(m), np.ones(m))
         predicted = {"target_shift": targets.shift, "target_scale": targets.scale}
     if model.medians is not None:
