@@ -114,9 +114,7 @@ def _last(graph: Graph) -> str:
 
 def _deviations(graph: Graph, model: Model, z: str) -> list[tuple[str, int, list[Any]]]:
     """Add the standard deviations that a regression predicts beside its values, in the targets' own units."""
-    softplus = (
-        _softplus if graph.dtype == "float64" else _operator("Softplus")
-    )  # onnxruntime has it in float32 alone
+    softplus = _softplus if graph.dtype == "float64" else _operator("Softplus")  # onnxruntime has it in float32 alone
     variance = graph.add("Add", softplus(graph, block(graph, model, z, 1)), graph.number(MIN_VARIANCE))
     a, dtype = graph.add("Sqrt", variance), graph.dtype
     if model.target_scaling is not None:
