@@ -123,7 +123,9 @@ def test_a_model_gives_values_and_deviations_in_the_targets_own_units(rng, backe
 
 def test_a_model_of_another_loss_refuses_deviations():
     experiment = prepare(Options("circles", hidden=(2,), epochs=1))
-    with pytest.raises(InputError, match="the model has loss 'softmax', but only 'gaussian' predicts deviations"):
+    with pytest.raises(
+        InputError, match="the model has loss 'softmax', but only 'gaussian', and ensembles of regressions"
+    ):
         experiment.trained([layer for record in experiment.records() for layer in record.layers]).predict_std([[0, 0]])
 
 

@@ -87,7 +87,7 @@ def _csv(
     rows = predicted.reshape(predicted.shape[0], -1).tolist()
     if model.task == "regression":
         rows = [[f"{value:.9g}" for value in row] for row in rows]
-    if model.has_variance:
+    if model.has_deviations:
         deviations = model.predict_std(X, backend).reshape(predicted.shape[0], -1)
         header += [each.replace("prediction", "standard_deviation", 1) for each in header]
         rows = [[*row, *(f"{each:.9g}" for each in beside)] for row, beside in zip(rows, deviations, strict=True)]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from numbers import Integral
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
@@ -13,7 +13,6 @@ from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from xpmlp.common.errors import InputError
 from xpmlp.data.examples import Examples
 from xpmlp.estimators._base import documented, validation_set
 from xpmlp.estimators._compat import Interval, fit_method
@@ -21,6 +20,7 @@ from xpmlp.estimators._fitted import Scored
 from xpmlp.estimators._mlp import MLPClassifier, MLPRegressor
 from xpmlp.estimators._together import fit_together
 from xpmlp.estimators._training import MAX_SEED
+from xpmlp.nn.network import Layer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from xpmlp.backends import Backend
     from xpmlp.common.types import Array, Namespace
+    from xpmlp.models.model import Model
     from xpmlp.nn.activations import Activation
     from xpmlp.nn.losses import Loss
 
@@ -170,18 +171,20 @@ class DeepEnsemble(Scored, BaseEstimator, ABC):
             each.to(device)
         return self
 
-    def to_model(self) -> NoReturn:
-        """Refuse, as a model holds one network.
+    def to_model(self) -> Model:
+        """Return the ensemble as an `xpmlp.Model`, which predicts the same; `save_model` and `export_model` write it.
 
         Raises
         ------
         InputError
-            It says what to do.
+            For a classifier that was fitted to a single class.
         """
-        raise InputError(
-            f"a model holds one network, but {type(self).__name__} has {self.n_estimators}: keep the ensemble as a "
-            "pickle, or give one of its estimators_."
-        )
+        check_is_fitted(self)
+        first, *others = [each.to_model() for each in self.estimators_]
+        if not others:
+            return first
+        by_layer = zip(*(model.layers for model in (first, *others)), strict=True)
+        return replace(first, layers=[Layer(*map(np.stack, zip(*layers, strict=True))) for layers in by_layer])
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

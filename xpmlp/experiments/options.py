@@ -99,6 +99,9 @@ class Options:
         NETWORK,
         f"identity, relu, leaky_relu, elu, tanh, logistic, softplus, silu or gelu; {EACH}.",
     )
+    members: int = _option(
+        1, NETWORK, "Networks of an ensemble, which differ in their random draws and predict their mean."
+    )
     dropout: tuple[float, ...] = _option((0.0,), NETWORK, f"Share of the hidden units dropped in training; {EACH}.")
     input_dropout: float = _option(0.0, NETWORK, "Share of the inputs dropped in training.")
     init: str = _option(

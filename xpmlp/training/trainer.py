@@ -31,6 +31,7 @@ class Reading(NamedTuple):
     finite: bool  # whether the loss and all weights are
     rate: float  # of the last step
     scores: dict[str, Score]  # of each set
+    members: dict[str, list[Score]] | None = None  # of each set, those of each member of an ensemble
 
     def is_finite(self, trained_on: Sequence[str]) -> bool:
         """Whether all weights are finite, and the losses of the sets that are trained on."""

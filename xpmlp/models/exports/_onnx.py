@@ -78,8 +78,14 @@ def add_network(graph: Graph, model: Model, a: str) -> str:
     functions.append(OUTPUTS[output_name(network.loss)])
     for number, ((W, b), function) in enumerate(zip(model.layers, functions, strict=True), start=1):
         product = graph.add("MatMul", a, graph.constant(f"W{number}", W.astype(graph.dtype)))
-        a = function(graph, graph.add("Add", product, graph.constant(f"b{number}", b.astype(graph.dtype))))
-    return a
+        row = b[..., None, :] if model.n_members > 1 else b  # of each network of an ensemble
+        a = function(graph, graph.add("Add", product, graph.constant(f"b{number}", row.astype(graph.dtype))))
+    return a if model.has_variance else mean_of_members(graph, model, a)
+
+
+def mean_of_members(graph: Graph, model: Model, a: str) -> str:
+    """Add the mean of what the networks of an ensemble give, (M, n, m); as it is of a single one."""
+    return a if model.n_members == 1 else graph.add("ReduceMean", a, axes=[0], keepdims=0)
 
 
 def add_probabilities(graph: Graph, model: Model, classes: np.ndarray, a: str) -> list[tuple[str, int, list[Any]]]:
@@ -116,6 +122,10 @@ def _deviations(graph: Graph, model: Model, z: str) -> list[tuple[str, int, list
     """Add the standard deviations that a regression predicts beside its values, in the targets' own units."""
     softplus = _softplus if graph.dtype == "float64" else _operator("Softplus")  # onnxruntime has it in float32 alone
     variance = graph.add("Add", softplus(graph, block(graph, model, z, 1)), graph.number(MIN_VARIANCE))
+    if model.n_members > 1:  # of the mixture: the mean of the variances, and the variance of the means
+        means = block(graph, model, z, 0)
+        apart = graph.add("Sub", means, mean_of_members(graph, model, means))
+        variance = mean_of_members(graph, model, graph.add("Add", variance, graph.add("Mul", apart, apart)))
     a, dtype = graph.add("Sqrt", variance), graph.dtype
     if model.target_scaling is not None:
         a = graph.add("Div", a, graph.constant("deviation_scale", model.target_scaling.scale.astype(dtype)))
@@ -127,7 +137,8 @@ def _values(graph: Graph, model: Model, a: str) -> list[tuple[str, int, list[Any
     """Add the values that a regression predicts, in the targets' own units: name, type and shape of each output."""
     scaling, m, dtype = model.target_scaling, model.network.n_targets, graph.dtype
     more = _deviations(graph, model, a) if model.has_variance else []
-    a = block(graph, model, a, 0)
+    if model.has_variance:
+        a = mean_of_members(graph, model, block(graph, model, a, 0))
     if scaling is not None and not scaling.is_identity:
         a = a if dtype == "float64" else graph.cast(a, "float64")
         a = graph.add("Div", a, graph.constant("target_scale", scaling.scale))
