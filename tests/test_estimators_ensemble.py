@@ -11,7 +11,7 @@ from scipy import sparse
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
-from xpmlp import DeepEnsembleClassifier, DeepEnsembleRegressor, MLPClassifier, MLPRegressor, save_model
+from xpmlp import DeepEnsembleClassifier, DeepEnsembleRegressor, MLPClassifier, MLPRegressor
 from xpmlp.common.errors import InputError
 from xpmlp.training import Trainer
 

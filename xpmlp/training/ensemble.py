@@ -35,6 +35,11 @@ def seeds_of(seed: int, n_members: int) -> list[int]:
     return [seed + number for number in range(n_members)]
 
 
+def joined_orders(orders: Sequence[np.ndarray]) -> np.ndarray:
+    """Return the orders of the examples of all members, (M, n)."""
+    return np.stack(orders)
+
+
 class EnsembleTrainer:
     """An ensemble in training, as a `Trainer` is one network: to a loop over epochs, both are the same.
 

@@ -11,14 +11,12 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
-
 from xpmlp.common.errors import DivergenceError, InputError, XpmlpWarning
 from xpmlp.common.rng import make_generator
 from xpmlp.data.examples import Examples, StreamedExamples
 from xpmlp.nn.network import copy_layers
 from xpmlp.training.checks import check_layers, check_sets
-from xpmlp.training.ensemble import SINGLE_NETWORK, EnsembleTrainer, seeds_of
+from xpmlp.training.ensemble import SINGLE_NETWORK, EnsembleTrainer, joined_orders, seeds_of
 from xpmlp.training.trainer import Trainer
 
 if TYPE_CHECKING:
@@ -189,30 +187,23 @@ def train(
     if recipe.batch_size > X.shape[0]:
         warnings.warn(large_batch(recipe, X.shape[0]), XpmlpWarning, stacklevel=2)
         recipe = replace(recipe, batch_size=X.shape[0])
-    trainer = _trainer(backend, network, layers, recipe, examples, communicator, units)
+    stack = check_layers(network, layers)
+    trainer: Trainer | EnsembleTrainer
+    if stack:
+        _check_ensemble(examples, communicator)
+        trainer = EnsembleTrainer(backend, network, recipe, stack[0], units)
+    else:
+        trainer = Trainer(backend, network, recipe, communicator, units)
     trainer.start(*((layers, None) if resume is None else (resume.layers, resume.state)))
     stops = should_stop if communicator is None else lambda: communicator.any_rank(flag=should_stop())
     return _records(trainer, examples, sets, stops, on_step, resume)
 
 
-def _trainer(
-    backend: Backend,
-    network: Network,
-    layers: Sequence[Layer],
-    recipe: Recipe,
-    examples: Examples,
-    communicator: Communicator | None,
-    units: Sequence[float] | None,
-) -> Trainer | EnsembleTrainer:
-    """Return what trains one network, or an ensemble."""
-    stack = check_layers(network, layers)
-    if not stack:
-        return Trainer(backend, network, recipe, communicator, units)
+def _check_ensemble(examples: Examples, communicator: Communicator | None) -> None:
     if communicator is not None:
         raise InputError(SINGLE_NETWORK)
     if isinstance(examples.X, StreamedExamples):
         raise InputError("examples in chunks are for one network: train the members of an ensemble one by one on them.")
-    return EnsembleTrainer(backend, network, recipe, stack[0], units)
 
 
 def _pair(name: str, arrays: Any) -> tuple[Any, Any]:
@@ -289,7 +280,7 @@ def _epochs(
             rng.permutation(n)
     while True:
         orders = [rng.permutation(n) for rng in generators]
-        yield (chunk for chunk in [(examples, np.stack(orders) if isinstance(seed, list) else orders[0])])
+        yield (chunk for chunk in [(examples, joined_orders(orders) if isinstance(seed, list) else orders[0])])
 
 
 def _run_chunks(

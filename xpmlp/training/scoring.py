@@ -7,8 +7,6 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-import numpy as np
-
 from xpmlp.data.examples import StreamedExamples, chunks_of, dequantize, slice_rows
 from xpmlp.data.targets import total_squares
 from xpmlp.nn.mixtures import mixture
@@ -168,8 +166,9 @@ def read_scores(
 ) -> list[Score]:
     """Score a set, and read it: of one network, of each of a stack, or of their mixture and then of each."""
     with backend.computing(f"{network}, to score {examples.X.shape[0]:,} examples", "fewer examples at a time"):
-        sums = [backend.to_numpy(total).reshape(-1) for total in score_rows(backend, score, layers, examples)]
-    return [to_score(each, examples.X.shape[0], spread, network.n_targets) for each in np.stack(sums, axis=-1).tolist()]
+        sums = backend.to_numpy(backend.xp.stack(list(score_rows(backend, score, layers, examples)), axis=-1))
+    rows = sums.reshape(-1, N_SUMS).tolist()
+    return [to_score(each, examples.X.shape[0], spread, network.n_targets) for each in rows]
 
 
 def to_score(sums: Sequence[float], n: int, spread: float | None = None, n_outputs: int = 1) -> Score:
