@@ -7,7 +7,7 @@ from collections import namedtuple
 from itertools import pairwise
 
 import numpy as np
-from scipy import special
+from scipy import special, stats
 
 Problem = namedtuple("Problem", "layers X T")  # noqa: PYI024 - a test needs no types
 
@@ -52,6 +52,22 @@ DERIVATIVES = {
     "gelu": d_gelu,
 }
 
+
+def halves(z):
+    """Means and what variances come from, of a network with the loss "gaussian"."""
+    return np.split(z, 2)
+
+
+def variance(s):
+    return np.log1p(np.exp(s)) + 1e-6
+
+
+def d_gaussian(mean, v, t):
+    """By the mean, and by s: dL/dv times the logistic function of s, where v = ln(1 + e^s) + 1e-6."""
+    s = np.log(np.expm1(v - 1e-6))
+    return (mean - t) / v, (1 / v - ((mean - t) / v) ** 2) / 2 * special.expit(s)
+
+
 KINKED = ("relu", "leaky_relu", "elu")  # the first or second derivative jumps at 0
 
 OUTPUTS = {
@@ -62,6 +78,7 @@ OUTPUTS = {
     "absolute": np.array,
     "huber": np.array,
     "quantile": np.array,
+    "gaussian": lambda z: np.concatenate([halves(z)[0], variance(halves(z)[1])]),
 }
 
 # dL/dz of one example, from its output and target; the canonical a - t for those that are not here.
@@ -69,6 +86,7 @@ DELTAS = {
     "absolute": lambda a, t: np.sign(a - t),
     "huber": lambda a, t: np.clip(a - t, -1.0, 1.0),
     "quantile": lambda a, t: np.sign(a - t) / 2,
+    "gaussian": lambda a, t: np.concatenate(d_gaussian(*halves(a), t)),
 }
 
 ROW_LOSSES = {
@@ -79,6 +97,7 @@ ROW_LOSSES = {
     "absolute": lambda z, t: np.abs(z - t).sum(),
     "huber": lambda z, t: special.huber(1.0, z - t).sum(),
     "quantile": lambda z, t: np.abs(z - t).sum() / 2,
+    "gaussian": lambda z, t: -stats.norm.logpdf(t, halves(z)[0], np.sqrt(variance(halves(z)[1]))).sum(),
 }
 
 
@@ -105,7 +124,8 @@ def problem(rng, sizes, loss="softmax", n=3):
         (rng.normal(size=(fan_in, fan_out)) / np.sqrt(fan_in), 0.3 * rng.normal(size=fan_out))
         for fan_in, fan_out in pairwise(sizes)
     ]
-    return Problem(layers, rng.normal(size=(n, sizes[0])), targets(loss, rng, n, sizes[-1]))
+    m = sizes[-1] // (2 if loss == "gaussian" else 1)
+    return Problem(layers, rng.normal(size=(n, sizes[0])), targets(loss, rng, n, m))
 
 
 def row_forward(layers, activations, x):
@@ -201,4 +221,4 @@ def every_size(dtype):
 
 def output_of(loss, xp, z):
     """Give a network's output from its logits, by the two functions of its loss."""
-    return loss.output(xp, loss.normalise(xp, z))
+    return loss.outputs(xp, loss.normalise(xp, z))

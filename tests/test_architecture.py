@@ -27,7 +27,11 @@ LEVELS = [
 LEVEL = {wing: level for level, wings in enumerate(LEVELS) for wing in wings}
 MATHS = {"nn", "training"}
 ARRAY_LIBRARIES = {"array_api_compat", "array_api_strict", "cupy", "cupyx", "jax", "torch"}
-HOSTS_NUMPY = {"nn/initializers.py", "training/many.py"}  # weights and orders are drawn on the host
+HOSTS_NUMPY = {
+    "nn/initializers.py",
+    "training/ensemble.py",
+    "training/many.py",
+}  # weights and orders are drawn on the host
 SOURCES = sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py")
 
 

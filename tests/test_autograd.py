@@ -31,6 +31,9 @@ TORCH_LOSSES = {
     "absolute": lambda z, T: F.l1_loss(z, T, reduction="sum"),
     "huber": lambda z, T: F.huber_loss(z, T, reduction="sum"),
     "quantile": lambda z, T: 0.5 * F.l1_loss(z, T, reduction="sum"),
+    "gaussian": lambda z, T: F.gaussian_nll_loss(
+        z[:, : T.shape[1]], T, F.softplus(z[:, T.shape[1] :]) + 1e-6, full=True, eps=0, reduction="sum"
+    ),
 }
 
 

@@ -11,7 +11,7 @@ from scipy import sparse
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
-from xpmlp import DeepEnsembleClassifier, DeepEnsembleRegressor, MLPClassifier, MLPRegressor, save_model
+from xpmlp import DeepEnsembleClassifier, DeepEnsembleRegressor, MLPClassifier, MLPRegressor
 from xpmlp.common.errors import InputError
 from xpmlp.training import Trainer
 
@@ -282,9 +282,3 @@ def test_what_no_member_can_be_fitted_to_is_refused_and_nothing_is_kept():
         new("regression", solver="sgd", learning_rate_init=1e9).fit(X, REALS["regression"] * 1e9)
     with pytest.raises(NotFittedError):
         model.predict(X)
-
-
-def test_a_model_file_is_refused_as_it_holds_one_network(tmp_path):
-    model = new("binary").fit(X, CLASSES["binary"])
-    with pytest.raises(InputError, match="one network, but DeepEnsembleClassifier has 3"):
-        save_model(model, tmp_path / "model.safetensors")

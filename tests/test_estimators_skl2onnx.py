@@ -22,7 +22,7 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore::sklearn.exceptions.ConvergenceWarning", "ignore::DeprecationWarning:skl2onnx"
 )
 TOLERANCE = {"float32": 2e-6, "float64": 1e-12}  # relative to the largest output
-LOSSES = ("squared_error", "poisson", "huber", "absolute_error", "quantile")
+LOSSES = ("squared_error", "poisson", "huber", "absolute_error", "quantile", "gaussian")
 CODES = np.arange(60) % 3
 TARGETS = {
     "two classes": CODES > 0,

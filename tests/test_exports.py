@@ -79,6 +79,8 @@ def test_onnx_gives_the_same_for_every_activation_and_loss(rng, tmp_path, activa
             np.testing.assert_array_equal(predicted, model.predict(X))
         else:
             np.testing.assert_allclose(predicted, model.predict(X), **close)
+        if model.has_variance:
+            np.testing.assert_allclose(found.pop("standard_deviation"), model.predict_std(X), **close)
         (output,) = found.values()
         assert output.dtype == dtype
         np.testing.assert_allclose(output, expected, **close)

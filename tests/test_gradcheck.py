@@ -69,7 +69,7 @@ def test_slow_backends_meet_every_loss_penalty_and_mode():
 def test_every_activation_passes_with_every_loss_penalty_and_mode(backend, rng, activation):
     for loss, penalty, mode in variants(backend, activation):
         network = Network.build(3, [3], 2, activation=activation, loss=loss)
-        drawn = problem(rng, SIZES, loss, n=2)
+        drawn = problem(rng, network.sizes, loss, n=2)
         result = run(backend, network, drawn, penalty=PENALTIES[penalty], mode=mode)
         assert result.worst.error < 1e-7, (loss, penalty, mode, result.worst)
         assert result.passed
@@ -81,7 +81,7 @@ def test_every_activation_passes_with_every_loss_penalty_and_mode(backend, rng, 
 def test_loop_and_matrix_agree_to_1e_12(backend, put, check, rng, activation):
     for loss in sorted({loss for loss, _, _ in variants(backend, activation)}):
         network = Network.build(3, [3], 2, activation=activation, loss=loss)
-        layers, X, T = problem(rng, SIZES, loss, n=2)
+        layers, X, T = problem(rng, network.sizes, loss, n=2)
         layers, X, T = put(backend, layers), backend.asarray(X), backend.asarray(T)
         loss_sum, matrix = gradient_function(backend.xp, network, "matrix")(layers, X, T)
         loop_sum, loop = gradient_function(backend.xp, network, "loop")(layers, X, T)

@@ -17,6 +17,12 @@ LOGITS = np.array([[0.3, -1.2, 2.0], [-4.0, 0.0, 5.5], [7.0, 7.0, 7.0], [-0.1, 0
 HUGE = np.array([[1e4, -1e4, 0.0], [-1e4, 1e4, 1e4], [1e4, 1e4, 1e4], [0.0, -1e4, 1e4]], dtype=np.float32)
 CLASSES = onehot([1, 0, 2, 1], 3)
 
+
+def logits_of(loss):
+    """As many logits as three targets have."""
+    return np.hstack([LOGITS, LOGITS[::-1].clip(-3, 3)])[:, : 3 * loss.outputs_per_target]
+
+
 each_loss = pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
 
 
@@ -34,22 +40,22 @@ def test_log_softmax_of_huge_logits_is_finite_and_right_in_float32(backend32, ch
 
 @each_loss
 def test_the_output_agrees_with_scipy(backend, check, loss):
-    expected = [OUTPUTS[loss.name](row) for row in LOGITS]
-    check(backend, output_of(loss, backend.xp, backend.asarray(LOGITS)), expected)
+    expected = [OUTPUTS[loss.name](row) for row in logits_of(loss)]
+    check(backend, output_of(loss, backend.xp, backend.asarray(logits_of(loss))), expected)
 
 
 @each_loss
 def test_the_value_is_the_sum_over_the_rows_of_an_independent_formula(backend, check, rng, loss):
-    T = targets(loss.name, rng, 4, 3)
-    result = loss.value(backend.xp, loss.normalise(backend.xp, backend.asarray(LOGITS)), backend.asarray(T))
-    check(backend, result, total_loss(loss.name, LOGITS, T))
+    T, z = targets(loss.name, rng, 4, 3), logits_of(loss)
+    result = loss.value(backend.xp, loss.normalise(backend.xp, backend.asarray(z)), backend.asarray(T))
+    check(backend, result, total_loss(loss.name, z, T))
 
 
 @each_loss
 def test_delta_is_the_gradient_of_the_value(backend, check, rng, loss):
-    T = targets(loss.name, rng, 4, 3)
-    delta = loss.gradient(backend.xp, output_of(loss, backend.xp, backend.asarray(LOGITS)), backend.asarray(T))
-    expected = differences(lambda z: total_loss(loss.name, z, T), LOGITS, 1e-2)
+    T, z = targets(loss.name, rng, 4, 3), logits_of(loss)
+    delta = loss.gradient(backend.xp, output_of(loss, backend.xp, backend.asarray(z)), backend.asarray(T))
+    expected = differences(lambda z: total_loss(loss.name, z, T), z, 1e-2)
     check(backend, delta, expected, rtol=1e-9, atol=1e-10)
 
 
@@ -80,13 +86,14 @@ def test_huge_logits_give_finite_losses_and_gradients_in_float32(backend32, chec
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_gradients_are_finite_at_every_size_of_the_dtype_where_the_loss_is(backend_name, rng, loss, dtype):
     backend = open_backend(backend_name, dtype)
-    z, T = rng.choice(every_size(dtype), size=(3000, 3)), targets(loss.name, rng, 3000, 3)
+    z = rng.choice(every_size(dtype), size=(3000, 3 * loss.outputs_per_target))
+    T = targets(loss.name, rng, 3000, 3)
     with backend.computing():
         u, t = loss.normalise(backend.xp, backend.asarray(z)), backend.asarray(T)
-        terms = backend.to_numpy(loss.terms(backend.xp, u, t, *loss.settings))
-        delta = backend.to_numpy(loss.gradient(backend.xp, loss.output(backend.xp, u), t))
-    assert np.isfinite(delta)[np.isfinite(terms)].all()
-    if loss.name not in {"squared", "poisson"}:  # their squares and exponentials are beyond the dtype
+        terms = backend.to_numpy(loss.terms(backend.xp, *loss.blocks(u), t, *loss.settings))
+        delta = backend.to_numpy(loss.gradient(backend.xp, loss.outputs(backend.xp, u), t))
+    assert all(np.isfinite(each)[np.isfinite(terms)].all() for each in loss.blocks(delta))
+    if loss.name not in {"squared", "poisson", "gaussian"}:  # their squares and exponentials are beyond the dtype
         assert np.isfinite(terms).all()
         assert np.abs(delta).max() <= 1
 
@@ -149,10 +156,10 @@ def test_real_targets_are_neither_right_nor_wrong():
 @each_loss
 def test_inputs_stay_as_they_are(backend, rng, loss):
     host = targets(loss.name, rng, 4, 3)
-    z, T = backend.copy_to_device(LOGITS), backend.copy_to_device(host)
+    z, T = backend.copy_to_device(logits_of(loss)), backend.copy_to_device(host)
     loss.value(backend.xp, loss.normalise(backend.xp, z), T)
     loss.gradient(backend.xp, output_of(loss, backend.xp, z), T)
-    np.testing.assert_array_equal(backend.to_numpy(z), LOGITS)
+    np.testing.assert_array_equal(backend.to_numpy(z), logits_of(loss))
     np.testing.assert_array_equal(backend.to_numpy(T), host)
 
 
@@ -204,12 +211,12 @@ def test_a_loss_and_an_activation_are_shown_in_a_line_without_addresses():
 
 @each_loss
 def test_weights_count_rows(backend, check, rng, loss):
-    T, weights = targets(loss.name, rng, 4, 3), np.array([[0.5], [0.0], [2.0], [1.0]])
+    T, logits, weights = targets(loss.name, rng, 4, 3), logits_of(loss), np.array([[0.5], [0.0], [2.0], [1.0]])
     result = loss.value(
-        backend.xp, loss.normalise(backend.xp, backend.asarray(LOGITS)), backend.asarray(T), backend.asarray(weights)
+        backend.xp, loss.normalise(backend.xp, backend.asarray(logits)), backend.asarray(T), backend.asarray(weights)
     )
     check(
         backend,
         result,
-        sum(w * total_loss(loss.name, [z], [t]) for w, z, t in zip(weights[:, 0], LOGITS, T, strict=True)),
+        sum(w * total_loss(loss.name, [z], [t]) for w, z, t in zip(weights[:, 0], logits, T, strict=True)),
     )

@@ -32,7 +32,11 @@ batches = matrices(K, D)
 classes = st.lists(st.integers(0, M - 1), min_size=K, max_size=K).map(lambda y: np.eye(M)[y])
 # Without kinks: at one, rounding in another order may put a unit on the other side.
 activations = st.sampled_from(sorted(name for name, activation in ACTIVATIONS.items() if not activation.kink))
-losses = st.sampled_from(sorted(LOSSES))
+losses = st.sampled_from(sorted(set(LOSSES) - {"gaussian"}))  # these draw an output for each target
+
+each_but_gaussian = pytest.mark.parametrize(
+    "loss", [each for each in LOSSES.values() if each.name != "gaussian"], ids=lambda loss: loss.name
+)
 
 
 def network_of(activation="tanh", loss="softmax"):
@@ -78,7 +82,7 @@ def test_a_softmax_of_permuted_logits_is_permuted(backend, check, z, order):
     check(backend, output_of(LOSSES["softmax"], backend.xp, backend.asarray(z[:, order])), expected)
 
 
-@pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
+@each_but_gaussian  # a density may be above 1
 @EXAMPLES
 @given(z=matrices(K, M, bound=500.0), T=classes)
 def test_no_loss_is_negative(backend, loss, z, T):
@@ -86,7 +90,7 @@ def test_no_loss_is_negative(backend, loss, z, T):
     assert float(backend.to_numpy(loss.value(backend.xp, u, backend.asarray(T)))) >= -1e-14
 
 
-@pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
+@each_but_gaussian  # in the variance it is not
 @EXAMPLES
 @given(z=matrices(K, M), other=matrices(K, M), T=classes, weight=st.floats(0, 1))
 def test_every_loss_is_convex_in_the_logits(backend, loss, z, other, T, weight):

@@ -219,6 +219,8 @@ def _report_amounts(model: Model, score: Score, report: AmountReport, name: str,
         table.add_row(measure, amount(value))
     if model.network.loss.name == "quantile":
         table.add_row("share at or below the prediction", f"{report.share_below:.4f}")
+    if report.coverage is not None:
+        table.add_row("share within 1.96 predicted deviations (0.95)", f"{report.coverage:.4f}")
     title = f"{name}: {measures_text(score.measures, ', ')}"
     print_table(table, f"{title}, loss {brief(score.loss)}, {counted(report.true.shape[0], 'example')}")
     if places is not None:

@@ -41,7 +41,7 @@ def predict(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists.")] = False,
     **options: Any,
 ) -> None:
-    """Predict the class or the value of each example of a file, as CSV."""
+    """Predict the class or the value of each example of a file, as CSV; with loss gaussian its deviation too."""
     import sys
 
     from xpmlp.common.files import check_place, write_whole
@@ -87,6 +87,10 @@ def _csv(
     rows = predicted.reshape(predicted.shape[0], -1).tolist()
     if model.task == "regression":
         rows = [[f"{value:.9g}" for value in row] for row in rows]
+    if model.has_deviations:
+        deviations = model.predict_std(X, backend).reshape(predicted.shape[0], -1)
+        header += [each.replace("prediction", "standard_deviation", 1) for each in header]
+        rows = [[*row, *(f"{each:.9g}" for each in beside)] for row, beside in zip(rows, deviations, strict=True)]
     if probabilities is not None:
         header += [f"probability {label}" for label in labels]
         pairs = zip(rows, probabilities.tolist(), strict=True)

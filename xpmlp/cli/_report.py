@@ -23,7 +23,17 @@ def epoch_line(record: Record, epochs: int) -> str:
         f"{part} loss {brief(score.loss)} {measures_text(score.measures)}" for part, score in record.scores.items()
     )
     cut = "" if record.complete else f", stopped after {counted(record.examples, 'example')}"
-    return f"epoch {record.epoch}/{epochs}: {scores}, {record.examples_per_second:,.0f} examples/s{cut}"
+    members = ""
+    if record.members is not None:
+        part = list(record.members)[-1]
+        members = f", {part} of members {spread(record.members[part])}"
+    return f"epoch {record.epoch}/{epochs}: {scores}{members}, {record.examples_per_second:,.0f} examples/s{cut}"
+
+
+def spread(scores: Sequence[Score]) -> str:
+    """Say between what the first measure of some scores lies: "0.9612 to 0.9721"."""
+    name, values = next(iter(scores[0].measures)), [score.main for score in scores]
+    return f"{measured(name, min(values))} to {measured(name, max(values))}"
 
 
 def point(record: Record) -> str:
@@ -43,15 +53,19 @@ def summarise(experiment: Experiment, folder: RunFolder, records: list[Record]) 
     table = Table(show_header=False)
     if records:
         last = records[-1]
-        for part, score in _saved_record(records).scores.items():
+        saved = _saved_record(records)
+        for part, score in saved.scores.items():
             n = experiment.sets[part][0].shape[0]
-            table.add_row(*result(score, part, f", {counted(n, 'example')}"))
+            members = "" if saved.members is None else f", members {spread(saved.members[part])}"
+            table.add_row(*result(score, part, f", {counted(n, 'example')}{members}"))
         part = counted(last.examples, "example")
         whole = f"{last.epoch}" if last.complete else f"{last.epoch - 1}, and {part} of the next,"
         table.add_row("epochs", f"{whole} in {last.seconds:.1f} s")
         if last.best:
             table.add_row("weights", choice(last.best))
-    table.add_row("parameters", f"{experiment.model.network.n_parameters:,}")
+    n_members = experiment.model.n_members
+    of_each = "" if n_members == 1 else f" in each of {n_members} networks"
+    table.add_row("parameters", f"{experiment.model.network.n_parameters:,}{of_each}")
     table.add_row("folder", str(folder.path))
     table.add_row("files", ", ".join(file.name for file in folder.files))
     print_table(table, str(experiment))

@@ -54,7 +54,9 @@ def search(
     jobs: Annotated[
         int | None, Ran(help="Trials at a time.", show_default="as many as cores with numpy, else 1")
     ] = None,
-    engine: Annotated[str, Ran(help="loky (processes), threading, sequential, dask or ray.")] = "loky",
+    engine: Annotated[
+        str, Ran(help="loky (processes), threading, sequential, dask, ray, or stack: at once in this process.")
+    ] = "loky",
     scheduler: Annotated[
         str | None, Ran(help="Address of a cluster of dask or ray.", show_default="one on this machine")
     ] = None,
@@ -94,7 +96,7 @@ def search(
         _say_what_is_to_do(folder, study)
     names = MEASURES[study.measure], study.loss_name, len(study.candidates)
     if jobs is None:
-        jobs = cpu_count() if study.options.backend == "numpy" else 1
+        jobs = cpu_count() if study.options.backend == "numpy" and engine != "stack" else 1
     try:
         with handling(signal.default_int_handler, signal.SIGTERM):  # which ends the search as Ctrl-C does
             found = run_search(

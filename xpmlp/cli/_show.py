@@ -92,7 +92,9 @@ def _print_rest(card: dict[str, Any]) -> None:
     table = Table(show_header=False)
     table.add_column()
     table.add_column(overflow="fold")
-    table.add_row("parameters", _text(card["network"]["parameters"]))
+    n_members = card["network"]["members"]
+    of_each = "" if n_members == 1 else f" in each of {n_members} networks"
+    table.add_row("parameters", _text(card["network"]["parameters"]) + of_each)
     table.add_row("loss", card["network"]["loss"])
     table.add_row("task", card["task"])
     if card["classes"] is None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from numbers import Integral
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
@@ -13,7 +13,6 @@ from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from xpmlp.common.errors import InputError
 from xpmlp.data.examples import Examples
 from xpmlp.estimators._base import documented, validation_set
 from xpmlp.estimators._compat import Interval, fit_method
@@ -21,6 +20,7 @@ from xpmlp.estimators._fitted import Scored
 from xpmlp.estimators._mlp import MLPClassifier, MLPRegressor
 from xpmlp.estimators._together import fit_together
 from xpmlp.estimators._training import MAX_SEED
+from xpmlp.nn.network import Layer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from xpmlp.backends import Backend
     from xpmlp.common.types import Array, Namespace
+    from xpmlp.models.model import Model
     from xpmlp.nn.activations import Activation
     from xpmlp.nn.losses import Loss
 
@@ -52,6 +53,25 @@ class Entropy(NamedTuple):
     total: np.ndarray
     expected: np.ndarray
     mutual_information: np.ndarray
+
+
+class Variance(NamedTuple):
+    """How uncertain an ensemble of regressions is of each target: arrays of shape (n,), or (n, m) for m outputs.
+
+    Attributes
+    ----------
+    total : array
+        The variance of the mixture of the members: ``expected + disagreement``.
+    expected : array
+        The mean of the variances that the members predict by the loss "gaussian": of the targets around the means
+        (aleatoric). 0 for other losses.
+    disagreement : array
+        The variance of the members' means: how far they disagree, such as far from the training examples (epistemic).
+    """
+
+    total: np.ndarray
+    expected: np.ndarray
+    disagreement: np.ndarray
 
 
 class DeepEnsemble(Scored, BaseEstimator, ABC):
@@ -151,18 +171,20 @@ class DeepEnsemble(Scored, BaseEstimator, ABC):
             each.to(device)
         return self
 
-    def to_model(self) -> NoReturn:
-        """Refuse, as a model holds one network.
+    def to_model(self) -> Model:
+        """Return the ensemble as an `xpmlp.Model`, which predicts the same; `save_model` and `export_model` write it.
 
         Raises
         ------
         InputError
-            It says what to do.
+            For a classifier that was fitted to a single class.
         """
-        raise InputError(
-            f"a model holds one network, but {type(self).__name__} has {self.n_estimators}: keep the ensemble as a "
-            "pickle, or give one of its estimators_."
-        )
+        check_is_fitted(self)
+        first, *others = [each.to_model() for each in self.estimators_]
+        if not others:
+            return first
+        by_layer = zip(*(model.layers for model in (first, *others)), strict=True)
+        return replace(first, layers=[Layer(*map(np.stack, zip(*layers, strict=True))) for layers in by_layer])
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -286,7 +308,8 @@ class DeepEnsembleRegressor(DeepEnsemble, RegressorMixin, BaseEstimator):
 
     Parameters
     ----------
-    loss : {"squared_error", "poisson", "huber", "absolute_error", "quantile"} or Loss, default="squared_error"
+    loss : {"squared_error", "poisson", "huber", "absolute_error", "quantile", "gaussian"} or Loss, \
+default="squared_error"
         What each network minimises, as for `MLPRegressor`.
     {shared parameters}
     n_estimators : int, default=8
@@ -339,9 +362,10 @@ class DeepEnsembleRegressor(DeepEnsemble, RegressorMixin, BaseEstimator):
         return self._columns(values)
 
     def predict_std(self, X: Any) -> np.ndarray:
-        """Tell how far the members are apart: the standard deviation of their predictions around their mean.
+        """Predict the standard deviation around the mean: the root of the total of `variance`.
 
-        It says how uncertain the ensemble is of its mean, not how far targets lie around it.
+        With the loss "gaussian" it says how far targets lie around the mean. With others it says how far the members
+        are apart, and so how uncertain the ensemble is of its mean alone.
 
         Parameters
         ----------
@@ -351,11 +375,35 @@ class DeepEnsembleRegressor(DeepEnsemble, RegressorMixin, BaseEstimator):
         Returns
         -------
         array of shape (n,), or (n, m) for several outputs
-            Of X's library, on its device; 0 for a single member.
+            Of X's library, on its device; 0 for a single member of another loss.
         """
-        caller, outputs = self._outputs(X, "predict_std")
-        return self._columns(caller.xp.std(outputs, axis=0))
+        caller, total, _, _ = self._variances(X, "predict_std")
+        return caller.xp.sqrt(total)
 
-    @staticmethod
-    def _columns(values: Array) -> Any:
-        return values[:, 0] if values.shape[1] == 1 else values
+    def variance(self, X: Any) -> Variance:
+        """Tell how uncertain the ensemble is of each target, and whether its members are, or disagree.
+
+        Parameters
+        ----------
+        X : array or sparse array of shape (n, d)
+            Examples.
+
+        Returns
+        -------
+        Variance
+            With arrays ``total``, ``expected`` and ``disagreement`` of shape (n,), or (n, m) for several outputs; of
+            X's library, on its device.
+        """
+        return Variance(*self._variances(X, "variance")[1:])
+
+    def _variances(self, X: Any, method: str) -> tuple[Backend, Array, Array, Array]:
+        """Return the caller's backend, and the variance of the mixture of the members, whole and in its two parts."""
+        caller, outputs = self._outputs(X, method)
+        xp, m = caller.xp, self.n_outputs_
+        means, variances = outputs[..., :m], outputs[..., m:]
+        disagreement = xp.var(means, axis=0)
+        expected = xp.mean(variances, axis=0) if variances.shape[-1] else xp.zeros_like(disagreement)
+        return caller, *map(self._columns, (expected + disagreement, expected, disagreement))
+
+    def _columns(self, values: Array) -> Any:
+        return values[:, 0] if self.n_outputs_ == 1 else values[:, : self.n_outputs_]

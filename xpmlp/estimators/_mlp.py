@@ -246,10 +246,13 @@ class MLPRegressor(BaseMLP, RegressorMixin, BaseEstimator):
 
     Parameters
     ----------
-    loss : {"squared_error", "poisson", "huber", "absolute_error", "quantile"} or Loss, default="squared_error"
+    loss : {"squared_error", "poisson", "huber", "absolute_error", "quantile", "gaussian"} or Loss, \
+default="squared_error"
         What is minimised: half the squared error; half the Poisson deviance of counts, whose output is an exponential;
         Huber's loss with `huber_threshold`; the absolute error, whose minimum is the median; the pinball loss, whose
-        minimum is the `quantile`; or an `xpmlp.Loss` of your own for real targets.
+        minimum is the `quantile`; the negative log-likelihood of a Gaussian with a mean and a variance for each
+        example, which `predict_std` tells (for targets that are about standardised: the variance is at least 1e-6); or
+        an `xpmlp.Loss` of your own for real targets.
     {shared parameters}
     huber_threshold : float, default=1.0
         The error from which on the loss "huber" grows linearly.
@@ -278,7 +281,7 @@ class MLPRegressor(BaseMLP, RegressorMixin, BaseEstimator):
     quantile: float = 0.5
 
     _parameter_constraints = CONSTRAINTS | {
-        "loss": [StrOptions({"squared_error", "poisson", "huber", "absolute_error", "quantile"}), Loss],
+        "loss": [StrOptions({"squared_error", "poisson", "huber", "absolute_error", "quantile", "gaussian"}), Loss],
         "huber_threshold": [Interval(Real, 0, None, closed="neither")],
         "quantile": [Interval(Real, 0, 1, closed="neither")],
     }
@@ -305,7 +308,7 @@ class MLPRegressor(BaseMLP, RegressorMixin, BaseEstimator):
         return y[:, None] if y.ndim == 1 else y
 
     def _labels(self, T: np.ndarray) -> np.ndarray:
-        return T[:, 0] if T.shape[1] == 1 else T
+        return T[:, 0] if self.n_outputs_ == 1 else T[:, : self.n_outputs_]
 
     def _output_loss(self) -> tuple[Loss, str]:
         losses = {
@@ -314,6 +317,7 @@ class MLPRegressor(BaseMLP, RegressorMixin, BaseEstimator):
             "huber": huber(self.huber_threshold),
             "absolute_error": LOSSES["absolute"],
             "quantile": quantile(self.quantile),
+            "gaussian": LOSSES["gaussian"],
         }
         loss = self.loss if isinstance(self.loss, Loss) else losses[self.loss]
         return loss, OUTPUTS.get(loss.output, loss.name)
@@ -333,6 +337,28 @@ class MLPRegressor(BaseMLP, RegressorMixin, BaseEstimator):
         """
         _, a = self._forward(X, "predict")
         return self._labels(a)
+
+    @available_if(lambda estimator: estimator._has_variance())  # noqa: SLF001 - its own
+    def predict_std(self, X: Any) -> np.ndarray:
+        """Predict the standard deviation of the targets around their means, by the loss "gaussian" alone.
+
+        Parameters
+        ----------
+        X : array or sparse array of shape (n, d)
+            Examples.
+
+        Returns
+        -------
+        array of shape (n,), or (n, m) for several outputs
+            Of X's library, on its device.
+        """
+        caller, a = self._forward(X, "predict_std")
+        return self._labels(caller.xp.sqrt(a[:, self.n_outputs_ :]))
+
+    def _has_variance(self) -> bool:
+        if self.loss == "gaussian":
+            return True
+        raise AttributeError(f"predict_std needs the loss 'gaussian', but the loss is {self.loss!r}.")
 
 
 def _weight_of_each_class(named: Mapping[Any, float], classes: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ import numpy as np
 from xpmlp.common.errors import InputError
 from xpmlp.common.packages import load_package
 from xpmlp.estimators._mlp import MLPClassifier, MLPRegressor
-from xpmlp.models.exports import OPSET, Graph, add_network, add_probabilities, check_functions
+from xpmlp.models.exports import OPSET, Graph, add_network, add_probabilities, block, check_functions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -99,7 +99,7 @@ def convert(scope: Any, operator: Any, container: Any) -> None:
     graph = Graph(onnx, "float64" if type(given.type).__name__ == "DoubleTensorType" else "float32")
     a = add_network(graph, model, graph.add("Cast", "X", to=graph.type_of(graph.dtype)))
     if model.classes is None:
-        ends = [graph.add("Identity", a, name="outputs")]
+        ends = [graph.add("Identity", block(graph, model, a, 0), name="outputs")]
     else:
         classes = model.classes if model.classes.dtype.kind == "U" else model.classes.astype(np.int64)
         if scope.get_options(estimator, {"nocl": False})["nocl"]:

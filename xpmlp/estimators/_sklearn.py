@@ -53,7 +53,8 @@ def to_sklearn(self: TrainedMLP) -> BaseEstimator:
     shared["solver"] = "adam" if self.solver == "adamw" else self.solver
     if "loss" in shared and shared["loss"] not in LOSSES_BY_OUTPUT.values():
         if self.out_activation_ not in LOSSES_BY_OUTPUT:
-            raise InputError(f"scikit-learn has no output function like that of loss {self.loss.name!r}.")
+            name = getattr(self.loss, "name", self.loss)
+            raise InputError(f"scikit-learn has no output function like that of loss {name!r}.")
         shared["loss"] = LOSSES_BY_OUTPUT[self.out_activation_]
     vars(theirs).update(shared)
     coefs, intercepts = ([np.array(to_host(p)) for p in arrays] for arrays in (self.coefs_, self.intercepts_))

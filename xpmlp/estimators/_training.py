@@ -216,7 +216,7 @@ class TrainedMLP(FittedMLP, ABC):
                 values = {"validation loss": float(backend.to_numpy(network.loss.value(xp, u, T, weights))) / size}
                 if self._watched != "validation score":
                     return values
-                a = backend.to_numpy(network.loss.output(xp, u)) if self.scoring is None else None
+                a = backend.to_numpy(network.loss.outputs(xp, u)) if self.scoring is None else None
             if a is None:
                 now = self._on_numpy(placement, copy_layers(backend, layers))
                 score = float(check_scoring(now, self.scoring)(now, to_host(X), labels, **given))

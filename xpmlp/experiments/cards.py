@@ -71,7 +71,7 @@ def card_of(path: Path) -> dict[str, Any]:
 
 def _of_model(model: Model) -> dict[str, Any]:
     return {
-        "network": _network(network_values(model.network)),
+        "network": _network(network_values(model)),
         "task": model.task,
         "classes": None if model.classes is None else model.classes.tolist(),
         "class_names": model.class_names and list(model.class_names),
@@ -119,7 +119,8 @@ def _network(values: dict[str, Any]) -> dict[str, Any]:
         {"inputs": n, "dropout": rate, "units": m, "activation": function, "parameters": (n + 1) * m}
         for n, m, rate, function in zip(sizes[:-1], sizes[1:], values["dropout"], functions, strict=True)
     ]
-    return {"layers": layers, "loss": values["loss"], "parameters": values["parameters"]}
+    members = values.get("members", 1)
+    return {"layers": layers, "loss": values["loss"], "parameters": values["parameters"], "members": members}
 
 
 def _of_metrics(rows: list[dict[str, Any]]) -> dict[str, Any]:

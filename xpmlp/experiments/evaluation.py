@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 POINTS = 201  # of decision regions, along each side
 MARGIN = 0.05  # beside the data, of their range
 MAX_KEPT = 2**28  # bytes of probabilities
+NORMAL_95 = 1.96  # standard deviations around the mean of a normal distribution, between which 95 % of it lie
 BINS = 10  # of a calibration curve, with about as many examples in each
 REPEATS, MAX_ROWS, MAX_FEATURES = 5, 5_000, 200  # of a permutation importance
 
@@ -157,10 +158,13 @@ class AmountReport:
     ----------
     true, predicted : ndarray of shape (n,)
         In the unit of the target.
+    deviations : ndarray of shape (n,), or None
+        The standard deviations that a model with loss "gaussian" predicts.
     """
 
     true: np.ndarray
     predicted: np.ndarray
+    deviations: np.ndarray | None = None
 
     @property
     def errors(self) -> dict[str, float]:
@@ -178,13 +182,20 @@ class AmountReport:
         """The share of the true values that are at most what is predicted: the level of a quantile."""
         return float(np.mean(self.true <= self.predicted))
 
+    @property
+    def coverage(self) -> float | None:
+        """The share of the true values within 1.96 of the deviations predicted, 0.95 at best; None without these."""
+        if self.deviations is None:
+            return None
+        return float(np.mean(np.abs(self.predicted - self.true) <= NORMAL_95 * self.deviations))
+
 
 def report_amounts(model: Model, backend: Backend, X: np.ndarray | Table | Part, y: Any) -> AmountReport:
     """Compare what a regression predicts with amounts, (n,), of raw features, (n, d), or with those of data on disk."""
     model = _taking(model, X)
-    pairs = [(targets, model.predict(examples, backend)) for examples, targets in blocks_of(X, y)]
-    true, predicted = zip(*pairs, strict=True)
-    return AmountReport(np.concatenate(true), np.concatenate(predicted))
+    methods = [model.predict, *[model.predict_std] * model.has_variance]
+    columns = [(targets, *(method(examples, backend) for method in methods)) for examples, targets in blocks_of(X, y)]
+    return AmountReport(*map(np.concatenate, zip(*columns, strict=True)))
 
 
 def _taking(model: Model, X: np.ndarray | Table | Part) -> Model:

@@ -40,12 +40,14 @@ from xpmlp.nn.dropout import mask_function
 from xpmlp.nn.gradcheck import check_gradients
 from xpmlp.nn.initializers import INITIALIZERS, initialize
 from xpmlp.nn.losses import LOSSES, build_loss
-from xpmlp.nn.network import Layer, Network, fprop
+from xpmlp.nn.mixtures import outputs_of
+from xpmlp.nn.network import Layer, Network
 from xpmlp.nn.optimizers import build_optimizer
 from xpmlp.nn.regularization import ElasticNet
 from xpmlp.nn.schedules import SCHEDULES, build_schedule
 from xpmlp.training import Recipe, steps_per_epoch, train
-from xpmlp.training.scoring import make_scorer, score_rows, spread_of, to_score
+from xpmlp.training.ensemble import SINGLE_NETWORK, seeds_of
+from xpmlp.training.scoring import make_scorer, read_scores, spread_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -105,7 +107,8 @@ class Experiment:
     weights: Array | None = None
 
     def __str__(self) -> str:
-        sizes = "-".join(map(str, self.model.network.sizes))
+        sizes, n_members = "-".join(map(str, self.model.network.sizes)), self.model.n_members
+        sizes = sizes if n_members == 1 else f"{n_members} networks {sizes}"
         batch_size = min(self.options.batch_size, self.sets["train"][0].shape[0])
         ranks = "" if self.communicator is None else f", {counted(self.communicator.size, 'rank')}"
         return (
@@ -153,8 +156,8 @@ class Experiment:
         predicted, (n, _) = set(), X.shape
         for start in range(0, n, backend.rows_at_a_time):
             rows = slice_rows(Examples(X, self.sets["train"][1]), start, min(start + backend.rows_at_a_time, n)).X
-            u = fprop(backend.xp, model.network, layers, dequantize(backend.xp, rows)).u
-            predicted |= set(backend.to_numpy(backend.xp.argmax(u, axis=-1)).tolist())
+            p = outputs_of(backend.xp, model.network, layers, dequantize(backend.xp, rows))
+            predicted |= set(backend.to_numpy(backend.xp.argmax(p, axis=-1)).tolist())
         names = model.class_names or tuple(map(str, model.classes.tolist()))
         return [name for position, name in enumerate(names) if position not in predicted]
 
@@ -277,6 +280,9 @@ def check_options(options: Options) -> None:
     if options.patience is None and options.min_delta is not None:
         raise InputError("min_delta is an option of patience: give --patience too, or leave it out.")
     check_number("learning rate", options.highest_rate, above=0)
+    check_number("members", options.members, at_least=1, integer=True)
+    if options.members > 1 and is_streamed(options.dataset):
+        raise InputError(f"{options.dataset} is read by rows, for one network, but members is {options.members}.")
     _network(options, 1, 2, LOSSES["softmax"])
 
 
@@ -300,6 +306,8 @@ def prepare(options: Options, *, progress: bool = False, communicator: Communica
     """
     options = _with_absolute_paths(settle(options))
     check_options(options)
+    if communicator is not None and options.members > 1:
+        raise InputError(SINGLE_NETWORK)
     device = options.device
     if communicator is not None:
         device = device_for_rank(options.backend, device, communicator.local_rank)
@@ -341,7 +349,7 @@ def prepare(options: Options, *, progress: bool = False, communicator: Communica
     # The network with its initial weights, and the parts of the data as it is given them.
     network = _network(options, d, 1 if classes is None else classes.shape[0], loss)
     with backend.within_memory(str(network), "fewer hidden units"):
-        layers = initialize(network, init=options.init, seed=options.seed)
+        layers = _initial_weights(network, options)
     model = Model(
         network,
         layers,
@@ -361,6 +369,14 @@ def prepare(options: Options, *, progress: bool = False, communicator: Communica
     options = replace(options, epochs=epochs, task=dataset.task.name)
     weights = None if options.class_weight == "none" else _balanced_weights(options, backend, y)
     return Experiment(options, dataset, backend, model, recipe, sets, communicator, weights)
+
+
+def _initial_weights(network: Network, options: Options) -> list[Layer]:
+    """Return the weights of a network, or those of all members of an ensemble, with a leading axis."""
+    drawn = [initialize(network, init=options.init, seed=seed) for seed in seeds_of(options.seed, options.members)]
+    if len(drawn) == 1:
+        return drawn[0]
+    return [Layer(*map(np.stack, zip(*members, strict=True))) for members in zip(*drawn, strict=True)]
 
 
 def _balanced_weights(options: Options, backend: Backend, y: np.ndarray | None) -> Array:
@@ -449,9 +465,9 @@ def score_model(model: Model, backend: Backend, X: np.ndarray | Table | Part, y:
     with backend.computing(f"{network}, to score {X.shape[0]:,} examples", "fewer examples at a time"):
         examples = Examples(*lay_out(model, backend, X, y))
         layers = [Layer(backend.asarray(W), backend.asarray(b)) for W, b in model.layers]
-        sums = score_rows(backend, make_scorer(backend, network, units), layers, examples)
+        score = make_scorer(backend, network, units, of_mixture=model.n_members > 1)
         spread = spread_of(backend, network, examples, units)
-    return to_score([backend.to_numpy(total).item() for total in sums], X.shape[0], spread, network.sizes[-1])
+    return read_scores(backend, network, score, layers, examples, spread)[0]
 
 
 def check_circles(backend: Backend, options: Options = CIRCLES) -> GradientCheck:

@@ -99,6 +99,9 @@ class Options:
         NETWORK,
         f"identity, relu, leaky_relu, elu, tanh, logistic, softplus, silu or gelu; {EACH}.",
     )
+    members: int = _option(
+        1, NETWORK, "Networks of an ensemble, which differ in their random draws and predict their mean."
+    )
     dropout: tuple[float, ...] = _option((0.0,), NETWORK, f"Share of the hidden units dropped in training; {EACH}.")
     input_dropout: float = _option(0.0, NETWORK, "Share of the inputs dropped in training.")
     init: str = _option(
@@ -122,8 +125,8 @@ class Options:
     loss: str = _option(
         "auto",
         TRAINING,
-        "softmax for classes; squared_error, absolute_error, huber, quantile or poisson for amounts; huber:1.35 and "
-        "quantile:0.9 set their number; auto: softmax or squared_error.",
+        "softmax for classes; squared_error, absolute_error, huber, quantile, poisson or gaussian (a variance too) for "
+        "amounts; huber:1.35 and quantile:0.9 set their number; auto: softmax or squared_error.",
     )
     class_weight: str = _option(
         "none", TRAINING, "balanced: examples of a class count the more in training the fewer there are; or none."

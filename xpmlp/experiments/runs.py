@@ -30,19 +30,19 @@ from xpmlp.training import Recipe
 from xpmlp.training.scoring import CLASS_MEASURES, REAL_MEASURES, measures_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from xpmlp.experiments.experiment import Experiment
     from xpmlp.models.checkpoints import Checkpoint
     from xpmlp.models.model import Model
-    from xpmlp.nn.network import Network
     from xpmlp.training import Record
+    from xpmlp.training.scoring import Score
 
 PARTS = ("train", "validation", "test")
 EVALUATIONS = ("confusion.png", "probabilities.png", "regions.png", "residuals.png", "importance.png", "importance.csv")
 # Options that came after the first runs, with what these did.
-LATER = {"precision": "highest", "graphs": True, "patience": None, "min_delta": None}
+LATER = {"members": 1, "precision": "highest", "graphs": True, "patience": None, "min_delta": None}
 LATER |= {option.name: option.default for option in fields(Options) if option.metadata["rich_help_panel"] == TABLE}
 LATER |= {"task": "classification", "loss": "auto", "class_weight": "none"}
 LATER |= {"validation_file": None, "test_file": None, "split": "random", "group": None}
@@ -163,7 +163,8 @@ class RunFolder(Folder):
             raise InputError(f"{self.metrics} cannot be read: {type(error).__name__}: {error}.") from error
 
     def _write_metrics(self, experiment: Experiment, records: Sequence[Record]) -> None:
-        header = columns(measures_of(experiment.model.network.loss))
+        measures = measures_of(experiment.model.network.loss)
+        header = [*columns(measures), *(_columns_of_members(measures) if experiment.options.members > 1 else [])]
         write_whole(self.metrics, csv_text([header, *map(_row, records)]).encode())
 
     def write_log(self, line: str) -> None:
@@ -253,13 +254,29 @@ def columns(measures: Sequence[str]) -> list[str]:
     return ["epoch", "seconds", "examples", "learning_rate", *scores, "best_epoch"]
 
 
+def _columns_of_members(measures: Sequence[str]) -> list[str]:
+    """Return what stands behind them for an ensemble: the lowest and the highest of its members' scores."""
+    names = ("loss", measures[0])
+    return [f"{part}_{name}_of_members_{end}" for part in PARTS for name in names for end in ("lowest", "highest")]
+
+
 def _row(record: Record) -> list[Any]:
     given = {part: {"loss": score.loss, **score.measures} for part, score in record.scores.items()}
     names = next(iter(given.values()))
     values = [given[part][name] if part in given else math.nan for part in PARTS for name in names]
     cells = ("" if math.isnan(value) else f"{value:.6g}" for value in values)
     best = "" if record.best_epoch is None else record.best_epoch
-    return [record.epoch, f"{record.seconds:.3f}", record.examples, f"{record.learning_rate:.6g}", *cells, best]
+    row = [record.epoch, f"{record.seconds:.3f}", record.examples, f"{record.learning_rate:.6g}", *cells, best]
+    return row if record.members is None else [*row, *_ends_of_members(record.members)]
+
+
+def _ends_of_members(members: Mapping[str, Sequence[Score]]) -> list[str]:
+    cells = []
+    for part in PARTS:
+        scores = members.get(part, [])
+        both = [score.loss for score in scores], [score.main for score in scores]
+        cells += [f"{end(values):.6g}" if values else "" for values in both for end in (min, max)]
+    return cells
 
 
 def _configuration(experiment: Experiment) -> dict[str, Any]:
@@ -267,7 +284,7 @@ def _configuration(experiment: Experiment) -> dict[str, Any]:
     return {
         "options": experiment.options.to_json(),
         "backend": {"name": backend.name, "device": backend.device_name, "dtype": backend.dtype},
-        "network": network_values(model.network),
+        "network": network_values(model),
         "data": {
             "name": dataset.name,
             "sha256": experiment.data_sha256,
@@ -288,9 +305,11 @@ def _configuration(experiment: Experiment) -> dict[str, Any]:
     }
 
 
-def network_values(network: Network) -> dict[str, Any]:
-    """Return what ``config.json`` says of a network."""
+def network_values(model: Model) -> dict[str, Any]:
+    """Return what ``config.json`` says of the network of a model."""
+    network = model.network
     return {
+        "members": model.n_members,
         "sizes": network.sizes,
         "activations": [activation.name for activation in network.activations],
         "loss": network.loss.name,

@@ -143,9 +143,16 @@ def load_model(path: str | Path) -> Model:
 def record_to_json(record: Record) -> str:
     """Write all of a record but its weights and its state in a line, as a checkpoint has it."""
     names = ("epoch", "seconds", "examples", "examples_per_second", "learning_rate", "loss", "complete")
-    scores = {part: {"loss": score.loss, **score.measures} for part, score in record.scores.items()}
-    best = record.best and [record.best.epoch, record.best.scores["validation"].loss]
-    return json.dumps({name: getattr(record, name) for name in names} | {"scores": scores, "best": best})
+    values = {name: getattr(record, name) for name in names}
+    values["scores"] = {part: _score_to_json(score) for part, score in record.scores.items()}
+    values["best"] = record.best and [record.best.epoch, record.best.scores["validation"].loss]
+    if record.members is not None:
+        values["members"] = {part: [*map(_score_to_json, scores)] for part, scores in record.members.items()}
+    return json.dumps(values)
+
+
+def _score_to_json(score: Score) -> dict[str, float]:
+    return {"loss": score.loss, **score.measures}
 
 
 def save_checkpoint(
@@ -184,7 +191,7 @@ def save_checkpoint(
     description = {
         "kind": "checkpoint",
         "run": run,
-        "steps": int(to_numpy(last.state.t)),
+        "steps": int(to_numpy(last.state.t).flat[0]),  # all members of an ensemble take as many
         "optimizer": type(optimizer).__name__,
     }
     fresh = path.with_name(f"next-{path.name}")
@@ -297,13 +304,13 @@ def _read(path: Path, kind: str, build: Callable[[dict[str, Any], dict[str, np.n
 
 
 def _model(description: dict[str, Any], arrays: dict[str, np.ndarray]) -> Model:
-    sizes = description["sizes"]
+    sizes, loss = description["sizes"], _loss_from_json(description["loss"])
     network = Network.build(
         sizes[0],
         sizes[1:-1],
-        sizes[-1],
+        sizes[-1] // loss.outputs_per_target,
         activation=description["activations"],
-        loss=_loss_from_json(description["loss"]),
+        loss=loss,
         dropout=description["dropout"][1:],
         input_dropout=description["dropout"][0],
     )
@@ -320,7 +327,8 @@ def _model(description: dict[str, Any], arrays: dict[str, np.ndarray]) -> Model:
     classes = labels or description["classes"]
     if network.loss.correct is None:
         classes = None  # files of earlier versions name some, whatever the loss
-    expected = [(shape, shape[1:]) for shape in network.shapes]
+    stack = layers[0].W.shape[:-2][:1]  # (M,) of an ensemble
+    expected = [((*stack, *shape), (*stack, shape[1])) for shape in network.shapes]
     found = [(layer.W.shape, layer.b.shape) for layer in layers]
     if found != expected:
         raise InputError(f"its weights have shapes {found}, but its sizes {sizes} need {expected}.")
@@ -359,15 +367,18 @@ def _checkpoint(description: dict[str, Any], arrays: dict[str, np.ndarray]) -> C
     for line in description["records"].splitlines():
         records.append(_record(json.loads(line), records))
     depth, last = sum(name[0] == "W" for name in arrays), records[-1]
-    state = State(optimizer, *map(np.array, (description["steps"], 0.0, 1.0, last.learning_rate)))
-    best = last.best and replace(last.best, layers=_layers(arrays, depth, "best."))
-    records[-1] = replace(last, layers=_layers(arrays, depth), state=state, best=best)
+    layers, best = _layers(arrays, depth), last.best and replace(last.best, layers=_layers(arrays, depth, "best."))
+    stack = layers[0].W.shape[:-2]  # (M,) of an ensemble
+    state = State(optimizer, *(np.full(stack, n) for n in (description["steps"], 0.0, 1.0, last.learning_rate)))
+    records[-1] = replace(last, layers=layers, state=state, best=best)
     return Checkpoint(description["run"], records)
 
 
 def _record(values: dict[str, Any], before: Sequence[Record]) -> Record:
     scores = {part: Score(**score) for part, score in values["scores"].items()}
-    record = Record(**values | {"scores": scores, "best": None}, layers=[], state=None)
+    members = values.get("members")
+    members = members and {part: [Score(**score) for score in those] for part, those in members.items()}
+    record = Record(**values | {"scores": scores, "best": None, "members": members}, layers=[], state=None)
     if not values.get("best"):
         return record
     epoch, _ = values["best"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,8 @@ from xpmlp.data.features import features_to_numpy
 from xpmlp.data.preprocessing import encode
 from xpmlp.data.tables import read_table
 from xpmlp.data.tables.encodings import gaps_filled
-from xpmlp.nn.network import Layer, fprop
+from xpmlp.nn.mixtures import outputs_of
+from xpmlp.nn.network import Layer
 
 if TYPE_CHECKING:
     from xpmlp.data.preprocessing import Scaling
@@ -39,7 +40,8 @@ class Model:
     network : Network
         The architecture.
     layers : list of Layer
-        The weights, as NumPy arrays in the dtype of training.
+        The weights, as NumPy arrays in the dtype of training. Those of an ensemble of M networks have a leading axis of
+        M: it predicts the mean of their probabilities or values.
     classes : ndarray of shape (m,), or None
         The label that each output stands for; of one logistic output, both classes, whose second one it is the
         probability of. None for a regression.
@@ -80,7 +82,7 @@ class Model:
     medians: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        d, m, loss = self.network.sizes[0], self.network.sizes[-1], self.network.loss
+        d, m, loss = self.network.sizes[0], self.network.n_targets, self.network.loss
         if self.preparation is not None and len(self.preparation.feature_names_out) != d:
             features = counted(len(self.preparation.feature_names_out), "feature")
             raise InputError(f"the preparation of the table gives {features}, but the network takes {d}.")
@@ -114,6 +116,20 @@ class Model:
         return "multilabel" if self.multilabel else "classification"
 
     @property
+    def n_members(self) -> int:
+        """How many networks it has: several, of an ensemble."""
+        W = self.layers[0].W
+        return int(W.shape[0]) if W.ndim == 3 else 1
+
+    def member(self, number: int) -> Model:
+        """Return one network of an ensemble, counted from 0, as a model of its own."""
+        if not 0 <= number < self.n_members:
+            raise InputError(f"member is {number}, but the model has {counted(self.n_members, 'network')}, from 0.")
+        if self.n_members == 1:
+            return self
+        return replace(self, layers=[Layer(W[number], b[number]) for W, b in self.layers])
+
+    @property
     def units(self) -> list[float] | None:
         """What a target of 1 in training is in the target's own unit, for each output; None where it is the same."""
         return None if self.target_scaling is None else (1.0 / self.target_scaling.scale).tolist()
@@ -126,9 +142,10 @@ class Model:
     def __repr__(self) -> str:
         network = self.network
         sizes, names = "-".join(map(str, network.sizes)), ", ".join(each.name for each in network.activations)
-        predicted = counted(network.sizes[-1], "label" if self.multilabel else "target")
+        predicted = counted(network.n_targets, "label" if self.multilabel else "target")
         if self.task == "classification" and self.classes is not None:
             predicted = f"{len(self.classes)} classes"
+        sizes = sizes if self.n_members == 1 else f"of {self.n_members} networks {sizes}"
         return (
             f"<Model {sizes} of {network.n_parameters:,} parameters in {self.dtype}, "
             f"activations {names or 'none'}, loss {network.loss.name}, {predicted}>"
@@ -213,11 +230,11 @@ class Model:
         """
         if self.classes is not None and not self.multilabel:
             T = encode(y, self.classes)
-            return T[:, 1:] if self.network.sizes[-1] == 1 else T
+            return T[:, 1:] if self.network.n_targets == 1 else T
         T = y.reshape(y.shape[0], -1)
-        if T.shape[1] != self.network.sizes[-1]:
+        if T.shape[1] != self.network.n_targets:
             raise InputError(
-                f"y has {counted(T.shape[1], 'column')}, but the model has {self.network.sizes[-1]} outputs."
+                f"y has {counted(T.shape[1], 'column')}, but the model has {self.network.n_targets} outputs."
             )
         return T if self.target_scaling is None else self.target_scaling.apply(T)
 
@@ -267,10 +284,46 @@ class Model:
             a 0; of a regression the value, in float64 and in the target's own unit, (n, m) for several outputs.
         """
         if self.classes is None:
-            values = self._outputs(X, backend).astype(np.float64)
+            values = self.network.loss.blocks(self._outputs(X, backend))[0].astype(np.float64)
             values = values if self.target_scaling is None else self.target_scaling.invert(values)
             return values[:, 0] if values.shape[1] == 1 else values
         return self.decide(self.predict_proba(X, backend))
+
+    def predict_std(self, X: Any, backend: Backend | str | None = None) -> np.ndarray:
+        """Return a standard deviation around what is predicted for each row.
+
+        With the loss "gaussian" it is that of the target. Of an ensemble with another loss it is that of its members'
+        predictions, which tells how uncertain the mean is. Parameters and errors are those of `predict_proba`; an
+        `InputError` too for a single network with another loss, and for classes.
+
+        Returns
+        -------
+        ndarray of shape (n,), or (n, m)
+            In float64 and in the target's own unit.
+        """
+        if not self.has_deviations:
+            raise InputError(
+                f"the model has loss {self.network.loss.name!r}, but only 'gaussian', and ensembles of regressions, "
+                "predict deviations."
+            )
+        if not self.has_variance:
+            values = [self.member(number).predict(X, backend) for number in range(self.n_members)]
+            return np.asarray(np.std(values, axis=0))
+        _, variance = self.network.loss.blocks(self._outputs(X, backend).astype(np.float64))
+        deviations: np.ndarray = np.sqrt(variance)
+        if self.target_scaling is not None:
+            deviations = deviations / self.target_scaling.scale
+        return deviations[:, 0] if deviations.shape[1] == 1 else deviations
+
+    @property
+    def has_variance(self) -> bool:
+        """Whether the network has a variance for each target, by the loss "gaussian"."""
+        return self.network.loss.outputs_per_target == 2
+
+    @property
+    def has_deviations(self) -> bool:
+        """Whether it predicts a standard deviation beside each value."""
+        return self.has_variance or (self.n_members > 1 and self.classes is None)
 
     def decide(self, p: np.ndarray) -> np.ndarray:
         """Return the classes or labels, as `predict` does, from their probabilities, (n, m)."""
@@ -279,7 +332,7 @@ class Model:
         return (p > 0.5).astype(np.int64) if self.multilabel else self.classes[np.argmax(p, axis=1)]
 
     def _outputs(self, X: Any, backend: Backend | str | None) -> np.ndarray:
-        """Return the outputs of the network, (n, m)."""
+        """Return the outputs of the network, (n, m), or those of the mixture of an ensemble."""
         backend, X = _opened(backend, self.dtype), self._read(X)
         if unseen := self._unseen(X):
             warnings.warn(f"{'; '.join(unseen)}.", XpmlpWarning, stacklevel=3)
@@ -289,7 +342,7 @@ class Model:
             layers = [Layer(backend.asarray(W), backend.asarray(b)) for W, b in self.layers]
             for start in range(0, prepared.shape[0], backend.rows_at_a_time):
                 rows = backend.asarray(prepared[start : start + backend.rows_at_a_time])
-                chunks.append(backend.to_numpy(fprop(backend.xp, self.network, layers, rows).a[-1]))
+                chunks.append(backend.to_numpy(outputs_of(backend.xp, self.network, layers, rows)))
         return np.concatenate(chunks)
 
 

@@ -194,9 +194,9 @@ def check_gradients(
     if backend.dtype != "float64":
         raise InputError(f"gradients are checked in float64, but the backend computes in {backend.dtype}.")
     n = X.shape[-2]
-    if n == 0 or tuple(T.shape[-2:]) != (n, network.sizes[-1]):
+    if n == 0 or tuple(T.shape[-2:]) != (n, network.n_targets):
         raise InputError(
-            f"T has shape {tuple(T.shape)} for {n} examples, but must have a row of {network.sizes[-1]} "
+            f"T has shape {tuple(T.shape)} for {n} examples, but must have a row of {network.n_targets} "
             "targets for each example, and at least one."
         )
     xp, penalty = backend.xp, place(penalty or ElasticNet(), backend.asarray)

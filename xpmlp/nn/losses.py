@@ -7,8 +7,9 @@ from the logits `z`: ln softmax(z) for softmax, `z` itself for the others.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from xpmlp.backends.elementwise import elementwise, fuse, positives
 from xpmlp.common.errors import InputError
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from xpmlp.common.types import Array, Namespace
+
+MIN_VARIANCE = 1e-6  # of a Gaussian, where targets have a variance of about 1
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ class Loss:
     output : callable
         ``output(xp, u)``: the network's output, (K, m), from ``u``, (K, m).
     terms : callable
-        ``terms(xp, u, T, *settings)``: what each output of each row adds to the loss, (K, m). ``T`` are the targets,
+        ``terms(xp, u, T, *settings)``: what each target of each row adds to the loss, (K, m). ``T`` are the targets,
         (K, m).
     correct : callable or None
         ``correct(xp, u, T)``: for each row, whether the prediction is right, (K,) booleans.
@@ -47,23 +50,42 @@ class Loss:
         ``normalise(xp, z)``: ``u``, (K, m), from the logits ``z``, (K, m).
     settings : tuple of float
         Numbers that the functions take, such as a threshold.
+    outputs_per_target : int
+        Where a target has several outputs, such as a mean and a variance, these are blocks of columns: `output`,
+        `terms` and `delta` take each block of ``u`` or ``a``, (K, m), as an argument, and `output` and `delta` give
+        each block. The first one predicts the target.
     """
 
     name: str
-    output: Callable[[Namespace, Array], Array] = field(repr=False)
+    output: Callable[..., Any] = field(repr=False)
     terms: Callable[..., Array] = field(repr=False)
     correct: Callable[[Namespace, Array, Array], Array] | None = field(repr=False)
     delta: Callable[..., Array] = field(repr=False)
     kinks: tuple[float, ...] = field(default=(), repr=False)
     normalise: Callable[[Namespace, Array], Array] = field(default=identity, repr=False)
     settings: tuple[float, ...] = ()
+    outputs_per_target: int = field(default=1, repr=False)
+
+    def blocks(self, x: Array) -> list[Array]:
+        """Return the blocks of columns, (K, m) each, of what has all outputs: of ``u``, or of the output ``a``."""
+        if self.outputs_per_target == 1:
+            return [x]
+        m = x.shape[-1] // self.outputs_per_target
+        return [x[..., i * m : (i + 1) * m] for i in range(self.outputs_per_target)]
+
+    def outputs(self, xp: Namespace, u: Array) -> Array:
+        """Return the network's output, ``a``, from ``u``."""
+        return self._joined(xp, self.output(xp, *self.blocks(u)))
+
+    def _joined(self, xp: Namespace, blocks: Any) -> Array:
+        return blocks if self.outputs_per_target == 1 else xp.concat(list(blocks), axis=-1)
 
     def value(self, xp: Namespace, u: Array, T: Array, weights: Array | None = None) -> Array:
         """Return the loss summed over the rows, a 0-d array, or (M,) of a stack; each row times its weight where given.
 
         Targets may be in float64 where the network computes in float32: the loss is then, too.
         """
-        terms = fuse(xp, _terms)(xp, u, T, *self.settings, terms=self.terms)
+        terms = fuse(xp, _terms)(xp, *self.blocks(u), T, *self.settings, terms=self.terms)
         return xp.sum(terms if weights is None else weights * terms, axis=(-2, -1))
 
     def gradient(self, xp: Namespace, a: Array, T: Array, scale: Array | float = 1.0) -> Array:
@@ -71,19 +93,26 @@ class Loss:
 
         It has the dtype of the output; targets in a wider one are subtracted in theirs.
         """
-        return fuse(xp, _scaled_delta)(xp, a, T, scale, *self.settings, delta=self.delta)
+        deltas = fuse(xp, _scaled_delta)(xp, scale, *self.blocks(a), T, *self.settings, delta=self.delta)
+        return self._joined(xp, deltas)
 
 
 @elementwise()
-def _terms(xp: Namespace, u: Array, T: Array, *settings: float, terms: Callable[..., Array]) -> Array:
-    return terms(xp, u, T, *settings)
+def _terms(xp: Namespace, *arguments: Array | float, terms: Callable[..., Array]) -> Array:
+    return terms(xp, *arguments)
 
 
 @elementwise()
 def _scaled_delta(
-    xp: Namespace, a: Array, T: Array, scale: Array | float, *settings: float, delta: Callable[..., Array]
-) -> Array:
-    scaled = delta(xp, a, T, *settings) * scale
+    xp: Namespace, scale: Array | float, a: Array, *arguments: Array | float, delta: Callable[..., Any]
+) -> Array | tuple[Array, ...]:
+    found = delta(xp, a, *arguments)
+    if isinstance(found, tuple):
+        return tuple(_as(xp, each * scale, a) for each in found)
+    return _as(xp, found * scale, a)
+
+
+def _as(xp: Namespace, scaled: Array, a: Array) -> Array:
     return scaled if scaled.dtype == a.dtype else xp.astype(scaled, a.dtype)  # of targets in a wider one
 
 
@@ -186,6 +215,24 @@ def quantile(level: float = 0.5) -> Loss:
     return Loss("quantile", identity, pinball_error, None, d_pinball_error, kinks=(0.0,), settings=(q,))
 
 
+def mean_and_variance(xp: Namespace, mean: Array, s: Array) -> tuple[Array, Array]:
+    """Return the mean, and the variance v = softplus(s) + 1e-6, which keeps the loss from sinking without end."""
+    return mean, softplus(xp, s) + MIN_VARIANCE
+
+
+def gaussian_likelihood(xp: Namespace, mean: Array, s: Array, T: Array) -> Array:
+    """L = sum_j (ln(2 pi v_j) + (mean_j - T_j)^2 / v_j) / 2, -ln p(T) of independent normals (Nix & Weigend, 1994)."""
+    error, variance = mean - T, softplus(xp, s) + MIN_VARIANCE
+    return 0.5 * (math.log(2.0 * math.pi) + xp.log(variance) + error * error / variance)
+
+
+def d_gaussian_likelihood(xp: Namespace, mean: Array, variance: Array, T: Array) -> tuple[Array, Array]:
+    """dL/dmean = (mean - T) / v, and dL/ds = (1 - (mean - T)^2 / v) / (2 v) times dv/ds = 1 - exp(-softplus(s))."""
+    error = mean - T
+    ratio, slope = error / variance, -xp.expm1(MIN_VARIANCE - variance)  # below the variance: no overflow
+    return ratio, (0.5 - 0.5 * error * ratio) * (slope / variance)
+
+
 def same_class(xp: Namespace, u: Array, T: Array) -> Array:
     """Whether the most probable class is that of the target."""
     return xp.argmax(u, axis=-1) == xp.argmax(T, axis=-1)
@@ -206,13 +253,14 @@ LOSSES: dict[str, Loss] = {
         Loss("absolute", identity, absolute_error, None, d_absolute_error, kinks=(0.0,)),
         huber(1.0),
         quantile(0.5),
+        Loss("gaussian", mean_and_variance, gaussian_likelihood, None, d_gaussian_likelihood, outputs_per_target=2),
     )
 }
 
 
 CLASS_LOSSES = ("softmax",)  # that options may name; those of amounts have scikit-learn's names
 REAL_LOSSES = {"squared_error": "squared", "absolute_error": "absolute", "huber": "huber", "quantile": "quantile"}
-REAL_LOSSES |= {"poisson": "poisson"}
+REAL_LOSSES |= {"poisson": "poisson", "gaussian": "gaussian"}
 ADJUSTABLE = {"huber": huber, "quantile": quantile}  # by a number
 
 
@@ -242,11 +290,12 @@ OUTPUT_NAMES = {
     (identity, logistic): "logistic",
     (identity, identity): "identity",
     (identity, exponential): "exponential",
+    (identity, mean_and_variance): "mean and variance",
 }
 
 
 def output_name(loss: Loss) -> str:
-    """Return "softmax", "logistic", "identity" or "exponential": the output function of a network with this loss.
+    """Return the name of the output function of a network with this loss, such as "softmax" or "identity".
 
     Raises
     ------

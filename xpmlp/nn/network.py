@@ -107,7 +107,8 @@ class Network:
         Parameters
         ----------
         n_inputs, n_outputs : int
-            Features of an example; classes, labels or regression targets.
+            Features of an example; classes, labels or regression targets. With the loss "gaussian", each target has
+            two units: its mean and its variance.
         hidden : int or sequence of int
             Units of the one hidden layer, or of each; empty for a linear model.
         activation : str or Activation, or sequence of these
@@ -136,10 +137,11 @@ class Network:
         rates = (input_dropout, *one_for_each("dropout", dropout, len(units), "hidden layer"))
         if loss == "softmax" and n_outputs == 1:
             raise InputError("a softmax over one output is always 1: give at least two outputs, or loss 'logistic'.")
+        found = _find(Loss, loss, LOSSES)
         return cls(
-            sizes=(int(n_inputs), *(int(size) for size in units), int(n_outputs)),
+            sizes=(int(n_inputs), *(int(size) for size in units), int(n_outputs) * found.outputs_per_target),
             activations=tuple(_find(Activation, name, ACTIVATIONS) for name in names),
-            loss=_find(Loss, loss, LOSSES),
+            loss=found,
             dropout=tuple(
                 check_number("dropout" if number else "input dropout", rate, at_least=0, below=1)
                 for number, rate in enumerate(rates)
@@ -148,6 +150,11 @@ class Network:
 
     def __str__(self) -> str:
         return f"a network {'-'.join(map(str, self.sizes))} of {self.n_parameters:,} parameters"
+
+    @property
+    def n_targets(self) -> int:
+        """Columns of the targets: as many as outputs, or fewer where a target has several."""
+        return self.sizes[-1] // self.loss.outputs_per_target
 
     @property
     def n_parameters(self) -> int:
@@ -225,7 +232,7 @@ def fprop(xp: Namespace, network: Network, layers: Layers, X: Array, masks: Mask
             h += b[..., None, :]
         z.append(h)  # (K, fan_out): ha, oa (2.1-2.2, 2.4-2.5)
     u = network.loss.normalise(xp, z[-1])
-    a.append(network.loss.output(xp, u))  # (K, m): os (2.6)
+    a.append(network.loss.outputs(xp, u))  # (K, m): os (2.6)
     return Trace(z, a, u, x, masks)
 
 

@@ -27,13 +27,15 @@ def curves_figure(records: Sequence[Record], title: str) -> Figure:
     """Draw the mean negative log-likelihood and the accuracy of every part, epoch by epoch (fig. 10).
 
     Of a regression they are the mean loss and R2. The axis of the loss says whether it is linear or, where the values
-    range over two decades, logarithmic. Where the weights of the best epoch are kept, that one is marked, and
-    its values are in the legend; otherwise those of the last one.
+    range over two decades, logarithmic. Of an ensemble, a band reaches from its lowest member to its highest. Where the
+    weights of the best epoch are kept, that one is marked, and its values are in the legend; otherwise those of the
+    last one.
     """
     figure, left, right = _loss_and_accuracy(title)
     for part, (colour, dashes) in PART_STYLES.items():
         if part in records[0].scores:
             _draw(left, right, records, part, part, color=colour, linestyle=dashes, linewidth=1.8)
+            _draw_band(left, right, records, part, colour)
     _set_scales(left, right, next(iter(records[0].scores.values())).measures)
     kept = records[-1].best_epoch
     for axes in (left, right):
@@ -107,6 +109,19 @@ def _set_scales(left: Axes, right: Axes, measures: Mapping[str, float]) -> None:
         axes.set_xticks([first, *ticks[(first < ticks) & (ticks <= last)]])
         axes.set(xlim=(first - 0.5, last + 0.5), xlabel="epoch")
         axes.grid(alpha=0.3)
+
+
+def _draw_band(left: Axes, right: Axes, records: Sequence[Record], part: str, colour: str) -> None:
+    """Shade what lies between the members of an ensemble."""
+    members = [record.members[part] for record in records if record.members]
+    if not members:
+        return
+    epochs = [record.epoch for record in records]
+    for axes, values in (
+        (left, [[score.loss for score in scores] for scores in members]),
+        (right, [[score.main for score in scores] for scores in members]),
+    ):
+        axes.fill_between(epochs, [*map(min, values)], [*map(max, values)], color=colour, alpha=0.15, linewidth=0)
 
 
 def _draw(left: Axes, right: Axes, records: Sequence[Record], part: str, name: str, **style: Any) -> None:

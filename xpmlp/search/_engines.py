@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
-ENGINES = ("loky", "threading", "sequential", "dask", "ray")
+STACK = "stack"
+ENGINES = ("loky", "threading", "sequential", "dask", "ray", STACK)
 PACKAGES = {"dask": "dask.distributed", "ray": "ray"}
 
 
@@ -31,12 +32,15 @@ def check_engine(engine: str, jobs: int, address: str | None) -> None:
     Raises
     ------
     InputError
-        For an unknown engine, less than one job, and an address where the engine has none.
+        For an unknown engine, less than one job, several for the engine "stack", and an address where the engine has
+        none.
     BackendError
         Where its package is not installed.
     """
     check_choice("engine", engine, ENGINES)
     check_number("jobs", jobs, at_least=1, integer=True)
+    if engine == STACK and jobs > 1:
+        raise InputError(f"the engine stack trains in this process alone, but jobs is {jobs}: leave it out.")
     if engine in PACKAGES:
         load_package(PACKAGES[engine])
     elif address is not None:

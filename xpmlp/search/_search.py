@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,12 +12,13 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from xpmlp.common.errors import InputError, XpmlpWarning
 from xpmlp.common.wording import counted
-from xpmlp.search._engines import check_engine, running_on
+from xpmlp.search._engines import STACK, check_engine, running_on
 from xpmlp.search._folder import SearchFolder
+from xpmlp.search._stacked import Candidate, run_stacked
 from xpmlp.search._trial import load_trial, run_trial, save_trial
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from xpmlp.search._study import Study
@@ -69,8 +71,8 @@ def search(
         The folder. Workers on other machines must find it, and the data, under the same path.
     resume : bool
         Whether to resume the search in the folder: trials that have ended are not repeated.
-    engine : {"loky", "threading", "sequential", "dask", "ray"}
-        Where trials run: joblib's backend of that name.
+    engine : {"loky", "threading", "sequential", "dask", "ray", "stack"}
+        Where trials run: joblib's backend of that name; or in this process, those of one shape trained at once.
     jobs : int
         Trials at a time; a running cluster has as many as it has cores.
     address : str, optional
@@ -117,8 +119,8 @@ def search(
             folder.start(study)
         folder.trials.mkdir(exist_ok=True)  # after the file that says what is searched: without it nothing was begun
         try:
-            with running_on(engine, jobs, address):
-                run = _run_all(study, folder, on_trial)
+            with nullcontext() if engine == STACK else running_on(engine, jobs, address):
+                run = _run_all(study, folder, on_trial, stacked=engine == STACK)
         finally:
             trials = rank(folder.ended(study)[0], halving=study.halving, by_loss=study.by_loss)
             folder.write_results(study, trials)
@@ -131,20 +133,40 @@ def search(
         return SearchResult(trials, train_winner(folder, study, trials[0], on_winner) if trials[0].kept else None)
 
 
-def _run_all(study: Study, folder: SearchFolder, on_trial: Callable[[Trial], None] | None) -> list[Trial]:
+def _run_all(
+    study: Study, folder: SearchFolder, on_trial: Callable[[Trial], None] | None, *, stacked: bool
+) -> list[Trial]:
     """Run all candidates; with halving, each rung for its epochs, and the better third of it in the next."""
     run, numbers, most = [], list(range(1, len(study.candidates) + 1)), study.options.epochs
     for epochs in rungs(len(numbers), most) if study.halving and most else [None]:
-        calls = []
-        for number in numbers:
-            options, settings = study.options_of(number, epochs), study.candidates[number - 1]
-            path = folder.file_of(options, study.data)
-            calls.append(delayed(_run_once)(path, number, settings, options, study.data, on_trial=on_trial))
-        trials = Parallel()(calls)
+        candidates = [
+            Candidate(number, study.candidates[number - 1], study.options_of(number, epochs), study.data)
+            for number in numbers
+        ]
+        paths = [folder.file_of(each.options, study.data) for each in candidates]
+        if stacked:
+            trials = _run_together(paths, candidates, on_trial)
+        else:
+            calls = zip(paths, candidates, strict=True)
+            trials = Parallel()(delayed(_run_once)(path, *each, on_trial=on_trial) for path, each in calls)
         ranked = rank(trials, halving=False, by_loss=study.by_loss)
         numbers = [trial.number for trial in ranked[: -(-len(trials) // FACTOR)]]
         run += trials
     return run
+
+
+def _run_together(
+    paths: Sequence[Path], candidates: Sequence[Candidate], on_trial: Callable[[Trial], None] | None
+) -> list[Trial]:
+    """Read trials from their files, and run the others as stacks; each is written as its stack ends."""
+    trials = {each.number: load_trial(path) for path, each in zip(paths, candidates, strict=True) if path.exists()}
+    path_of = {each.number: path for path, each in zip(paths, candidates, strict=True)}
+    for trial in run_stacked([each for each in candidates if each.number not in trials]):
+        save_trial(trial, path_of[trial.number])
+        trials[trial.number] = trial
+        if on_trial is not None:
+            on_trial(trial)
+    return [trials[each.number] for each in candidates]
 
 
 def _run_once(path: Path, *candidate: Any, on_trial: Callable[[Trial], None] | None) -> Trial:

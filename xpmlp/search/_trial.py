@@ -15,10 +15,12 @@ from xpmlp.experiments.experiment import fingerprint, prepare
 from xpmlp.experiments.options import with_tuples
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from xpmlp.experiments.experiment import Experiment
     from xpmlp.experiments.options import Options
+    from xpmlp.training import Record
 
 
 class Point(NamedTuple):
@@ -83,30 +85,36 @@ def run_trial(number: int, settings: dict[str, Any], options: Options, data: str
     It has a number, settings, which are the options that vary, and all its options; `data` is the fingerprint of the
     data that the search was begun with.
     """
-    start = time.perf_counter()
-    epochs, status, reason, kept, peak = options.epochs or 0, "finished", "", None, None
+    start, epochs = time.perf_counter(), options.epochs or 0
     try:
         experiment = prepare_trial(options, data)
-        epochs = experiment.recipe.epochs
-        points: list[Point] = []
+        epochs, points = experiment.recipe.epochs, []
         for record in experiment.records():
-            score = record.scores["validation"]
-            points.append(Point(record.epoch, next(iter(score.measures.values())), score.loss))
+            points.append(point_of(record))
             selected = record.selected.epoch
-        kept, peak = points[selected - 1], min(points, key=lambda point: point.order)
     except (DivergenceError, MemoryError) as error:
-        status = "diverged" if isinstance(error, DivergenceError) else "out of memory"
-        reason = str(error) or "the system gave no details."
-    return Trial(
-        number=number,
-        settings=settings,
-        epochs=epochs,
-        status=status,
-        reason=reason,
-        seconds=time.perf_counter() - start,
-        kept=kept,
-        peak=peak,
-    )
+        return failed(number, settings, epochs, error, time.perf_counter() - start)
+    return ended(number, settings, epochs, points, selected, time.perf_counter() - start)
+
+
+def point_of(record: Record) -> Point:
+    """Return how the network of a record does."""
+    score = record.scores["validation"]
+    return Point(record.epoch, next(iter(score.measures.values())), score.loss)
+
+
+def ended(
+    number: int, settings: dict[str, Any], epochs: int, points: Sequence[Point], selected: int, seconds: float
+) -> Trial:
+    """Return the trial of a candidate that was trained to its end, with the weights of the epoch `selected` kept."""
+    peak = min(points, key=lambda point: point.order)
+    return Trial(number, settings, epochs, "finished", "", seconds, points[selected - 1], peak)
+
+
+def failed(number: int, settings: dict[str, Any], epochs: int, error: Exception, seconds: float) -> Trial:
+    """Return the trial of a candidate whose training has failed."""
+    status = "diverged" if isinstance(error, DivergenceError) else "out of memory"
+    return Trial(number, settings, epochs, status, str(error) or "the system gave no details.", seconds, None, None)
 
 
 def save_trial(trial: Trial, path: Path) -> None:

@@ -58,7 +58,7 @@ def check_weights(name: str, weights: Array, n: int, *, in_chunks: bool = False)
 
 
 def _check_arrays(backend: Backend, network: Network, name: str, X: Array | QuantizedExamples, T: Array) -> None:
-    n_inputs, *_, n_outputs = network.sizes
+    n_inputs, n_targets = network.sizes[0], network.n_targets
     floating: Array = _checked_scale(backend, name, X) if isinstance(X, QuantizedExamples) else X
     for array in (floating, T):
         if not (backend.holds(array) and backend.on_device(array) and array.dtype == backend.float_dtype):
@@ -70,10 +70,10 @@ def _check_arrays(backend: Backend, network: Network, name: str, X: Array | Quan
         raise InputError(f"the {name} examples have shape {tuple(X.shape)}, but the network takes (n, {n_inputs}).")
     if X.shape[0] == 0:
         raise InputError(f"the {name} set has no examples: at least one is needed.")
-    if tuple(T.shape) != (X.shape[0], n_outputs):
+    if tuple(T.shape) != (X.shape[0], n_targets):
         raise InputError(
-            f"the {name} targets have shape {tuple(T.shape)}, but {X.shape[0]} examples with {n_outputs} outputs "
-            f"need ({X.shape[0]}, {n_outputs})."
+            f"the {name} targets have shape {tuple(T.shape)}, but {X.shape[0]} examples with {n_targets} targets "
+            f"need ({X.shape[0]}, {n_targets})."
         )
     for what, array in (("examples", floating), ("targets", T)):
         with backend.computing():
@@ -110,13 +110,13 @@ def _checked_scale(backend: Backend, name: str, X: QuantizedExamples) -> Array:
 
 
 def _check_streamed(backend: Backend, network: Network, name: str, X: StreamedExamples, T: Array | None) -> None:
-    n_inputs, *_, n_outputs = network.sizes
+    n_inputs, n_targets = network.sizes[0], network.n_targets
     if T is not None:
         raise InputError(f"the {name} examples come in chunks with targets of their own: give None for the targets.")
     if X.backend != backend:
         raise InputError(f"the {name} examples come in chunks on {X.backend!r}, but {backend!r} computes.")
-    if (X.shape[1], X.n_outputs) != (n_inputs, n_outputs):
+    if (X.shape[1], X.n_outputs) != (n_inputs, n_targets):
         raise InputError(
             f"the {name} examples come with {X.shape[1]} features and {X.n_outputs} targets each, but the network "
-            f"takes {n_inputs} and gives {n_outputs}."
+            f"takes {n_inputs} and gives {n_targets}."
         )

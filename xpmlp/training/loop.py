@@ -15,7 +15,8 @@ from xpmlp.common.errors import DivergenceError, InputError, XpmlpWarning
 from xpmlp.common.rng import make_generator
 from xpmlp.data.examples import Examples, StreamedExamples
 from xpmlp.nn.network import copy_layers
-from xpmlp.training.checks import check_sets
+from xpmlp.training.checks import check_layers, check_sets
+from xpmlp.training.ensemble import SINGLE_NETWORK, EnsembleTrainer, joined_orders, seeds_of
 from xpmlp.training.trainer import Trainer
 
 if TYPE_CHECKING:
@@ -57,6 +58,8 @@ class Record:
         A copy of what the next step needs beside them. None in a record that was read from a file.
     complete : bool
         False where `should_stop` ended the epoch early.
+    members : dict of str to list of Score, optional
+        Of an ensemble: the scores of each member, where `scores` are those of their mean.
     best : Record, optional
         Of the epoch with the best validation loss so far, without its state, where the recipe has patience: one of the
         complete epochs, this one included.
@@ -73,6 +76,7 @@ class Record:
     state: State | None = field(repr=False)
     complete: bool
     best: Record | None = field(default=None, repr=False)
+    members: dict[str, list[Score]] | None = field(default=None, repr=False)
 
     @property
     def best_epoch(self) -> int | None:
@@ -113,7 +117,7 @@ def train(
     units: Sequence[float] | None = None,
     weights: Array | None = None,
 ) -> Iterator[Record]:
-    """Train a network, one record an epoch.
+    """Train a network, or an ensemble of several, one record an epoch.
 
     Parameters
     ----------
@@ -122,7 +126,8 @@ def train(
     network : Network
         The architecture.
     layers : sequence of Layer
-        The initial weights, on the host or on the backend; they stay as they are.
+        The initial weights, on the host or on the backend; they stay as they are. With a leading axis of M they are
+        those of an ensemble, whose member k is trained as by itself with the recipe's seed + k.
     X : array of shape (n, d), or QuantizedExamples, or StreamedExamples
         Examples. Those in chunks are checked and moved while others are trained on, and the host waits for the device
         at the end of each chunk.
@@ -182,10 +187,23 @@ def train(
     if recipe.batch_size > X.shape[0]:
         warnings.warn(large_batch(recipe, X.shape[0]), XpmlpWarning, stacklevel=2)
         recipe = replace(recipe, batch_size=X.shape[0])
-    trainer = Trainer(backend, network, recipe, communicator, units)
+    stack = check_layers(network, layers)
+    trainer: Trainer | EnsembleTrainer
+    if stack:
+        _check_ensemble(examples, communicator)
+        trainer = EnsembleTrainer(backend, network, recipe, stack[0], units)
+    else:
+        trainer = Trainer(backend, network, recipe, communicator, units)
     trainer.start(*((layers, None) if resume is None else (resume.layers, resume.state)))
     stops = should_stop if communicator is None else lambda: communicator.any_rank(flag=should_stop())
     return _records(trainer, examples, sets, stops, on_step, resume)
+
+
+def _check_ensemble(examples: Examples, communicator: Communicator | None) -> None:
+    if communicator is not None:
+        raise InputError(SINGLE_NETWORK)
+    if isinstance(examples.X, StreamedExamples):
+        raise InputError("examples in chunks are for one network: train the members of an ensemble one by one on them.")
 
 
 def _pair(name: str, arrays: Any) -> tuple[Any, Any]:
@@ -195,7 +213,7 @@ def _pair(name: str, arrays: Any) -> tuple[Any, Any]:
 
 
 def _records(
-    trainer: Trainer,
+    trainer: Trainer | EnsembleTrainer,
     examples: Examples,
     sets: dict[str, Examples],
     should_stop: Callable[[], bool],
@@ -209,7 +227,9 @@ def _records(
     if best is not None:
         best = replace(best, layers=copy_layers(trainer.backend, best.layers))
     record, trained_on = None, [name for name, each in sets.items() if each.X is examples.X]
-    epochs = _epochs(examples, recipe, done, trainer.communicator)
+    seed = cast("int", recipe.seed)
+    seeds = seeds_of(seed, trainer.n_members) if isinstance(trainer, EnsembleTrainer) else seed
+    epochs = _epochs(examples, recipe, seeds, done, trainer.communicator)
     chunks = next(epochs)
     for epoch in count(done + 1):
         if recipe.is_over(epoch - 1, None if best is None else best.epoch):
@@ -234,6 +254,7 @@ def _records(
             state=state,
             complete=seen == n,
             best=best,
+            members=reading.members,
         ).with_best(recipe)
         best = record.best
         yield record
@@ -242,23 +263,28 @@ def _records(
 
 
 def _epochs(
-    examples: Examples, recipe: Recipe, done: int, communicator: Communicator | None
+    examples: Examples, recipe: Recipe, seed: int | list[int], done: int, communicator: Communicator | None
 ) -> Iterator[Generator[tuple[Examples, Any]]]:
-    """Give the chunks of each epoch after the first ones, which are done, with the orders of their examples."""
-    seed = cast("int", recipe.seed)  # of one network
+    """Give the chunks of each epoch after the first ones, which are done, with the orders of their examples.
+
+    Of several seeds, there is an order by each.
+    """
     if isinstance(examples.X, StreamedExamples):
         for epoch in count(done + 1):
-            chunks = examples.X.shuffled(seed, epoch, recipe.batch_size)
+            chunks = examples.X.shuffled(cast("int", seed), epoch, recipe.batch_size)
             yield chunks if communicator is None else communicator.each(chunks)
-    n, rng = examples.X.shape[0], make_generator(seed, "order")
+    n = examples.X.shape[0]
+    generators = [make_generator(each, "order") for each in (seed if isinstance(seed, list) else [seed])]
     for _ in range(done):
-        rng.permutation(n)
+        for rng in generators:
+            rng.permutation(n)
     while True:
-        yield (chunk for chunk in [(examples, rng.permutation(n))])
+        orders = [rng.permutation(n) for rng in generators]
+        yield (chunk for chunk in [(examples, joined_orders(orders) if isinstance(seed, list) else orders[0])])
 
 
 def _run_chunks(
-    trainer: Trainer,
+    trainer: Trainer | EnsembleTrainer,
     chunks: Generator[tuple[Examples, Any]],
     should_stop: Callable[[], bool],
     on_step: Callable[[int], None],
@@ -272,8 +298,8 @@ def _run_chunks(
             taken = trainer.run_epoch(examples, order, continued=seen > 0, should_stop=should_stop, on_step=on_step)
             seen += taken
             if refilled:
-                trainer.backend.synchronize(trainer.layers)
-            if taken < order.shape[0]:
+                trainer.backend.synchronize(cast("Trainer", trainer).layers)
+            if taken < order.shape[-1]:
                 break
     return seen
 

@@ -105,7 +105,7 @@ def train_many(
     if isinstance(X, StreamedExamples):
         raise InputError("examples in chunks are trained on by one network at a time: use `train`.")
     sets = {name: Examples(*arrays) for name, arrays in (evaluate or {}).items()}
-    for network in {(each.network.sizes[0], each.network.sizes[-1]): each.network for each in members}.values():
+    for network in {(each.network.sizes[0], each.network.n_targets): each.network for each in members}.values():
         check_sets(backend, network, {"training": Examples(X, T), **sets})
     n = X.shape[0]
     members = [_checked(member, number, n, sets) for number, member in enumerate(members)]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 from xpmlp.data.examples import StreamedExamples, chunks_of, dequantize, slice_rows
 from xpmlp.data.targets import total_squares
+from xpmlp.nn.mixtures import mixture
 from xpmlp.nn.network import fprop
 
 if TYPE_CHECKING:
@@ -57,30 +58,46 @@ class Score:
         names = CLASS_MEASURES if self.r2 is None else REAL_MEASURES
         return {name: getattr(self, name) for name in names}
 
+    @property
+    def main(self) -> float:
+        """The first of the measures: accuracy, or R2."""
+        return next(iter(self.measures.values()))
+
 
 def measures_of(loss: Loss) -> tuple[str, ...]:
     """Name what scores of a loss have beside it."""
     return REAL_MEASURES if loss.correct is None else CLASS_MEASURES
 
 
-def make_scorer(backend: Backend, network: Network, units: Sequence[float] | None = None) -> Scorer:
+def make_scorer(
+    backend: Backend, network: Network, units: Sequence[float] | None = None, *, of_mixture: bool = False
+) -> Scorer:
     """Build ``score(layers, examples, sums)``, which gives three sums over the examples, 0-d, or (M,) of a stack.
 
     They are the loss, the number of right predictions and 0; of real-valued targets the loss, the squared errors and
     the absolute errors, each output's errors times its unit, where `units` are given. They are added to the sums of
-    earlier rows, if there are any, `Backend.rows_at_a_time` rows at a time, at least one.
+    earlier rows, if there are any, `Backend.rows_at_a_time` rows at a time, at least one. `of_mixture`: of a stack,
+    (1 + M,), those of the mixture of the members before theirs.
     """
     xp, loss = backend.xp, network.loss
     factors = None if units is None else backend.asarray([list(units)])
 
     def of_some(layers: Sequence[Layer], examples: Examples) -> Sums:
-        trace, T = fprop(xp, network, layers, dequantize(xp, examples.X)), examples.T
-        value = loss.value(xp, trace.u, T)
+        trace = fprop(xp, network, layers, dequantize(xp, examples.X))
+        sums = sums_of(trace.u, trace.a[-1], examples.T)
+        if not of_mixture:
+            return sums
+        u = mixture(xp, loss, trace.u)
+        whole = sums_of(u, loss.outputs(xp, u), examples.T)
+        return cast("Sums", tuple(xp.concat([xp.reshape(w, (1,)), s]) for w, s in zip(whole, sums, strict=True)))
+
+    def sums_of(u: Array, a: Array, T: Array) -> Sums:
+        value = loss.value(xp, u, T)
         if loss.correct is None:
-            errors = trace.a[-1] - T
+            errors = loss.blocks(a)[0] - T
             errors = errors if factors is None else errors * factors
             return value, xp.sum(errors * errors, axis=(-2, -1)), xp.sum(xp.abs(errors), axis=(-2, -1))
-        return value, xp.sum(xp.astype(loss.correct(xp, trace.u, T), value.dtype), axis=-1), 0.0 * value
+        return value, xp.sum(xp.astype(loss.correct(xp, u, T), value.dtype), axis=-1), 0.0 * value
 
     of_some = backend.compile(of_some)
 
@@ -137,6 +154,21 @@ def spread_of(backend: Backend, network: Network, examples: Examples, units: Seq
         return None
     X, T = examples.X, examples.T
     return total_squares(X.targets() if isinstance(X, StreamedExamples) else [backend.to_numpy(T)], units)
+
+
+def read_scores(
+    backend: Backend,
+    network: Network,
+    score: Scorer,
+    layers: Sequence[Layer],
+    examples: Examples,
+    spread: float | None,
+) -> list[Score]:
+    """Score a set, and read it: of one network, of each of a stack, or of their mixture and then of each."""
+    with backend.computing(f"{network}, to score {examples.X.shape[0]:,} examples", "fewer examples at a time"):
+        sums = backend.to_numpy(backend.xp.stack(list(score_rows(backend, score, layers, examples)), axis=-1))
+    rows = sums.reshape(-1, N_SUMS).tolist()
+    return [to_score(each, examples.X.shape[0], spread, network.n_targets) for each in rows]
 
 
 def to_score(sums: Sequence[float], n: int, spread: float | None = None, n_outputs: int = 1) -> Score:

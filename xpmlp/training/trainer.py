@@ -31,6 +31,7 @@ class Reading(NamedTuple):
     finite: bool  # whether the loss and all weights are
     rate: float  # of the last step
     scores: dict[str, Score]  # of each set
+    members: dict[str, list[Score]] | None = None  # of each set, those of each member of an ensemble
 
     def is_finite(self, trained_on: Sequence[str]) -> bool:
         """Whether all weights are finite, and the losses of the sets that are trained on."""
@@ -221,7 +222,7 @@ class Trainer:
         scored = scored if self.communicator is None else self.communicator.total(scored)
         by_set = zip(*[iter(scored)] * N_SUMS, strict=True)  # as many at a time
         scores = {
-            name: to_score(sums, examples.X.shape[-2], self._spreads[name], self.network.sizes[-1])
+            name: to_score(sums, examples.X.shape[-2], self._spreads[name], self.network.n_targets)
             for (name, examples), sums in zip(sets.items(), by_set, strict=True)
         }
         return Reading(loss, bool(finite), rate, scores)

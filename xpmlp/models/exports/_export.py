@@ -63,6 +63,8 @@ def export_model(
         raise InputError(
             "a model of a table, with columns that are prepared each in its way, is exported to .onnx alone."
         )
+    if path.suffix.lower() != ENDINGS["onnx"]:
+        check_single(model)
     write_whole(path, WRITERS[path.suffix.lower()](model))
 
 
@@ -71,6 +73,15 @@ def check_functions(model: Model) -> None:
     if own := own_activations(model.network):
         raise InputError(f"a model with a function of your own, {own[0]!r}, cannot be exported: no file can hold it.")
     output_name(model.network.loss)
+
+
+def check_single(model: Model) -> None:
+    """Raise an `InputError` for an ensemble."""
+    if model.n_members > 1:
+        raise InputError(
+            f"an ensemble of {model.n_members} networks is exported to .onnx alone: for another file, export one of "
+            "them, such as model.member(0)."
+        )
 
 
 def npz_of(model: Model) -> bytes:
@@ -91,7 +102,7 @@ def npz_of(model: Model) -> bytes:
     if model.classes is not None:
         predicted: dict[str, Any] = {"classes": model.classes}
     else:
-        m = network.sizes[-1]
+        m = network.n_targets
         targets = model.target_scaling or Scaling(np.zeros(m), np.ones(m))
         predicted = {"target_shift": targets.shift, "target_scale": targets.scale}
     if model.medians is not None:

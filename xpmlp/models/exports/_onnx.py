@@ -14,7 +14,7 @@ from xpmlp.models.exports._onnx_graph import Graph
 from xpmlp.models.exports._onnx_tables import ML, ML_OPSET, add_preparation
 from xpmlp.nn import activations
 from xpmlp.nn.activations import GELU_CUBIC, GELU_SCALE, LEAKY_SLOPE
-from xpmlp.nn.losses import output_name
+from xpmlp.nn.losses import MIN_VARIANCE, output_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +33,8 @@ def onnx_of(model: Model) -> bytes:
     Its input is ``X``, (n, d): raw features, as `Model.predict` takes them; or, of a model with a preparation, each
     column of the table, (n, 1), under its name, as `_onnx_tables` says. Its outputs are ``prediction``, what
     `Model.predict` gives, and ``probabilities``, what `Model.predict_proba` gives, both by row; of a regression
-    ``outputs``, the values as a matrix, (n, m), in place of probabilities. Features and values are float32 where the
+    ``outputs``, the values as a matrix, (n, m), in place of probabilities, and with the loss "gaussian"
+    ``standard_deviation``, (n, m), too. Features and values are float32 where the
     model is, unless they lie so far from zero that float32 could not tell them apart; else float64.
 
     Raises
@@ -77,8 +78,14 @@ def add_network(graph: Graph, model: Model, a: str) -> str:
     functions.append(OUTPUTS[output_name(network.loss)])
     for number, ((W, b), function) in enumerate(zip(model.layers, functions, strict=True), start=1):
         product = graph.add("MatMul", a, graph.constant(f"W{number}", W.astype(graph.dtype)))
-        a = function(graph, graph.add("Add", product, graph.constant(f"b{number}", b.astype(graph.dtype))))
-    return a
+        row = b[..., None, :] if model.n_members > 1 else b  # of each network of an ensemble
+        a = function(graph, graph.add("Add", product, graph.constant(f"b{number}", row.astype(graph.dtype))))
+    return a if model.has_variance else mean_of_members(graph, model, a)
+
+
+def mean_of_members(graph: Graph, model: Model, a: str) -> str:
+    """Add the mean of what the networks of an ensemble give, (M, n, m); as it is of a single one."""
+    return a if model.n_members == 1 else graph.add("ReduceMean", a, axes=[0], keepdims=0)
 
 
 def add_probabilities(graph: Graph, model: Model, classes: np.ndarray, a: str) -> list[tuple[str, int, list[Any]]]:
@@ -98,9 +105,40 @@ def add_probabilities(graph: Graph, model: Model, classes: np.ndarray, a: str) -
     return [probabilities, (chosen, graph.constants[labels].data_type, ["n"])]
 
 
+def block(graph: Graph, model: Model, a: str, number: int) -> str:
+    """Add the columns of the outputs that are one of each target's: all of them where a target has one."""
+    network = model.network
+    if network.loss.outputs_per_target == 1:
+        return a
+    ends = [np.array([network.n_targets * each]) for each in (number, number + 1)]
+    return graph.add("Slice", a, *(graph.constant(f"columns_{each[0]}", each) for each in ends), _last(graph))
+
+
+def _last(graph: Graph) -> str:
+    return graph.constant("last", np.array([-1]))
+
+
+def _deviations(graph: Graph, model: Model, z: str) -> list[tuple[str, int, list[Any]]]:
+    """Add the standard deviations that a regression predicts beside its values, in the targets' own units."""
+    softplus = _softplus if graph.dtype == "float64" else _operator("Softplus")  # onnxruntime has it in float32 alone
+    variance = graph.add("Add", softplus(graph, block(graph, model, z, 1)), graph.number(MIN_VARIANCE))
+    if model.n_members > 1:  # of the mixture: the mean of the variances, and the variance of the means
+        means = block(graph, model, z, 0)
+        apart = graph.add("Sub", means, mean_of_members(graph, model, means))
+        variance = mean_of_members(graph, model, graph.add("Add", variance, graph.add("Mul", apart, apart)))
+    a, dtype = graph.add("Sqrt", variance), graph.dtype
+    if model.target_scaling is not None:
+        a = graph.add("Div", a, graph.constant("deviation_scale", model.target_scaling.scale.astype(dtype)))
+    a = graph.add("Identity", a, name="standard_deviation")
+    return [(a, graph.type_of(dtype), ["n", model.network.n_targets])]
+
+
 def _values(graph: Graph, model: Model, a: str) -> list[tuple[str, int, list[Any]]]:
     """Add the values that a regression predicts, in the targets' own units: name, type and shape of each output."""
-    scaling, m, dtype = model.target_scaling, model.network.sizes[-1], graph.dtype
+    scaling, m, dtype = model.target_scaling, model.network.n_targets, graph.dtype
+    more = _deviations(graph, model, a) if model.has_variance else []
+    if model.has_variance:
+        a = mean_of_members(graph, model, block(graph, model, a, 0))
     if scaling is not None and not scaling.is_identity:
         a = a if dtype == "float64" else graph.cast(a, "float64")
         a = graph.add("Div", a, graph.constant("target_scale", scaling.scale))
@@ -110,10 +148,10 @@ def _values(graph: Graph, model: Model, a: str) -> list[tuple[str, int, list[Any
     outputs = graph.add("Identity", a, name="outputs")
     row: list[Any] = ["n"] if m == 1 else ["n", m]
     if m == 1:
-        a = graph.add("Squeeze", a, graph.constant("last", np.array([-1])), name="prediction")
+        a = graph.add("Squeeze", a, _last(graph), name="prediction")
     else:
         a = graph.add("Identity", a, name="prediction")
-    return [(outputs, graph.type_of(dtype), ["n", m]), (a, graph.type_of(dtype), row)]
+    return [(outputs, graph.type_of(dtype), ["n", m]), (a, graph.type_of(dtype), row), *more]
 
 
 def _is_far(scaling: Scaling) -> bool:
@@ -198,4 +236,5 @@ OUTPUTS: dict[str, Callable[[Graph, str], str]] = {
     "logistic": _operator("Sigmoid"),
     "identity": lambda _, z: z,
     "exponential": _operator("Exp"),
+    "mean and variance": lambda _, z: z,  # what of z is which, `_values` knows
 }

@@ -60,6 +60,8 @@ def common_activation(network: Network) -> str | None:
 def _mlp(model: Model) -> BaseEstimator:
     """Return scikit-learn's MLP with what a fit would have left."""
     sizes, layers, output = model.network.sizes, model.layers, output_name(model.network.loss)
+    if model.has_variance:
+        raise InputError("scikit-learn's MLP has no variances, as loss 'gaussian' has: export to .onnx or .npz.")
     parameters = {"hidden_layer_sizes": sizes[1:-1], "activation": common_activation(model.network) or "relu"}
     W, b = layers[-1]
     if model.classes is None:

@@ -1,0 +1,74 @@
+"""What the networks of a stack say together: the mixture of their predictions, with equal weights."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from xpmlp.common.errors import InputError
+from xpmlp.nn.activations import identity, logistic, softplus
+from xpmlp.nn.losses import Loss, exponential, log_softmax, mean_and_variance
+from xpmlp.nn.network import fprop
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from xpmlp.common.types import Array, Namespace
+    from xpmlp.nn.network import Layer, Network
+
+
+def mixture(xp: Namespace, loss: Loss, u: Array) -> Array:
+    """Return ``u`` of the mixture of the members, (K, m), from theirs, (M, K, m).
+
+    With it, the loss and the outputs are those of one network: `Loss.outputs` gives the mean of the members'
+    probabilities or values, and `Loss.value` the loss of that.
+
+    Raises
+    ------
+    InputError
+        For a loss with an output function of one's own.
+    """
+    functions = (loss.normalise, loss.output)
+    if functions not in MIXTURES:
+        raise InputError(f"loss {loss.name!r} has an output function of its own, whose mean is not known.")
+    return MIXTURES[functions](xp, u)
+
+
+def outputs_of(xp: Namespace, network: Network, layers: Sequence[Layer], X: Array) -> Array:
+    """Return the outputs, (K, m), of a network, or of the mixture of the members of a stack."""
+    trace = fprop(xp, network, layers, X)
+    if layers[0].W.ndim == 2:
+        return trace.a[-1]
+    return network.loss.outputs(xp, mixture(xp, network.loss, trace.u))
+
+
+def _log_mean_exp(xp: Namespace, u: Array) -> Array:
+    """Return ln mean_k exp(u_k), of logarithms of probabilities or of means: the largest is taken away."""
+    largest = xp.max(u, axis=0)
+    return largest + xp.log(xp.mean(xp.exp(u - largest), axis=0))
+
+
+def _logit_of_mean(xp: Namespace, z: Array) -> Array:
+    """Return ln p - ln(1 - p) of the mean p of sigmoid(z_k), whose logarithm is -softplus(-z_k)."""
+    return _log_mean_exp(xp, -softplus(xp, -z)) - _log_mean_exp(xp, -softplus(xp, z))
+
+
+def _mean(xp: Namespace, z: Array) -> Array:
+    return xp.mean(z, axis=0)
+
+
+def _mean_and_variance(xp: Namespace, u: Array) -> Array:
+    """Return mean and s of the normal distribution with the mixture's mean and variance, v = mean v_k + var mean_k."""
+    m = u.shape[-1] // 2
+    means, variances = u[..., :m], softplus(xp, u[..., m:])
+    v = xp.mean(variances, axis=0) + xp.var(means, axis=0)  # less the smallest variance, which softplus(s) is without
+    s = v + xp.log(-xp.expm1(-v))  # softplus(s) = v
+    return xp.concat([xp.mean(means, axis=0), s], axis=-1)
+
+
+MIXTURES: dict[tuple[Callable[..., Array], Callable[..., Array]], Callable[[Namespace, Array], Array]] = {
+    (log_softmax, exponential): _log_mean_exp,
+    (identity, exponential): _log_mean_exp,
+    (identity, logistic): _logit_of_mean,
+    (identity, identity): _mean,
+    (identity, mean_and_variance): _mean_and_variance,
+}
