@@ -47,7 +47,7 @@ def stacked(rng, network, loss, *, own):
     layers = [Layer(*map(np.stack, zip(*pairs, strict=True))) for pairs in zip(*members, strict=True)]
     if own:
         return members, layers, np.stack([each.X for each in drawn]), np.stack([each.T for each in drawn])
-    return members, layers, drawn[0].X, targets(loss, rng, K, network.sizes[-1])
+    return members, layers, drawn[0].X, targets(loss, rng, K, network.n_targets)
 
 
 def of_member(array, m, *, own):
