@@ -233,7 +233,7 @@ def check_label(path: Path, label: Column) -> None:
 
 def _check_first_label(path: Path, label: Column) -> None:
     """Raise an `InputError` where a text in the first line seems to be the name of the column."""
-    if label.values.dtype != object:
+    if label.values.dtype != object or not len(label):
         return
     first, others = label.values[0], set(label.values[1:])
     if first is not None and first not in others and len(others) < len(label) - 1:
