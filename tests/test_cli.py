@@ -17,7 +17,9 @@ import numpy as np
 import pytest
 from conftest import READ_ONLY
 
+from xpmlp import get_backend, load_model
 from xpmlp.cli._terminal import say, stopping_on_interrupt
+from xpmlp.experiments.evaluation import decision_regions
 from xpmlp.experiments.experiment import prepare
 from xpmlp.experiments.options import Options
 
@@ -523,3 +525,18 @@ def test_evaluate_draws_the_regions_of_classes_in_the_plane_of_two_features(cli,
     assert f"decision regions: {tmp_path / 'run' / 'regions.png'}" in cli("evaluate", str(tmp_path / "run"))[1]
     cli("evaluate", str(tmp_path / "run"), "--out", str(tmp_path / "picture.png"))
     assert (tmp_path / "picture-regions.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_regions_are_drawn_around_whole_numbers_and_gaps(cli, tmp_path):
+    rows = [f"{x},{y},{'left' if x < 0 else 'right'}" for x in range(-9, 10) for y in range(3)]
+    for name, more in (("plane", []), ("new", [",1,left", "3,,right"])):
+        (tmp_path / f"{name}.csv").write_text("\n".join(["x,y,side", *rows, *more]) + "\n")
+    cli("train", "plane.csv", "--out", "run", "--epochs", "3")
+    assert cli("evaluate", "run", "new.csv", "--out", "picture.png")[0] == 0
+    assert (tmp_path / "picture-regions.png").exists()
+    np.savez(tmp_path / "whole.npz", X=np.array([[x, y] for x in range(20) for y in range(5)]), y=np.arange(100) // 50)
+    cli("train", "whole.npz", "--out", "whole", "--epochs", "3")
+    assert cli("evaluate", "whole")[0] == 0
+    X, y = np.array([[0, 0], [3, 1]]), np.array([0, 1])
+    regions = decision_regions(load_model(tmp_path / "whole" / "model.safetensors"), get_backend("numpy"), X, y, "test")
+    assert np.unique(regions.probabilities[0, :, 1]).size > 50  # not those of four whole numbers

@@ -225,3 +225,14 @@ def test_data_that_are_read_by_rows_are_for_one_network(cli, tmp_path, rng):
     code, _, err = cli("train", tmp_path / "rows", "--members", "2")
     assert code == 2
     assert "is read by rows, for one network, but members is 2" in err
+
+
+def test_what_training_had_not_is_said_once_though_there_are_members_and_deviations(cli, tmp_path):
+    table, new = tmp_path / "jobs.csv", tmp_path / "new.csv"
+    table.write_text("job,x,y\n" + "".join(f"{'ab'[n % 2]},{n},{n * 1.5 + n % 7}\n" for n in range(80)))
+    new.write_text("job,x\nc,3\n")
+    for loss in ("squared_error", "gaussian"):
+        assert cli("train", table, "--members", "3", "--epochs", "2", "--loss", loss, "--out", loss, "--quiet")[0] == 0
+        code, _, err = cli("predict", loss, new)
+        assert code == 0
+        assert err.count("Warning") == 1

@@ -14,6 +14,7 @@ from sklearn.utils import shuffle
 from xpmlp import DeepEnsembleRegressor, InputError, MLPRegressor, Model, Network, Scaling, initialize
 from xpmlp.experiments.experiment import prepare
 from xpmlp.experiments.options import Options
+from xpmlp.nn.losses import LOSSES
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -78,6 +79,12 @@ def test_a_model_and_a_copy_of_the_estimator_predict_the_same_deviations(noisy, 
     assert clone(fitted).get_params() == fitted.get_params()
     with pytest.raises(InputError, match="no output function like that of loss 'gaussian'"):
         fitted.to_sklearn()
+
+
+def test_the_loss_itself_may_be_given(noisy, fitted):
+    x, y, _ = noisy
+    given = clone(fitted).set_params(loss=LOSSES["gaussian"]).fit(x, y)
+    np.testing.assert_array_equal(given.predict_std(x), fitted.predict_std(x))
 
 
 def test_early_stopping_scores_the_means(noisy):

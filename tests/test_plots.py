@@ -234,6 +234,11 @@ def test_two_runs_in_one_figure_differ_by_colour_and_their_parts_by_dashes():
     assert legend.get_texts()[-1].get_text() == f"long, test ({last:.4f})"
 
 
+def test_losses_below_zero_are_on_a_linear_axis():
+    left, _ = curves_figure(records([50.0, 0.1, -1.5]), "t").axes
+    assert left.get_yscale() == "linear"
+
+
 def test_the_curves_mark_the_epoch_that_is_kept_and_quote_its_values():
     records = list(prepare(Options("circles", hidden=(4,), epochs=200, patience=1, learning_rate=0.3)).records())
     kept = records[-1].best

@@ -107,6 +107,12 @@ def test_what_has_no_room_as_a_stack_is_trained_one_by_one(tmp_path, monkeypatch
     same_trials(expected, search(study, tmp_path / "stack", engine="stack"))
 
 
+def test_ensembles_are_searched_one_by_one(tmp_path, stacks):
+    study = plan(replace(QUICK, dtype="float64", members=2), Space({"learning-rate": [0.1, 0.01]}))
+    same_trials(*both(study, tmp_path))
+    assert stacks == []
+
+
 def test_several_jobs_are_refused():
     with pytest.raises(InputError, match="the engine stack trains in this process alone, but jobs is 2: leave it out"):
         check_engine("stack", 2, None)

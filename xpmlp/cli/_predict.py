@@ -41,7 +41,7 @@ def predict(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists.")] = False,
     **options: Any,
 ) -> None:
-    """Predict the class or the value of each example of a file, as CSV; with loss gaussian its deviation too."""
+    """Predict the class or the value of each example of a file, as CSV; of amounts a deviation too, if there is one."""
     import sys
 
     from xpmlp.common.files import check_place, write_whole
@@ -79,7 +79,11 @@ def _csv(
 
     text, labels = io.StringIO(), [] if model.classes is None else model.classes.tolist()
     probabilities = model.predict_proba(X, backend) if proba else None
-    predicted = model.predict(X, backend) if probabilities is None else model.decide(probabilities)
+    deviations = None
+    if model.has_deviations:
+        predicted, deviations = model.predict_with_std(X, backend)
+    else:
+        predicted = model.predict(X, backend) if probabilities is None else model.decide(probabilities)
     header = ["prediction"]
     if predicted.ndim == 2:
         names = labels or model.target_names or range(1, predicted.shape[1] + 1)
@@ -87,10 +91,10 @@ def _csv(
     rows = predicted.reshape(predicted.shape[0], -1).tolist()
     if model.task == "regression":
         rows = [[f"{value:.9g}" for value in row] for row in rows]
-    if model.has_deviations:
-        deviations = model.predict_std(X, backend).reshape(predicted.shape[0], -1)
+    if deviations is not None:
         header += [each.replace("prediction", "standard_deviation", 1) for each in header]
-        rows = [[*row, *(f"{each:.9g}" for each in beside)] for row, beside in zip(rows, deviations, strict=True)]
+        pairs = zip(rows, deviations.reshape(predicted.shape[0], -1), strict=True)
+        rows = [[*row, *(f"{each:.9g}" for each in beside)] for row, beside in pairs]
     if probabilities is not None:
         header += [f"probability {label}" for label in labels]
         pairs = zip(rows, probabilities.tolist(), strict=True)

@@ -356,7 +356,7 @@ default="squared_error"
         return self._labels(caller.xp.sqrt(a[:, self.n_outputs_ :]))
 
     def _has_variance(self) -> bool:
-        if self.loss == "gaussian":
+        if getattr(self.loss, "name", self.loss) == "gaussian":
             return True
         raise AttributeError(f"predict_std needs the loss 'gaussian', but the loss is {self.loss!r}.")
 

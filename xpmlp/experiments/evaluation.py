@@ -142,11 +142,13 @@ def decision_regions(model: Model, backend: Backend, X: np.ndarray | Table | Par
     classes = np.asarray(model.classes)
     if not isinstance(X, np.ndarray) or X.shape[1] != 2 or classes.shape[0] > MAX_REGIONS:
         return None
-    low, high = X.min(axis=0).astype(float), X.max(axis=0).astype(float)
+    if np.isnan(X).all(axis=0).any():
+        return None
+    low, high = np.nanmin(X, axis=0).astype(float), np.nanmax(X, axis=0).astype(float)  # a gap has no place
     room = MARGIN * np.where(high > low, high - low, 1.0)
     (left, bottom), (right, top) = (low - room).tolist(), (high + room).tolist()
     extent = left, right, bottom, top
-    p = model.predict_proba(plane_grid(extent, POINTS).astype(X.dtype), backend).reshape(POINTS, POINTS, -1)
+    p = model.predict_proba(plane_grid(extent, POINTS), backend).reshape(POINTS, POINTS, -1)
     return Regions("", p.astype(np.float64), extent, {part: (X, np.searchsorted(classes, y))})
 
 
@@ -193,8 +195,12 @@ class AmountReport:
 def report_amounts(model: Model, backend: Backend, X: np.ndarray | Table | Part, y: Any) -> AmountReport:
     """Compare what a regression predicts with amounts, (n,), of raw features, (n, d), or with those of data on disk."""
     model = _taking(model, X)
-    methods = [model.predict, *[model.predict_std] * model.has_variance]
-    columns = [(targets, *(method(examples, backend) for method in methods)) for examples, targets in blocks_of(X, y)]
+    columns: list[tuple[np.ndarray, ...]] = []
+    for examples, targets in blocks_of(X, y):
+        if model.has_variance:
+            columns.append((targets, *model.predict_with_std(examples, backend)))
+        else:
+            columns.append((targets, model.predict(examples, backend)))
     return AmountReport(*map(np.concatenate, zip(*columns, strict=True)))
 
 

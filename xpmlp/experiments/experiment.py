@@ -281,7 +281,7 @@ def check_options(options: Options) -> None:
         raise InputError("min_delta is an option of patience: give --patience too, or leave it out.")
     check_number("learning rate", options.highest_rate, above=0)
     check_number("members", options.members, at_least=1, integer=True)
-    if options.members > 1 and is_streamed(options.dataset):
+    if options.members > 1 and (is_streamed(options.dataset) or is_large_table(options.dataset)):
         raise InputError(f"{options.dataset} is read by rows, for one network, but members is {options.members}.")
     _network(options, 1, 2, LOSSES["softmax"])
 

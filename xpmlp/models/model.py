@@ -19,9 +19,12 @@ from xpmlp.data.preprocessing import encode
 from xpmlp.data.tables import read_table
 from xpmlp.data.tables.encodings import gaps_filled
 from xpmlp.nn.mixtures import outputs_of
-from xpmlp.nn.network import Layer
+from xpmlp.nn.network import Layer, fprop
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from xpmlp.common.types import Array, Namespace
     from xpmlp.data.preprocessing import Scaling
     from xpmlp.data.tables.preparation import TablePreparation
     from xpmlp.nn.network import Network
@@ -290,7 +293,11 @@ class Model:
         return self.decide(self.predict_proba(X, backend))
 
     def predict_std(self, X: Any, backend: Backend | str | None = None) -> np.ndarray:
-        """Return a standard deviation around what is predicted for each row.
+        """Return a standard deviation around what is predicted for each row: the second array of `predict_with_std`."""
+        return self.predict_with_std(X, backend)[1]
+
+    def predict_with_std(self, X: Any, backend: Backend | str | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Return what is predicted for each row, and a standard deviation around it.
 
         With the loss "gaussian" it is that of the target. Of an ensemble with another loss it is that of its members'
         predictions, which tells how uncertain the mean is. Parameters and errors are those of `predict_proba`; an
@@ -298,7 +305,7 @@ class Model:
 
         Returns
         -------
-        ndarray of shape (n,), or (n, m)
+        values, deviations : ndarray of shape (n,), or (n, m)
             In float64 and in the target's own unit.
         """
         if not self.has_deviations:
@@ -306,14 +313,15 @@ class Model:
                 f"the model has loss {self.network.loss.name!r}, but only 'gaussian', and ensembles of regressions, "
                 "predict deviations."
             )
-        if not self.has_variance:
-            values = [self.member(number).predict(X, backend) for number in range(self.n_members)]
-            return np.asarray(np.std(values, axis=0))
-        _, variance = self.network.loss.blocks(self._outputs(X, backend).astype(np.float64))
-        deviations: np.ndarray = np.sqrt(variance)
+        outputs = self._outputs(X, backend, of_each=not self.has_variance).astype(np.float64)
+        if self.has_variance:
+            values, variance = self.network.loss.blocks(outputs)
+            deviations = np.sqrt(variance)
+        else:
+            values, deviations = outputs.mean(axis=0), outputs.std(axis=0)
         if self.target_scaling is not None:
-            deviations = deviations / self.target_scaling.scale
-        return deviations[:, 0] if deviations.shape[1] == 1 else deviations
+            values, deviations = self.target_scaling.invert(values), deviations / self.target_scaling.scale
+        return (values[:, 0], deviations[:, 0]) if values.shape[1] == 1 else (values, deviations)
 
     @property
     def has_variance(self) -> bool:
@@ -331,8 +339,8 @@ class Model:
             raise InputError("the model is a regression, which has no classes to decide on.")
         return (p > 0.5).astype(np.int64) if self.multilabel else self.classes[np.argmax(p, axis=1)]
 
-    def _outputs(self, X: Any, backend: Backend | str | None) -> np.ndarray:
-        """Return the outputs of the network, (n, m), or those of the mixture of an ensemble."""
+    def _outputs(self, X: Any, backend: Backend | str | None, *, of_each: bool = False) -> np.ndarray:
+        """Return the outputs, (n, m): of an ensemble those of its mixture, or `of_each` of its networks, (M, n, m)."""
         backend, X = _opened(backend, self.dtype), self._read(X)
         if unseen := self._unseen(X):
             warnings.warn(f"{'; '.join(unseen)}.", XpmlpWarning, stacklevel=3)
@@ -342,8 +350,13 @@ class Model:
             layers = [Layer(backend.asarray(W), backend.asarray(b)) for W, b in self.layers]
             for start in range(0, prepared.shape[0], backend.rows_at_a_time):
                 rows = backend.asarray(prepared[start : start + backend.rows_at_a_time])
-                chunks.append(backend.to_numpy(outputs_of(backend.xp, self.network, layers, rows)))
-        return np.concatenate(chunks)
+                function = _outputs_of_each if of_each else outputs_of
+                chunks.append(backend.to_numpy(function(backend.xp, self.network, layers, rows)))
+        return np.concatenate(chunks, axis=-2)
+
+
+def _outputs_of_each(xp: Namespace, network: Network, layers: Sequence[Layer], X: Array) -> Array:
+    return fprop(xp, network, layers, X).a[-1]
 
 
 def _opened(backend: object, dtype: str) -> Backend:

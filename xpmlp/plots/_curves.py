@@ -95,7 +95,7 @@ def _set_scales(left: Axes, right: Axes, measures: Mapping[str, float]) -> None:
     """
     losses = np.concatenate([line.get_ydata() for line in left.lines])
     lowest = losses[losses > 0].min(initial=np.inf)
-    scale = "log" if losses.max() >= LOG_FROM * lowest else "linear"
+    scale = "log" if losses.min() >= 0 and losses.max() >= LOG_FROM * lowest else "linear"  # a density's may be below
     if "accuracy" in measures:
         left.set(yscale=scale, ylabel=f"mean negative log-likelihood\n(nats, {scale} axis)")
         right.set(ylabel="accuracy")
