@@ -18,7 +18,7 @@ from xpmlp.data.features import features_to_numpy
 from xpmlp.data.preprocessing import encode
 from xpmlp.data.tables import read_table
 from xpmlp.data.tables.encodings import gaps_filled
-from xpmlp.nn.mixtures import outputs_of
+from xpmlp.nn.mixtures import entropies, outputs_of
 from xpmlp.nn.network import Layer, fprop
 
 if TYPE_CHECKING:
@@ -322,6 +322,32 @@ class Model:
         if self.target_scaling is not None:
             values, deviations = self.target_scaling.invert(values), deviations / self.target_scaling.scale
         return (values[:, 0], deviations[:, 0]) if values.shape[1] == 1 else (values, deviations)
+
+    def predict_with_disagreement(self, X: Any, backend: Backend | str | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Return the probabilities of the classes for each row, and how far the members of an ensemble disagree on it.
+
+        The second is the mutual information of the class and the member: 0 where all have the same probabilities.
+        Parameters and errors are those of `predict_proba`; an `InputError` too for a single network, and with
+        `multilabel`.
+
+        Returns
+        -------
+        p : ndarray of shape (n, m)
+            The means of the members' probabilities, in float64.
+        disagreement : ndarray of shape (n,)
+            In nats.
+        """
+        if not self.has_disagreement:
+            raise InputError("the model has no members that could disagree on the class of a row.")
+        p = self._outputs(X, backend, of_each=True).astype(np.float64)
+        p = np.concatenate([1.0 - p, p], axis=-1) if p.shape[-1] == 1 else p
+        total, expected = entropies(np, p)
+        return p.mean(axis=0), np.maximum(total - expected, 0.0)  # below 0 by rounding alone
+
+    @property
+    def has_disagreement(self) -> bool:
+        """Whether it is an ensemble that decides on one class for each row."""
+        return self.n_members > 1 and self.classes is not None and not self.multilabel
 
     @property
     def has_variance(self) -> bool:

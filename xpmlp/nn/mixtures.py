@@ -41,6 +41,19 @@ def outputs_of(xp: Namespace, network: Network, layers: Sequence[Layer], X: Arra
     return network.loss.outputs(xp, mixture(xp, network.loss, trace.u))
 
 
+def entropies(xp: Namespace, p: Array) -> tuple[Array, Array]:
+    """Return the entropy of the mean of the members' probabilities, and the mean of their entropies, (K,) in nats.
+
+    ``p`` are the probabilities of the classes, (M, K, m). What the first is above the second is the mutual information
+    of the class and the member: how far the members disagree.
+    """
+
+    def entropy(p: Array) -> Array:
+        return -xp.sum(p * xp.log(xp.where(p > 0.0, p, xp.ones_like(p))), axis=-1)  # 0 ln 0 = 0
+
+    return entropy(xp.mean(p, axis=0)), xp.mean(entropy(p), axis=0)
+
+
 def _log_mean_exp(xp: Namespace, u: Array) -> Array:
     """Return ln mean_k exp(u_k), of logarithms of probabilities or of means: the largest is taken away."""
     largest = xp.max(u, axis=0)
