@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -11,8 +12,29 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from references import differences, mean_loss, onehot
 
-from xpmlp import SGD, Adam, AdamW, Constant, ElasticNet, Member, Recipe, check_gradients, initialize, train, train_many
+from xpmlp import (
+    SGD,
+    Adam,
+    AdamW,
+    Constant,
+    ElasticNet,
+    Member,
+    Recipe,
+    check_gradients,
+    export_model,
+    initialize,
+    load_model,
+    save_model,
+    train,
+    train_many,
+)
 from xpmlp.common.errors import InputError
+from xpmlp.data.datasets import load_dataset
+from xpmlp.data.tables import Table
+from xpmlp.experiments.cards import card_of
+from xpmlp.experiments.experiment import prepare
+from xpmlp.experiments.options import Options
+from xpmlp.models.checkpoints import load_checkpoint, record_to_json, save_checkpoint
 from xpmlp.nn.embeddings import embed, embed_backward
 from xpmlp.nn.network import MODES, Layer, Network, bprop, fprop, gradient_function
 
@@ -248,3 +270,144 @@ def test_what_cannot_be_embedded_is_refused(options, message):
 def test_a_scale_of_frequencies_that_is_not_above_0_is_refused():
     with pytest.raises(InputError, match="frequency scale is 0"):
         initialize(build(), frequency_scale=0)
+
+
+# From here on, trainings as the command line makes them, and what becomes of their models.
+
+
+@pytest.fixture
+def people(write):
+    rng = np.random.default_rng(5)
+    rows = [
+        f"{'' if rng.random() < 0.1 else round(rng.normal(40, 9), 1)},{rng.choice(['smith', 'nurse'])},"
+        f"{rng.choice(['true', 'false'])},{rng.normal():.3f},{rng.choice(['yes', 'no'])}"
+        for _ in range(120)
+    ]
+    return write("age,job,member,score,happy\n" + "\n".join(rows) + "\n", "people.csv")
+
+
+def trained_model(dataset, **options):
+    experiment = prepare(Options(str(dataset), frequencies=3, hidden=(5,), epochs=2, **options))
+    return experiment.trained(last(experiment.records()).layers)
+
+
+def test_of_a_table_numbers_alone_have_cosines(people):
+    model = trained_model(people)
+    names = model.preparation.feature_names_out
+    assert names == ("age", "age missing", "job=nurse", "job=smith", "member", "score")
+    assert model.network.embedded == (0, 5)
+    assert model.layers[0].W.shape == (2, 3)
+
+
+def test_of_an_array_all_columns_have_cosines():
+    assert trained_model("circles").network.embedded == (0, 1)
+
+
+def test_frequencies_are_refused_where_no_column_is_a_number(write):
+    path = write("job,happy\n" + "smith,no\nnurse,yes\n" * 40)
+    with pytest.raises(InputError, match="frequencies is 3, but no column of the table is a number or a date"):
+        trained_model(path)
+
+
+@pytest.mark.parametrize("members", [1, 3])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_files_predict_as_the_model_does(people, tmp_path, members, dtype):
+    pytest.importorskip("onnx", reason="onnx is not installed")
+    runtime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+    for dataset in (people, "circles"):
+        model = trained_model(dataset, members=members, dtype=dtype)
+        save_model(model, tmp_path / "model.safetensors")
+        again = load_model(tmp_path / "model.safetensors")
+        assert again.network == model.network
+        X = load_dataset(str(dataset)).X
+        expected = model.predict_proba(X)
+        np.testing.assert_array_equal(again.predict_proba(X), expected)
+        export_model(model, tmp_path / "model.onnx", overwrite=True)
+        session = runtime.InferenceSession(tmp_path / "model.onnx")
+        if isinstance(X, Table):
+            given = {column.name: column.values for column in X.columns}
+            given = {
+                name: np.array(["" if each is None else each for each in values], dtype=object)
+                if values.dtype == object
+                else values
+                for name, values in given.items()
+            }
+            given = {name: values[:, None] for name, values in given.items()}
+        else:
+            given = {"X": np.asarray(X, dtype)}
+        (found,) = session.run(["probabilities"], given)
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 if dtype == "float32" else 1e-12)
+
+
+def test_plain_arrays_name_the_columns_and_have_w_and_c(tmp_path):
+    model = trained_model("circles")
+    export_model(model, tmp_path / "model.npz")
+    with np.load(tmp_path / "model.npz", allow_pickle=False) as arrays:
+        assert json.loads(str(arrays["description"]))["embedded"] == [0, 1]
+        np.testing.assert_array_equal(arrays["w"], model.layers[0].W)
+        np.testing.assert_array_equal(arrays["c"], model.layers[0].b)
+        x = (np.array([[0.1, 0.7]]) - arrays["shift"]) * arrays["scale"]
+        cosines = np.cos(x[:, :, None] * arrays["w"] + arrays["c"]).reshape(1, -1)
+        z = np.maximum(np.hstack([x, cosines]) @ arrays["W1"] + arrays["b1"], 0) @ arrays["W2"] + arrays["b2"]
+    np.testing.assert_allclose(model.predict_proba([[0.1, 0.7]]), np.exp(z) / np.exp(z).sum(), rtol=1e-5)
+
+
+def test_scikit_learn_cannot_express_cosines(tmp_path):
+    with pytest.raises(InputError, match="has no cosines of features"):
+        export_model(trained_model("circles"), tmp_path / "model.skops")
+
+
+def test_a_model_file_with_other_shapes_than_its_frequencies_is_refused(tmp_path):
+    model = trained_model("circles")
+    wrong = replace(model, network=replace(model.network, frequencies=2))
+    save_model(wrong, tmp_path / "model.safetensors")
+    with pytest.raises(InputError, match="its weights have shapes"):
+        load_model(tmp_path / "model.safetensors")
+
+
+def test_a_model_says_that_it_has_cosines():
+    model = trained_model("circles")
+    assert "<Model 2-5-2 of 69 parameters in float32, 6 cosines of inputs, activations relu" in repr(model)
+    assert "<td>cosines</td><td>2</td><td>0</td><td>6</td><td>cos(w x + c)</td><td>12</td>" in model._repr_html_()
+
+
+def test_an_interrupted_training_goes_on_to_the_same_weights(people, tmp_path):
+    options = Options(str(people), frequencies=3, frequency_scale=0.5, members=2, epochs=4, patience=9, hidden=(5,))
+    whole, path = prepare(options), tmp_path / "checkpoint.safetensors"
+    first, second, *_, expected = whole.records()
+    save_checkpoint([], second, list(map(record_to_json, (first, second))), whole.backend.to_numpy, path)
+    resumed = last(prepare(options).records(resume=load_checkpoint(path).records[-1]))
+    for one, other in ((resumed, expected), (resumed.best, expected.best)):
+        for layer, layer_of_whole in zip(one.layers, other.layers, strict=True):
+            for p, p_of_whole in zip(layer, layer_of_whole, strict=True):
+                np.testing.assert_array_equal(p, p_of_whole)
+
+
+def test_the_card_of_a_run_tells_of_its_cosines(people, cli, tmp_path):
+    code, _, err = cli("train", people, "--frequencies", 3, "--frequency-scale", 0.5, "--hidden", 5, "--out", "run")
+    assert code == 0, err
+    card = card_of(tmp_path / "run")
+    assert card["network"]["embedding"] == {"inputs": 2, "frequencies": 3, "parameters": 12}
+    assert [(layer["inputs"], layer["parameters"]) for layer in card["network"]["layers"]] == [(12, 65), (5, 12)]
+    assert card["network"]["parameters"] == 12 + 65 + 12
+    assert card["recipe"]["frequency_scale"] == 0.5
+    (tmp_path / "run" / "model.safetensors").unlink()
+    assert card_of(tmp_path / "run")["network"] == card["network"]
+    assert "3 frequencies" in cli("show", "run")[1]
+
+
+@pytest.mark.parametrize(
+    ("flag", "message"), [("--frequencies", "number of frequencies"), ("--frequency-scale", "frequency scale")]
+)
+def test_options_out_of_bounds_are_refused_before_anything_is_read(cli, flag, message):
+    code, _, err = cli("train", "missing.csv", flag, "-1")
+    assert code == 2
+    assert message in err
+    assert "missing.csv" not in err
+
+
+def test_the_command_gradcheck_checks_frequencies_and_phases(cli):
+    code, out, err = cli("gradcheck", "--frequencies", 2, "--activation", "tanh")
+    assert code == 0, err
+    assert "w[1, 1]" in out
+    assert "2 frequencies" in out
