@@ -280,6 +280,7 @@ def check_options(options: Options) -> None:
     if options.patience is None and options.min_delta is not None:
         raise InputError("min_delta is an option of patience: give --patience too, or leave it out.")
     check_number("learning rate", options.highest_rate, above=0)
+    check_number("frequency scale", options.frequency_scale, above=0)
     check_number("members", options.members, at_least=1, integer=True)
     if options.members > 1 and (is_streamed(options.dataset) or is_large_table(options.dataset)):
         raise InputError(f"{options.dataset} is read by rows, for one network, but members is {options.members}.")
@@ -347,7 +348,8 @@ def prepare(options: Options, *, progress: bool = False, communicator: Communica
     scaling = Scaling.fit_blocks(kind, X.examples() if isinstance(X, Part) else [X], d, dataset.pixel_max)
 
     # The network with its initial weights, and the parts of the data as it is given them.
-    network = _network(options, d, 1 if classes is None else classes.shape[0], loss)
+    n_outputs = 1 if classes is None else classes.shape[0]
+    network = _network(options, d, n_outputs, loss, preparation)
     with backend.within_memory(str(network), "fewer hidden units"):
         layers = _initial_weights(network, options)
     model = Model(
@@ -373,7 +375,8 @@ def prepare(options: Options, *, progress: bool = False, communicator: Communica
 
 def _initial_weights(network: Network, options: Options) -> list[Layer]:
     """Return the weights of a network, or those of all members of an ensemble, with a leading axis."""
-    drawn = [initialize(network, init=options.init, seed=seed) for seed in seeds_of(options.seed, options.members)]
+    how: Any = {"init": options.init, "frequency_scale": options.frequency_scale}
+    drawn = [initialize(network, seed=seed, **how) for seed in seeds_of(options.seed, options.members)]
     if len(drawn) == 1:
         return drawn[0]
     return [Layer(*map(np.stack, zip(*members, strict=True))) for members in zip(*drawn, strict=True)]
@@ -496,7 +499,7 @@ def check_circles(backend: Backend, options: Options = CIRCLES) -> GradientCheck
     return check_gradients(
         backend,
         network,
-        initialize(network, init=options.init, seed=seed),
+        initialize(network, init=options.init, seed=seed, frequency_scale=options.frequency_scale),
         backend.asarray(np.asarray(dataset.X)[rows]),
         backend.asarray(encode(dataset.y[rows], classes)),
         masks=mask_function(backend, network, seed)(backend.asindex(0), backend.asindex(rows)),
@@ -529,7 +532,12 @@ def _penalty(options: Options) -> ElasticNet:
     return ElasticNet.build(len(options.hidden) + 1, _one_or_each(options.l1), _one_or_each(options.l2))
 
 
-def _network(options: Options, n_inputs: int, n_outputs: int, loss: Loss) -> Network:
+def _network(
+    options: Options, n_inputs: int, n_outputs: int, loss: Loss, preparation: TablePreparation | None = None
+) -> Network:
+    embedded = None if preparation is None else preparation.number_columns
+    if options.frequencies and embedded == ():
+        raise InputError(f"frequencies is {options.frequencies}, but no column of the table is a number or a date.")
     return Network.build(
         n_inputs,
         options.hidden,
@@ -538,6 +546,8 @@ def _network(options: Options, n_inputs: int, n_outputs: int, loss: Loss) -> Net
         loss=loss,
         dropout=_one_or_each(options.dropout),
         input_dropout=options.input_dropout,
+        frequencies=options.frequencies,
+        embedded=embedded,
     )
 
 

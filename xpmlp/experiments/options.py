@@ -104,6 +104,12 @@ class Options:
     )
     dropout: tuple[float, ...] = _option((0.0,), NETWORK, f"Share of the hidden units dropped in training; {EACH}.")
     input_dropout: float = _option(0.0, NETWORK, "Share of the inputs dropped in training.")
+    frequencies: int = _option(
+        0, NETWORK, "Cosines of each feature beside it, whose frequencies are learnt; of a table, of its numbers alone."
+    )
+    frequency_scale: float = _option(
+        1.0, NETWORK, "Standard deviation of the frequencies at the start: the larger, the finer."
+    )
     init: str = _option(
         "he_uniform", NETWORK, "Initial weights: he_uniform, he_normal, glorot_uniform, glorot_normal, report."
     )

@@ -45,6 +45,7 @@ EVALUATIONS = ("confusion.png", "probabilities.png", "regions.png", "residuals.p
 LATER = {"members": 1, "precision": "highest", "graphs": True, "patience": None, "min_delta": None}
 LATER |= {option.name: option.default for option in fields(Options) if option.metadata["rich_help_panel"] == TABLE}
 LATER |= {"task": "classification", "loss": "auto", "class_weight": "none"}
+LATER |= {"frequencies": 0, "frequency_scale": Options.frequency_scale}
 LATER |= {"validation_file": None, "test_file": None, "split": "random", "group": None}
 
 
@@ -314,6 +315,8 @@ def network_values(model: Model) -> dict[str, Any]:
         "activations": [activation.name for activation in network.activations],
         "loss": network.loss.name,
         "dropout": network.dropout,
+        "frequencies": network.frequencies,
+        "embedded": len(network.embedded),
         "parameters": network.n_parameters,
     }
 

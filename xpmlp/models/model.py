@@ -149,9 +149,10 @@ class Model:
         if self.task == "classification" and self.classes is not None:
             predicted = f"{len(self.classes)} classes"
         sizes = sizes if self.n_members == 1 else f"of {self.n_members} networks {sizes}"
+        cosines = f"{counted(network.n_cosines, 'cosine')} of inputs, " if network.n_cosines else ""
         return (
             f"<Model {sizes} of {network.n_parameters:,} parameters in {self.dtype}, "
-            f"activations {names or 'none'}, loss {network.loss.name}, {predicted}>"
+            f"{cosines}activations {names or 'none'}, loss {network.loss.name}, {predicted}>"
         )
 
     def _repr_html_(self) -> str:
@@ -160,9 +161,12 @@ class Model:
         names = [*(activation.name for activation in network.activations), f"output of loss {network.loss.name}"]
         heads = ("layer", "inputs", "dropout", "units", "activation", "parameters")
         rows = [
-            (number, f"{n:,}", f"{rate:g}", f"{m:,}", escape(name), f"{(n + 1) * m:,}")
+            (str(number), f"{n:,}", f"{rate:g}", f"{m:,}", escape(name), f"{(n + 1) * m:,}")
             for number, ((n, m), rate, name) in enumerate(zip(network.shapes, network.dropout, names, strict=True), 1)
         ]
+        if network.n_cosines:
+            embedded, cosines = len(network.embedded), network.n_cosines
+            rows.insert(0, ("cosines", f"{embedded:,}", "0", f"{cosines:,}", "cos(w x + c)", f"{2 * cosines:,}"))
         table = [
             f"<th>{'</th><th>'.join(heads)}</th>",
             *(f"<td>{'</td><td>'.join(map(str, row))}</td>" for row in rows),
