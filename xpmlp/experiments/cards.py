@@ -133,7 +133,12 @@ def _network(values: dict[str, Any]) -> dict[str, Any]:
 def _of_metrics(rows: list[dict[str, Any]]) -> dict[str, Any]:
     if not rows:
         return {"metrics": None}
+    best, measure = best_row(rows)
+    return {"metrics": {"last": rows[-1], "best": best, "best_by": measure}}
+
+
+def best_row(rows: list[dict[str, Any]]) -> tuple[dict[str, Any], str]:
+    """Find the row of ``metrics.csv`` of the epoch that is kept, or else has the lowest loss; and that loss's name."""
     measure = "train_loss" if rows[-1]["validation_loss"] is None else "validation_loss"
     kept = [row for row in rows if row["epoch"] == rows[-1]["best_epoch"]]  # none without patience
-    best = min(kept or rows, key=lambda row: float("inf") if row[measure] is None else row[measure])
-    return {"metrics": {"last": rows[-1], "best": best, "best_by": measure}}
+    return min(kept or rows, key=lambda row: float("inf") if row[measure] is None else row[measure]), measure
