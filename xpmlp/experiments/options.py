@@ -113,8 +113,8 @@ class Options:
     init: str = _option(
         "he_uniform", NETWORK, "Initial weights: he_uniform, he_normal, glorot_uniform, glorot_normal, report."
     )
-    l1: tuple[float, ...] = _option((0.0,), NETWORK, f"Strength of the penalty on |W|; {EACH}.")
-    l2: tuple[float, ...] = _option((0.0,), NETWORK, f"Strength of the penalty on |W|^2; {EACH}.")
+    l1: tuple[float, ...] = _option((0.0,), NETWORK, f"Strength of the penalty on absolute weights; {EACH}.")
+    l2: tuple[float, ...] = _option((0.0,), NETWORK, f"Strength of the penalty on squared weights; {EACH}.")
     optimizer: str | None = _option(None, TRAINING, "sgd, adam or adamw.", "adam; adamw for a table")
     learning_rate: float | None = _option(None, TRAINING, "The highest learning rate.", "0.003; 0.1 for sgd")
     momentum: float | None = _option(None, TRAINING, "Momentum of sgd, 0 to 1.", "0")

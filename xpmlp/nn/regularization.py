@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ElasticNet:
-    """Omega = sum over layers of l1 |W| + l2 |W|^2, added to the mean loss (2.68-2.72).
+    """Omega = sum over layers of `l1 |W| + l2 |W|^2`, added to the mean loss (2.68-2.72).
 
     Attributes
     ----------
     l1, l2 : tuple of (float or PerMember)
         The strengths, one per layer, or none at all; biases and embeddings are not penalised.
     alpha : float or PerMember
-        scikit-learn's strength: adds alpha / 2 |W|^2 of every layer, divided by the examples of the minibatch.
+        scikit-learn's strength: adds `alpha / 2 |W|^2` of every layer, divided by the examples of the minibatch.
     """
 
     OWN: ClassVar = ("l1", "l2", "alpha")
