@@ -52,10 +52,11 @@ from xpmlp.nn.gradcheck import check_gradients
 from xpmlp.nn.initializers import initialize
 from xpmlp.nn.losses import LOSSES, build_loss
 from xpmlp.nn.mixtures import outputs_of
-from xpmlp.nn.network import Layer
+from xpmlp.nn.network import Layer, Network
 from xpmlp.nn.schedules import build_schedule
-from xpmlp.training import Recipe, steps_per_epoch, train
+from xpmlp.training import Recipe, draw_settings, steps_per_epoch, train, train_pack
 from xpmlp.training.ensemble import SINGLE_NETWORK
+from xpmlp.training.packs import FOLDS, MAX_EMBEDDED, network_of, numbers_in
 from xpmlp.training.scoring import make_scorer, read_scores, spread_of
 
 if TYPE_CHECKING:
@@ -113,12 +114,16 @@ class Experiment:
 
     def __str__(self) -> str:
         sizes, n_members = "-".join(map(str, self.model.network.sizes)), self.model.n_members
-        sizes = sizes if n_members == 1 else f"{n_members} networks {sizes}"
+        how = f"{self.options.optimizer} at {self.options.highest_rate:g}"
+        if self.options.pack:
+            sizes, how = f"a pack of {self.options.pack} networks", "each with its own hyperparameters"
+        elif n_members > 1:
+            sizes = f"{n_members} networks {sizes}"
         batch_size = min(self.options.batch_size, self.sets["train"][0].shape[0])
         ranks = "" if self.communicator is None else f", {counted(self.communicator.size, 'rank')}"
         return (
-            f"{self.dataset.name}: {sizes}, {self.options.optimizer} at {self.options.highest_rate:g}, "
-            f"K = {batch_size}, {self.backend.name} on {self.backend.device_name} in {self.backend.dtype}{ranks}"
+            f"{self.dataset.name}: {sizes}, {how}, K = {batch_size}, "
+            f"{self.backend.name} on {self.backend.device_name} in {self.backend.dtype}{ranks}"
         )
 
     def __repr__(self) -> str:
@@ -129,6 +134,18 @@ class Experiment:
         """The fingerprint of the data, by which a run knows them again."""
         return fingerprint(self.dataset)
 
+    @cached_property
+    def numbers(self) -> tuple[int, ...]:
+        """The columns that the networks of a pack may have cosines of."""
+        if self.model.preparation is not None:
+            columns = self.model.preparation.number_columns
+            return columns if len(columns) <= MAX_EMBEDDED else ()
+        return numbers_in(self.backend, self.sets["train"][0])
+
+    def network_of(self, layers: Sequence[Layer]) -> Network:
+        """Return the architecture that a record's weights are of: the model's, or in a pack what was selected."""
+        return network_of(self.model.network.loss, layers, self.numbers) if self.options.pack else self.model.network
+
     def records(
         self,
         should_stop: Callable[[], bool] = lambda: False,
@@ -137,6 +154,25 @@ class Experiment:
     ) -> Iterator[Record]:
         """Train, scoring every part after each epoch; parameters as for `train`."""
         X, T = self.sets["train"]
+        if self.options.pack:
+            n_settings = max(1, self.options.pack // (1 if "validation" in self.sets else FOLDS))
+            return train_pack(
+                self.backend,
+                self.model.network.loss,
+                X,
+                T,
+                draw_settings(n_settings, self.options.seed),
+                epochs=self.recipe.epochs,
+                batch_size=self.recipe.batch_size,
+                seed=self.options.seed,
+                patience=self.recipe.patience,
+                embedded=self.numbers,
+                evaluate=self.sets,
+                units=self.model.units,
+                weights=self.weights,
+                should_stop=should_stop,
+                on_step=on_step,
+            )
         return train(
             self.backend,
             self.model.network,
@@ -158,10 +194,10 @@ class Experiment:
         model, X, backend = self.model, self.sets["train"][0], self.backend
         if model.classes is None or isinstance(X, StreamedExamples):
             return []
-        predicted, (n, _) = set(), X.shape
+        predicted, (n, _), network = set(), X.shape, self.network_of(layers)
         for start in range(0, n, backend.rows_at_a_time):
             rows = slice_rows(Examples(X, self.sets["train"][1]), start, min(start + backend.rows_at_a_time, n)).X
-            p = outputs_of(backend.xp, model.network, layers, dequantize(backend.xp, rows))
+            p = outputs_of(backend.xp, network, layers, dequantize(backend.xp, rows))
             predicted |= set(backend.to_numpy(backend.xp.argmax(p, axis=-1)).tolist())
         names = model.class_names or tuple(map(str, model.classes.tolist()))
         return [name for position, name in enumerate(names) if position not in predicted]
@@ -169,7 +205,8 @@ class Experiment:
     def trained(self, layers: Sequence[Layer]) -> Model:
         """Return the model with weights of the backend in place of the initial ones."""
         to_numpy = self.backend.to_numpy
-        return replace(self.model, layers=[Layer(to_numpy(W), to_numpy(b)) for W, b in layers])
+        weights = [Layer(to_numpy(W), to_numpy(b)) for W, b in layers]
+        return replace(self.model, network=self.network_of(layers), layers=weights)
 
 
 def load_splits(options: Options, *, progress: bool = False) -> tuple[Dataset | StreamedData, Splits[Any]]:
@@ -249,7 +286,7 @@ def prepare(options: Options, *, progress: bool = False, communicator: Communica
     """
     options = with_absolute_paths(settle(options))
     check_options(options)
-    if communicator is not None and options.members > 1:
+    if communicator is not None and options.is_ensemble:
         raise InputError(SINGLE_NETWORK)
     device = options.device
     if communicator is not None:

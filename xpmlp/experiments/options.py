@@ -102,6 +102,12 @@ class Options:
     members: int = _option(
         1, NETWORK, "Networks of an ensemble, which differ in their random draws and predict their mean."
     )
+    pack: int = _option(
+        0,
+        NETWORK,
+        "Networks of hyperparameters that are drawn, trained at once: those that predict best together are kept.",
+        "none",
+    )
     dropout: tuple[float, ...] = _option((0.0,), NETWORK, f"Share of the hidden units dropped in training; {EACH}.")
     input_dropout: float = _option(0.0, NETWORK, "Share of the inputs dropped in training.")
     frequencies: int = _option(
@@ -167,6 +173,11 @@ class Options:
                 if not all(isinstance(value, str) or (value is option.default is None) for value in values):
                     raise InputError(f"{option.name} is {given!r}, but must be {'strings' if several else 'a string'}.")
             object.__setattr__(self, option.name, values if several else values[0])
+
+    @property
+    def is_ensemble(self) -> bool:
+        """Whether several networks predict together."""
+        return self.members > 1 or self.pack > 0
 
     @property
     def highest_rate(self) -> float:

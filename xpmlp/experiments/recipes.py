@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -36,6 +36,21 @@ Value = TypeVar("Value")
 CLASS_WEIGHTS = ("none", "balanced")
 VALIDATION = 0.1  # the share that is held out where a validation part is needed, or the data are no table
 MAX_WEIGHT_DECAY, WEIGHT_DECAYED = 0.5, 2.25  # for a table: the second is rate times decay, summed over the steps
+SETTLED_BY_PACK = (
+    *(
+        "members",
+        "hidden",
+        "activation",
+        "dropout",
+        "input_dropout",
+        "frequencies",
+        "frequency_scale",
+        "init",
+        "l1",
+        "l2",
+    ),
+    *("learning_rate", "momentum", "nesterov", "weight_decay", "schedule", "mode", "min_delta"),
+)
 EPOCHS = 30  # of a training, where the options leave it open and there are enough examples
 
 
@@ -62,6 +77,8 @@ def settle(options: Options) -> Options:
     docs/tables.md says what is different for tables.
     """
     of_table = is_table(options.dataset)
+    if options.validation is None and options.pack and (options.group or options.split != "random"):
+        options = replace(options, validation=VALIDATION)  # folds that are drawn would not keep to these
     if options.validation is None:
         options = replace(options, validation=0.0 if of_table and options.patience is None else VALIDATION)
     if options.optimizer is None:
@@ -97,9 +114,25 @@ def check_options(options: Options) -> None:
     check_number("learning rate", options.highest_rate, above=0)
     check_number("frequency scale", options.frequency_scale, above=0)
     check_number("members", options.members, at_least=1, integer=True)
-    if options.members > 1 and (is_streamed(options.dataset) or is_large_table(options.dataset)):
-        raise InputError(f"{options.dataset} is read by rows, for one network, but members is {options.members}.")
+    check_number("pack", options.pack, at_least=0, integer=True)
+    if options.is_ensemble and (is_streamed(options.dataset) or is_large_table(options.dataset)):
+        name = "pack" if options.pack else "members"
+        raise InputError(f"{options.dataset} is read by rows, for one network, but {name} is {getattr(options, name)}.")
+    if options.pack:
+        _check_pack(options)
     build_network(options, 1, 2, LOSSES["softmax"])
+
+
+def _check_pack(options: Options) -> None:
+    """Raise an `InputError` for options that the networks of a pack have each for itself, or cannot have."""
+    of_its_own = {option.name: option.default for option in fields(options) if option.name in SETTLED_BY_PACK}
+    of_its_own["optimizer"] = settle(replace(options, optimizer=None)).optimizer
+    given = [name for name, default in of_its_own.items() if getattr(options, name) != default]
+    if given:
+        names = " and ".join(f"--{name.replace('_', '-')}" for name in given)
+        raise InputError(
+            f"a pack draws or decides {names} for each of its networks: leave it out, or leave out --pack."
+        )
 
 
 def check_unweighted(options: Options) -> None:

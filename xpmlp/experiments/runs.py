@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 PARTS = ("train", "validation", "test")
 EVALUATIONS = ("confusion.png", "probabilities.png", "regions.png", "residuals.png", "importance.png", "importance.csv")
 # Options that came after the first runs, with what these did.
-LATER = {"members": 1, "precision": "highest", "graphs": True, "patience": None, "min_delta": None}
+LATER = {"members": 1, "pack": 0, "precision": "highest", "graphs": True, "patience": None, "min_delta": None}
 LATER |= {option.name: option.default for option in fields(Options) if option.metadata["rich_help_panel"] == TABLE}
 LATER |= {"task": "classification", "loss": "auto", "class_weight": "none"}
 LATER |= {"frequencies": 0, "frequency_scale": Options.frequency_scale}
@@ -181,7 +181,7 @@ class RunFolder(Folder):
 
     def _write_metrics(self, experiment: Experiment, records: Sequence[Record]) -> None:
         measures = measures_of(experiment.model.network.loss)
-        header = [*columns(measures), *(_columns_of_members(measures) if experiment.options.members > 1 else [])]
+        header = [*columns(measures), *(_columns_of_members(measures) if experiment.options.is_ensemble else [])]
         write_whole(self.metrics, csv_text([header, *map(_row, records)]).encode())
 
     def write_log(self, line: str) -> None:
