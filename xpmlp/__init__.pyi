@@ -22,6 +22,8 @@ from xpmlp.estimators import (
     DeepEnsembleRegressor as DeepEnsembleRegressor,
     MLPClassifier as MLPClassifier,
     MLPRegressor as MLPRegressor,
+    PackClassifier as PackClassifier,
+    PackRegressor as PackRegressor,
     StackedGridSearchCV as StackedGridSearchCV,
     StackedRandomizedSearchCV as StackedRandomizedSearchCV,
     TablePreprocessor as TablePreprocessor,
@@ -50,8 +52,11 @@ from xpmlp.training import (
     Member as Member,
     Recipe as Recipe,
     Record as Record,
+    Setting as Setting,
+    draw_settings as draw_settings,
     train as train,
     train_many as train_many,
+    train_pack as train_pack,
 )
 
 __version__: str

@@ -23,6 +23,7 @@ from xpmlp.nn.regularization import ElasticNet
 from xpmlp.nn.schedules import SCHEDULES
 from xpmlp.training import Recipe
 from xpmlp.training.ensemble import seeds_of
+from xpmlp.training.recipe import EPOCHS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,7 +52,6 @@ SETTLED_BY_PACK = (
     ),
     *("learning_rate", "momentum", "nesterov", "weight_decay", "schedule", "mode", "min_delta"),
 )
-EPOCHS = 30  # of a training, where the options leave it open and there are enough examples
 
 
 def asked_task(options: Options) -> str:
@@ -130,9 +130,7 @@ def _check_pack(options: Options) -> None:
     given = [name for name, default in of_its_own.items() if getattr(options, name) != default]
     if given:
         names = " and ".join(f"--{name.replace('_', '-')}" for name in given)
-        raise InputError(
-            f"a pack draws or decides {names} for each of its networks: leave it out, or leave out --pack."
-        )
+        raise InputError(f"a pack decides {names} for each of its networks: leave it out, or leave out --pack.")
 
 
 def check_unweighted(options: Options) -> None:
