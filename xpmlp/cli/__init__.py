@@ -19,6 +19,7 @@ from xpmlp.cli._evaluate import evaluate
 from xpmlp.cli._export import export
 from xpmlp.cli._gradcheck import gradcheck
 from xpmlp.cli._info import info
+from xpmlp.cli._options import SuggestingCommand
 from xpmlp.cli._predict import predict
 from xpmlp.cli._runs import runs
 from xpmlp.cli._search import search
@@ -37,10 +38,13 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
-    context_settings={"token_normalize_func": lambda name: EARLIER_FLAGS.get(name, name)},
+    context_settings={
+        "help_option_names": ["--help", "-h"],
+        "token_normalize_func": lambda name: EARLIER_FLAGS.get(name, name),
+    },
 )
 for command in (train, evaluate, predict, show, runs, compare, search, export, gradcheck, info):
-    app.command()(command)
+    app.command(cls=SuggestingCommand)(command)
 
 
 def _show_version(asked: bool) -> None:  # noqa: FBT001 - typer calls it so

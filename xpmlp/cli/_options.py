@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
+from typer.core import TyperCommand
 
 from xpmlp.cli._terminal import announce
 from xpmlp.common.errors import InputError
@@ -23,7 +24,62 @@ Command = TypeVar("Command", bound=Callable[..., None])
 RunOrModel = Annotated[
     Path, typer.Argument(help="The folder of a run, or a model.safetensors of one.", metavar="RUN", show_default=False)
 ]
+MEANT = {  # what other programs call an option, and its name here
+    "lr": "learning-rate",
+    "eta": "learning-rate",
+    "rate": "learning-rate",
+    "wd": "weight-decay",
+    "decay": "weight-decay",
+    "alpha": "l2",
+    "bs": "batch-size",
+    "minibatch": "batch-size",
+    "layers": "hidden",
+    "units": "hidden",
+    "neurons": "hidden",
+    "hidden-layer-sizes": "hidden",
+    "nonlinearity": "activation",
+    "solver": "optimizer",
+    "scheduler": "schedule",
+    "iterations": "epochs",
+    "max-iter": "epochs",
+    "n-epochs": "epochs",
+    "early-stopping": "patience",
+    "objective": "loss",
+    "criterion": "loss",
+    "random-state": "seed",
+    "label": "target",
+    "delimiter": "separator",
+    "na-values": "missing",
+    "ensemble": "members",
+    "gpu": "device",
+    "cuda": "device",
+    "folder": "out",
+    "output": "out",
+    "force": "overwrite",
+}
 EXAMPLES = {int: "whole numbers, such as 50 or 512,512", float: "numbers, such as 0.01 or 0.01,0.001"}
+
+
+class SuggestingCommand(TyperCommand):
+    """A command that answers an option that it has not with the one that is probably meant."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse arguments; what stands for an unknown option is added to the error."""
+        given = list(args)  # which parsing uses up
+        try:
+            return super().parse_args(ctx, args)
+        except Exception as error:
+            if (unknown := getattr(error, "option_name", None)) and hasattr(error, "possibilities"):
+                name = next((each for each in given if each.startswith(unknown)), unknown).partition("=")[0].strip("-")
+                error.possibilities = self._meant(name.replace("_", "-").lower()) or error.possibilities
+            raise
+
+    def _meant(self, name: str) -> list[str]:
+        """Return the options that a name stands for, or begins."""
+        flags = [flag for parameter in self.params for flag in parameter.opts if flag.startswith("--")]
+        if (meant := f"--{MEANT.get(name, name)}") in flags:
+            return [meant]
+        return [flag for flag in flags if flag.startswith(f"--{name}")]
 
 
 def takes_options(*names: str, defaults: Options = DEFAULTS, own_first: bool = False) -> Callable[[Command], Command]:

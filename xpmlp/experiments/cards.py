@@ -30,6 +30,7 @@ NOT_RECIPE = {
     "activation",
     "dropout",
     "input_dropout",
+    "frequencies",
 }  # said elsewhere
 NOT_RECIPE |= {"backend", "device", "dtype", "scaling"}
 NOT_RECIPE |= {option.name for option in fields(Options) if option.metadata["rich_help_panel"] == TABLE}
@@ -115,12 +116,18 @@ def _of_configuration(config: dict[str, Any]) -> dict[str, Any]:
 
 def _network(values: dict[str, Any]) -> dict[str, Any]:
     sizes, functions = values["sizes"], [*values["activations"], output_name(LOSSES[values["loss"]])]
+    embedded, frequencies = values.get("embedded", 0), values.get("frequencies", 0)  # which earlier runs have not
+    n_cosines = embedded * frequencies
     layers = [
         {"inputs": n, "dropout": rate, "units": m, "activation": function, "parameters": (n + 1) * m}
-        for n, m, rate, function in zip(sizes[:-1], sizes[1:], values["dropout"], functions, strict=True)
+        for n, m, rate, function in zip(
+            [sizes[0] + n_cosines, *sizes[1:-1]], sizes[1:], values["dropout"], functions, strict=True
+        )
     ]
+    embedding = {"inputs": embedded, "frequencies": frequencies, "parameters": 2 * n_cosines} if n_cosines else None
     members = values.get("members", 1)
-    return {"layers": layers, "loss": values["loss"], "parameters": values["parameters"], "members": members}
+    network = {"embedding": embedding, "layers": layers, "loss": values["loss"], "parameters": values["parameters"]}
+    return network | {"members": members}
 
 
 def _of_metrics(rows: list[dict[str, Any]]) -> dict[str, Any]:

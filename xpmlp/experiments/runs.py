@@ -43,9 +43,10 @@ PARTS = ("train", "validation", "test")
 EVALUATIONS = ("confusion.png", "probabilities.png", "regions.png", "residuals.png", "importance.png", "importance.csv")
 LOGGED = ("events.out.tfevents.*", "mlflow.json")  # of logs for other programs
 # Options that came after the first runs, with what these did.
-LATER = {"members": 1, "precision": "highest", "graphs": True, "patience": None, "min_delta": None}
+LATER = {"members": 1, "pack": 0, "precision": "highest", "graphs": True, "patience": None, "min_delta": None}
 LATER |= {option.name: option.default for option in fields(Options) if option.metadata["rich_help_panel"] == TABLE}
 LATER |= {"task": "classification", "loss": "auto", "class_weight": "none"}
+LATER |= {"frequencies": 0, "frequency_scale": Options.frequency_scale}
 LATER |= {"validation_file": None, "test_file": None, "split": "random", "group": None}
 
 
@@ -182,7 +183,7 @@ class RunFolder(Folder):
 
     def _write_metrics(self, experiment: Experiment, records: Sequence[Record]) -> None:
         measures = measures_of(experiment.model.network.loss)
-        header = [*columns(measures), *(_columns_of_members(measures) if experiment.options.members > 1 else [])]
+        header = [*columns(measures), *(_columns_of_members(measures) if experiment.options.is_ensemble else [])]
         write_whole(self.metrics, csv_text([header, *map(_row, records)]).encode())
 
     def write_log(self, line: str) -> None:
@@ -332,6 +333,8 @@ def network_values(model: Model) -> dict[str, Any]:
         "activations": [activation.name for activation in network.activations],
         "loss": network.loss.name,
         "dropout": network.dropout,
+        "frequencies": network.frequencies,
+        "embedded": len(network.embedded),
         "parameters": network.n_parameters,
     }
 
