@@ -13,7 +13,7 @@ from xpmlp.cli._terminal import INTERRUPTED, say, stopping_on_interrupt, warn
 from xpmlp.common.errors import DivergenceError, InputError, OutOfMemoryError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from xpmlp.experiments.experiment import Experiment
     from xpmlp.experiments.runs import RunFolder
@@ -24,10 +24,20 @@ class Run:
     """A training in a run folder, as the process that writes and speaks has it.
 
     Checkpoints are written after `every` epochs, but no more often than once in so many `seconds`; 0 epochs for none.
+    `logs` are those of other programs that it keeps, by name.
     """
 
-    def __init__(self, experiment: Experiment, folder: RunFolder, *, every: int, seconds: float, quiet: bool) -> None:
-        self.experiment, self.folder, self.quiet = experiment, folder, quiet
+    def __init__(
+        self,
+        experiment: Experiment,
+        folder: RunFolder,
+        *,
+        every: int,
+        seconds: float,
+        quiet: bool,
+        logs: Sequence[str] = (),
+    ) -> None:
+        self.experiment, self.folder, self.quiet, self._logs = experiment, folder, quiet, logs
         self.records: list[Record] = []  # of all epochs; the last one alone has its weights
         self._every, self._seconds = every, seconds
         self._checkpoint_time, self._checkpoint_epoch = time.monotonic(), 0
@@ -91,9 +101,11 @@ class Run:
         folder.write_log(str(experiment))
         with stopping_on_interrupt() as should_stop, ExitStack() as showing:
             from xpmlp.cli._progress import TrainingProgress  # here, as a Ctrl-C that interrupts an import can be lost
+            from xpmlp.experiments.loggers import open_logs
 
             if resume is not None:
                 say(f"Resuming after epoch {resume.epoch} of {epochs}.")
+            log = showing.enter_context(open_logs(self._logs, folder, experiment, records))
             n = experiment.sets["train"][0].shape[0]
             progress = showing.enter_context(TrainingProgress(epochs, n, quiet=self.quiet))
             for record in experiment.records(should_stop, progress.advance, resume):
@@ -105,6 +117,7 @@ class Run:
                 if self._every and has_state and not record.epoch % self._every and passed >= self._seconds:
                     self._write_checkpoint(records)
                 folder.add(record)
+                log(record)
                 line = epoch_line(record, epochs)
                 folder.write_log(line)
                 progress.show(record, line)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 RUN = "The run"
 # Options that may be given with --resume.
-FREE = ("resume", "data_dir", "quiet", "checkpoint_every", "checkpoint_seconds", "distributed")
+FREE = ("resume", "log", "data_dir", "quiet", "checkpoint_every", "checkpoint_seconds", "distributed")
 
 
 @takes_options()
@@ -41,6 +41,10 @@ def train(
     resume: Annotated[
         Path | None,
         typer.Option(help="Resume the interrupted run in this folder, with its own options.", rich_help_panel=RUN),
+    ] = None,
+    log: Annotated[
+        list[str] | None,
+        typer.Option(help="Log epochs for tensorboard or mlflow too; for both, give it twice.", rich_help_panel=RUN),
     ] = None,
     checkpoint_every: Annotated[
         int, typer.Option(help="Epochs from one checkpoint to the next; 0 for none.", min=0, rich_help_panel=RUN)
@@ -67,6 +71,7 @@ def train(
 
     from xpmlp.distributed import open_communicator
     from xpmlp.experiments.experiment import prepare
+    from xpmlp.experiments.loggers import choose_logs
     from xpmlp.experiments.runs import RunFolder
 
     with Job(open_communicator() if distributed else None) as job, ExitStack() as held:
@@ -75,6 +80,7 @@ def train(
         place = resume or out
         folder = RunFolder(place) if place else RunFolder.default(asked.dataset, datetime.now().astimezone())
         chosen = job.first(lambda: _choose(context, folder, asked, resume=resume is not None, overwrite=overwrite))
+        logs = job.first(lambda: choose_logs(log or (), resume))
         quiet = quiet or not job.is_first
 
         # 2. The data and 3. the network for them, both on the backend.
@@ -82,7 +88,7 @@ def train(
         _introduce(job, experiment, is_new=resume is None, quiet=quiet)
 
         # 4. The folder, which no other process may write to until the training has ended.
-        run = Run(experiment, folder, every=checkpoint_every, seconds=checkpoint_seconds, quiet=quiet)
+        run = Run(experiment, folder, every=checkpoint_every, seconds=checkpoint_seconds, quiet=quiet, logs=logs)
         start = job.first(lambda: run.open(held, resume=resume is not None, overwrite=overwrite))
 
         # 5. The training, which the first rank writes down and the others share.

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 PARTS = ("train", "validation", "test")
 EVALUATIONS = ("confusion.png", "probabilities.png", "regions.png", "residuals.png", "importance.png", "importance.csv")
+LOGGED = ("events.out.tfevents.*", "mlflow.json")  # of logs for other programs
 # Options that came after the first runs, with what these did.
 LATER = {"members": 1, "pack": 0, "precision": "highest", "graphs": True, "patience": None, "min_delta": None}
 LATER |= {option.name: option.default for option in fields(Options) if option.metadata["rich_help_panel"] == TABLE}
@@ -83,7 +84,8 @@ class RunFolder(Folder):
     def files(self) -> list[Path]:
         """The files of the run that exist."""
         known = [self.config, self.metrics, self.model, self.checkpoint, self.curves, self.log]
-        return [file for file in (*known, *(self.path / name for name in EVALUATIONS)) if file.exists()]
+        known += [self.path / name for name in EVALUATIONS]
+        return [*(file for file in known if file.exists()), *(file for name in LOGGED for file in self.path.glob(name))]
 
     def _why_not_free(self) -> str:
         if self._unfinished:
