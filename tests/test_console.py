@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import gzip
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
 import pytest
 import typer
 
 from xpmlp.cli import app
 from xpmlp.cli._options import MEANT
+from xpmlp.experiments.experiment import prepare
+from xpmlp.experiments.options import Options
 
+QUICK = ("--hidden", "4", "--epochs", "2")
+full = pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 COMMANDS = typer.main.get_command(app).commands
 FLAGS = {flag for parameter in COMMANDS["train"].params for flag in parameter.opts}
 
@@ -48,3 +62,118 @@ def test_an_option_is_not_answered_with_one_that_the_command_has_not(cli):
 def test_what_stands_for_an_option_is_no_option_and_names_one():
     assert {f"--{name}" for name in MEANT.values()} <= FLAGS
     assert not {f"--{name}" for name in MEANT} & FLAGS
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with a table in scripts that few encodings have, `table.csv`, and a run on it, `run`."""
+    folder = tmp_path_factory.mktemp("streams")
+    rows = (f"{i / 40},{(i % 7) / 7},{'роза' if i % 2 else '東京'}" for i in range(40))
+    (folder / "table.csv").write_text("\n".join(["длина,ширина,вид", *rows]) + "\n", encoding="utf-8")
+    assert xpmlp(folder, "train", "table.csv", *QUICK, "--out", "run").returncode == 0
+    return folder
+
+
+def xpmlp(where, *arguments, redirected="", **environment):
+    """Run a command of its own process, whose streams a shell redirects."""
+    words = ["import sys; from xpmlp.cli import main; main()", *map(str, arguments)]
+    command = f"{shlex.join([sys.executable, '-c', *words])} {redirected}"
+    return subprocess.run(  # noqa: S602 - our own command
+        command, shell=True, cwd=where, capture_output=True, check=False, env=os.environ | environment
+    )
+
+
+PREDICT = ("predict", "run", "table.csv")
+
+
+@pytest.mark.parametrize(
+    ("command", "closed"),
+    [(("train", "table.csv", *QUICK), ">&- 2>&- <&-"), (("evaluate", "run"), ">&-"), (PREDICT, ">&-")],
+)
+def test_a_command_whose_streams_are_closed_ends_as_it_would(folder, command, closed):
+    done = xpmlp(folder, *command, redirected=closed)
+    assert done.returncode == 0
+    assert b"Traceback" not in done.stderr
+
+
+@full
+@pytest.mark.parametrize(
+    ("command", "redirected"),
+    [
+        (("train", *QUICK), "> /dev/full"),
+        (("train", *QUICK), "> /dev/full 2> /dev/full"),
+        (("search", "--random", "2", "--jobs", "2", "--epochs", "1"), "> /dev/full 2> /dev/full"),
+    ],
+)
+def test_a_training_is_saved_though_nothing_can_be_printed(folder, tmp_path, command, redirected):
+    done = xpmlp(folder, *command, "table.csv", "--out", tmp_path / "new", redirected=redirected)
+    assert done.returncode == 0, done.stderr
+    assert list(tmp_path.rglob("model.safetensors"))
+    if "2>" not in redirected:
+        assert b"standard output cannot be written to: No space left on device. All is saved." in done.stderr
+
+
+@full
+@pytest.mark.parametrize("command", [PREDICT, ("info",)])
+def test_results_that_a_full_disk_has_lost_are_an_error_of_ours(folder, command):
+    done = xpmlp(folder, *command, redirected="> /dev/full")
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert done.stderr == b"Error: standard output cannot be written to: No space left on device.\n"
+
+
+def test_a_training_whose_reader_has_left_is_saved_and_ends_well(folder, tmp_path):
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "xpmlp", "train", folder / "table.csv", *QUICK, "--out", tmp_path / "new"]
+    assert subprocess.run(command, stdout=write, stderr=write, check=False).returncode == 0  # noqa: S603 - our own
+    os.close(write)
+    assert (tmp_path / "new" / "model.safetensors").exists()
+
+
+@pytest.mark.parametrize("command", [("train", "table.csv", *QUICK), ("evaluate", "run"), ("show", "run")])
+def test_what_an_encoding_lacks_is_escaped(folder, command):
+    done = xpmlp(folder, *command, PYTHONIOENCODING="ascii")
+    assert done.returncode == 0, done.stderr
+    assert rb"\u0440\u043e\u0437\u0430" in done.stdout
+
+
+def test_predictions_are_escaped_with_a_warning_where_the_encoding_lacks_their_letters(folder):
+    done = xpmlp(folder, *PREDICT, PYTHONIOENCODING="iso8859-1")
+    assert set(done.stdout.split()) <= {b"prediction", rb"\u0440\u043e\u0437\u0430", rb"\u6771\u4eac"}
+    assert re.fullmatch(
+        rb"Warning: standard output is in iso8859-1, which lacks '\\u....': it is escaped there; --out writes UTF-8.\n",
+        done.stderr,
+    )
+    done = xpmlp(folder, *PREDICT, PYTHONIOENCODING="utf-8")
+    assert set(done.stdout.decode().split()) <= {"prediction", "роза", "東京"}
+    assert done.stderr == b""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no file names that are not Unicode")
+def test_a_name_that_is_not_utf_8_is_taken_for_data_runs_and_files(folder, tmp_path):
+    name = os.fsdecode(b"caf\xe9")
+    shutil.copy(folder / "table.csv", tmp_path / f"{name}.csv")
+    done = xpmlp(tmp_path, "train", f"{name}.csv", *QUICK)
+    assert done.returncode == 0, done.stderr
+    assert rb"caf\udce9: 2-4-2" in done.stdout
+    (run,) = (tmp_path / "runs").iterdir()
+    assert run.name.startswith(name)
+    assert r"caf\udce9: 2-4-2" in (run / "train.log").read_text(encoding="utf-8")
+    done = xpmlp(tmp_path, "evaluate", run, "--out", f"{name}.png")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / f"{name}.png").exists()
+    done = xpmlp(tmp_path, "predict", run, f"{name}.csv", "--out", f"new-{name}.csv")
+    assert done.stderr == b"40 predictions written to new-caf\\udce9.csv\n"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no file names that are not Unicode")
+def test_data_of_every_kind_may_have_a_name_that_is_not_utf_8(folder, tmp_path):
+    name = tmp_path / os.fsdecode(b"caf\xe9")
+    name.mkdir()
+    X, y = np.eye(20), np.arange(20) % 2
+    np.save(name / "X.npy", X)
+    np.save(name / "y.npy", y)
+    np.savez(name.with_suffix(".npz"), X=X, y=y)
+    name.with_suffix(".csv.gz").write_bytes(gzip.compress((folder / "table.csv").read_bytes()))
+    for path in (name, name.with_suffix(".npz"), name.with_suffix(".csv.gz")):
+        assert prepare(Options(str(path))).dataset.name == r"caf\udce9"
