@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import gzip
+import io
 import os
 import re
 import shlex
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +19,11 @@ import typer
 
 from xpmlp.cli import app
 from xpmlp.cli._options import MEANT
+from xpmlp.cli._progress import TrainingProgress
 from xpmlp.experiments.experiment import prepare
 from xpmlp.experiments.options import Options
+from xpmlp.training import Record
+from xpmlp.training.scoring import Score
 
 QUICK = ("--hidden", "4", "--epochs", "2")
 full = pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
@@ -177,3 +182,53 @@ def test_data_of_every_kind_may_have_a_name_that_is_not_utf_8(folder, tmp_path):
     name.with_suffix(".csv.gz").write_bytes(gzip.compress((folder / "table.csv").read_bytes()))
     for path in (name, name.with_suffix(".npz"), name.with_suffix(".csv.gz")):
         assert prepare(Options(str(path))).dataset.name == r"caf\udce9"
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def record(epoch):
+    scores = {"train": Score(0.4321, 0.9876), "validation": Score(0.5432, 0.8765), "test": Score(0.6543, 0.7654)}
+    return Record(epoch, 1.0, 54_000, 54_000.0, 0.1, 0.5, scores, [], None, complete=True)
+
+
+@pytest.mark.parametrize(
+    ("columns", "shown"),
+    [
+        (130, "epoch 299/300 BAR24 validation 0.8765 train 0.9876 loss 0.4321 54,000 examples/s TIME"),
+        (80, "epoch 299/300 BAR12 validation 0.8765 train 0.9876 loss 0.4321 TIME"),
+        (60, "epoch 299/300 BAR4 validation 0.8765 train 0.9876 TIME"),
+        (50, "epoch 299/300 BAR7 validation 0.8765 TIME"),
+        (30, "epoch 299/300 BAR5  TIME"),
+    ],
+)
+def test_nothing_of_the_progress_bar_is_cut(monkeypatch, columns, shown):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    with TrainingProgress(300, 54_000, quiet=False) as progress:
+        for epoch in (298, 299):
+            progress.show(record(epoch), "a line")
+    line = re.sub(r"\x1b\[[0-9;?]*\w", "", sys.stderr.getvalue()).splitlines()[-1].split("\r")[-1]
+    assert len(line) <= columns
+    line = re.sub("[━╸╺]+", lambda bar: f"BAR{len(bar[0])}", line.strip())
+    assert re.sub(r"(\d|-):(\d\d|--):(\d\d|--)$", "TIME", line) == shown
+
+
+@pytest.mark.parametrize("terminal", [io.StringIO, Terminal])
+def test_without_a_terminal_lines_are_printed_at_a_bounded_rate(monkeypatch, terminal):
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setattr(sys, "stderr", terminal())
+    now = 0.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    printed = {}
+    for seconds in (0.01, 60.0):  # of an epoch
+        with TrainingProgress(300, 54_000, quiet=False) as progress:
+            for epoch in range(1, 301):
+                now += seconds
+                progress.show(record(epoch), f"{seconds} {epoch}")
+        printed[seconds] = [line for line in sys.stderr.getvalue().splitlines() if line.startswith(str(seconds))]
+    assert len(printed[0.01]) == 31
+    assert len(printed[60.0]) == 300
