@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import typer
 
+from xpmlp.backends import Status
 from xpmlp.cli import app
 from xpmlp.cli._options import MEANT
 from xpmlp.cli._progress import TrainingProgress
@@ -139,7 +140,7 @@ def test_a_training_whose_reader_has_left_is_saved_and_ends_well(folder, tmp_pat
 def test_what_an_encoding_lacks_is_escaped(folder, command):
     done = xpmlp(folder, *command, PYTHONIOENCODING="ascii")
     assert done.returncode == 0, done.stderr
-    assert rb"\u0440\u043e\u0437\u0430" in done.stdout
+    assert rb"\u0434\u043b\u0438\u043d\u0430" in done.stdout
 
 
 def test_predictions_are_escaped_with_a_warning_where_the_encoding_lacks_their_letters(folder):
@@ -232,3 +233,46 @@ def test_without_a_terminal_lines_are_printed_at_a_bounded_rate(monkeypatch, ter
         printed[seconds] = [line for line in sys.stderr.getvalue().splitlines() if line.startswith(str(seconds))]
     assert len(printed[0.01]) == 31
     assert len(printed[60.0]) == 300
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="rights over folders are those of POSIX")
+def test_a_run_that_is_read_only_is_scored_without_figures_and_out_is_told_of(cli, as_nobody, tmp_path):
+    assert cli("train", "circles", *QUICK, "--out", "run", "--quiet")[0] == 0
+    written = cli("evaluate", "run")[1]
+    (tmp_path / "run").chmod(0o555)
+    tmp_path.chmod(0o777)  # the folder that commands are run in
+    for file in ("confusion.png", "probabilities.png", "regions.png"):
+        (tmp_path / "run" / file).unlink()
+    with as_nobody():
+        code, out, err = cli("evaluate", "run")
+        assert code == 0
+        assert out == "".join(line for line in written.splitlines(keepends=True) if "run/" not in line)
+        assert err == (
+            "Warning: run/confusion.png cannot be written: Permission denied. The scores are printed alone: --out says "
+            "where figures go, as in --out confusion.png.\n"
+        )
+        code, out, err = cli("evaluate", "run", "--out", "c.png")
+        assert (code, err, "confusion matrix: c.png" in out) == (0, "", True)
+
+
+@pytest.mark.parametrize("columns", [60, 80])
+def test_info_has_what_to_install_on_lines_that_can_be_copied(cli, monkeypatch, columns):
+    problem = (
+        "CuPy is not installed. Install it with: pip install 'xpmlp[cuda13]' (CUDA 13) or pip install 'xpmlp[cuda12]' "
+        "(CUDA 12)"
+    )
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setattr("xpmlp.backends.statuses", lambda: [Status("numpy", "2"), Status("cupy", problem=problem)])
+    lines = cli("info")[1].splitlines()
+    assert lines[-3:] == [
+        "cupy: CuPy is not installed. Install it with:",
+        "    pip install 'xpmlp[cuda13]'  # CUDA 13",
+        "    pip install 'xpmlp[cuda12]'  # CUDA 12",
+    ]
+    assert max(map(len, lines[1:])) <= columns
+
+
+def test_a_device_that_another_backend_would_have_is_answered_with_that_backend(cli):
+    code, _, err = cli("train", "circles", "--device", "cuda:0")
+    assert code == 2
+    assert "Backends that can have such a device: cupy, torch, jax (--backend)." in err
