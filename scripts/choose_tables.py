@@ -21,7 +21,7 @@ from tables.catalogue import TASKS
 from tables.contenders import CONTENDERS, xpmlp_train
 from xpmlp import Options
 from xpmlp.common.files import write_json
-from xpmlp.experiments.experiment import EPOCHS
+from xpmlp.experiments.recipes import EPOCHS
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -17,6 +17,7 @@ ROOT = Path(__file__).parent.parent
 PAGES = [
     *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")),
     *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs/reference").glob("*.md")),
     *sorted((ROOT / "xpmlp").rglob("README.md")),
 ]
 LINK = re.compile(r"\[`(?P<name>[\w.]+)`\]\((?:\.\./)*(?P<folder>xpmlp|tests)/(?P<path>[\w/]+)\.py\)")

@@ -29,9 +29,12 @@ MATHS = {"nn", "training"}
 ARRAY_LIBRARIES = {"array_api_compat", "array_api_strict", "cupy", "cupyx", "jax", "torch"}
 HOSTS_NUMPY = {
     "nn/initializers.py",
+    "nn/padding.py",
     "training/ensemble.py",
     "training/many.py",
-}  # weights and orders are drawn on the host
+    "training/packs.py",
+    "training/selection.py",
+}  # weights and orders are drawn on the host, and ensembles are selected there
 SOURCES = sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py")
 
 

@@ -7,6 +7,7 @@ import json
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from test_exports import numbers_of, random_model, raw_features, run_onnx
 
@@ -208,6 +209,28 @@ def test_deviations_of_an_ensemble_of_amounts_stand_beside_its_predictions(cli, 
     lines = cli("predict", "run", table)[1].splitlines()
     assert lines[0] == "prediction,standard_deviation"
     assert all(float(line.split(",")[1]) > 0 for line in lines[1:])
+
+
+def test_how_far_members_disagree_on_a_class_stands_behind_the_probabilities(cli, tmp_path):
+    table = tmp_path / "jobs.csv"
+    table.write_text("job,x,y\n" + "".join(f"{'ab'[n % 2]},{n},{'no' if n % 2 else 'yes'}\n" for n in range(80)))
+    assert cli("train", table, "--members", "3", "--epochs", "3", "--out", "run", "--quiet")[0] == 0
+    new = tmp_path / "new.csv"
+    new.write_text("job,x\na,3\nb,3000\nc,5\n")
+    code, out, err = cli("predict", "run", new, "--proba")
+    assert code == 0
+    assert err.count("Warning") == 1  # of the job that training had not
+    assert out.startswith("prediction,probability no,probability yes,disagreement\n")
+    model = load_model(tmp_path / "run" / "model.safetensors")
+    seen = pd.DataFrame({"job": ["a", "b"], "x": [3, 3000]})
+    p = np.stack([model.member(number).predict_proba(seen) for number in range(3)])
+    entropy = -(p * np.log(p)).sum(axis=-1)
+    mean = p.mean(axis=0)
+    expected = -(mean * np.log(mean)).sum(axis=-1) - entropy.mean(axis=0)
+    found = [float(line.split(",")[3]) for line in out.splitlines()[1:3]]
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-6)
+    with pytest.raises(InputError, match="no members that could disagree"):
+        model.member(0).predict_with_disagreement(seen)
 
 
 def test_an_ensemble_has_a_member_and_is_trained_by_one_process(cli):

@@ -13,8 +13,9 @@ import pytest
 from reproduction.fashion import train_run
 from xpmlp import BACKENDS, InputError, XpmlpError
 from xpmlp.data.datasets import Dataset
-from xpmlp.experiments.experiment import check_circles, fingerprint, load_splits, prepare, score_model, settle
+from xpmlp.experiments.experiment import check_circles, fingerprint, load_splits, prepare, score_model
 from xpmlp.experiments.options import CIRCLES, Options
+from xpmlp.experiments.recipes import settle
 from xpmlp.experiments.runs import RunFolder
 from xpmlp.search import Space, plan, search
 

@@ -65,7 +65,9 @@ def captured(function, capturer=None):
 
 NETWORK = Network.build(D, [6], M, activation="tanh")
 DROPOUT = Network.build(D, [6, 4], M, dropout=0.4, input_dropout=0.1)
+EMBEDDED = Network.build(D, [6], M, frequencies=2, embedded=[0, 2])
 CASES = {
+    "adamw, cosines": (EMBEDDED, Recipe(AdamW(), Constant(0.01), batch_size=K)),
     "sgd": (NETWORK, Recipe(SGD(), Constant(0.1), batch_size=K)),
     "nesterov": (NETWORK, Recipe(SGD(0.9, nesterov=True), Cosine(0.1, total=15, warmup=2), batch_size=K)),
     "adam": (NETWORK, Recipe(Adam(), Constant(0.01), ElasticNet((1e-3, 0.0), (0.0, 1e-2)), batch_size=K)),

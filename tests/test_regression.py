@@ -14,7 +14,8 @@ from test_readme import run, snippets_of
 
 from xpmlp import Constant, InputError, Network, Options, Recipe, initialize, load_model, prepare, train
 from xpmlp.experiments.evaluation import permutation_importances, report_amounts, report_classes
-from xpmlp.experiments.experiment import check_options, load_splits, score_model
+from xpmlp.experiments.experiment import load_splits, score_model
+from xpmlp.experiments.recipes import check_options
 from xpmlp.experiments.runs import LATER, RunFolder, options_sha256
 from xpmlp.nn.losses import LOSSES, build_loss, huber, quantile
 from xpmlp.nn.optimizers import SGD

@@ -1,4 +1,4 @@
-"""`xpmlp search` as a user meets it: the command, and the examples of docs/search.md."""
+"""`xpmlp search` as a user meets it: the command, and the examples of docs/hyperparameters.md."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from xpmlp.experiments.runs import RunFolder
 from xpmlp.models.checkpoints import load_model
 from xpmlp.search import DEFAULT_SPACE, SearchFolder, Space, plan
 
-DOCS = (Path(__file__).parent.parent / "docs" / "search.md").read_text(encoding="utf-8")
+DOCS = (Path(__file__).parent.parent / "docs" / "hyperparameters.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture(autouse=True)
@@ -159,7 +159,7 @@ def run_examples(wanted):
     """Run examples as scripts, those that are wanted: give the names that they leave."""
     names = {"__name__": "__main__"}
     for snippet in filter(wanted, snippets("python")):
-        exec(compile(snippet, "search.md", "exec"), names)  # noqa: S102 - it is our own page
+        exec(compile(snippet, "hyperparameters.md", "exec"), names)  # noqa: S102 - it is our own page
     return names
 
 

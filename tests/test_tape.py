@@ -85,6 +85,11 @@ def test_so_they_do_with_8_bit_examples_weights_and_dropout(same, scaled, weight
     same(network("gelu", dropout=0.3, input_dropout=0.2), RECIPES["adam"], scaled=scaled, weighted=weighted)
 
 
+@pytest.mark.parametrize("embedded", [None, [2], [0, 1, 4, 6]], ids=["all", "one", "apart"])
+def test_so_they_do_with_periodic_embeddings(same, embedded):
+    same(network(dropout=0.3, input_dropout=0.2, frequencies=3, embedded=embedded), RECIPES["adamw"])
+
+
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_so_they_do_with_every_activation_and_loss(same, activation, loss):

@@ -6,6 +6,7 @@ Each runs as its own documentation has it for a table of numbers and texts with 
 from __future__ import annotations
 
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -135,6 +136,8 @@ def _without_gaps(X: pd.DataFrame, words: list[str], medians: pd.Series) -> pd.D
 
 CONTENDERS: dict[str, Learn] = {
     "xpmlp": xpmlp_train,
+    "xpmlp, 8 members": partial(xpmlp_train, members=8),
+    "xpmlp, a pack of 64": partial(xpmlp_train, pack=64),
     "scikit-learn": scikit_learn_pipeline,
     "boosting": gradient_boosting,
     "RealMLP-TD-S": _pytabkit("RealMLP_TD_S"),

@@ -11,12 +11,14 @@ import warnings
 import typer
 
 from xpmlp import __version__
+from xpmlp.cli._compare import compare
 from xpmlp.cli._evaluate import evaluate
 from xpmlp.cli._export import export
 from xpmlp.cli._gradcheck import gradcheck
 from xpmlp.cli._info import info
 from xpmlp.cli._options import SuggestingCommand
 from xpmlp.cli._predict import predict
+from xpmlp.cli._runs import runs
 from xpmlp.cli._search import search
 from xpmlp.cli._show import show
 from xpmlp.cli._streams import lasting_streams
@@ -40,7 +42,7 @@ app = typer.Typer(
         "token_normalize_func": lambda name: EARLIER_FLAGS.get(name, name),
     },
 )
-for command in (train, evaluate, predict, show, search, export, gradcheck, info):
+for command in (train, evaluate, predict, show, runs, compare, search, export, gradcheck, info):
     app.command(cls=SuggestingCommand)(command)
 
 

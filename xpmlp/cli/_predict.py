@@ -36,7 +36,9 @@ def predict(
     keep: Annotated[
         str, typer.Option(help="Columns of the table to put beside the predictions: id,name.", show_default="none")
     ] = "",
-    proba: Annotated[bool, typer.Option("--proba", help="Add the probability of each class.")] = False,
+    proba: Annotated[
+        bool, typer.Option("--proba", help="Add the probability of each class, and how far members disagree on it.")
+    ] = False,
     out: Annotated[Path | None, typer.Option(help="A .csv file to write.", show_default="standard output")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists.")] = False,
     **options: Any,
@@ -87,8 +89,11 @@ def _csv(
     import io
 
     text, labels = io.StringIO(), [] if model.classes is None else model.classes.tolist()
-    probabilities = model.predict_proba(X, backend) if proba else None
-    deviations = None
+    probabilities = disagreement = deviations = None
+    if proba and model.has_disagreement:
+        probabilities, disagreement = model.predict_with_disagreement(X, backend)
+    elif proba:
+        probabilities = model.predict_proba(X, backend)
     if model.has_deviations:
         predicted, deviations = model.predict_with_std(X, backend)
     else:
@@ -108,6 +113,9 @@ def _csv(
         header += [f"probability {label}" for label in labels]
         pairs = zip(rows, probabilities.tolist(), strict=True)
         rows = [[*row, *(f"{p:.6g}" for p in shares)] for row, shares in pairs]
+    if disagreement is not None:
+        header.append("disagreement")
+        rows = [[*row, f"{nats:.6g}"] for row, nats in zip(rows, disagreement.tolist(), strict=True)]
     if kept:
         header = [*(name for name, _ in kept), *header]
         beside = zip(*(values for _, values in kept), strict=True)

@@ -63,9 +63,9 @@ def summarise(experiment: Experiment, folder: RunFolder, records: list[Record]) 
         table.add_row("epochs", f"{whole} in {last.seconds:.1f} s")
         if last.best:
             table.add_row("weights", choice(last.best))
-    n_members = experiment.model.n_members
-    of_each = "" if n_members == 1 else f" in each of {n_members} networks"
-    table.add_row("parameters", f"{experiment.model.network.n_parameters:,}{of_each}")
+    model = experiment.trained(records[-1].selected.layers) if records else experiment.model
+    of_each = "" if model.n_members == 1 else f" in each of {model.n_members} networks"
+    table.add_row("parameters", f"{model.network.n_parameters:,}{of_each}")
     table.add_row("folder", str(folder.path))
     table.add_row("files", ", ".join(file.name for file in folder.files))
     print_table(table, str(experiment))

@@ -101,7 +101,8 @@ class Run:
                     records[-1] = records[-1].without_arrays()
                 records.append(record)
                 passed = time.monotonic() - self._checkpoint_time
-                if self._every and record.complete and not record.epoch % self._every and passed >= self._seconds:
+                has_state = record.complete and record.state is not None
+                if self._every and has_state and not record.epoch % self._every and passed >= self._seconds:
                     self._write_checkpoint(records)
                 folder.add(record)
                 line = epoch_line(record, epochs)

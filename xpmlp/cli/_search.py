@@ -41,7 +41,7 @@ def search(
         Path | None,
         Tried(
             help="What to draw from: a TOML file with a list or a distribution for each option.",
-            show_default="that of docs/search.md",
+            show_default="that of docs/hyperparameters.md",
         ),
     ] = None,
     halving: Annotated[

@@ -41,6 +41,9 @@ def _print_network(card: dict[str, Any]) -> None:
 
     network = card["network"]
     table = Table("layer", "inputs", "dropout", "units", "activation", "parameters")
+    if embedding := network["embedding"]:
+        n, k = embedding["inputs"], embedding["frequencies"]
+        table.add_row("cosines", _text(n), "-", _text(n * k), f"{k} frequencies", _text(embedding["parameters"]))
     for number, layer in enumerate(network["layers"], start=1):
         cells = (layer["inputs"], layer["dropout"] or "-", layer["units"], layer["activation"])
         table.add_row(str(number), *map(_text, cells), _text(layer["parameters"]))

@@ -4,7 +4,7 @@ import numpy as np
 
 from xpmlp.common.validation import check_number
 
-STREAMS = ("weights", "order", "steps", "dropout", "parts", "candidates", "folds")
+STREAMS = ("weights", "order", "steps", "dropout", "parts", "candidates", "folds", "frequencies")
 
 
 def make_generator(seed: int, stream: str, *numbers: int) -> np.random.Generator:
@@ -14,10 +14,10 @@ def make_generator(seed: int, stream: str, *numbers: int) -> np.random.Generator
     ----------
     seed : int
         Of the whole run; not negative.
-    stream : {"weights", "order", "steps", "dropout", "parts", "candidates", "folds"}
+    stream : {"weights", "order", "steps", "dropout", "parts", "candidates", "folds", "frequencies"}
         What the numbers are for: initial weights, the order of examples, the steps of a gradient check, the keys of
-        dropout masks, the parts of data that are read in blocks, the candidates of a search, or the folds in which
-            the categories of a table are encoded.
+        dropout masks, the parts of data that are read in blocks, the candidates of a search, the folds in which the
+        categories of a table are encoded, or the frequencies and phases of an embedding.
     *numbers : int
         Above 0: what tells several generators of one purpose apart, such as the epoch.
 

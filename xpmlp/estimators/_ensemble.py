@@ -20,6 +20,7 @@ from xpmlp.estimators._fitted import Scored
 from xpmlp.estimators._mlp import MLPClassifier, MLPRegressor
 from xpmlp.estimators._together import fit_together
 from xpmlp.estimators._training import MAX_SEED
+from xpmlp.nn.mixtures import entropies
 from xpmlp.nn.network import Layer
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from sklearn.utils import Tags
 
     from xpmlp.backends import Backend
-    from xpmlp.common.types import Array, Namespace
+    from xpmlp.common.types import Array
     from xpmlp.models.model import Model
     from xpmlp.nn.activations import Activation
     from xpmlp.nn.losses import Loss
@@ -284,18 +285,13 @@ class DeepEnsembleClassifier(DeepEnsemble, ClassifierMixin, BaseEstimator):
         caller, outputs = self._outputs(X, "entropy")
         xp, is_labels = caller.xp, self.estimators_[0]._label_binarizer.y_type_.startswith("multilabel")  # noqa: SLF001 - as above
         p = xp.stack([1.0 - outputs, outputs], axis=-1) if is_labels else MLPClassifier._probabilities(caller, outputs)  # noqa: SLF001 - as above
-        total, expected = _entropy(xp, xp.mean(p, axis=0)), xp.mean(_entropy(xp, p), axis=0)
+        total, expected = entropies(xp, p)
         return Entropy(total, expected, total - expected)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags
-
-
-def _entropy(xp: Namespace, p: Array) -> Array:
-    """Return -sum_j p_j ln p_j over the last axis, where 0 ln 0 = 0."""
-    return -xp.sum(p * xp.log(xp.where(p > 0.0, p, xp.ones_like(p))), axis=-1)
 
 
 @documented

@@ -229,7 +229,7 @@ class FittedMLP(HiddenFeatures, TransformerMixin, Scored, ABC):
             The Euclidean norm, over all weights and biases, of the gradient of each example's loss without penalty; of
             X's library, on its device. The squared errors of several outputs are summed, as for the gradients of the
             training. No gradient of an example is ever formed: that of a layer is x (outer) delta, so its squared norm
-            is |x|^2 |delta|^2, and |delta|^2 for the biases (Goodfellow, 2015, arXiv:1510.01799).
+            is ``|x|^2 |delta|^2``, and ``|delta|^2`` for the biases (Goodfellow, 2015, arXiv:1510.01799).
         """
         check_is_fitted(self)
         X = self._checked_examples(X)

@@ -46,7 +46,7 @@ class TablePreprocessor(TransformerMixin, BaseEstimator):
         What becomes of each column. Shown, it says so in words.
     n_features_in_ : int
         The number of columns.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Their names, where all are strings.
 
     Examples

@@ -30,6 +30,7 @@ NOT_RECIPE = {
     "activation",
     "dropout",
     "input_dropout",
+    "frequencies",
 }  # said elsewhere
 NOT_RECIPE |= {"backend", "device", "dtype", "scaling"}
 NOT_RECIPE |= {option.name for option in fields(Options) if option.metadata["rich_help_panel"] == TABLE}
@@ -115,18 +116,29 @@ def _of_configuration(config: dict[str, Any]) -> dict[str, Any]:
 
 def _network(values: dict[str, Any]) -> dict[str, Any]:
     sizes, functions = values["sizes"], [*values["activations"], output_name(LOSSES[values["loss"]])]
+    embedded, frequencies = values.get("embedded", 0), values.get("frequencies", 0)  # which earlier runs have not
+    n_cosines = embedded * frequencies
     layers = [
         {"inputs": n, "dropout": rate, "units": m, "activation": function, "parameters": (n + 1) * m}
-        for n, m, rate, function in zip(sizes[:-1], sizes[1:], values["dropout"], functions, strict=True)
+        for n, m, rate, function in zip(
+            [sizes[0] + n_cosines, *sizes[1:-1]], sizes[1:], values["dropout"], functions, strict=True
+        )
     ]
+    embedding = {"inputs": embedded, "frequencies": frequencies, "parameters": 2 * n_cosines} if n_cosines else None
     members = values.get("members", 1)
-    return {"layers": layers, "loss": values["loss"], "parameters": values["parameters"], "members": members}
+    network = {"embedding": embedding, "layers": layers, "loss": values["loss"], "parameters": values["parameters"]}
+    return network | {"members": members}
 
 
 def _of_metrics(rows: list[dict[str, Any]]) -> dict[str, Any]:
     if not rows:
         return {"metrics": None}
+    best, measure = best_row(rows)
+    return {"metrics": {"last": rows[-1], "best": best, "best_by": measure}}
+
+
+def best_row(rows: list[dict[str, Any]]) -> tuple[dict[str, Any], str]:
+    """Find the row of ``metrics.csv`` of the epoch that is kept, or else has the lowest loss; and that loss's name."""
     measure = "train_loss" if rows[-1]["validation_loss"] is None else "validation_loss"
     kept = [row for row in rows if row["epoch"] == rows[-1]["best_epoch"]]  # none without patience
-    best = min(kept or rows, key=lambda row: float("inf") if row[measure] is None else row[measure])
-    return {"metrics": {"last": rows[-1], "best": best, "best_by": measure}}
+    return min(kept or rows, key=lambda row: float("inf") if row[measure] is None else row[measure]), measure

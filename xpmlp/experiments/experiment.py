@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -15,7 +14,7 @@ import numpy as np
 from xpmlp.backends import device_for_rank, get_backend
 from xpmlp.common.errors import InputError
 from xpmlp.common.rng import make_generator
-from xpmlp.common.validation import check_choice, check_number
+from xpmlp.common.validation import check_number
 from xpmlp.common.wording import counted
 from xpmlp.data.datasets import ColumnSchema, Dataset, is_table, load_dataset, refuse_reading, split
 from xpmlp.data.examples import Examples, QuantizedExamples, StreamedExamples, dequantize, slice_rows
@@ -31,22 +30,33 @@ from xpmlp.data.streams import (
     load_table_stream,
 )
 from xpmlp.data.tables import Table
-from xpmlp.data.tables.encodings import SCALINGS as TABLE_SCALINGS
 from xpmlp.data.tables.preparation import TablePreparation
-from xpmlp.data.targets import TASKS, fit_target_scaling
+from xpmlp.data.targets import fit_target_scaling
 from xpmlp.experiments.options import CIRCLES, Options
+from xpmlp.experiments.recipes import (
+    EPOCHS,
+    asked_task,
+    build_network,
+    build_penalty,
+    build_recipe,
+    check_options,
+    check_unweighted,
+    initial_weights,
+    settle,
+    table_weight_decay,
+    with_absolute_paths,
+)
 from xpmlp.models.model import Model
 from xpmlp.nn.dropout import mask_function
 from xpmlp.nn.gradcheck import check_gradients
-from xpmlp.nn.initializers import INITIALIZERS, initialize
+from xpmlp.nn.initializers import initialize
 from xpmlp.nn.losses import LOSSES, build_loss
 from xpmlp.nn.mixtures import outputs_of
 from xpmlp.nn.network import Layer, Network
-from xpmlp.nn.optimizers import build_optimizer
-from xpmlp.nn.regularization import ElasticNet
-from xpmlp.nn.schedules import SCHEDULES, build_schedule
-from xpmlp.training import Recipe, steps_per_epoch, train
-from xpmlp.training.ensemble import SINGLE_NETWORK, seeds_of
+from xpmlp.nn.schedules import build_schedule
+from xpmlp.training import Recipe, draw_settings, steps_per_epoch, train, train_pack
+from xpmlp.training.ensemble import SINGLE_NETWORK
+from xpmlp.training.packs import FOLDS, MAX_EMBEDDED, network_of, numbers_in
 from xpmlp.training.scoring import make_scorer, read_scores, spread_of
 
 if TYPE_CHECKING:
@@ -57,17 +67,13 @@ if TYPE_CHECKING:
     from xpmlp.data.datasets import Splits
     from xpmlp.distributed import Communicator
     from xpmlp.nn.gradcheck import GradientCheck
-    from xpmlp.nn.losses import Loss
     from xpmlp.training import Record
     from xpmlp.training.scoring import Score
 
 Value = TypeVar("Value")
 
 DEFAULT_LOSSES = {"classification": "softmax", "regression": "squared_error"}
-CLASS_WEIGHTS = ("none", "balanced")
-VALIDATION = 0.1  # the share that is held out where a validation part is needed, or the data are no table
-MAX_WEIGHT_DECAY, WEIGHT_DECAYED = 0.5, 2.25  # for a table: the second is rate times decay, summed over the steps
-EPOCHS, MIN_STEPS = 30, 1500  # of a training, where the options leave it open
+MIN_STEPS = 1500  # of a training, where the options leave it open
 MIN_STEPS_OF_CLASSES = 500  # for a table: of few rows, probabilities are soon too sure, and amounts are not
 PIECE = 2**20  # bytes of the data that are hashed at a time
 
@@ -108,12 +114,16 @@ class Experiment:
 
     def __str__(self) -> str:
         sizes, n_members = "-".join(map(str, self.model.network.sizes)), self.model.n_members
-        sizes = sizes if n_members == 1 else f"{n_members} networks {sizes}"
+        how = f"{self.options.optimizer} at {self.options.highest_rate:g}"
+        if self.options.pack:
+            sizes, how = f"a pack of {self.options.pack} networks", "each with its own hyperparameters"
+        elif n_members > 1:
+            sizes = f"{n_members} networks {sizes}"
         batch_size = min(self.options.batch_size, self.sets["train"][0].shape[0])
         ranks = "" if self.communicator is None else f", {counted(self.communicator.size, 'rank')}"
         return (
-            f"{self.dataset.name}: {sizes}, {self.options.optimizer} at {self.options.highest_rate:g}, "
-            f"K = {batch_size}, {self.backend.name} on {self.backend.device_name} in {self.backend.dtype}{ranks}"
+            f"{self.dataset.name}: {sizes}, {how}, K = {batch_size}, "
+            f"{self.backend.name} on {self.backend.device_name} in {self.backend.dtype}{ranks}"
         )
 
     def __repr__(self) -> str:
@@ -124,6 +134,18 @@ class Experiment:
         """The fingerprint of the data, by which a run knows them again."""
         return fingerprint(self.dataset)
 
+    @cached_property
+    def numbers(self) -> tuple[int, ...]:
+        """The columns that the networks of a pack may have cosines of."""
+        if self.model.preparation is not None:
+            columns = self.model.preparation.number_columns
+            return columns if len(columns) <= MAX_EMBEDDED else ()
+        return numbers_in(self.backend, self.sets["train"][0])
+
+    def network_of(self, layers: Sequence[Layer]) -> Network:
+        """Return the architecture that a record's weights are of: the model's, or in a pack what was selected."""
+        return network_of(self.model.network.loss, layers, self.numbers) if self.options.pack else self.model.network
+
     def records(
         self,
         should_stop: Callable[[], bool] = lambda: False,
@@ -132,6 +154,25 @@ class Experiment:
     ) -> Iterator[Record]:
         """Train, scoring every part after each epoch; parameters as for `train`."""
         X, T = self.sets["train"]
+        if self.options.pack:
+            n_settings = max(1, self.options.pack // (1 if "validation" in self.sets else FOLDS))
+            return train_pack(
+                self.backend,
+                self.model.network.loss,
+                X,
+                T,
+                draw_settings(n_settings, self.options.seed),
+                epochs=self.recipe.epochs,
+                batch_size=self.recipe.batch_size,
+                seed=self.options.seed,
+                patience=self.recipe.patience,
+                embedded=self.numbers,
+                evaluate=self.sets,
+                units=self.model.units,
+                weights=self.weights,
+                should_stop=should_stop,
+                on_step=on_step,
+            )
         return train(
             self.backend,
             self.model.network,
@@ -153,10 +194,10 @@ class Experiment:
         model, X, backend = self.model, self.sets["train"][0], self.backend
         if model.classes is None or isinstance(X, StreamedExamples):
             return []
-        predicted, (n, _) = set(), X.shape
+        predicted, (n, _), network = set(), X.shape, self.network_of(layers)
         for start in range(0, n, backend.rows_at_a_time):
             rows = slice_rows(Examples(X, self.sets["train"][1]), start, min(start + backend.rows_at_a_time, n)).X
-            p = outputs_of(backend.xp, model.network, layers, dequantize(backend.xp, rows))
+            p = outputs_of(backend.xp, network, layers, dequantize(backend.xp, rows))
             predicted |= set(backend.to_numpy(backend.xp.argmax(p, axis=-1)).tolist())
         names = model.class_names or tuple(map(str, model.classes.tolist()))
         return [name for position, name in enumerate(names) if position not in predicted]
@@ -164,7 +205,8 @@ class Experiment:
     def trained(self, layers: Sequence[Layer]) -> Model:
         """Return the model with weights of the backend in place of the initial ones."""
         to_numpy = self.backend.to_numpy
-        return replace(self.model, layers=[Layer(to_numpy(W), to_numpy(b)) for W, b in layers])
+        weights = [Layer(to_numpy(W), to_numpy(b)) for W, b in layers]
+        return replace(self.model, network=self.network_of(layers), layers=weights)
 
 
 def load_splits(options: Options, *, progress: bool = False) -> tuple[Dataset | StreamedData, Splits[Any]]:
@@ -224,68 +266,6 @@ def _held_out(file: str, options: Options, dataset: Dataset) -> tuple[np.ndarray
     return X, found.y
 
 
-def asked_task(options: Options) -> str:
-    """Return the task that is asked for, by itself or by the loss; "auto" where neither is.
-
-    Raises
-    ------
-    InputError
-        For a loss that is not one of the task.
-    """
-    check_choice("task", options.task, TASKS)
-    if options.loss == "auto":
-        return options.task
-    task = "regression" if build_loss(options.loss).correct is None else "classification"
-    if options.task not in {"auto", task}:
-        raise InputError(f"loss {options.loss} is one of a {task}, but the task is {options.task}.")
-    return task
-
-
-def settle(options: Options) -> Options:
-    """Return options with the validation share and the optimiser that the kind of the data decides, where left open.
-
-    docs/tables.md says what is different for tables.
-    """
-    of_table = is_table(options.dataset)
-    if options.validation is None:
-        options = replace(options, validation=0.0 if of_table and options.patience is None else VALIDATION)
-    if options.optimizer is None:
-        options = replace(options, optimizer="adamw" if of_table else "adam")
-    return options
-
-
-def _table_weight_decay(options: Options, steps: int) -> float:
-    """Return the weight decay for a table: the weights forget over the same share of the training, however long."""
-    return min(MAX_WEIGHT_DECAY, WEIGHT_DECAYED / (options.highest_rate * steps))
-
-
-def check_options(options: Options) -> None:
-    """Check options by themselves, before a backend is opened and data are loaded.
-
-    Raises
-    ------
-    InputError
-        For the first one that cannot be used.
-    """
-    options = settle(options)
-    check_choice("schedule", options.chosen_schedule, SCHEDULES)
-    check_choice("init", options.init, INITIALIZERS)
-    check_choice("scaling", options.scaling, ["auto", *(TABLE_SCALINGS if is_table(options.dataset) else SCALINGS)])
-    if asked_task(options) == "regression":
-        _check_unweighted(options)
-    check_choice("class_weight", options.class_weight, CLASS_WEIGHTS)
-    _recipe(options)
-    if options.patience is not None and not (options.validation or options.validation_file):
-        raise InputError("patience waits for a better loss on the validation part: give --validation a share above 0.")
-    if options.patience is None and options.min_delta is not None:
-        raise InputError("min_delta is an option of patience: give --patience too, or leave it out.")
-    check_number("learning rate", options.highest_rate, above=0)
-    check_number("members", options.members, at_least=1, integer=True)
-    if options.members > 1 and (is_streamed(options.dataset) or is_large_table(options.dataset)):
-        raise InputError(f"{options.dataset} is read by rows, for one network, but members is {options.members}.")
-    _network(options, 1, 2, LOSSES["softmax"])
-
-
 def prepare(options: Options, *, progress: bool = False, communicator: Communicator | None = None) -> Experiment:
     """Check all options, open the backend, load the data and lay them out on it.
 
@@ -304,9 +284,9 @@ def prepare(options: Options, *, progress: bool = False, communicator: Communica
     InputError, BackendError
         For the first thing that cannot be done. Nothing is written before.
     """
-    options = _with_absolute_paths(settle(options))
+    options = with_absolute_paths(settle(options))
     check_options(options)
-    if communicator is not None and options.members > 1:
+    if communicator is not None and options.is_ensemble:
         raise InputError(SINGLE_NETWORK)
     device = options.device
     if communicator is not None:
@@ -328,7 +308,7 @@ def prepare(options: Options, *, progress: bool = False, communicator: Communica
     epochs = options.epochs or max(EPOCHS, math.ceil(least / steps))
     schedule = build_schedule(options.chosen_schedule, options.highest_rate, steps * epochs)
     if is_table(options.dataset) and options.optimizer == "adamw" and options.weight_decay is None:
-        options = replace(options, weight_decay=_table_weight_decay(options, steps * epochs))
+        options = replace(options, weight_decay=table_weight_decay(options, steps * epochs))
     kind = dataset.scaling if options.scaling == "auto" else options.scaling
     preparation, medians = None, None
     if isinstance(X, Table):
@@ -347,9 +327,9 @@ def prepare(options: Options, *, progress: bool = False, communicator: Communica
     scaling = Scaling.fit_blocks(kind, X.examples() if isinstance(X, Part) else [X], d, dataset.pixel_max)
 
     # The network with its initial weights, and the parts of the data as it is given them.
-    network = _network(options, d, 1 if classes is None else classes.shape[0], loss)
+    network = build_network(options, d, 1 if classes is None else classes.shape[0], loss, preparation)
     with backend.within_memory(str(network), "fewer hidden units"):
-        layers = _initial_weights(network, options)
+        layers = initial_weights(network, options)
     model = Model(
         network,
         layers,
@@ -365,18 +345,10 @@ def prepare(options: Options, *, progress: bool = False, communicator: Communica
     what = f"{n:,} training examples of {d:,} features, and what is held out"
     with backend.within_memory(what, "fewer examples, data that are read from disk (docs/streams.md)"):
         sets = {name: lay_out(model, backend, *part, is_training=name == "train") for name, part in parts.parts.items()}
-    recipe = replace(_recipe(options), epochs=epochs, schedule=schedule)
+    recipe = replace(build_recipe(options), epochs=epochs, schedule=schedule)
     options = replace(options, epochs=epochs, task=dataset.task.name)
     weights = None if options.class_weight == "none" else _balanced_weights(options, backend, y)
     return Experiment(options, dataset, backend, model, recipe, sets, communicator, weights)
-
-
-def _initial_weights(network: Network, options: Options) -> list[Layer]:
-    """Return the weights of a network, or those of all members of an ensemble, with a leading axis."""
-    drawn = [initialize(network, init=options.init, seed=seed) for seed in seeds_of(options.seed, options.members)]
-    if len(drawn) == 1:
-        return drawn[0]
-    return [Layer(*map(np.stack, zip(*members, strict=True))) for members in zip(*drawn, strict=True)]
 
 
 def _balanced_weights(options: Options, backend: Backend, y: np.ndarray | None) -> Array:
@@ -386,13 +358,8 @@ def _balanced_weights(options: Options, backend: Backend, y: np.ndarray | None) 
     if y is None:
         raise InputError(f"class_weight {options.class_weight} needs data in memory, but {options.dataset} is on disk.")
     if options.task == "regression":
-        _check_unweighted(options)
+        check_unweighted(options)
     return backend.asarray(compute_sample_weight("balanced", y)[:, None])
-
-
-def _check_unweighted(options: Options) -> None:
-    if options.class_weight != "none":
-        raise InputError(f"class_weight is {options.class_weight}, but a regression has no classes: leave it out.")
 
 
 def lay_out(
@@ -492,62 +459,15 @@ def check_circles(backend: Backend, options: Options = CIRCLES) -> GradientCheck
     check_number("batch size", size, at_least=1, below=n + 1, integer=True)
     rows = make_generator(seed, "order").permutation(n)[:size]
     classes = np.unique(dataset.y)
-    network = _network(options, d, classes.shape[0], LOSSES["softmax"])
+    network = build_network(options, d, classes.shape[0], LOSSES["softmax"])
     return check_gradients(
         backend,
         network,
-        initialize(network, init=options.init, seed=seed),
+        initialize(network, init=options.init, seed=seed, frequency_scale=options.frequency_scale),
         backend.asarray(np.asarray(dataset.X)[rows]),
         backend.asarray(encode(dataset.y[rows], classes)),
         masks=mask_function(backend, network, seed)(backend.asindex(0), backend.asindex(rows)),
-        penalty=_penalty(options),
+        penalty=build_penalty(options),
         mode=options.mode,
         seed=seed,
     )
-
-
-def _recipe(options: Options) -> Recipe:
-    """Return all of the recipe that does not depend on the data."""
-    return Recipe(
-        optimizer=build_optimizer(
-            str(options.optimizer),
-            momentum=options.momentum,
-            nesterov=options.nesterov,
-            weight_decay=options.weight_decay,
-        ),
-        penalty=_penalty(options),
-        mode=options.mode,
-        batch_size=options.batch_size,
-        epochs=EPOCHS if options.epochs is None else options.epochs,
-        patience=options.patience,
-        min_delta=options.min_delta or 0.0,
-        seed=options.seed,
-    )
-
-
-def _penalty(options: Options) -> ElasticNet:
-    return ElasticNet.build(len(options.hidden) + 1, _one_or_each(options.l1), _one_or_each(options.l2))
-
-
-def _network(options: Options, n_inputs: int, n_outputs: int, loss: Loss) -> Network:
-    return Network.build(
-        n_inputs,
-        options.hidden,
-        n_outputs,
-        activation=_one_or_each(options.activation),
-        loss=loss,
-        dropout=_one_or_each(options.dropout),
-        input_dropout=options.input_dropout,
-    )
-
-
-def _with_absolute_paths(options: Options) -> Options:
-    given = {name: getattr(options, name) for name in ("data_dir", "validation_file", "test_file")}
-    paths = {name: path and os.path.abspath(path) for name, path in given.items()}  # noqa: PTH100 - pathlib raises for long names
-    if not (os.path.isfile(options.dataset) or is_streamed(options.dataset)):  # noqa: PTH113 - as above
-        return replace(options, **paths)
-    return replace(options, **paths, dataset=os.path.abspath(options.dataset))  # noqa: PTH100 - as above
-
-
-def _one_or_each(values: Sequence[Value]) -> Value | Sequence[Value]:
-    return values[0] if len(values) == 1 else values

@@ -63,6 +63,11 @@ class Folder:
             path = Path("runs") / f"{name}-{number}"
         return cls(path)
 
+    @property
+    def is_begun(self) -> bool:
+        """Whether something was begun there."""
+        return self.config.exists()
+
     def check_free(self, *, overwrite: bool = False) -> None:
         """Raise unless the folder can take new results: it does not exist, is empty, or may be overwritten."""
         if self.path.exists() and not self.path.is_dir():
@@ -106,7 +111,7 @@ class Folder:
         finally:
             lock.release()
 
-    def _is_locked(self) -> bool:
+    def is_locked(self) -> bool:
         """Whether another process works in the folder: the lock is taken for a moment to find out."""
         try:
             with self.locked() if self.lock.exists() else nullcontext():

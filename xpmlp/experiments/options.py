@@ -102,13 +102,25 @@ class Options:
     members: int = _option(
         1, NETWORK, "Networks of an ensemble, which differ in their random draws and predict their mean."
     )
+    pack: int = _option(
+        0,
+        NETWORK,
+        "Networks of hyperparameters that are drawn, trained at once: those that predict best together are kept.",
+        "none",
+    )
     dropout: tuple[float, ...] = _option((0.0,), NETWORK, f"Share of the hidden units dropped in training; {EACH}.")
     input_dropout: float = _option(0.0, NETWORK, "Share of the inputs dropped in training.")
+    frequencies: int = _option(
+        0, NETWORK, "Cosines of each feature beside it, whose frequencies are learnt; of a table, of its numbers alone."
+    )
+    frequency_scale: float = _option(
+        1.0, NETWORK, "Standard deviation of the frequencies at the start: the larger, the finer."
+    )
     init: str = _option(
         "he_uniform", NETWORK, "Initial weights: he_uniform, he_normal, glorot_uniform, glorot_normal, report."
     )
-    l1: tuple[float, ...] = _option((0.0,), NETWORK, f"Strength of the penalty on |W|; {EACH}.")
-    l2: tuple[float, ...] = _option((0.0,), NETWORK, f"Strength of the penalty on |W|^2; {EACH}.")
+    l1: tuple[float, ...] = _option((0.0,), NETWORK, f"Strength of the penalty on absolute weights; {EACH}.")
+    l2: tuple[float, ...] = _option((0.0,), NETWORK, f"Strength of the penalty on squared weights; {EACH}.")
     optimizer: str | None = _option(None, TRAINING, "sgd, adam or adamw.", "adam; adamw for a table")
     learning_rate: float | None = _option(None, TRAINING, "The highest learning rate.", "0.003; 0.1 for sgd")
     momentum: float | None = _option(None, TRAINING, "Momentum of sgd, 0 to 1.", "0")
@@ -161,6 +173,11 @@ class Options:
                 if not all(isinstance(value, str) or (value is option.default is None) for value in values):
                     raise InputError(f"{option.name} is {given!r}, but must be {'strings' if several else 'a string'}.")
             object.__setattr__(self, option.name, values if several else values[0])
+
+    @property
+    def is_ensemble(self) -> bool:
+        """Whether several networks predict together."""
+        return self.members > 1 or self.pack > 0
 
     @property
     def highest_rate(self) -> float:

@@ -42,9 +42,10 @@ if TYPE_CHECKING:
 PARTS = ("train", "validation", "test")
 EVALUATIONS = ("confusion.png", "probabilities.png", "regions.png", "residuals.png", "importance.png", "importance.csv")
 # Options that came after the first runs, with what these did.
-LATER = {"members": 1, "precision": "highest", "graphs": True, "patience": None, "min_delta": None}
+LATER = {"members": 1, "pack": 0, "precision": "highest", "graphs": True, "patience": None, "min_delta": None}
 LATER |= {option.name: option.default for option in fields(Options) if option.metadata["rich_help_panel"] == TABLE}
 LATER |= {"task": "classification", "loss": "auto", "class_weight": "none"}
+LATER |= {"frequencies": 0, "frequency_scale": Options.frequency_scale}
 LATER |= {"validation_file": None, "test_file": None, "split": "random", "group": None}
 
 
@@ -68,6 +69,11 @@ class RunFolder(Folder):
         self.curves = path / "curves.png"
         self.log = path / "train.log"
         self._lines: list[str] = []  # the records in the last checkpoint, as it has them: each is written out once
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether there is a run, or what is left of one."""
+        return any(file.exists() for file in (self.config, self.metrics, self.model, self.checkpoint))
 
     @property
     def _unfinished(self) -> bool:
@@ -152,6 +158,17 @@ class RunFolder(Folder):
         """Whether the run is complete, and its model saved."""
         return self.model.exists() and not self._unfinished and self.is_complete()
 
+    @property
+    def state(self) -> str:
+        """How far the run is: "running", "complete", "failed" (diverged, or out of memory) or "interrupted"."""
+        if self.is_locked():
+            return "running"
+        if self.is_finished():
+            return "complete"
+        lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines() if self.log.exists() else []
+        ended = [line.partition(" ")[2] for line in lines[-2:]]  # after a failure, a line may say what is kept
+        return "failed" if any(text.startswith("failed: ") for text in ended) else "interrupted"
+
     def rows(self) -> list[dict[str, Any]]:
         """Read ``metrics.csv``: a mapping for each epoch, with None for an empty cell; none where there is no file."""
         if not self.metrics.exists():
@@ -164,7 +181,7 @@ class RunFolder(Folder):
 
     def _write_metrics(self, experiment: Experiment, records: Sequence[Record]) -> None:
         measures = measures_of(experiment.model.network.loss)
-        header = [*columns(measures), *(_columns_of_members(measures) if experiment.options.members > 1 else [])]
+        header = [*columns(measures), *(_columns_of_members(measures) if experiment.options.is_ensemble else [])]
         write_whole(self.metrics, csv_text([header, *map(_row, records)]).encode())
 
     def write_log(self, line: str) -> None:
@@ -192,7 +209,7 @@ class RunFolder(Folder):
             runs = sorted(str(file.parent) for file in self.path.glob(f"*/{self.config.name}"))
             inside = f"There are runs in it: {', '.join(runs[:5])}." if runs else "`xpmlp train` makes such folders."
             return f"{self.path} is not the folder of a run: there is no {self.model.name} in it. {inside}"
-        if self._is_locked():
+        if self.is_locked():
             return f"the run in {self.path} is in progress: another process is training there. Wait until it ends."
         if self._unfinished:
             return f"the run in {self.path} is not finished: resume it with `xpmlp train --resume {self.path}` first."
@@ -314,6 +331,8 @@ def network_values(model: Model) -> dict[str, Any]:
         "activations": [activation.name for activation in network.activations],
         "loss": network.loss.name,
         "dropout": network.dropout,
+        "frequencies": network.frequencies,
+        "embedded": len(network.embedded),
         "parameters": network.n_parameters,
     }
 

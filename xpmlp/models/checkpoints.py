@@ -24,7 +24,7 @@ from xpmlp.models.conversion import as_model
 from xpmlp.models.model import Model
 from xpmlp.nn.activations import ACTIVATIONS
 from xpmlp.nn.losses import ADJUSTABLE, LOSSES
-from xpmlp.nn.network import Layer, Network
+from xpmlp.nn.network import Layer, Network, names_of
 from xpmlp.nn.optimizers import AdamState, SGDState
 from xpmlp.training import Record, State
 from xpmlp.training.scoring import Score
@@ -108,6 +108,8 @@ def save_model(model: Model | BaseEstimator, path: str | Path) -> None:
         "activations": [activation.name for activation in network.activations],
         "loss": loss,
         "dropout": network.dropout,
+        "frequencies": network.frequencies,
+        "embedded": network.embedded,
         "classes": None if model.multilabel else labels,
         "labels": labels if model.multilabel else None,  # apart: earlier versions would take them for classes
         "feature_names": model.feature_names,
@@ -225,16 +227,18 @@ def drop_checkpoints(path: Path) -> None:
 
 
 def named_arrays(layers: Sequence[Layer], prefix: str = "") -> dict[str, Array]:
-    """Name the arrays of each layer: W1, b1, W2, b2, ..."""
+    """Name the arrays of each layer: W1, b1, W2, b2, ...; those of an embedding w and c."""
     return {
-        f"{prefix}{letter}{n}": array
-        for n, layer in enumerate(layers, start=1)
-        for letter, array in zip("Wb", layer, strict=True)
+        f"{prefix}{name}": array
+        for names, layer in zip(names_of(layers), layers, strict=True)
+        for name, array in zip(names, layer, strict=True)
     }
 
 
 def _layers(arrays: dict[str, np.ndarray], depth: int, prefix: str = "") -> list[Layer]:
-    return [Layer(arrays[f"{prefix}W{n}"], arrays[f"{prefix}b{n}"]) for n in range(1, depth + 1)]
+    names = [("w", "c")] if f"{prefix}w" in arrays else []
+    names += [(f"W{n}", f"b{n}") for n in range(1, depth + 1)]
+    return [Layer(arrays[f"{prefix}{W}"], arrays[f"{prefix}{b}"]) for W, b in names]
 
 
 def own_activations(network: Network) -> list[str]:
@@ -313,6 +317,8 @@ def _model(description: dict[str, Any], arrays: dict[str, np.ndarray]) -> Model:
         loss=loss,
         dropout=description["dropout"][1:],
         input_dropout=description["dropout"][0],
+        frequencies=description.get("frequencies", 0),
+        embedded=description.get("embedded"),
     )
     layers = _layers(arrays, len(sizes) - 1)
     columns = description.get("preparation")
@@ -328,7 +334,7 @@ def _model(description: dict[str, Any], arrays: dict[str, np.ndarray]) -> Model:
     if network.loss.correct is None:
         classes = None  # files of earlier versions name some, whatever the loss
     stack = layers[0].W.shape[:-2][:1]  # (M,) of an ensemble
-    expected = [((*stack, *shape), (*stack, shape[1])) for shape in network.shapes]
+    expected = [((*stack, *of_W), (*stack, *of_b)) for of_W, of_b in network.layer_shapes]
     found = [(layer.W.shape, layer.b.shape) for layer in layers]
     if found != expected:
         raise InputError(f"its weights have shapes {found}, but its sizes {sizes} need {expected}.")

@@ -18,7 +18,7 @@ from xpmlp.data.features import features_to_numpy
 from xpmlp.data.preprocessing import encode
 from xpmlp.data.tables import read_table
 from xpmlp.data.tables.encodings import gaps_filled
-from xpmlp.nn.mixtures import outputs_of
+from xpmlp.nn.mixtures import entropies, outputs_of
 from xpmlp.nn.network import Layer, fprop
 
 if TYPE_CHECKING:
@@ -149,9 +149,10 @@ class Model:
         if self.task == "classification" and self.classes is not None:
             predicted = f"{len(self.classes)} classes"
         sizes = sizes if self.n_members == 1 else f"of {self.n_members} networks {sizes}"
+        cosines = f"{counted(network.n_cosines, 'cosine')} of inputs, " if network.n_cosines else ""
         return (
             f"<Model {sizes} of {network.n_parameters:,} parameters in {self.dtype}, "
-            f"activations {names or 'none'}, loss {network.loss.name}, {predicted}>"
+            f"{cosines}activations {names or 'none'}, loss {network.loss.name}, {predicted}>"
         )
 
     def _repr_html_(self) -> str:
@@ -160,9 +161,12 @@ class Model:
         names = [*(activation.name for activation in network.activations), f"output of loss {network.loss.name}"]
         heads = ("layer", "inputs", "dropout", "units", "activation", "parameters")
         rows = [
-            (number, f"{n:,}", f"{rate:g}", f"{m:,}", escape(name), f"{(n + 1) * m:,}")
+            (str(number), f"{n:,}", f"{rate:g}", f"{m:,}", escape(name), f"{(n + 1) * m:,}")
             for number, ((n, m), rate, name) in enumerate(zip(network.shapes, network.dropout, names, strict=True), 1)
         ]
+        if network.n_cosines:
+            embedded, cosines = len(network.embedded), network.n_cosines
+            rows.insert(0, ("cosines", f"{embedded:,}", "0", f"{cosines:,}", "cos(w x + c)", f"{2 * cosines:,}"))
         table = [
             f"<th>{'</th><th>'.join(heads)}</th>",
             *(f"<td>{'</td><td>'.join(map(str, row))}</td>" for row in rows),
@@ -322,6 +326,32 @@ class Model:
         if self.target_scaling is not None:
             values, deviations = self.target_scaling.invert(values), deviations / self.target_scaling.scale
         return (values[:, 0], deviations[:, 0]) if values.shape[1] == 1 else (values, deviations)
+
+    def predict_with_disagreement(self, X: Any, backend: Backend | str | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Return the probabilities of the classes for each row, and how far the members of an ensemble disagree on it.
+
+        The second is the mutual information of the class and the member: 0 where all have the same probabilities.
+        Parameters and errors are those of `predict_proba`; an `InputError` too for a single network, and with
+        `multilabel`.
+
+        Returns
+        -------
+        p : ndarray of shape (n, m)
+            The means of the members' probabilities, in float64.
+        disagreement : ndarray of shape (n,)
+            In nats.
+        """
+        if not self.has_disagreement:
+            raise InputError("the model has no members that could disagree on the class of a row.")
+        p = self._outputs(X, backend, of_each=True).astype(np.float64)
+        p = np.concatenate([1.0 - p, p], axis=-1) if p.shape[-1] == 1 else p
+        total, expected = entropies(np, p)
+        return p.mean(axis=0), np.maximum(total - expected, 0.0)  # below 0 by rounding alone
+
+    @property
+    def has_disagreement(self) -> bool:
+        """Whether it is an ensemble that decides on one class for each row."""
+        return self.n_members > 1 and self.classes is not None and not self.multilabel
 
     @property
     def has_variance(self) -> bool:

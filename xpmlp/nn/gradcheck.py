@@ -18,7 +18,7 @@ from xpmlp.common.rng import make_generator
 from xpmlp.common.wording import counted
 from xpmlp.nn.activations import sign
 from xpmlp.nn.members import is_zero, place
-from xpmlp.nn.network import copy_layers, fprop, gradient_function, naming_own_functions
+from xpmlp.nn.network import copy_layers, fprop, gradient_function, names_of, naming_own_functions
 from xpmlp.nn.regularization import ElasticNet
 
 if TYPE_CHECKING:
@@ -45,7 +45,8 @@ class ParameterCheck:
     Attributes
     ----------
     name : str
-        As "W1[0, 3]" or "b2[1]": layers from 1, as in the report, entries from 0.
+        As "W1[0, 3]" or "b2[1]": layers from 1, as in the report, entries from 0; "w[0, 3]" or "c[0, 3]" of an
+        embedding.
     bprop : float
         The derivative that `bprop` gives.
     central, forward : float
@@ -208,13 +209,13 @@ def check_gradients(
     with naming_own_functions(network):
         _, gradients = gradient_function(xp, network, mode, backend.compile)(layers, X, T, masks)
         gradients = penalty.add_gradient(xp, layers, gradients)
-        for number, (layer, gradient) in enumerate(zip(layers, gradients, strict=True), start=1):
-            for letter, array, derivatives in zip("Wb", layer, gradient, strict=True):
+        for number, gradient in enumerate(gradients):
+            for letter, derivatives, array in zip("Wb", gradient, names_of(layers)[number], strict=True):
                 bprop = backend.to_numpy(derivatives)
-                for index in itertools.product(*map(range, array.shape)):
-                    line = along(number - 1, letter, index)
-                    name = f"{letter}{number}[{', '.join(map(str, index))}]"
+                for index in itertools.product(*map(range, bprop.shape)):
+                    line = along(number, letter, index)
                     step = math.exp(rng.uniform(low, high))
+                    name = f"{array}[{', '.join(map(str, index))}]"
                     checks.append(_check(name, line, float(bprop[index]), step, tolerance))
     return GradientCheck(tuple(checks), tolerance)
 
@@ -293,11 +294,12 @@ def _objective(
         return network.loss.value(xp, trace.u, T) / X.shape[-2] + penalty.value(xp, layers), sides
 
     evaluate = backend.compile(evaluate)
+    l1 = [strength for _, strength, *_ in penalty.strengths(layers)]
 
     def along(number: int, letter: str, index: tuple[int, ...]) -> Line:
         host = backend.to_numpy(getattr(layers[number], letter))
         here = float(host[index])
-        penalised = letter == "W" and bool(penalty.l1) and not is_zero(penalty.l1[number])
+        penalised = letter == "W" and not is_zero(l1[number])
 
         @functools.cache
         def line(offset: float) -> tuple[float, tuple[Any, ...]]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from xpmlp.common.rng import make_generator
-from xpmlp.common.validation import check_choice
+from xpmlp.common.validation import check_choice, check_number
 from xpmlp.nn.network import Layer
 
 if TYPE_CHECKING:
@@ -51,7 +51,9 @@ INITIALIZERS: dict[str, Callable[[np.random.Generator, int, int], np.ndarray]] =
 }
 
 
-def initialize(network: Network, *, init: str = "he_uniform", seed: int = 0) -> list[Layer]:
+def initialize(
+    network: Network, *, init: str = "he_uniform", seed: int = 0, frequency_scale: float = 1.0
+) -> list[Layer]:
     """Draw the weights of a network; its biases are 0.
 
     Parameters
@@ -62,6 +64,9 @@ def initialize(network: Network, *, init: str = "he_uniform", seed: int = 0) -> 
         A name from `INITIALIZERS`.
     seed : int
         The same seed gives the same weights on every backend.
+    frequency_scale : float
+        The standard deviation of an embedding's frequencies w, which have mean 0: the larger, the finer what it tells
+        apart. Its phases c are uniform between -pi and pi.
 
     Returns
     -------
@@ -71,9 +76,14 @@ def initialize(network: Network, *, init: str = "he_uniform", seed: int = 0) -> 
     Raises
     ------
     InputError
-        For an unknown name.
+        For an unknown name, and a scale that is not above 0.
     """
     check_choice("init", init, INITIALIZERS)
+    check_number("frequency scale", frequency_scale, above=0)
     rng = make_generator(seed, "weights")
     draw = INITIALIZERS[init]
-    return [Layer(draw(rng, fan_in, fan_out), np.zeros(fan_out)) for fan_in, fan_out in network.shapes]
+    layers = [Layer(draw(rng, fan_in, fan_out), np.zeros(fan_out)) for fan_in, fan_out in network.shapes]
+    if not network.frequencies:
+        return layers
+    rng, shape = make_generator(seed, "frequencies"), (len(network.embedded), network.frequencies)
+    return [Layer(rng.normal(0.0, frequency_scale, shape), rng.uniform(-math.pi, math.pi, shape)), *layers]

@@ -8,12 +8,16 @@ Glossary, from the report's symbols to the code's (rows are examples; K rows, d 
     oa   z[-1]   logits             (K, m)        u        ln softmax(z[-1]), or z[-1] (K, m)
     os   a[-1]   output             (K, m)        T        targets, one-hot or real   (K, m)
                                                   delta    dL/dz of the layer at hand
+
+Where features are embedded (`xpmlp.nn.embeddings`), x stands for [x, cos(w x + c)], and w and c are ``layers[0]``.
 """
 
 from __future__ import annotations
 
+import math
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
 
 from xpmlp.backends.elementwise import elementwise, fuse
@@ -21,6 +25,7 @@ from xpmlp.backends.purity import is_pure
 from xpmlp.common.errors import InputError
 from xpmlp.common.validation import as_tuple, check_choice, check_number, one_for_each
 from xpmlp.nn.activations import ACTIVATIONS, Activation
+from xpmlp.nn.embeddings import embed, embed_backward
 from xpmlp.nn.losses import LOSSES, Loss
 from xpmlp.nn.members import over
 
@@ -42,7 +47,7 @@ MAX_UNITS = 2**31 - 1
 
 
 class Layer(NamedTuple):
-    """The parameters of one layer, or their gradients."""
+    """The parameters of one layer, or their gradients: of an embedding w and c, both (n, k), or (M, n, k)."""
 
     W: Array  # (fan_in, fan_out), or (M, fan_in, fan_out) of a stack
     b: Array  # (fan_out,), or (M, fan_out)
@@ -50,6 +55,18 @@ class Layer(NamedTuple):
     def __repr__(self) -> str:
         shapes = ", ".join(f"{name} {tuple(p.shape)}" for name, p in zip("Wb", self, strict=True))
         return f"<layer: {shapes}>"
+
+
+def is_embedding(layer: tuple[Array, Array]) -> bool:
+    """Whether what a network has of parameters at some place are the w and c of an embedding, which have one shape."""
+    W, b = layer
+    return bool(W.ndim == b.ndim)
+
+
+def names_of(layers: Layers) -> list[tuple[str, str]]:
+    """Name the two arrays of each layer: W1 and b1, W2 and b2, ...; those of an embedding before them w and c."""
+    first = [("w", "c") for layer in layers if is_embedding(layer)]
+    return first + [(f"W{n}", f"b{n}") for n in range(1, len(layers) - len(first) + 1)]
 
 
 def copy_layers(backend: Backend, layers: Layers) -> list[Layer]:
@@ -61,10 +78,11 @@ class Trace(NamedTuple):
     """What the forward pass leaves for the backward pass: one entry per layer, and the input before them."""
 
     z: list[Array]  # z[l]: pre-activation of layer l
-    a: list[Array]  # a[0]: the input; a[l + 1]: activation of layer l
+    a: list[Array]  # a[0]: the input, with its cosines; a[l + 1]: activation of layer l
     u: Array  # what output and loss have in common: ln softmax(z[-1]), or z[-1]
     x: list[Array]  # x[l]: what layer l is given: a[l], or what dropout leaves of it
     masks: Masks  # what x[l] is a[l] times; None for 1
+    embedded: tuple[Array, Array] | None = None  # what `embed` leaves
 
 
 @dataclass(frozen=True)
@@ -81,6 +99,10 @@ class Network:
         The output function with its loss.
     dropout : tuple of (float or PerMember)
         The share of each layer's input that is dropped in training: of the network's input, then of each hidden layer.
+    frequencies : int
+        How many cosines of each embedded feature stand beside the input; see `xpmlp.nn.embeddings`.
+    embedded : tuple of int
+        The columns of the features that are embedded, ascending.
     """
 
     OWN: ClassVar = ("dropout",)
@@ -89,6 +111,8 @@ class Network:
     activations: tuple[Activation, ...]
     loss: Loss
     dropout: tuple[Number, ...]
+    frequencies: int = 0
+    embedded: tuple[int, ...] = ()
 
     @classmethod
     def build(
@@ -101,6 +125,8 @@ class Network:
         loss: str | Loss = "softmax",
         dropout: float | Sequence[float] = 0.0,
         input_dropout: float = 0.0,
+        frequencies: int = 0,
+        embedded: Sequence[int] | None = None,
     ) -> Network:
         """Describe a network from plain values.
 
@@ -118,13 +144,18 @@ class Network:
         dropout : float or sequence of float
             The share of the hidden units that is dropped in training, in [0, 1): one for all layers, or one for each.
         input_dropout : float
-            The share of the inputs.
+            The share of the inputs, and of their cosines.
+        frequencies : int
+            How many cosines of each feature the first layer is given beside the features; 0 for none.
+        embedded : sequence of int, optional
+            The columns of the features that have cosines, ascending, such as those that are not one-hot; all of them by
+            default.
 
         Raises
         ------
         InputError
-            For sizes below one, unknown names, shares out of bounds, or another number of activations or shares than
-            of hidden layers.
+            For sizes below one, unknown names, shares out of bounds, another number of activations or shares than of
+            hidden layers, and columns that there are not.
         """
         check_number("the number of inputs", n_inputs, at_least=1, integer=True)
         check_number("the number of outputs", n_outputs, at_least=1, integer=True)
@@ -138,6 +169,10 @@ class Network:
         if loss == "softmax" and n_outputs == 1:
             raise InputError("a softmax over one output is always 1: give at least two outputs, or loss 'logistic'.")
         found = _find(Loss, loss, LOSSES)
+        check_number("the number of frequencies", frequencies, at_least=0, at_most=MAX_UNITS, integer=True)
+        columns = tuple(range(n_inputs) if embedded is None else map(int, embedded))
+        if list(columns) != sorted({*columns} & {*range(n_inputs)}):
+            raise InputError(f"embedded is {columns}, but must be columns of {n_inputs} inputs in ascending order.")
         return cls(
             sizes=(int(n_inputs), *(int(size) for size in units), int(n_outputs) * found.outputs_per_target),
             activations=tuple(_find(Activation, name, ACTIVATIONS) for name in names),
@@ -146,6 +181,8 @@ class Network:
                 check_number("dropout" if number else "input dropout", rate, at_least=0, below=1)
                 for number, rate in enumerate(rates)
             ),
+            frequencies=int(frequencies) if columns else 0,
+            embedded=columns if frequencies else (),
         )
 
     def __str__(self) -> str:
@@ -158,13 +195,25 @@ class Network:
 
     @property
     def n_parameters(self) -> int:
-        """The number of scalar parameters: the sum of fan_out (fan_in + 1) over the layers (2.11)."""
-        return sum(fan_out * (fan_in + 1) for fan_in, fan_out in self.shapes)
+        """The number of scalar parameters: the sum of fan_out (fan_in + 1) over the layers (2.11), and w and c."""
+        return sum(math.prod(shape) for shapes in self.layer_shapes for shape in shapes)
+
+    @property
+    def n_cosines(self) -> int:
+        """How many cosines stand beside the inputs."""
+        return len(self.embedded) * self.frequencies
 
     @property
     def shapes(self) -> list[tuple[int, int]]:
-        """The shape of each layer's weights, (fan_in, fan_out)."""
-        return list(zip(self.sizes[:-1], self.sizes[1:], strict=True))
+        """The shape of each layer's weights, (fan_in, fan_out): the first layer is given the cosines too."""
+        return list(pairwise((self.sizes[0] + self.n_cosines, *self.sizes[1:])))
+
+    @property
+    def layer_shapes(self) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
+        """The shapes of the two arrays of each layer, those of an embedding first."""
+        shape = len(self.embedded), self.frequencies
+        first: list[Any] = [(shape, shape)] if self.frequencies else []
+        return first + [((fan_in, fan_out), (fan_out,)) for fan_in, fan_out in self.shapes]
 
 
 def _find(kind: type[Part], given: str | Part, known: dict[str, Part]) -> Part:
@@ -220,6 +269,8 @@ def fprop(xp: Namespace, network: Network, layers: Layers, X: Array, masks: Mask
         The pre-activations and activations of every layer (2.1-2.9).
     """
     z: list[Array] = []
+    embedding, layers = parted(network, layers)
+    X, embedded = (X, None) if embedding is None else embed(xp, network.embedded, embedding, X)
     a, x = [X], []
     masks = masks or [None] * len(layers)
     for i, (W, b) in enumerate(layers):
@@ -233,7 +284,12 @@ def fprop(xp: Namespace, network: Network, layers: Layers, X: Array, masks: Mask
         z.append(h)  # (K, fan_out): ha, oa (2.1-2.2, 2.4-2.5)
     u = network.loss.normalise(xp, z[-1])
     a.append(network.loss.outputs(xp, u))  # (K, m): os (2.6)
-    return Trace(z, a, u, x, masks)
+    return Trace(z, a, u, x, masks, embedded)
+
+
+def parted(network: Network, layers: Layers) -> tuple[Layer | None, Layers]:
+    """Return the embedding, where there is one, and the layers after it."""
+    return (layers[0], layers[1:]) if network.frequencies else (None, layers)
 
 
 @elementwise(inplace=1)
@@ -276,6 +332,7 @@ def bprop(
         dL/dx of each row (2.65-2.67), times `scale`, if asked for.
     """
     deltas = backward(xp, network, layers, trace, T, scale)
+    embedding, layers = parted(network, layers)
     gradients = [
         Layer(
             xp.matmul(xp.matrix_transpose(x), delta),  # dW, (fan_in, fan_out): hs (outer) delta (2.29-2.41, 2.52-2.64)
@@ -283,9 +340,13 @@ def bprop(
         )
         for x, delta in zip(trace.x, deltas, strict=True)
     ]
-    if not input_gradient:
+    if embedding is None and not input_gradient:
         return gradients, None
-    return gradients, _upstream(xp, deltas[0], layers[0].W, trace.masks[0])  # (K, d): W1 delta (2.65-2.67)
+    dX = _upstream(xp, deltas[0], layers[0].W, trace.masks[0])  # (K, d): W1 delta (2.65-2.67)
+    if embedding is None or trace.embedded is None:
+        return gradients, dX
+    ends = embed_backward(xp, network.embedded, embedding, trace.embedded, dX, input_gradient=input_gradient)
+    return [Layer(*ends[:2]), *gradients], ends[2]
 
 
 def backward(
@@ -293,6 +354,7 @@ def backward(
 ) -> list[Array]:
     """Return delta, dL/dz, of every layer, (K, fan_out), by the chain rule from the last back; as for `bprop`."""
     z, a = trace.z, trace.a
+    _, layers = parted(network, layers)
     delta = network.loss.gradient(xp, a[-1], T, scale)  # (K, m): dL/d(oa) (2.16-2.28)
     deltas = [delta]
     for i in reversed(range(1, len(layers))):

@@ -149,7 +149,7 @@ class AdamW(Adam):
     Attributes
     ----------
     weight_decay : float or PerMember
-        Each step first takes ``rate * weight_decay`` of every weight away; biases, of one axis less, keep theirs.
+        Each step first takes ``rate * weight_decay`` of every weight away; biases, and embeddings, keep theirs.
     """
 
     OWN: ClassVar = ("weight_decay",)
@@ -163,10 +163,13 @@ class AdamW(Adam):
     def update(
         self, xp: Namespace, params: Arrays, gradients: Arrays, state: AdamState, rate: Array | float, t: Array
     ) -> tuple[list[Array], AdamState]:
-        """Step: p <- p - rate weight_decay p for weights, then Adam's step."""
+        """Step: p <- p - rate weight_decay p for weights, then Adam's step; `params` are W1, b1, W2, b2, ..."""
         decay, strength = fuse(xp, _decay), self.weight_decay
-        ndim = max(p.ndim for p in params)  # of the weights
-        decayed = [decay(xp, p, over(rate, p), over(strength, p)) if p.ndim == ndim else p for p in params]
+        decayed = [
+            p
+            for W, b in zip(params[::2], params[1::2], strict=True)
+            for p in (decay(xp, W, over(rate, W), over(strength, W)) if W.ndim > b.ndim else W, b)
+        ]
         return super().update(xp, decayed, gradients, state, rate, t)
 
 

@@ -10,7 +10,7 @@ from xpmlp.common.errors import InputError
 from xpmlp.common.validation import one_for_each
 from xpmlp.nn.activations import sign
 from xpmlp.nn.members import check_own, is_zero, over
-from xpmlp.nn.network import Layer
+from xpmlp.nn.network import Layer, is_embedding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ElasticNet:
-    """Omega = sum over layers of l1 |W| + l2 |W|^2, added to the mean loss (2.68-2.72).
+    """Omega = sum over layers of `l1 |W| + l2 |W|^2`, added to the mean loss (2.68-2.72).
 
     Attributes
     ----------
     l1, l2 : tuple of (float or PerMember)
-        The strengths, one per layer, or none at all; biases are not penalised.
+        The strengths, one per layer, or none at all; biases and embeddings are not penalised.
     alpha : float or PerMember
-        scikit-learn's strength: adds alpha / 2 |W|^2 of every layer, divided by the examples of the minibatch.
+        scikit-learn's strength: adds `alpha / 2 |W|^2` of every layer, divided by the examples of the minibatch.
     """
 
     OWN: ClassVar = ("l1", "l2", "alpha")
@@ -61,13 +61,13 @@ class ElasticNet:
     def value(self, xp: Namespace, layers: Sequence[Layer], size: Array | float = 1.0) -> Array | float:
         """Return Omega for a minibatch of `size` examples, 0-d, or (M,) of a stack; the number 0 without strengths."""
         total: Array | float = 0.0
-        for (W, _), l1, l2 in self._strengths(layers):
+        for (W, _), l1, l2, alpha in self.strengths(layers):
             if not is_zero(l1):
                 total = total + l1 * xp.sum(xp.abs(W), axis=(-2, -1))
             if not is_zero(l2):
                 total = total + l2 * _square(xp, W)
-            if not is_zero(self.alpha):
-                total = total + (0.5 * self.alpha / size) * _square(xp, W)
+            if not is_zero(alpha):
+                total = total + (0.5 * alpha / size) * _square(xp, W)
         return total
 
     def add_gradient(
@@ -75,21 +75,24 @@ class ElasticNet:
     ) -> list[Layer]:
         """Return `gradients` with l1 sign(W) + 2 l2 W added to each dW, which may be written to; sign(0) = 0."""
         penalised = []
-        for ((W, _), l1, l2), (dW, db) in zip(self._strengths(layers), gradients, strict=True):
+        for ((W, _), l1, l2, alpha), (dW, db) in zip(self.strengths(layers), gradients, strict=True):
             if not is_zero(l1):
                 dW = fuse(xp, _add_signs)(xp, dW, W, over(l1, W))  # noqa: PLW2901 - the sum goes on
             if not is_zero(l2):
                 dW = fuse(xp, _add_scaled)(xp, dW, W, over(2.0 * l2, W))  # noqa: PLW2901 - as above
-            if not is_zero(self.alpha):
-                factor = self.alpha / size  # in the dtype of the weights of the examples, which may be wider
+            if not is_zero(alpha):
+                factor = alpha / size  # in the dtype of the weights of the examples, which may be wider
                 factor = factor if isinstance(factor, float) else xp.astype(factor, W.dtype, copy=False)
                 dW = fuse(xp, _add_scaled)(xp, dW, W, over(factor, W))  # noqa: PLW2901 - as above
             penalised.append(Layer(dW, db))
         return penalised
 
-    def _strengths(self, layers: Sequence[Layer]) -> Iterator[tuple[Layer, Number, Number]]:
-        none = (0.0,) * len(layers)
-        return zip(layers, self.l1 or none, self.l2 or none, strict=True)
+    def strengths(self, layers: Sequence[Layer]) -> Iterator[tuple[Layer, Number, Number, Number]]:
+        """Give each layer with its l1, l2 and alpha: 0 of an embedding."""
+        unpenalised = tuple(0.0 for layer in layers if is_embedding(layer))
+        n = len(layers) - len(unpenalised)
+        of_weights = self.l1 or (0.0,) * n, self.l2 or (0.0,) * n, (self.alpha,) * n
+        return zip(layers, *(unpenalised + strengths for strengths in of_weights), strict=True)
 
 
 def _square(xp: Namespace, W: Array) -> Array:

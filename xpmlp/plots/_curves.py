@@ -1,4 +1,4 @@
-"""Curves over the epochs of a run, and of several."""
+"""Curves over the epochs of a run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from xpmlp.plots._common import BLUE, GREEN, GREY, PART_STYLES, PURPLE, VERMILION, legend_above, literal, put_title
+from xpmlp.plots._common import GREY, PART_STYLES, legend_above, put_title
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from xpmlp.training import Record
 
-RUN_COLOURS = (BLUE, VERMILION, GREEN, PURPLE)
-PART_DASHES = {"train": ":", "validation": "--", "test": "-"}
 MIN_R2 = -1.0  # that is shown: the first epochs may be far below, and would hide the rest
 LOG_FROM = 100.0  # times the lowest loss: where the highest is above, a linear axis hides most of the curve
 
@@ -31,12 +29,12 @@ def curves_figure(records: Sequence[Record], title: str) -> Figure:
     weights of the best epoch are kept, that one is marked, and its values are in the legend; otherwise those of the
     last one.
     """
-    figure, left, right = _loss_and_accuracy(title)
+    figure, left, right = loss_and_accuracy(title)
     for part, (colour, dashes) in PART_STYLES.items():
         if part in records[0].scores:
-            _draw(left, right, records, part, part, color=colour, linestyle=dashes, linewidth=1.8)
+            draw_part(left, right, records, part, part, color=colour, linestyle=dashes, linewidth=1.8)
             _draw_band(left, right, records, part, colour)
-    _set_scales(left, right, next(iter(records[0].scores.values())).measures)
+    set_scales(left, right, next(iter(records[0].scores.values())).measures)
     kept = records[-1].best_epoch
     for axes in (left, right):
         columns = len(axes.lines)
@@ -46,49 +44,15 @@ def curves_figure(records: Sequence[Record], title: str) -> Figure:
     return figure
 
 
-def comparison_figure(
-    runs: Mapping[str, Sequence[Record]], title: str, parts: Sequence[str] = ("train", "test")
-) -> Figure:
-    """Draw several runs into one pair of axes: a colour for each run, a dash pattern for each part.
-
-    Parameters
-    ----------
-    runs : mapping of str to sequence of Record
-        The records of each run, by its name; four at most.
-    title : str
-        Above the figure.
-    parts : sequence of str
-        Which of "train", "validation" and "test" to draw.
-
-    Returns
-    -------
-    Figure
-        Mean negative log-likelihood on the left, accuracy on the right, one legend below both; or, of regressions,
-        their mean loss and R2.
-    """
-    figure, left, right = _loss_and_accuracy(title)
-    for colour, (name, records) in zip(RUN_COLOURS, runs.items(), strict=False):
-        for part in parts:
-            width = 1.2 if part == "train" else 2.0
-            label = literal(f"{name}, {part}")
-            _draw(left, right, records, part, label, color=colour, linestyle=PART_DASHES[part], linewidth=width)
-    measures = next(iter(next(iter(runs.values()))[0].scores.values())).measures
-    _set_scales(left, right, measures)
-    handles, labels = right.get_legend_handles_labels()
-    which = "kept" if any(records[-1].best for records in runs.values()) else "last"
-    title = f"{which} {right.get_ylabel()} in brackets"
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(runs), title=title)
-    return figure
-
-
-def _loss_and_accuracy(title: str) -> tuple[Figure, Axes, Axes]:
+def loss_and_accuracy(title: str) -> tuple[Figure, Axes, Axes]:
+    """Begin a figure with two pairs of axes, and its title."""
     figure = Figure(figsize=(10, 4.2), layout="constrained")
     left, right = figure.subplots(1, 2)
     put_title(figure, title)
     return figure, left, right
 
 
-def _set_scales(left: Axes, right: Axes, measures: Mapping[str, float]) -> None:
+def set_scales(left: Axes, right: Axes, measures: Mapping[str, float]) -> None:
     """Name the axes after the measures, choose that of the loss, and let that of the epochs begin with the first one.
 
     The axis of R2, which has no lower bound, ends at -1.
@@ -124,7 +88,8 @@ def _draw_band(left: Axes, right: Axes, records: Sequence[Record], part: str, co
         axes.fill_between(epochs, [*map(min, values)], [*map(max, values)], color=colour, alpha=0.15, linewidth=0)
 
 
-def _draw(left: Axes, right: Axes, records: Sequence[Record], part: str, name: str, **style: Any) -> None:
+def draw_part(left: Axes, right: Axes, records: Sequence[Record], part: str, name: str, **style: Any) -> None:
+    """Draw the losses and the first measure of a part, with those of the epoch that is kept in the legend."""
     epochs, kept = [record.epoch for record in records], records[-1].selected.scores[part]
     scores = [record.scores[part] for record in records]
     marker = "o" if len(epochs) == 1 else ""

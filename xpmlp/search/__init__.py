@@ -6,6 +6,7 @@ It imports the wings below it.
 """
 
 from xpmlp.search._engines import ENGINES, check_engine
+from xpmlp.search._entry import entry_of_search
 from xpmlp.search._folder import SearchFolder
 from xpmlp.search._search import SearchResult, rank, rungs, search
 from xpmlp.search._space import DEFAULT_SPACE, SEARCHABLE, Dimension, Space
@@ -24,6 +25,7 @@ __all__ = [
     "Study",
     "Trial",
     "check_engine",
+    "entry_of_search",
     "plan",
     "rank",
     "rungs",

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from xpmlp.backends import get_backend
 from xpmlp.common.errors import InputError
 from xpmlp.common.wording import counted
-from xpmlp.experiments.experiment import VALIDATION, check_options, fingerprint, prepare
+from xpmlp.experiments.experiment import fingerprint, prepare
 from xpmlp.experiments.options import Options, settings_text, with_tuples
+from xpmlp.experiments.recipes import VALIDATION, check_options
 from xpmlp.search._space import Space
 from xpmlp.training.scoring import measures_of
 

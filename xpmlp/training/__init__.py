@@ -8,6 +8,7 @@ It imports `common`, `backends`, `distributed`, `nn` and `data`.
 
 from xpmlp.training.loop import Record, train
 from xpmlp.training.many import train_many
+from xpmlp.training.packs import Setting, draw_settings, train_pack
 from xpmlp.training.recipe import Recipe, steps_per_epoch
 from xpmlp.training.stacks import Member
 from xpmlp.training.step import State, make_step
@@ -18,10 +19,13 @@ __all__ = [
     "Reading",
     "Recipe",
     "Record",
+    "Setting",
     "State",
     "Trainer",
+    "draw_settings",
     "make_step",
     "steps_per_epoch",
     "train",
     "train_many",
+    "train_pack",
 ]

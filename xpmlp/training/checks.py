@@ -28,7 +28,7 @@ def check_layers(network: Network, layers: Sequence[Layer]) -> tuple[int, ...]:
     """
     shapes = [(tuple(W.shape), tuple(b.shape)) for W, b in layers]
     stack = shapes[0][0][:-2] if shapes else ()
-    expected = [((*stack, fan_in, fan_out), (*stack, fan_out)) for fan_in, fan_out in network.shapes]
+    expected = [((*stack, *of_W), (*stack, *of_b)) for of_W, of_b in network.layer_shapes]
     if len(stack) > 1 or shapes != expected:
         raise InputError(f"the weights have shapes {shapes}, which are not those of {network}.")
     return stack

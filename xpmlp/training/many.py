@@ -244,4 +244,6 @@ class _LayersOfMember(Sequence[Layer]):
         return len(self._layers)
 
     def __getitem__(self, number: Any) -> Any:
+        if isinstance(number, slice):
+            return [self[each] for each in range(*number.indices(len(self)))]
         return Layer(*(p[self._place, ...] for p in self._layers[number]))

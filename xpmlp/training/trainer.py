@@ -230,7 +230,7 @@ class Trainer:
     def _summary(self, layers: list[Layer], state: State, sums: list[Array]) -> Array:
         """Put what the host wants to know into one array: loss, whether all is finite, rate, then the scores."""
         xp, dtype = self.backend.xp, state.loss.dtype
-        weights = [xp.all(xp.isfinite(W), axis=(-2, -1)) for W, _ in layers]
-        biases = [xp.all(xp.isfinite(b), axis=-1) for _, b in layers]
-        finite = xp.all(xp.stack([xp.isfinite(state.loss), *weights, *biases], axis=-1), axis=-1)
+        own = [(p, tuple(range(state.loss.ndim - p.ndim, 0))) for p in flat(layers)]  # each with its axes in a stack
+        checks = [xp.all(xp.isfinite(p), axis=axes) for p, axes in own]
+        finite = xp.all(xp.stack([xp.isfinite(state.loss), *checks], axis=-1), axis=-1)
         return xp.stack([state.loss, xp.astype(finite, dtype), xp.astype(state.rate, dtype), *sums], axis=-1)

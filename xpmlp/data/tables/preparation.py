@@ -106,6 +106,16 @@ class TablePreparation:
         return tuple(name for encoding in self.used for name in encoding.features)
 
     @property
+    def number_columns(self) -> tuple[int, ...]:
+        """Which columns of the matrix are numbers or parts of dates; the others are 0 or 1, or means of the target."""
+        is_number = [
+            isinstance(each, NumberEncoding) and each.kind != "truth value" and position < len(each.parts)
+            for each in self.used
+            for position in range(len(each.features))
+        ]
+        return tuple(column for column, found in enumerate(is_number) if found)
+
+    @property
     def kinds(self) -> dict[str, str]:
         """The kinds of these columns in training, by name."""
         return {encoding.name: encoding.kind for encoding in self.used}

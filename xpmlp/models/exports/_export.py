@@ -93,6 +93,7 @@ def npz_of(model: Model) -> bytes:
         "sizes": network.sizes,
         "activations": [activation.name for activation in network.activations],
         "output": output_name(network.loss),
+        "embedded": network.embedded,
         "task": model.task,
         "feature_names": model.feature_names,
         "class_names": model.class_names,

@@ -15,12 +15,14 @@ from xpmlp.models.exports._onnx_tables import ML, ML_OPSET, add_preparation
 from xpmlp.nn import activations
 from xpmlp.nn.activations import GELU_CUBIC, GELU_SCALE, LEAKY_SLOPE
 from xpmlp.nn.losses import MIN_VARIANCE, output_name
+from xpmlp.nn.network import parted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from xpmlp.data.preprocessing import Scaling
     from xpmlp.models.model import Model
+    from xpmlp.nn.network import Layer, Network
 
 OPSET, IR_VERSION = 13, 7  # of 2020: old enough for any runtime, and new enough for all operators needed here
 MAX_BYTES = 2**31 - 2**20  # of weights: protobuf ends at 2 GiB
@@ -76,11 +78,23 @@ def add_network(graph: Graph, model: Model, a: str) -> str:
     network = model.network
     functions = [ACTIVATIONS[activation.function] for activation in network.activations]
     functions.append(OUTPUTS[output_name(network.loss)])
-    for number, ((W, b), function) in enumerate(zip(model.layers, functions, strict=True), start=1):
+    embedding, layers = parted(network, model.layers)
+    a = a if embedding is None else _embedded(graph, network, embedding, a)
+    for number, ((W, b), function) in enumerate(zip(layers, functions, strict=True), start=1):
         product = graph.add("MatMul", a, graph.constant(f"W{number}", W.astype(graph.dtype)))
         row = b[..., None, :] if model.n_members > 1 else b  # of each network of an ensemble
         a = function(graph, graph.add("Add", product, graph.constant(f"b{number}", row.astype(graph.dtype))))
     return a if model.has_variance else mean_of_members(graph, model, a)
+
+
+def _embedded(graph: Graph, network: Network, embedding: Layer, a: str) -> str:
+    """Add the cosines beside the features, (n, d + cosines); for each network of an ensemble (M, n, d + cosines)."""
+    w, c = (p.reshape(*p.shape[:-2], 1, network.n_cosines).astype(graph.dtype) for p in embedding)
+    columns = np.repeat(network.embedded, network.frequencies)  # in the order of w
+    x = graph.add("Gather", a, graph.constant("embedded", columns), axis=-1)
+    z = graph.add("Add", graph.add("Mul", x, graph.constant("w", w)), graph.constant("c", c))
+    of_each = graph.add("Add", a, graph.constant("zeros", np.zeros_like(w[..., :1])))  # by broadcasting
+    return graph.add("Concat", of_each, graph.add("Cos", z), axis=-1)
 
 
 def mean_of_members(graph: Graph, model: Model, a: str) -> str:

@@ -62,6 +62,8 @@ def _mlp(model: Model) -> BaseEstimator:
     sizes, layers, output = model.network.sizes, model.layers, output_name(model.network.loss)
     if model.has_variance:
         raise InputError("scikit-learn's MLP has no variances, as loss 'gaussian' has: export to .onnx or .npz.")
+    if model.network.frequencies:
+        raise InputError("scikit-learn's MLP has no cosines of features, as this model: export to .onnx or .npz.")
     parameters = {"hidden_layer_sizes": sizes[1:-1], "activation": common_activation(model.network) or "relu"}
     W, b = layers[-1]
     if model.classes is None:

@@ -1,0 +1,364 @@
+"""Packs: networks with hyperparameters of their own, trained at once, of which an ensemble is selected meanwhile."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+import numpy as np
+
+from xpmlp.backends import get_backend
+from xpmlp.common.errors import InputError
+from xpmlp.common.rng import make_generator
+from xpmlp.common.validation import check_number
+from xpmlp.data.examples import Examples, QuantizedExamples, take_rows
+from xpmlp.nn.initializers import initialize
+from xpmlp.nn.mixtures import moments
+from xpmlp.nn.network import Layer, Network, fprop
+from xpmlp.nn.optimizers import AdamW
+from xpmlp.nn.padding import pad
+from xpmlp.nn.schedules import build_schedule
+from xpmlp.training.loop import Record
+from xpmlp.training.many import train_many
+from xpmlp.training.recipe import Recipe, steps_per_epoch
+from xpmlp.training.scoring import make_scorer, read_scores, spread_of
+from xpmlp.training.selection import assign_folds, select
+from xpmlp.training.stacks import Member
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from xpmlp.backends import Backend
+    from xpmlp.common.types import Array
+    from xpmlp.nn.losses import Loss
+
+FOLDS = 5  # by which settings are judged where there is no validation set
+SELECTIONS = 10  # in a training, evenly
+MAX_WEIGHT_DECAY = 1.0
+MAX_EMBEDDED = 128  # numbers: the cosines of more would take most of the time
+
+
+@dataclass(frozen=True)
+class Setting:
+    """The hyperparameters of a network of a pack.
+
+    Attributes
+    ----------
+    hidden : tuple of int
+        Units of each hidden layer, of ReLU.
+    dropout : float
+        The share of the hidden units that is dropped in training.
+    learning_rate : float
+        The highest, of AdamW with a cosine schedule.
+    weight_decayed : float
+        The weight decay times the learning rate, summed over the steps: how far the weights of a training decay.
+    frequencies : int
+        Cosines of each number; see `xpmlp.nn.embeddings`.
+    frequency_scale : float
+        The standard deviation of their frequencies at the start.
+    """
+
+    hidden: tuple[int, ...] = (128,)
+    dropout: float = 0.0
+    learning_rate: float = 3e-3
+    weight_decayed: float = 2.25
+    frequencies: int = 0
+    frequency_scale: float = 1.0
+
+
+def draw_settings(n: int, seed: int) -> list[Setting]:
+    """Draw the settings of a pack: the first has the defaults of `Setting`, and the others lie around it.
+
+    Parameters
+    ----------
+    n : int
+        How many.
+    seed : int
+        The same seed gives the same ones.
+
+    Raises
+    ------
+    InputError
+        For less than one.
+    """
+    check_number("the number of settings", n, at_least=1, integer=True)
+    rng = make_generator(seed, "candidates", 1)
+
+    def between(low: float, high: float) -> float:
+        """Draw a number whose logarithm is uniform."""
+        return float(np.exp(rng.uniform(math.log(low), math.log(high))))
+
+    def draw() -> Setting:
+        depth, width = int(rng.choice([1, 1, 2])), int(rng.choice([64, 128, 256]))
+        return Setting(
+            hidden=(width,) * depth,
+            dropout=float(rng.choice([0.0, 1.0]) * rng.uniform(0.05, 0.5)),
+            learning_rate=between(1e-3, 1e-2),
+            weight_decayed=between(1.0, 6.0),
+            frequencies=int(rng.choice([0, 8])),
+            frequency_scale=between(0.1, 3.0),
+        )
+
+    return [Setting(), *(draw() for _ in range(n - 1))]
+
+
+def train_pack(
+    backend: Backend,
+    loss: Loss,
+    X: Array | QuantizedExamples,
+    T: Array,
+    settings: Sequence[Setting],
+    *,
+    epochs: int,
+    batch_size: int = 64,
+    seed: int = 0,
+    patience: int | None = None,
+    embedded: Sequence[int] = (),
+    evaluate: Mapping[str, tuple[Array | QuantizedExamples, Array]] | None = None,
+    units: Sequence[float] | None = None,
+    weights: Array | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
+    on_step: Callable[[int], None] = lambda _: None,
+) -> Iterator[Record]:
+    """Train networks of many settings at once, and select an ensemble of them meanwhile.
+
+    Each setting is judged by the set "validation", where there is one, and else by cross-validation: it is trained five
+    times, each time without another fifth of the examples, and judged by what these networks predict for the fifths
+    that they have not seen. After the first epoch and ten times more, evenly, an ensemble is selected among the settings
+    as they are now and what is in the ensemble already, as of the epoch at which it was chosen
+    (`xpmlp.training.selection.select`; the manner is that of TabPack, Gorishniy et al., 2026, arXiv:2607.05380).
+
+    Parameters
+    ----------
+    backend : Backend
+        Where to compute; it holds the arrays that follow.
+    loss : Loss
+        Of all networks, with the output function.
+    X : array of shape (n, d), or QuantizedExamples
+        Examples.
+    T : array of shape (n, m)
+        Their targets.
+    settings : sequence of Setting
+        What to try; `draw_settings` draws some.
+    epochs : int
+        Passes over the examples.
+    batch_size : int
+        Examples of a minibatch.
+    seed : int
+        Of the folds, and of the weights, orders and dropout of the first network; the others have those after it.
+    patience : int, optional
+        End after so many epochs in which the ensemble did not become better.
+    embedded : sequence of int
+        Which columns of X settings with frequencies have cosines of, as `numbers_in` finds them.
+    evaluate : mapping of str to (X, T), optional
+        Sets to score, by the ensemble.
+    units : sequence of float, optional
+        As for `train`.
+    weights : array of shape (n, 1), optional
+        What each example counts in training.
+    should_stop : callable
+        Asked after each epoch.
+    on_step : callable
+        Told the number of examples, after each epoch.
+
+    Returns
+    -------
+    iterator of Record
+        One an epoch. The layers are those of the ensemble so far, with a leading axis, on
+        the backend: networks of all shapes are members of one stack, as `xpmlp.nn.padding.pad` makes it, and
+        `network_of` gives its architecture. The loss is the mean of those of all networks in training. There is no
+        state: a pack is not resumed.
+
+    Raises
+    ------
+    InputError
+        As `train_many`; for no settings, and for fewer than two examples without a validation set.
+    DivergenceError
+        Where no network is left.
+    """
+    if not settings:
+        raise InputError("there are no settings: give at least one, as draw_settings gives some.")
+    sets = {name: Examples(*arrays) for name, arrays in (evaluate or {}).items()}
+    pack = _Pack(backend, loss, Examples(X, T, weights), sets.get("validation"), seed)
+    pack.add(settings, epochs, batch_size, tuple(embedded))
+    return _records(pack, sets, units, patience, should_stop, on_step)
+
+
+def numbers_in(backend: Backend, X: Array | QuantizedExamples) -> tuple[int, ...]:
+    """Return the columns that have more than two values, so that cosines tell these apart; none of more than 128.
+
+    One-hot columns are no numbers, whatever their scale.
+    """
+    if isinstance(X, QuantizedExamples) or X.shape[1] > MAX_EMBEDDED:
+        return ()
+    xp = backend.xp
+    between = (xp.min(X, axis=0) < X) & (X < xp.max(X, axis=0))  # noqa: SIM300 - in the order of the numbers
+    return tuple(np.flatnonzero(backend.to_numpy(xp.any(between, axis=0))).tolist())
+
+
+def network_of(loss: Loss, layers: Sequence[Layer], embedded: Sequence[int] = ()) -> Network:
+    """Return the architecture of the layers that a record of `train_pack` has; arguments as there."""
+    frequencies = layers[0].W.shape[-1] if layers[0].W.ndim == layers[0].b.ndim else 0
+    first, *others = layers[1:] if frequencies else layers
+    d = first.W.shape[-2] - frequencies * (len(embedded) if frequencies else 0)
+    *hidden, outputs = [layer.W.shape[-1] for layer in (first, *others)]
+    return Network.build(
+        d, hidden, outputs // loss.outputs_per_target, loss=loss, frequencies=frequencies, embedded=embedded
+    )
+
+
+class Selected(NamedTuple):
+    """A setting as it was when it was selected: its networks, one for each fold."""
+
+    networks: Sequence[Network]
+    layers: Sequence[Sequence[Layer]]  # of each, on the host
+    moments: np.ndarray  # of the examples that it is judged by, (n, m)
+
+
+class _Pack:
+    """The networks, and the ensemble that is selected of them."""
+
+    def __init__(
+        self, backend: Backend, loss: Loss, examples: Examples, validation: Examples | None, seed: int
+    ) -> None:
+        self.backend, self.loss, self.examples, self.seed = backend, loss, examples, seed
+        self.members: list[Member] = []
+        self.selected: list[Selected] = []
+        self.value = math.inf  # the loss of the ensemble
+        self._host = get_backend("numpy", dtype="float64").xp
+        n, T = examples.X.shape[0], cast("Any", examples.T)
+        self._judges, self._n_folds = validation or examples._replace(weights=None), 1
+        self._folds: np.ndarray | None = None
+        if validation is None:
+            self._n_folds = min(FOLDS, n)
+            if n < 2:
+                raise InputError("a pack needs two examples at least, to try its settings by.")
+            self._folds = assign_folds(backend.to_numpy(T), self._n_folds, seed)
+        self._T = np.asarray(backend.to_numpy(self._judges.T), np.float64)
+
+    def add(self, settings: Sequence[Setting], epochs: int, batch_size: int, embedded: tuple[int, ...]) -> None:
+        """Make the networks of the settings, those of one setting one after the other."""
+        n = self.examples.X.shape[0]
+        for setting in settings:
+            for fold in range(self._n_folds):
+                rows = None if self._folds is None else np.flatnonzero(self._folds != fold)
+                size = n if rows is None else rows.shape[0]
+                steps = steps_per_epoch(size, batch_size) * epochs
+                seed = self.seed + len(self.members)
+                network = Network.build(
+                    self.examples.X.shape[1],
+                    setting.hidden,
+                    self._T.shape[1],
+                    loss=self.loss,
+                    dropout=setting.dropout,
+                    frequencies=setting.frequencies if embedded else 0,
+                    embedded=embedded,
+                )
+                decay = min(MAX_WEIGHT_DECAY, setting.weight_decayed / (setting.learning_rate * steps))
+                recipe = Recipe(
+                    AdamW(weight_decay=decay),
+                    build_schedule("cosine", setting.learning_rate, steps),
+                    batch_size=min(batch_size, size),
+                    epochs=epochs,
+                    seed=seed,
+                )
+                layers = initialize(network, seed=seed, frequency_scale=setting.frequency_scale)
+                self.members.append(Member(network, layers, recipe, rows, self.examples.weights))
+
+    def update(self, outcomes: Sequence[Any]) -> bool:
+        """Select anew among the ensemble and the settings as they are now; return whether it has become better."""
+        starts = range(0, len(self.members), self._n_folds)
+        settings = [range(start, start + self._n_folds) for start in starts]
+        latest = [numbers for numbers in settings if all(isinstance(outcomes[number], Record) for number in numbers)]
+        candidates = [each.moments for each in self.selected] + [self._moments(numbers, outcomes) for numbers in latest]
+        if not candidates:
+            return False
+        chosen, value = select(self._host, self.loss, np.stack(candidates), self._T)
+        if not value < self.value:
+            return False
+        known = len(self.selected)
+        self.value, self.selected = (
+            value,
+            [
+                self.selected[place]
+                if place < known
+                else self._as_now(latest[place - known], outcomes, candidates[place])
+                for place in chosen
+            ],
+        )
+        return True
+
+    def _as_now(self, numbers: range, outcomes: Sequence[Record], found: np.ndarray) -> Selected:
+        to_numpy = self.backend.to_numpy
+        layers = [[Layer(*(np.array(to_numpy(p)) for p in layer)) for layer in outcomes[n].layers] for n in numbers]
+        return Selected([self.members[number].network for number in numbers], layers, found)
+
+    def _moments(self, numbers: range, outcomes: Sequence[Record]) -> np.ndarray:
+        """Return what the networks of a setting predict for the examples that it is judged by, (n, m), in float64."""
+        backend, xp, n = self.backend, self.backend.xp, self._T.shape[0]
+        found = np.empty((n, self.members[numbers[0]].network.sizes[-1]))
+        for fold, number in enumerate(numbers):
+            rows = np.arange(n) if self._folds is None else np.flatnonzero(self._folds == fold)
+            network, layers = self.members[number].network, outcomes[number].layers
+            for start in range(0, rows.shape[0], backend.rows_at_a_time):
+                some = rows[start : start + backend.rows_at_a_time]
+                X = take_rows(xp, self._judges, backend.asindex(some)).X
+                u = backend.to_numpy(fprop(xp, network, layers, X).u)
+                found[some] = moments(self._host, self.loss, np.asarray(u, np.float64))
+        return found
+
+    def ensemble(self) -> tuple[Network, list[Layer]]:
+        """Return the networks that are selected as a stack, on the backend."""
+        networks = [network for each in self.selected for network in each.networks]
+        network, layers = pad(networks, [layers for each in self.selected for layers in each.layers])
+        return network, [Layer(*map(self.backend.asarray, layer)) for layer in layers]
+
+
+def _records(
+    pack: _Pack,
+    sets: Mapping[str, Examples],
+    units: Sequence[float] | None,
+    patience: int | None,
+    should_stop: Callable[[], bool],
+    on_step: Callable[[int], None],
+) -> Iterator[Record]:
+    backend, examples, start = pack.backend, pack.examples, time.perf_counter()
+    spreads = {name: spread_of(backend, pack.members[0].network, each, units) for name, each in sets.items()}
+    epochs, n = pack.members[0].recipe.epochs, examples.X.shape[0]
+    every, best, since = max(1, epochs // SELECTIONS), None, start
+    for epoch, outcomes in enumerate(train_many(backend, pack.members, examples.X, examples.T), 1):
+        running = [each for each in outcomes if isinstance(each, Record)]
+        if not running:
+            raise next(each for each in outcomes if not isinstance(each, Record))
+        on_step(n)
+        if (best is None or epoch % every == 0 or epoch == epochs) and pack.update(outcomes):
+            network, layers = pack.ensemble()
+            score = make_scorer(backend, network, units, of_mixture=True)
+            scores = {
+                name: read_scores(backend, network, score, layers, each, spreads[name]) for name, each in sets.items()
+            }
+            best = replace(
+                running[0],
+                layers=layers,
+                scores={name: whole for name, (whole, *_) in scores.items()},
+                members={name: others for name, (_, *others) in scores.items()},
+                epoch=epoch,
+            )
+        if best is not None:
+            now = time.perf_counter()
+            record = replace(
+                best,
+                epoch=epoch,
+                seconds=now - start,
+                examples=n,
+                examples_per_second=n / (now - since),
+                learning_rate=running[0].learning_rate,
+                loss=float(np.mean([each.loss for each in running])),
+                best=None if patience is None else best,
+            )
+            since = now
+            yield record
+            if should_stop() or (patience is not None and epoch - best.epoch >= patience):
+                return
