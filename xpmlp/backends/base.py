@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 DTYPES = ("float32", "float64")
 PRECISIONS = ("highest", "tf32")
 DEVICES = {"cpu:0": "cpu", "cuda": "cuda:0", "mps:0": "mps"}  # as libraries print them, and as they are called here
+HOLDERS = {"cuda": ("cupy", "torch", "jax"), "mps": ("torch",)}  # backends that can have a kind of device
 REMEDY = "fewer hidden units where the weights are large, a smaller batch size where the activations of a minibatch are"
 
 STACK_ARRAYS = 3  # like its parameters and its activations, that a training step works on
@@ -152,8 +153,10 @@ class Backend(ABC):
 
     @classmethod
     def _unknown(cls, device: Any, devices: Sequence[str]) -> BackendError:
+        others = [name for name in HOLDERS.get(cls._name_of(device).partition(":")[0], ()) if name != cls.name]
+        elsewhere = f"Backends that can have such a device: {', '.join(others)} (--backend). " if others else ""
         return BackendError(
-            f"backend {cls.name} has no device {str(device)!r} here. It has: {', '.join(devices)}. "
+            f"backend {cls.name} has no device {str(device)!r} here. It has: {', '.join(devices)}. {elsewhere}"
             "See `xpmlp info` for what each backend can use on this machine."
         )
 

@@ -24,8 +24,9 @@ FAILED, UNUSABLE, INTERRUPTED, UNREAD = 1, 2, 130, 141
 
 
 def say(message: str) -> None:
-    """Print a message on standard error."""
-    print(message, file=sys.stderr)  # noqa: T201 - this is what prints
+    """Print a message on standard error, where that is possible: no work is lost with it."""
+    with suppress(OSError):  # of a worker of a search, whose streams are not those of `lasting_streams`
+        print(message, file=sys.stderr)  # noqa: T201 - this is what prints
 
 
 def warn(message: str) -> None:

@@ -188,7 +188,7 @@ class RunFolder(Folder):
 
     def write_log(self, line: str) -> None:
         """Append a line to ``train.log``, with the time before it."""
-        append_whole(self.log, f"{now()} {line}\n".encode())
+        append_whole(self.log, f"{now()} {line}\n".encode(errors="backslashreplace"))
 
     def save(self, model: Model) -> None:
         """Write ``model.safetensors``."""
