@@ -21,7 +21,7 @@ from xpmlp.cli._info import info
 from xpmlp.cli._predict import predict
 from xpmlp.cli._search import search
 from xpmlp.cli._show import show
-from xpmlp.cli._terminal import UNREAD, explain, say, warn
+from xpmlp.cli._terminal import INTERRUPTED, UNREAD, explain, say, warn
 from xpmlp.cli._train import train
 from xpmlp.common.errors import EXPECTED, XpmlpWarning
 
@@ -68,6 +68,8 @@ def main() -> None:
             message, code = explain(error)
             say(f"Error: {message}")
             sys.exit(code)
+        except KeyboardInterrupt:  # before there was a command to interrupt
+            sys.exit(INTERRUPTED)
 
 
 @contextmanager
