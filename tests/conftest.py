@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
 import threading
 import tracemalloc
 import warnings
 from http.server import ThreadingHTTPServer
+from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -24,6 +26,7 @@ from xpmlp import Layer
 from xpmlp.backends import BACKENDS, Status, get_backend, statuses
 from xpmlp.backends.numpy.backend import NumpyBackend
 from xpmlp.cli import main
+from xpmlp.training import Trainer
 
 READ_ONLY = "numpy-readonly"
 
@@ -180,6 +183,30 @@ def cli(capsys, monkeypatch, tmp_path):
         return ended.value.code, output.out, output.err
 
     return run
+
+
+@pytest.fixture
+def told_to_end(monkeypatch):
+    """Let a signal, by default that of Ctrl-C, come after so many steps of a training: gives a context manager."""
+    run_epoch = Trainer.run_epoch
+
+    @contextlib.contextmanager
+    def told(steps, number=signal.SIGINT):
+        taken = count(1)
+
+        def run(*arguments, on_step, **options):
+            def counted(examples):
+                on_step(examples)
+                if next(taken) == steps:
+                    signal.raise_signal(number)
+
+            return run_epoch(*arguments, on_step=counted, **options)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Trainer, "run_epoch", run)
+            yield
+
+    return told
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from xpmlp.data.preprocessing import SCALINGS
 from xpmlp.data.streams import is_large_table, is_streamed
 from xpmlp.data.tables.encodings import SCALINGS as TABLE_SCALINGS
 from xpmlp.data.targets import TASKS
+from xpmlp.experiments.options import Options, flag_of, to_text
 from xpmlp.nn.initializers import INITIALIZERS, initialize
 from xpmlp.nn.losses import LOSSES, build_loss
 from xpmlp.nn.network import Layer, Network
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from xpmlp.data.tables.preparation import TablePreparation
-    from xpmlp.experiments.options import Options
     from xpmlp.nn.losses import Loss
 
 Value = TypeVar("Value")
@@ -84,6 +84,21 @@ def settle(options: Options) -> Options:
     if options.optimizer is None:
         options = replace(options, optimizer="adamw" if of_table else "adam")
     return options
+
+
+def differences(asked: Options, kept: Options) -> list[tuple[str, str, str]]:
+    """Return in what options differ from those that a run was begun with: the flag, and what either says.
+
+    What was left open, and decided with the data or the backend, does not differ; data may be found elsewhere.
+    """
+    one, other = (with_absolute_paths(settle(options)) for options in (asked, kept))
+    values = [(option, one.to_json()[option.name], other.to_json()[option.name]) for option in fields(Options)]
+    settled_with_data = {"epochs": None, "weight_decay": None, "task": "auto"}
+    return [
+        (flag_of(option) if option.metadata["rich_help_panel"] else "DATASET", to_text(given), to_text(before))
+        for option, given, before in values
+        if given != before and option.name != "data_dir" and settled_with_data.get(option.name, ...) != given
+    ]
 
 
 def table_weight_decay(options: Options, steps: int) -> float:
