@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from xpmlp.cli._job import Job
-from xpmlp.cli._options import check_alone, check_used, parse_options, takes_options
+from xpmlp.cli._options import check_alone, check_resumed_backend, check_used, parse_options, takes_options
 from xpmlp.cli._run import Run, accompany, telling_how_to_resume
 from xpmlp.cli._terminal import introduce, say
 from xpmlp.experiments.options import PLACE, Options
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 RUN = "The run"
 # Options that may be given with --resume.
-FREE = ("resume", "data_dir", "quiet", "checkpoint_every", "checkpoint_seconds", "distributed")
+FREE = ("resume", "backend", "data_dir", "quiet", "checkpoint_every", "checkpoint_seconds", "distributed")
 
 
 @takes_options()
@@ -102,6 +102,7 @@ def _choose(context: typer.Context, folder: RunFolder, asked: Options, *, resume
     """Return the options to train with, where the folder is free; a run that is resumed may find its data elsewhere."""
     if resume:
         kept = folder.options()
+        check_resumed_backend(context, kept.backend, folder.path)
         asked = replace(kept, data_dir=asked.data_dir or kept.data_dir)
     else:
         folder.check_free(overwrite=overwrite)
