@@ -23,9 +23,10 @@ import pytest
 from servers import Handler
 
 from xpmlp import Layer
-from xpmlp.backends import BACKENDS, Status, get_backend, statuses
+from xpmlp.backends import BACKENDS, Status, find_backend, get_backend, statuses
 from xpmlp.backends.numpy.backend import NumpyBackend
 from xpmlp.cli import main
+from xpmlp.common.errors import XpmlpError
 from xpmlp.training import Trainer
 
 READ_ONLY = "numpy-readonly"
@@ -59,16 +60,21 @@ def pytest_addoption(parser):
     parser.addoption(
         "--backend",
         action="append",
-        choices=NAMES,
-        help="run on this backend alone, and fail where it is missing (repeatable); default: all that are usable",
+        help="run on this backend alone, by any name that get_backend takes, and fail where it is missing "
+        "(repeatable); default: all of ours that are usable",
     )
 
 
 def pytest_configure(config):
     keep_what_jax_compiles(config)
+    chosen = config.getoption("--backend")
+    for name in set(chosen or []) - {READ_ONLY}:
+        try:
+            find_backend(name)
+        except XpmlpError as error:
+            raise pytest.UsageError(str(error)) from error
     found = {status.name: status for status in statuses()}
     found[READ_ONLY] = Status(READ_ONLY, found["numpy"].version)
-    chosen = config.getoption("--backend")
     config.backends = chosen or [name for name in NAMES if not found[name].problem]
     config.absent = {name: found[name].problem for name in NAMES if found[name].problem}
     for name in chosen or []:

@@ -2,7 +2,13 @@
 # ruff: noqa: I001 - isort would write a line for each name
 
 from xpmlp.accel import patch_sklearn as patch_sklearn, unpatch_sklearn as unpatch_sklearn
-from xpmlp.backends import BACKENDS as BACKENDS, Backend as Backend, get_backend as get_backend
+from xpmlp.backends import (
+    BACKENDS as BACKENDS,
+    Backend as Backend,
+    StandardBackend as StandardBackend,
+    Status as Status,
+    get_backend as get_backend,
+)
 from xpmlp.common.errors import (
     BackendError as BackendError,
     CommunicatorError as CommunicatorError,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from xpmlp.cli._options import check_alone, check_used, given, parse_options, takes_options
+from xpmlp.cli._options import check_alone, check_resumed_backend, check_used, given, parse_options, takes_options
 from xpmlp.cli._report import result
 from xpmlp.cli._run import check_same, named_folder
 from xpmlp.cli._terminal import FAILED, INTERRUPTED, TO_END, handling, introduce, print_table, say
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from xpmlp.search import SearchFolder, SearchResult, Space, Study, Trial
 
 Tried, Ran = (partial(typer.Option, rich_help_panel=panel) for panel in ("What to try", "Where trials run"))
-FREE = ("resume", "data_dir", "engine", "jobs", "scheduler", "quiet")  # options that may be given with --resume
+# Options that may be given with --resume.
+FREE = ("resume", "backend", "data_dir", "engine", "jobs", "scheduler", "quiet")
 MAX_SHOWN = 10  # trials in the table
 
 
@@ -138,6 +139,7 @@ def _begun(context: typer.Context, folder: SearchFolder, data_dir: str | None) -
     """Read the study that is resumed; its data may be found in another folder."""
     check_alone(context, FREE)
     study = folder.study()
+    check_resumed_backend(context, study.options.backend, folder.path)
     check_used(context, study.options)
     if data_dir is None:
         return study

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from xpmlp.cli._job import Job
-from xpmlp.cli._options import check_alone, check_used, given, parse_options, takes_options
+from xpmlp.cli._options import check_alone, check_resumed_backend, check_used, given, parse_options, takes_options
 from xpmlp.cli._run import Run, accompany, check_same, named_folder, telling_how_to_resume
 from xpmlp.cli._terminal import introduce, say
 from xpmlp.experiments.options import PLACE, Options
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 RUN = "The run"
 # Options that may be given with --resume.
-FREE = ("resume", "log", "data_dir", "quiet", "checkpoint_every", "checkpoint_seconds", "distributed")
+FREE = ("resume", "backend", "log", "data_dir", "quiet", "checkpoint_every", "checkpoint_seconds", "distributed")
 
 
 @takes_options()
@@ -135,6 +135,7 @@ def _choose(
         check_used(context, asked)
         return asked, False
     kept = folder.options()
+    check_resumed_backend(context, kept.backend, folder.path)
     if go_on:
         check_same(asked, kept, str(folder.path))
     chosen = replace(kept, data_dir=asked.data_dir or kept.data_dir)  # which may be elsewhere by now
