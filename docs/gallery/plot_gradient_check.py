@@ -3,8 +3,8 @@ Checking a gradient
 ===================
 
 A gradient is a slope: move one weight by `h` to both sides, and divide the change of the loss by `2 h`. How small
-should `h` be? The error of the formula falls with the square of `h`, until rounding takes over, which grows as `h` shrinks.
-`check_gradients` uses four points, whose error falls with the fourth power, and so gets three digits more.
+should `h` be? The error of the formula falls with the square of `h`, until rounding takes over, which grows as `h`
+shrinks. `check_gradients` uses four points, whose error falls with the fourth power, and so gets three digits more.
 """
 
 import matplotlib.pyplot as plt

@@ -2,9 +2,9 @@
 Why first weights matter
 ========================
 
-A signal goes through ten layers before anything was learnt. With weights that are too small it dies away, and so do the
-gradients: so it is with those of the report, which do not know how many inputs a rectified unit loses. He's and
-Glorot's weights are scaled so that the signal keeps its size, each for its kind of activation.
+A signal goes through ten layers before anything was learnt. With weights that are too small, such as those of the
+report here, it dies away, and what is left of the gradients is small too. He's weights are scaled so that the signal
+keeps its size behind rectified units, and Glorot's so that it does behind hyperbolic tangents.
 """
 
 import matplotlib.pyplot as plt

@@ -22,8 +22,10 @@ incomes = np.linspace(X.min(), X.max(), 200)[:, None]
 figure, axes = plt.subplots(figsize=(7.5, 4.5), layout="constrained")
 axes.scatter(X, y, s=10, color="gray")
 for share, colour in ((0.9, "tab:red"), (0.5, "black"), (0.1, "tab:blue")):
-    network = MLPRegressor(hidden_layer_sizes=(20,), loss="quantile", quantile=share, activation="tanh", learning_rate_init=0.01,
-                           alpha=1e-2, max_iter=1_000, tol=1e-5, n_iter_no_change=30, random_state=0)  # fmt: skip
+    network = MLPRegressor(
+        hidden_layer_sizes=(20,), loss="quantile", quantile=share, activation="tanh", alpha=1e-2, max_iter=1_000,
+        learning_rate_init=0.01, tol=1e-5, n_iter_no_change=30, random_state=0,
+    )  # fmt: skip
     model = make_pipeline(StandardScaler(), TransformedTargetRegressor(network, transformer=StandardScaler())).fit(X, y)
     below = np.mean(y < model.predict(X))
     axes.plot(incomes, model.predict(incomes), color=colour, label=f"quantile {share}: {below:.0%} are below")
