@@ -1,5 +1,6 @@
 """Backends that cannot be used: each cause has a message of its own, and nothing else is taken in their place."""
 
+import re
 import sys
 from types import ModuleType, SimpleNamespace
 
@@ -198,10 +199,14 @@ def test_auto_with_a_card_and_no_gpu_says_why_there_is_none(without):
         get_backend("auto", device="cuda:0")
 
 
-@pytest.mark.parametrize("device", ["cuda", "cuda:0", "gpu", "device1"])
-def test_numpy_has_the_cpu_alone(device):
-    message = f"backend numpy has no device '{device}' here. It has: cpu. See `xpmlp info`"
-    with pytest.raises(BackendError, match=message):
+@pytest.mark.parametrize(
+    ("device", "holders"),
+    [("cuda", "cupy, torch, jax"), ("cuda:0", "cupy, torch, jax"), ("mps", "torch"), ("gpu", ""), ("device1", "")],
+)
+def test_numpy_has_the_cpu_alone_and_says_who_would_have_another_device(device, holders):
+    elsewhere = f" Backends that can have such a device: {holders} (--backend)." if holders else ""
+    message = f"backend numpy has no device '{device}' here. It has: cpu.{elsewhere} See `xpmlp info`"
+    with pytest.raises(BackendError, match=re.escape(message)):
         get_backend("numpy", device=device)
     assert get_backend("numpy", device="cpu").device_name == "cpu"
 

@@ -5,11 +5,8 @@ It imports every other wing; commands import what they call when they are run, s
 
 from __future__ import annotations
 
-import os
 import sys
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import typer
 
@@ -24,12 +21,14 @@ from xpmlp.cli._predict import predict
 from xpmlp.cli._runs import runs
 from xpmlp.cli._search import search
 from xpmlp.cli._show import show
-from xpmlp.cli._terminal import UNREAD, explain, say, warn
+from xpmlp.cli._streams import lasting_streams
+from xpmlp.cli._terminal import INTERRUPTED, explain, say, warn
 from xpmlp.cli._train import train
 from xpmlp.common.errors import EXPECTED, XpmlpWarning
 
 __all__ = ["app", "main"]
 
+IN_FILES = ("train", "search")  # commands that save what they show
 EARLIER_FLAGS = {"no-graph": "no-graphs"}  # of options: command lines that have them still work
 
 app = typer.Typer(
@@ -67,30 +66,15 @@ def main() -> None:
     warnings.showwarning = _show_warning
     warnings.simplefilter("always", XpmlpWarning)
     warnings.filterwarnings("ignore", "JAX's 64-bit mode", XpmlpWarning)  # the process is the command's own
-    with _ending_where_unread():
+    with lasting_streams(show_results=not set(sys.argv[1:2]).intersection(IN_FILES)):
         try:
             app(prog_name="xpmlp")
         except EXPECTED as error:
             message, code = explain(error)
             say(f"Error: {message}")
             sys.exit(code)
-
-
-@contextmanager
-def _ending_where_unread() -> Iterator[None]:
-    """End quietly where what reads the output has ended, as ``head`` does; typer and rich leave with code 1 there."""
-    try:
-        try:
-            yield
-        finally:
-            sys.stdout.flush()
-    except (BrokenPipeError, SystemExit) as end:
-        if not isinstance(end, BrokenPipeError) and not isinstance(end.__context__, BrokenPipeError):
-            raise
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        for stream in (sys.stdout, sys.stderr):  # which Python flushes once more
-            os.dup2(nowhere, stream.fileno())
-        sys.exit(UNREAD)
+        except KeyboardInterrupt:  # before there was a command to interrupt
+            sys.exit(INTERRUPTED)
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:

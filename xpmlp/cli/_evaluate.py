@@ -17,7 +17,9 @@ from xpmlp.common.wording import amount, brief, counted, measures_text
 from xpmlp.experiments.options import Options
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
+
+    from matplotlib.figure import Figure
 
     from xpmlp.data.datasets import Dataset
     from xpmlp.data.streams import StreamedData
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
     from xpmlp.plots import Regions
     from xpmlp.training.scoring import Score
 
-    Places = Callable[[str], Path] | None  # of figures, by their names; None where none are to be drawn
 
 MAX_COLUMNS = 10  # in the table
 
@@ -77,12 +78,12 @@ def evaluate(
     folder, model, chosen = RunFolder(run), model_at(run), parse_options(options)
     if model.multilabel:
         raise InputError(f"{run} predicts several labels for an example, but `xpmlp evaluate` scores one for each.")
-    places = _places(folder, out, own=dataset is None)
-    if out is not None and places is not None:
+    figures = None if out is None and dataset is not None else _Figures(folder, out)
+    if out is not None and figures is not None:
         names = ("residuals",) if model.classes is None else ("confusion", "probabilities", "regions")
         for name in (*names, "importance"):
-            check_place(places(name), FIGURE_KINDS, overwrite=overwrite)
-        check_place(places("importance").with_suffix(".csv"), (".csv",), overwrite=overwrite)
+            check_place(figures.place(name), FIGURE_KINDS, overwrite=overwrite)
+        check_place(figures.place("importance").with_suffix(".csv"), (".csv",), overwrite=overwrite)
     if dataset is not None and "part" in given(context):
         raise InputError(f"--part {part} is one of the run's own data: leave DATASET out, or --part.")
     if dataset is not None:
@@ -93,20 +94,46 @@ def evaluate(
     backend = open_backend(chosen.backend, chosen.device, model.dtype)
     score = score_model(model, backend, X, y)
     if model.classes is None:
-        _report_amounts(model, score, report_amounts(model, backend, X, y), name, places)
+        _report_amounts(model, score, report_amounts(model, backend, X, y), name, figures)
     else:
-        _report_classes(model, score, report_classes(model, backend, X, y), name, places)
-        if places is not None and (regions := decision_regions(model, backend, X, y, part)) is not None:
-            _draw_regions(model, regions, f"{name}: accuracy {score.accuracy:.4f}", places("regions"))
-    if places is not None and can_be_permuted(model, X):
-        _report_importances(model, permutation_importances(model, backend, X, y), name, places)
+        _report_classes(model, score, report_classes(model, backend, X, y), name, figures)
+        if figures is not None and (regions := decision_regions(model, backend, X, y, part)) is not None:
+            _draw_regions(model, regions, f"{name}: accuracy {score.accuracy:.4f}", figures)
+    if figures is not None and can_be_permuted(model, X):
+        _report_importances(model, permutation_importances(model, backend, X, y), name, figures)
 
 
-def _places(folder: RunFolder, out: Path | None, *, own: bool) -> Places:
-    """Return where figures go, by their names: into the run's folder, or beside the first one that a user names."""
-    if out is None:
-        return (lambda name: folder.path / f"{name}.png") if own else None
-    return lambda name: out if name in {"confusion", "residuals"} else out.with_stem(f"{out.stem}-{name}")
+class _Figures:
+    """Where figures go, by their names: into the run's folder, or beside the first one that a user names."""
+
+    def __init__(self, folder: RunFolder, out: Path | None) -> None:
+        self._folder, self._out = folder.path, out
+        self._is_refused = False
+
+    def place(self, name: str) -> Path:
+        if self._out is None:
+            return self._folder / f"{name}.png"
+        return self._out if name in {"confusion", "residuals"} else self._out.with_stem(f"{self._out.stem}-{name}")
+
+    def save(self, name: str, figure: Figure, title: str, rows: Sequence[Sequence[str]] = ()) -> None:
+        """Write a figure, with a table beside it where there are rows, and say where; a run may be read-only."""
+        from xpmlp.common.files import csv_text, write_whole
+        from xpmlp.plots import save_figure
+
+        if self._is_refused:
+            return
+        path = self.place(name)
+        try:
+            save_figure(figure, path)
+            if rows:
+                write_whole(path.with_suffix(".csv"), csv_text(rows).encode())
+        except InputError as error:
+            if self._out is not None:
+                raise
+            self._is_refused = True
+            warn(f"{error} The scores are printed alone: --out says where figures go, as in --out confusion.png.")
+        else:
+            typer.echo(f"{title}: {path}" + (f", {path.with_suffix('.csv').name}" if rows else ""))
 
 
 def _own_data(context: typer.Context, folder: RunFolder, part: str, chosen: Options) -> tuple[str, Any, Any]:
@@ -168,7 +195,7 @@ def _other_data(folder: RunFolder, model: Model, chosen: Options) -> tuple[str, 
     return f"{other.name}, all of it", *pair
 
 
-def _report_classes(model: Model, score: Score, report: ClassReport, name: str, places: Places) -> None:
+def _report_classes(model: Model, score: Score, report: ClassReport, name: str, figures: _Figures | None) -> None:
     from rich.table import Table
 
     names = _class_names(model)
@@ -182,35 +209,34 @@ def _report_classes(model: Model, score: Score, report: ClassReport, name: str, 
     print_table(table, f"{name}: {accuracy}, NLL {brief(score.loss)}, {balanced}, {examples}")
     if report.never_predicted:
         warn_never_predicted([names[position] for position in report.never_predicted])
-    if places is None:
+    if figures is None:
         return
-    from xpmlp.plots import confusion_figure, probabilities_figure, save_figure
+    from xpmlp.plots import confusion_figure, probabilities_figure
 
     title = f"{name}: {accuracy}"
-    save_figure(confusion_figure(report.confusion, names, title), places("confusion"))
-    typer.echo(f"confusion matrix: {places('confusion')}")
+    figures.save("confusion", confusion_figure(report.confusion, names, title), "confusion matrix")
     if report.calibration is not None:
         curves = {label: roc for label, roc in zip(names, report.roc, strict=True) if roc is not None}
         curves = dict(list(curves.items())[1:]) if len(names) == 2 else curves  # one is the other turned round
-        save_figure(probabilities_figure(curves, report.calibration, title), places("probabilities"))
-        typer.echo(f"ROC curves and calibration: {places('probabilities')}")
+        figure = probabilities_figure(curves, report.calibration, title)
+        figures.save("probabilities", figure, "ROC curves and calibration")
 
 
 def _class_names(model: Model) -> tuple[str, ...]:
     return model.class_names or tuple(map(str, model.classes.tolist() if model.classes is not None else ()))
 
 
-def _draw_regions(model: Model, regions: Regions, title: str, path: Path) -> None:
-    from xpmlp.plots import regions_figure, save_figure
+def _draw_regions(model: Model, regions: Regions, title: str, figures: _Figures) -> None:
+    from xpmlp.plots import regions_figure
 
     names = model.feature_names or ("feature 0", "feature 1")
     are_numbers = model.class_names is None and model.classes is not None and model.classes.dtype.kind in "iufb"
     classes = [f"class {name}" if are_numbers else name for name in _class_names(model)]
-    save_figure(regions_figure([regions], title, features=(names[0], names[1]), classes=classes), path)
-    typer.echo(f"decision regions: {path}")
+    figure = regions_figure([regions], title, features=(names[0], names[1]), classes=classes)
+    figures.save("regions", figure, "decision regions")
 
 
-def _report_amounts(model: Model, score: Score, report: AmountReport, name: str, places: Places) -> None:
+def _report_amounts(model: Model, score: Score, report: AmountReport, name: str, figures: _Figures | None) -> None:
     from rich.table import Table
 
     target = model.target_names[0] if model.target_names else "target"
@@ -223,18 +249,17 @@ def _report_amounts(model: Model, score: Score, report: AmountReport, name: str,
         table.add_row("share within 1.96 predicted deviations (0.95)", f"{report.coverage:.4f}")
     title = f"{name}: {measures_text(score.measures, ', ')}"
     print_table(table, f"{title}, loss {brief(score.loss)}, {counted(report.true.shape[0], 'example')}")
-    if places is not None:
-        from xpmlp.plots import residuals_figure, save_figure
+    if figures is not None:
+        from xpmlp.plots import residuals_figure
 
-        save_figure(residuals_figure(report.true, report.predicted, target, title), places("residuals"))
-        typer.echo(f"predicted against true, and errors: {places('residuals')}")
+        figure = residuals_figure(report.true, report.predicted, target, title)
+        figures.save("residuals", figure, "predicted against true, and errors")
 
 
-def _report_importances(model: Model, found: Sequence[Importance], name: str, places: Callable[[str], Path]) -> None:
+def _report_importances(model: Model, found: Sequence[Importance], name: str, figures: _Figures) -> None:
     from rich.table import Table
 
-    from xpmlp.common.files import csv_text, write_whole
-    from xpmlp.plots import importance_figure, save_figure
+    from xpmlp.plots import importance_figure
 
     measure = "fall of R2" if model.classes is None else "growth of the NLL"
     table = Table("column", measure)
@@ -244,7 +269,4 @@ def _report_importances(model: Model, found: Sequence[Importance], name: str, pl
     rows = [[each.feature, f"{each.mean:.6g}", f"{each.deviation:.6g}"] for each in found]
     names, means, deviations = zip(*((each.feature, each.mean, each.deviation) for each in found), strict=True)
     figure = importance_figure(names, means, deviations, f"{measure} where the column is shuffled", name)
-    save_figure(figure, places("importance"))
-    table_file = places("importance").with_suffix(".csv")
-    write_whole(table_file, csv_text([["column", "mean", "deviation"], *rows]).encode())
-    typer.echo(f"importance of columns: {places('importance')}, {table_file.name}")
+    figures.save("importance", figure, "importance of columns", [["column", "mean", "deviation"], *rows])

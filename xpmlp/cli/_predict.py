@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from xpmlp.cli._options import READING, RunOrModel, open_backend, parse_options, takes_options
-from xpmlp.cli._terminal import say
+from xpmlp.cli._terminal import say, warn
 from xpmlp.common.wording import counted
 
 if TYPE_CHECKING:
@@ -67,10 +67,19 @@ def predict(
     backend = open_backend(chosen.backend, chosen.device, model.dtype)
     table = _csv(model, features.X, backend, features.kept, proba=proba)
     if out is None:
+        _warn_of_escapes(table, sys.stdout.encoding)
         sys.stdout.write(table)
     else:
         write_whole(out, table.encode())
         say(f"{counted(features.X.shape[0], 'prediction')} written to {out}")
+
+
+def _warn_of_escapes(text: str, encoding: str) -> None:
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError as error:
+        lacking = text[error.start]
+        warn(f"standard output is in {encoding}, which lacks {lacking!r}: it is escaped there; --out writes UTF-8.")
 
 
 def _csv(

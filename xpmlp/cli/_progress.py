@@ -1,7 +1,8 @@
-"""The live display of a training run: a bar on a terminal, a line per epoch elsewhere."""
+"""The live display of a training run: a bar on a terminal, lines elsewhere."""
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import TYPE_CHECKING, Self
 
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
     from xpmlp.training import Record
 
 MAX_LINES = 30  # printed of a long run where there is no terminal; its log has them all
+LINE_SECONDS = 10.0  # though one more often than this where epochs are long
 REFRESH_SECONDS = 0.1  # a step takes less than updating the bar
+BAR_WIDTHS, TIME_WIDTH = (4, 24), len("123:45:00")
 
 
 class TrainingProgress:
@@ -30,16 +33,17 @@ class TrainingProgress:
         self._seen = 0
         self._shown = 0.0
         console = Console(stderr=True)
-        if console.is_terminal and not quiet:
+        if sys.stderr.isatty() and not console.is_dumb_terminal and not quiet:
+            self._blocks = BarColumn()
             columns = (
                 TextColumn("epoch"),
                 MofNCompleteColumn(),
-                BarColumn(bar_width=24),
+                self._blocks,
                 TextColumn("{task.description}"),
                 TimeRemainingColumn(),
             )
             self._bar = Progress(*columns, console=console, refresh_per_second=1 / REFRESH_SECONDS)
-            self._task = self._bar.add_task("", total=epochs)
+            self._task = self._bar.add_task(self._fit([]), total=epochs)
 
     def __enter__(self) -> Self:
         if self._bar:
@@ -61,12 +65,27 @@ class TrainingProgress:
         """Show the scores of an epoch that has ended."""
         if self._bar:
             firsts = {part: next(iter(score.measures.values())) for part, score in record.scores.items()}
-            scores = [f"{part} {value:.4f}" for part, value in firsts.items() if part != "test"]
-            loss = f"loss {brief(record.scores['train'].loss)}"
-            text = f"{loss}  {'  '.join(scores)}  {record.examples_per_second:,.0f} examples/s"
-            self._bar.update(self._task, completed=record.epoch, description=text)
+            scores = [f"{part} {value:.4f}" for part, value in reversed(firsts.items()) if part != "test"]
+            loss, speed = f"loss {brief(record.scores['train'].loss)}", f"{record.examples_per_second:,.0f} examples/s"
+            self._bar.update(self._task, completed=record.epoch, description=self._fit([*scores, loss], speed))
         elif not self._quiet and (self._due(record) or not record.complete):
+            self._shown = time.monotonic()
             say(line)
 
+    def _fit(self, texts: list[str], last: str = "") -> str:
+        """Return in a line what fits of some texts, the first ones before all, and make the bar as wide as is left.
+
+        The last one is there only where the bar is as wide as it can be.
+        """
+        room = Console(stderr=True).width - len(f"epoch {self._epochs}/{self._epochs}") - TIME_WIDTH - 3
+        shown = []
+        for text, beside in (*((text, BAR_WIDTHS[0]) for text in texts), (last, BAR_WIDTHS[-1])):
+            if len(text) + 1 + beside <= room:
+                shown.append(text)
+                room -= len(text) + 1
+        self._blocks.bar_width = max(1, min(BAR_WIDTHS[-1], room))
+        return " ".join(shown)
+
     def _due(self, record: Record) -> bool:
-        return record.epoch in {1, self._epochs} or record.epoch % self._stride == 0
+        regular = record.epoch in {1, self._epochs} or record.epoch % self._stride == 0
+        return regular or time.monotonic() - self._shown > LINE_SECONDS

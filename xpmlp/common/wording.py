@@ -38,6 +38,11 @@ def counted(n: int, noun: str) -> str:
     return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
 
 
+def escaped(text: str) -> str:
+    """Write a text in Unicode: what it lacks, such as bytes of a file's name that are not UTF-8, is escaped."""
+    return text.encode(errors="backslashreplace").decode()
+
+
 def quoted(values: Sequence[object]) -> str:
     """Write the first ten of some values, such as names: 'a', 'b' and 3 more."""
     shown = ", ".join(map(repr, values[:MAX_QUOTED]))

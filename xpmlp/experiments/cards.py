@@ -14,6 +14,7 @@ from xpmlp.experiments.runs import (
     network_values,
     target_scaling_values,
 )
+from xpmlp.models.checkpoints import load_model
 from xpmlp.nn.losses import LOSSES, output_name
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def card_of(path: Path) -> dict[str, Any]:
     card = {"path": str(path), "state": "finished" if folder.is_finished() else "unfinished"}
     card |= folder.configured(_of_configuration)
     if folder.model.exists():
-        card |= _of_model(folder.load())
+        card |= _of_model(load_model(folder.model))
     return card | _of_metrics(folder.rows())
 
 

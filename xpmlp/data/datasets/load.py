@@ -12,6 +12,7 @@ import numpy as np
 
 from xpmlp.common.errors import InputError
 from xpmlp.common.validation import check_features, check_label_column
+from xpmlp.common.wording import escaped
 from xpmlp.data.datasets.dataset import Dataset
 from xpmlp.data.datasets.fashion_mnist import load_fashion_mnist
 from xpmlp.data.datasets.from_table import Features, check_count, load_table, table_features
@@ -189,7 +190,7 @@ def _load_npz(path: Path) -> Dataset:
     _, *shape = arrays[letters[0]].shape or (0,)
     is_pixels = X.dtype == np.uint8
     return Dataset(
-        path.stem,
+        escaped(path.stem),
         X,
         arrays[letters[1]],
         names,

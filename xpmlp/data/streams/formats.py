@@ -19,7 +19,7 @@ import numpy as np
 from xpmlp.common.errors import InputError, XpmlpError, XpmlpWarning
 from xpmlp.common.files import open_file
 from xpmlp.common.packages import load_package
-from xpmlp.common.wording import counted, quoted
+from xpmlp.common.wording import counted, escaped, quoted
 from xpmlp.data.datasets import NAMES
 from xpmlp.data.numpy_files import check_unicode, read_header
 from xpmlp.data.streams.source import Source
@@ -65,7 +65,7 @@ def open_source(path: str | Path) -> Source:
     if suffix not in {*HDF5, ZARR}:
         return _folder(path)
     try:
-        return Source(path.stem, *(_hdf5(path) if suffix in HDF5 else _zarr(path)))
+        return Source(escaped(path.stem), *(_hdf5(path) if suffix in HDF5 else _zarr(path)))
     except XpmlpError:
         raise
     except Exception as error:  # damaged files fail in the libraries in too many ways to list
@@ -87,7 +87,7 @@ def _folder(path: Path) -> Source:
             )
         if (t.shape[1:], t.dtype.kind) != (y[0].shape[1:], y[0].dtype.kind):
             raise InputError(f"the y of {file} has dtype {t.dtype}, but that of the first shard has {y[0].dtype}.")
-    return Source(path.absolute().name or str(path), JoinedRows(X), JoinedRows(y))
+    return Source(escaped(path.absolute().name or str(path)), JoinedRows(X), JoinedRows(y))
 
 
 def _shards(path: Path) -> list[str]:

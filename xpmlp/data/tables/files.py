@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from xpmlp.common.errors import InputError
 from xpmlp.common.files import open_file
 from xpmlp.common.packages import load_package
-from xpmlp.common.wording import counted, quoted
+from xpmlp.common.wording import counted, escaped, quoted
 from xpmlp.data.tables.dialect import MISSING, find_dialect
 from xpmlp.data.tables.frames import frame_columns
 from xpmlp.data.tables.texts import VALUE, Cells, filled
@@ -97,6 +97,10 @@ def _opened(source: str | Path) -> Iterator[tuple[Path, str, Path]]:
         if not table_suffix(path):
             kinds = ", ".join((*TEXT_SUFFIXES, *PARQUET_SUFFIXES, *FEATHER_SUFFIXES))
             raise InputError(f"{shown} is no table that xpmlp reads: its name must end in one of {kinds}, or in .gz.")
+        if escaped(str(path)) != str(path):  # which DuckDB does not take
+            link = Path(name) / f"link{table_suffix(path)}{'.gz' * (path.suffix.lower() == '.gz')}"
+            link.symlink_to(path.absolute())
+            path = link
         yield path, shown, Path(name)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from xpmlp.common.errors import InputError
 from xpmlp.common.validation import check_choice
-from xpmlp.common.wording import quoted
+from xpmlp.common.wording import escaped, quoted
 from xpmlp.data.tables.dates import check_date_format
 from xpmlp.data.tables.dialect import MISSING
 from xpmlp.data.tables.files import STANDARD_INPUT, FileColumns, file_columns
@@ -79,7 +79,7 @@ def read_table(
     check_reading(kinds, decimal)
     if isinstance(source, str | Path):
         is_input = str(source) == STANDARD_INPUT
-        name = "standard input" if is_input else Path(source).name.partition(".")[0]
+        name = "standard input" if is_input else escaped(Path(source).name.partition(".")[0])
         read = file_columns(
             source,
             header=header,

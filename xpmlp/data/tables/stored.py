@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from xpmlp.common.errors import InputError
 from xpmlp.common.validation import MAX_EXACT
-from xpmlp.common.wording import quoted
+from xpmlp.common.wording import escaped, quoted
 from xpmlp.data.tables.dialect import MISSING
 from xpmlp.data.tables.files import stored_cells
 from xpmlp.data.tables.kinds import IDENTIFIER, column_of, kind_of
@@ -121,7 +121,7 @@ def store_table(
         decided = {name: kinds.get(name) or kind_of(each) for name, each in facts.items()}
         n_rows = next(iter(facts.values())).n_rows if facts else 0
         yield StoredTable(
-            Path(path).name.partition(".")[0], facts, decided, n_rows, has_header, list(cells.notes), cells
+            escaped(Path(path).name.partition(".")[0]), facts, decided, n_rows, has_header, list(cells.notes), cells
         )
 
 
