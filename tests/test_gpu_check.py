@@ -25,6 +25,7 @@ ALL = [
     "machine",
     "report",
     "report again",
+    "stacks of networks",
     "graphs against eager steps",
     "gradients",
     "precision",
@@ -56,7 +57,7 @@ def test_a_part_is_tried_and_written_down(tmp_path, capsys):
     gpu_check.main(backend="numpy", part=["gradients"], out=out)
     shown = capsys.readouterr().out
     assert "gradients: passed in " in shown
-    assert "not measured: machine; report; report again; graphs against eager steps; precision; memory;" in shown
+    assert "not measured: machine; report; report again; stacks of networks; graphs against eager steps;" in shown
     found = json.loads(out.read_text())
     assert list(found["parts"]) == ["gradients"]
     assert found["not_measured"] == [name for name in ALL if name != "gradients"]
@@ -85,7 +86,7 @@ def test_every_part_has_a_limit_and_together_they_take_less_than_eight_minutes()
     devices, peers = (" ".join(plan[name].command) for name in ("devices", "peers, wide"))
     assert "benchmark_devices.py --backend cupy:cuda:0 " in devices
     assert "benchmark_peers.py --device gpu " in peers
-    assert " --patience 30 --limit 40 " in peers  # of 60 seconds
+    assert " --patience 30 --limit 30 " in peers  # of 50 seconds
     assert peers.endswith(" --workload wide --data-dir data --out")
     assert devices.endswith(" --data-dir data --out")
 
@@ -200,6 +201,16 @@ def test_a_training_that_warns_that_there_are_no_graphs_has_not_passed(monkeypat
     of_a_library, of_ours = (worker.with_and_without(QUICK) for _ in range(2))
     assert (of_a_library["passed"], of_a_library["warnings"]) == (True, [])
     assert (of_ours["passed"], of_ours["warnings"]) == (False, ["could not be captured"])
+
+
+def test_stacks_of_networks_are_timed_beside_one(monkeypatch):
+    monkeypatch.setattr(worker, "STACKS", (1, 2, 64))
+    monkeypatch.setattr(worker, "STACK_ROWS", 300)
+    found = PARTS["members"](QUICK)
+    assert found["examples"] == 300
+    assert set(found["seconds_of_a_later_epoch"]) == {1, 2, 64}
+    assert found["times_that_of_one"][1] == 1.0
+    assert found["targets"] == {"64 networks in at most 3 times the time of one": found["times_that_of_one"][64] <= 3.0}
 
 
 def test_the_precision_of_products_is_measured_and_one_that_changes_nothing_has_not_passed(monkeypatch):
