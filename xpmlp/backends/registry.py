@@ -11,6 +11,7 @@ from typing import Any
 from xpmlp.backends.base import Backend, Status
 from xpmlp.backends.cupy.backend import CupyBackend
 from xpmlp.backends.jax.backend import JaxBackend
+from xpmlp.backends.mlx import MlxBackend
 from xpmlp.backends.numpy.backend import NumpyBackend
 from xpmlp.backends.standard import StandardBackend
 from xpmlp.backends.strict import StrictBackend
@@ -21,7 +22,8 @@ GROUP = "xpmlp.backends"  # of the entry points by which an installed package of
 
 # Ours, and any other one that was opened in this process.
 BACKENDS: dict[str, type[Backend]] = {
-    backend.name: backend for backend in (NumpyBackend, CupyBackend, TorchBackend, JaxBackend, StrictBackend)
+    backend.name: backend
+    for backend in (NumpyBackend, CupyBackend, TorchBackend, JaxBackend, MlxBackend, StrictBackend)
 }
 
 
