@@ -25,9 +25,11 @@ from xpmlp import (
     train,
 )
 from xpmlp.backends import check_known, device_for_rank, find_backend, registry, split_place, standard
+from xpmlp.backends.base import DTYPES
+from xpmlp.backends.contract import CALLS, try_calls
 
 LIBRARY = "array_api_compat.numpy"  # a namespace of the standard that is installed wherever xpmlp is
-OWN = """
+OWN = '''
 from xpmlp import StandardBackend
 from xpmlp.backends.elementwise import replacing
 
@@ -35,8 +37,25 @@ class Mine(StandardBackend):
     name = "mine"
     module = "array_api_strict"
 
+class Wrong(Mine):
+    """A library with faults of its own."""
+
+    name = "wrong"
+
+    @classmethod
+    def namespace(cls):
+        xp = super().namespace()
+
+        def exp(x):
+            return xp.exp(x) * (1.0 + 1e-10)
+
+        def take(x, indices, /, *, axis):
+            raise ValueError("a full permutation\\nis not for us")
+
+        return replacing(xp, exp=exp, take=take, sum=lambda x, **options: xp.astype(xp.sum(x, **options), xp.float32))
+
 number = 1
-"""
+'''
 
 
 @pytest.fixture(autouse=True)
@@ -220,6 +239,43 @@ def test_of_what_a_file_names_nothing_is_imported_but_what_is_installed_for_it_o
     assert "own_library" not in sys.modules
     get_backend(own)
     check_known(own, "the run")
+
+
+def test_every_call_that_the_maths_makes_gives_what_numpy_gives(backend_name):
+    if backend_name not in BACKENDS:
+        pytest.skip("this is NumPy with read-only inputs, for the tests of what is written to")
+    verdicts = list(try_calls(find_backend(backend_name)))
+    assert len(verdicts) == len(DTYPES) * len(CALLS) >= 100
+    assert [verdict for verdict in verdicts if verdict.problem] == []
+
+
+def test_what_a_library_does_wrong_is_named_call_by_call(own):
+    wrong = {(v.call, v.dtype): v.problem for v in try_calls(find_backend("own_library:Wrong")) if v.problem}
+    assert wrong["exp", "float64"] == "is off by 1.0e-10, relatively"
+    assert ("exp", "float32") not in wrong
+    assert "raises ValueError: a full permutation is not for us" in wrong["take of a full permutation", "float32"]
+    assert wrong["sum of all", "float64"] == "has dtype float32, but must have float64"
+    assert ("sum of all", "float32") not in wrong
+    assert not any(call.startswith("matmul of") for call, _ in wrong)
+
+
+def test_a_dtype_that_a_device_has_not_is_a_verdict_of_its_own(own):
+    *others, last = try_calls(find_backend(own), "no_float64")
+    assert [v for v in others if v.problem] == []
+    assert last == ("opening", "float64", f"backend {own} has no float64 on no_float64.")
+    with pytest.raises(BackendError, match="has no device 'gpu' here"):
+        list(try_calls(find_backend(own), "gpu"))
+
+
+def test_info_tries_the_calls_of_a_backend_and_ends_in_an_error_where_one_is_wrong(own, cli):
+    code, out, err = cli("info", "--backend", own)
+    assert code == 0
+    said = " ".join((out + err).split())
+    assert f"{own} " in said
+    assert f"{2 * len(CALLS)} of {2 * len(CALLS)} calls as the maths makes them give what NumPy gives." in said
+    code, out, _ = cli("info", "--backend", "own_library:Wrong", "--device", "CPU_DEVICE")
+    assert code == 1
+    assert "take of a full" in out
 
 
 def begun(cli, command, own, tmp_path):

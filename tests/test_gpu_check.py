@@ -16,7 +16,7 @@ from gpu import worker
 from gpu.plan import Part, carry_out, plan_of
 from gpu.worker import PARTS
 from reproduction.fashion import FINAL
-from xpmlp import InputError, XpmlpWarning
+from xpmlp import BackendError, InputError, XpmlpWarning
 from xpmlp.backends import BACKENDS
 from xpmlp.experiments.experiment import prepare
 
@@ -37,6 +37,12 @@ ALL = [
 ]
 
 
+@pytest.fixture
+def _taken_for_a_gpu(monkeypatch):
+    """Let the CPU of this machine stand in for a GPU."""
+    monkeypatch.setattr(gpu_check, "GPUS", ("cpu",))
+
+
 @pytest.fixture(autouse=True)
 def _environment(monkeypatch):
     """What is put there for JAX is taken out again."""
@@ -52,6 +58,7 @@ def finding(**found):
     return python(f"open(file, 'w').write({json.dumps(found)!r})")
 
 
+@pytest.mark.usefixtures("_taken_for_a_gpu")
 def test_a_part_is_tried_and_written_down(tmp_path, capsys):
     out = tmp_path / "gpu.json"
     gpu_check.main(backend="numpy", part=["gradients"], out=out)
@@ -72,6 +79,14 @@ def test_a_part_is_tried_and_written_down(tmp_path, capsys):
 def test_a_backend_that_cannot_be_used_is_refused_at_once():
     with pytest.raises(InputError, match="backend is 'nothing', but must be one of:"):
         gpu_check.main(backend="nothing")
+
+
+def test_a_device_that_is_no_gpu_is_refused_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(gpu_check, "carry_out", None)  # nothing is tried
+    for backend, device in (("numpy", None), ("numpy", "cpu")):
+        with pytest.raises(BackendError, match=r"computes on cpu here, which is no GPU: .* --device cuda"):
+            gpu_check.main(backend=backend, device=device, out=tmp_path / "gpu.json")
+    assert not (tmp_path / "gpu.json").exists()
 
 
 def test_parts_have_names():
@@ -115,6 +130,7 @@ def test_what_fails_or_takes_too_long_is_said_and_the_rest_is_done(tmp_path, cap
     assert "out of order" in capfd.readouterr().out
 
 
+@pytest.mark.usefixtures("_taken_for_a_gpu")
 def test_what_is_found_is_written_after_each_part(tmp_path, monkeypatch):
     def interrupted(parts, _):
         yield next(iter(parts)), {"passed": True, "seconds": 1.0}
@@ -135,6 +151,7 @@ def test_cupy_compiles_its_kernels_anew_in_each_check_and_once(tmp_path, monkeyp
     assert found == [str(tmp_path / "kernels")] * 2
 
 
+@pytest.mark.usefixtures("_taken_for_a_gpu")
 def test_the_exit_code_says_whether_all_have_passed(tmp_path, monkeypatch):
     monkeypatch.setattr(gpu_check, "plan_of", lambda _: dict.fromkeys(ALL, python("sys.exit(1)")))
     with pytest.raises(typer.Exit) as ended:

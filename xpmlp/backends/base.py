@@ -418,7 +418,7 @@ def load_library(
     try:
         return importlib.import_module(module)
     except (ImportError, OSError, RuntimeError) as error:
-        if isinstance(error, ModuleNotFoundError) and error.name == module:
+        if isinstance(error, ModuleNotFoundError) and error.name in {module, module.partition(".")[0]}:
             raise BackendError(f"{title} is not installed. Install it with: {install}") from error
         message = f"{title} is installed, but its libraries are missing or do not match: {error}."
         raise (unfit(error) if unfit else BackendError(message)) from error

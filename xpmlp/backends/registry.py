@@ -11,6 +11,7 @@ from typing import Any
 from xpmlp.backends.base import Backend, Status
 from xpmlp.backends.cupy.backend import CupyBackend
 from xpmlp.backends.jax.backend import JaxBackend
+from xpmlp.backends.mlx import MlxBackend
 from xpmlp.backends.numpy.backend import NumpyBackend
 from xpmlp.backends.standard import StandardBackend
 from xpmlp.backends.strict import StrictBackend
@@ -21,7 +22,8 @@ GROUP = "xpmlp.backends"  # of the entry points by which an installed package of
 
 # Ours, and any other one that was opened in this process.
 BACKENDS: dict[str, type[Backend]] = {
-    backend.name: backend for backend in (NumpyBackend, CupyBackend, TorchBackend, JaxBackend, StrictBackend)
+    backend.name: backend
+    for backend in (NumpyBackend, CupyBackend, TorchBackend, JaxBackend, MlxBackend, StrictBackend)
 }
 
 
@@ -64,9 +66,11 @@ def get_backend(
         Where the library or the device cannot be used, saying which of these it is: not installed, libraries
         missing or mismatched, no usable GPU or driver, no GPU for tf32. Another one is never taken in its place.
     """
-    if name != "auto":
-        return find_backend(name)(device, dtype, graphs=graphs, precision=precision)
     backend: Backend
+    if name != "auto":
+        backend = find_backend(name)(device, dtype, graphs=graphs, precision=precision)
+        BACKENDS.setdefault(name, type(backend))
+        return backend
     if str(device) in {"cpu", "cpu:0"}:
         backend = NumpyBackend(device, dtype, graphs=graphs, precision=precision)
         backend.reason = "the device asked for is the CPU"
@@ -104,11 +108,14 @@ def find_backend(name: str) -> type[Backend]:
     BackendError
         For a package that brings no backend.
     """
-    if name not in BACKENDS:
-        found = _of_entry_point(name) or (_of_class(name) if ":" in name else _of_module(name))
-        same = vars(found).get("name") == name
-        BACKENDS[name] = found if same else type(found.__name__, (found,), {"name": name})
-    return BACKENDS[name]
+    return BACKENDS.get(name) or _imported(name)
+
+
+@functools.cache
+def _imported(name: str) -> type[Backend]:
+    found = _of_entry_point(name) or (_of_class(name) if ":" in name else _of_module(name))
+    same = vars(found).get("name") == name
+    return found if same else type(found.__name__, (found,), {"name": name})
 
 
 def check_known(name: str, source: str) -> None:

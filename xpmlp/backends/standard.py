@@ -20,6 +20,7 @@ from xpmlp.common.errors import BackendError, XpmlpError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from xpmlp.common.types import Array, Namespace
 
@@ -150,6 +151,10 @@ class StandardBackend(Backend):
     def translate(self, error: Exception, what: str, remedy: str) -> XpmlpError | None:
         """Return our error for one that the library raised, or that a call of ours to it did."""
         return super().translate(error, what, remedy) or _ours(type(self), error)
+
+    def _context(self) -> AbstractContextManager[Any]:
+        # Overflow and NaN are silenced as for NumPy, which many of these libraries compute with.
+        return np.errstate(over="ignore", invalid="ignore")
 
     @contextmanager
     def _translating(self) -> Iterator[None]:
