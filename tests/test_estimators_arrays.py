@@ -587,7 +587,7 @@ def test_devices_are_named_in_every_way(device):
     np.testing.assert_allclose(model.predict_proba(X), on_numpy("multiclass").predict_proba(X), rtol=1e-8)
 
 
-@pytest.mark.parametrize("device", ["gpu", "", "cpu:1", "GPU:0"])
+@pytest.mark.parametrize("device", ["graphics", "", "cpu:1", "GPU:0"])
 def test_an_unknown_device_is_refused(device):
     with pytest.raises(InputError, match=r"device is .* but must be one of: auto, cpu, cuda"):
         new("binary", device=device).fit(*make("binary"))

@@ -111,7 +111,6 @@ def find_backend(name: str) -> type[Backend]:
     return BACKENDS.get(name) or _imported(name)
 
 
-@functools.cache
 def _imported(name: str) -> type[Backend]:
     found = _of_entry_point(name) or (_of_class(name) if ":" in name else _of_module(name))
     same = vars(found).get("name") == name

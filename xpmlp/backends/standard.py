@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
 # Of the standard's names, those that xpmlp uses.
 NAMES = (
-    *("__array_namespace_info__", "abs", "all", "argmax", "asarray", "astype", "bitwise_xor", "concat", "cos", "exp"),
-    *("expm1", "finfo", "floor", "full_like", "isdtype", "isfinite", "log", "logaddexp", "matmul", "matrix_transpose"),
-    *("max", "maximum", "mean", "min", "minimum", "ones_like", "remainder", "reshape", "sqrt", "stack", "sum", "take"),
-    *("tanh", "var", "where", "zeros", "zeros_like"),
+    *("__array_namespace_info__", "abs", "all", "any", "argmax", "asarray", "astype", "bitwise_xor", "broadcast_to"),
+    *("concat", "cos", "exp", "expm1", "finfo", "floor", "full_like", "isdtype", "isfinite", "log", "logaddexp"),
+    *("matmul", "matrix_transpose", "max", "maximum", "mean", "min", "minimum", "ones_like", "remainder", "reshape"),
+    *("sin", "sqrt", "stack", "sum", "take", "tanh", "var", "where", "zeros", "zeros_like"),
 )
 DTYPES = ("bool", "int32", "int64")  # beside the floating one
 MAX_NAMED = 12
