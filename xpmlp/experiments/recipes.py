@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -26,8 +26,9 @@ from xpmlp.training import Recipe
 from xpmlp.training.ensemble import seeds_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
+    from xpmlp.models.model import Model
     from xpmlp.nn.losses import Loss
 
 Value = TypeVar("Value")
@@ -66,6 +67,17 @@ def settle(options: Options) -> Options:
     if options.optimizer is None:
         options = replace(options, optimizer="adamw" if of_table else "adam")
     return options
+
+
+def with_network_of(model: Model, options: Options, given: Collection[str]) -> Options:
+    """Return options with the network of a model, but for what is `given`."""
+    activation = tuple(each.name for each in model.network.activations) or options.activation
+    network: dict[str, Any] = {
+        "hidden": model.network.sizes[1:-1],
+        "activation": activation,
+        "members": model.n_members,
+    }
+    return replace(options, **{name: value for name, value in network.items() if name not in given})
 
 
 def differences(asked: Options, kept: Options) -> list[tuple[str, str, str]]:
