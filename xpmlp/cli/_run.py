@@ -26,7 +26,7 @@ class Run:
     """A training in a run folder, as the process that writes and speaks has it.
 
     Checkpoints are written after `every` epochs, but no more often than once in so many `seconds`; 0 epochs for none.
-    `logs` are those of other programs that it keeps, by name.
+    `logs` are those of other programs that it keeps, by name. The initial weights are those of a `source`, or drawn.
     """
 
     def __init__(
@@ -38,8 +38,10 @@ class Run:
         seconds: float,
         quiet: bool,
         logs: Sequence[str] = (),
+        source: str | None = None,
     ) -> None:
-        self.experiment, self.folder, self.quiet, self._logs = experiment, folder, quiet, logs
+        self.experiment, self.folder, self.quiet = experiment, folder, quiet
+        self._logs, self._source = logs, source
         self.records: list[Record] = []  # of all epochs; the last one alone has its weights
         self._every, self._seconds, self._resumed = every, seconds, ""
         self._checkpoint_time, self._checkpoint_epoch = time.monotonic(), 0
@@ -50,7 +52,7 @@ class Run:
         if resume:
             return self._resume()
         self.folder.check_free(overwrite=overwrite)  # again: another run may have begun there
-        self.folder.start(self.experiment)
+        self.folder.start(self.experiment, self._source)
         self.folder.write_log(str(self.experiment))
         return None
 
@@ -61,6 +63,9 @@ class Run:
         """
         from xpmlp.nn.network import copy_layers
 
+        epochs = self.experiment.recipe.epochs
+        if is_longer := self.folder.options().epochs != epochs:
+            self.folder.extend(epochs)
         records, passed_over = self.folder.resume(self.experiment)
         if passed_over:
             warn(f"{passed_over} The checkpoint before it is taken.")
@@ -72,9 +77,25 @@ class Run:
         own = partial(copy_layers, self.experiment.backend)
         best = last.best and replace(last.best, layers=own(last.best.layers))
         self.records = [*before, replace(last, layers=own(last.layers), state=None, best=best)]
-        self._resumed = f"Resuming after epoch {last.epoch} of {self.experiment.recipe.epochs}."
-        self.folder.write_log(f"resumed after epoch {last.epoch}: {self.experiment}")
+        more = f" {self._rates_after(last)}" if is_longer else ""
+        self._resumed = f"Resuming after epoch {last.epoch} of {epochs}.{more}"
+        self.folder.write_log(f"resumed after epoch {last.epoch}: {self.experiment}.{more}")
         return last
+
+    def _rates_after(self, last: Record) -> str:
+        """Say what another number of epochs does to the schedule."""
+        from xpmlp.training import steps_per_epoch
+
+        experiment, recipe = self.experiment, self.experiment.recipe
+        steps = last.epoch * steps_per_epoch(experiment.sets["train"][0].shape[0], recipe.batch_size)
+        rate = float(recipe.schedule(experiment.backend.xp, experiment.backend.asarray(steps)))
+        if experiment.options.chosen_schedule == "constant":
+            return f"The learning rate stays {rate:g}."
+        return (
+            f"The {experiment.options.chosen_schedule} schedule is now that of {recipe.epochs} epochs: the learning "
+            f"rate, {last.learning_rate:g} at last, goes on from {rate:g}. A run of {recipe.epochs} epochs from its "
+            "start would have had other rates before."
+        )
 
     def train(self, resume: Record | None) -> int:
         """Train, save what was learnt and say how it ended: return the exit code."""

@@ -12,16 +12,28 @@ import typer
 from xpmlp.cli._job import Job
 from xpmlp.cli._options import check_alone, check_resumed_backend, check_used, given, parse_options, takes_options
 from xpmlp.cli._run import Run, accompany, check_same, named_folder, telling_how_to_resume
-from xpmlp.cli._terminal import introduce, say
+from xpmlp.cli._terminal import introduce, say, warn
+from xpmlp.common.errors import InputError
 from xpmlp.experiments.options import PLACE, Options
 
 if TYPE_CHECKING:
     from xpmlp.experiments.experiment import Experiment
     from xpmlp.experiments.runs import RunFolder
+    from xpmlp.models.model import Model
 
 RUN = "The run"
 # Options that may be given with --resume.
-FREE = ("resume", "backend", "log", "data_dir", "quiet", "checkpoint_every", "checkpoint_seconds", "distributed")
+FREE = (
+    "resume",
+    "epochs",
+    "backend",
+    "log",
+    "data_dir",
+    "quiet",
+    "checkpoint_every",
+    "checkpoint_seconds",
+    "distributed",
+)
 
 
 @takes_options()
@@ -40,7 +52,10 @@ def train(
     ] = False,
     resume: Annotated[
         Path | None,
-        typer.Option(help="Resume the interrupted run in this folder, with its own options.", rich_help_panel=RUN),
+        typer.Option(
+            help="Resume the interrupted run in this folder, with its own options; with --epochs, go on for more.",
+            rich_help_panel=RUN,
+        ),
     ] = None,
     log: Annotated[
         list[str] | None,
@@ -55,6 +70,14 @@ def train(
             rich_help_panel=RUN,
         ),
     ] = False,
+    source: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            help="Start from the network, the weights and the preparation of this run or model file.",
+            rich_help_panel=RUN,
+        ),
+    ] = None,
     checkpoint_every: Annotated[
         int, typer.Option(help="Epochs from one checkpoint to the next; 0 for none.", min=0, rich_help_panel=RUN)
     ] = 1,
@@ -78,11 +101,14 @@ def train(
     """
     from datetime import datetime
 
-    from xpmlp.distributed import open_communicator
+    from xpmlp.distributed import launched_ranks, open_communicator
     from xpmlp.experiments.experiment import prepare
     from xpmlp.experiments.loggers import choose_logs
+    from xpmlp.experiments.recipes import with_network_of
     from xpmlp.experiments.runs import RunFolder
 
+    if not distributed and (ranks := launched_ranks()) > 1:
+        warn(f"mpiexec started {ranks} processes, and each trains by itself: give --distributed for one training.")
     with Job(open_communicator() if distributed else None) as job, ExitStack() as held:
         # 1. The options: those given, or those of the run that is resumed.
         asked, _ = job.alike("options", lambda: (_parse(context, options, resume), resume))
@@ -90,24 +116,31 @@ def train(
         quiet = quiet or not job.is_first
         place = named_folder(out, resume, go_on=go_on, overwrite=overwrite)
         folder = None if place is None else RunFolder(place)
-        chosen, begun = job.first(lambda: _choose(context, folder, asked, go_on=go_on, overwrite=overwrite))
+        begun = job.first(lambda: resume is not None or (go_on and folder is not None and folder.config.exists()))
+        start = job.in_turn(lambda: _start(context, source, folder if begun else None))
+        if source is not None and start is not None:
+            asked = with_network_of(start, asked, given(context))
+        chosen = job.first(lambda: _choose(context, folder, asked, begun=begun, go_on=go_on, overwrite=overwrite))
         if chosen is None:
             if not quiet:
                 say(f"The run in {place} is complete: there is nothing left to train.")
             return
 
         # 2. The data and 3. the network for them, both on the backend.
-        experiment = job.in_turn(lambda: prepare(chosen, progress=not quiet, communicator=job.communicator))
+        experiment = job.in_turn(
+            lambda: prepare(chosen, progress=not quiet, communicator=job.communicator, start=start)
+        )
         _introduce(job, experiment, is_new=not begun, quiet=quiet)
 
         # 4. The folder, which no other process may write to until the training has ended.
         found = folder or job.first(lambda: RunFolder.default(asked.dataset, datetime.now().astimezone()))
-        run = Run(experiment, found, every=checkpoint_every, seconds=checkpoint_seconds, quiet=quiet, logs=logs)
-        start = job.first(lambda: run.open(held, resume=begun, overwrite=overwrite))
+        writing: Any = {"every": checkpoint_every, "seconds": checkpoint_seconds, "quiet": quiet, "logs": logs}
+        run = Run(experiment, found, source=None if source is None else str(source.absolute()), **writing)
+        last = job.first(lambda: run.open(held, resume=begun, overwrite=overwrite))
 
         # 5. The training, which the first rank writes down and the others share.
         with telling_how_to_resume(found):
-            code = job.lead(lambda: run.train(start), others=lambda: accompany(experiment, start))
+            code = job.lead(lambda: run.train(last), others=lambda: accompany(experiment, last))
     if code:
         raise typer.Exit(code)
 
@@ -119,28 +152,50 @@ def _parse(context: typer.Context, options: dict[str, Any], resume: Path | None)
 
 
 def _choose(
-    context: typer.Context, folder: RunFolder | None, asked: Options, *, go_on: bool, overwrite: bool
-) -> tuple[Options | None, bool]:
-    """Return the options to train with, None where nothing is left to train, and whether the run was begun before.
+    context: typer.Context, folder: RunFolder | None, asked: Options, *, begun: bool, go_on: bool, overwrite: bool
+) -> Options | None:
+    """Return the options to train with; None where nothing is left to train.
 
     Raises
     ------
     InputError
         Where the folder is not free for a new run, and for options that a run that goes on was not begun with.
     """
-    begun = "resume" in given(context) or (go_on and folder is not None and folder.config.exists())
     if folder is None or not begun:
         if folder is not None:
             folder.check_free(overwrite=overwrite)
         check_used(context, asked)
-        return asked, False
+        return asked
     kept = folder.options()
     check_resumed_backend(context, kept.backend, folder.path)
     if go_on:
         check_same(asked, kept, str(folder.path))
     chosen = replace(kept, data_dir=asked.data_dir or kept.data_dir)  # which may be elsewhere by now
     check_used(context, chosen)
-    return None if folder.is_finished() else chosen, True
+    if asked.epochs in {None, kept.epochs} or go_on:
+        return None if folder.is_finished() else chosen
+    folder.check_extensible(asked.epochs)
+    return replace(chosen, epochs=asked.epochs)
+
+
+def _start(context: typer.Context, source: Path | None, begun: RunFolder | None) -> Model | None:
+    """Read the model that a run starts from, or that one which was begun has started from; None where there is none.
+
+    Raises
+    ------
+    InputError
+        For options of what comes with that model, and a run that was begun from another one.
+    """
+    from xpmlp.experiments.runs import model_at
+
+    fixed = [written for name, written in given(context).items() if name in {"init", "scaling"}]
+    if source is not None and fixed:
+        raise InputError(f"{fixed[0]} is decided by the model that --from names: leave it out.")
+    if begun is None:
+        return None if source is None else model_at(source)
+    if source is not None and str(source.absolute()) != begun.source():
+        raise InputError(f"--from is {source}, but the run in {begun.path} was begun from {begun.source() or 'none'}.")
+    return begun.start_model()
 
 
 def _introduce(job: Job, experiment: Experiment, *, is_new: bool, quiet: bool) -> None:

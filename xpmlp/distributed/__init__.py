@@ -4,6 +4,6 @@ It imports `common` and `backends`.
 """
 
 from xpmlp.distributed.communicator import CollectiveError, Communicator, share_of
-from xpmlp.distributed.mpi import open_communicator
+from xpmlp.distributed.mpi import launched_ranks, open_communicator
 
-__all__ = ["CollectiveError", "Communicator", "open_communicator", "share_of"]
+__all__ = ["CollectiveError", "Communicator", "launched_ranks", "open_communicator", "share_of"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from typing import TYPE_CHECKING, NoReturn, TypeVar
@@ -20,7 +21,13 @@ if TYPE_CHECKING:
 
 Value = TypeVar("Value")
 
+SIZES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE")  # what Open MPI's mpiexec tells its processes, and that of MPICH and Intel
 SECONDS = 0.002  # of sleep, while a rank waits for one that loads or writes
+
+
+def launched_ranks() -> int:
+    """Return how many processes ``mpiexec`` has started with this one, which MPI need not be loaded for."""
+    return max((int(size) for name in SIZES if (size := os.environ.get(name, "")).isdigit()), default=1)
 
 
 def open_communicator() -> Communicator:

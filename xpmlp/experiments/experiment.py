@@ -14,7 +14,7 @@ from xpmlp.backends import device_for_rank, get_backend
 from xpmlp.common.errors import InputError
 from xpmlp.common.rng import make_generator
 from xpmlp.common.validation import check_number
-from xpmlp.common.wording import counted
+from xpmlp.common.wording import counted, quoted
 from xpmlp.data.datasets import ColumnSchema, Dataset, is_table, load_dataset, refuse_reading, split
 from xpmlp.data.examples import Examples, QuantizedExamples, StreamedExamples, dequantize, slice_rows
 from xpmlp.data.features import positions_of
@@ -206,9 +206,12 @@ class Experiment:
         return replace(self.model, network=self.network_of(layers), layers=weights)
 
 
-def load_splits(options: Options, *, progress: bool = False) -> tuple[Dataset | StreamedData, Splits[Any]]:
+def load_splits(
+    options: Options, *, progress: bool = False, schema: ColumnSchema | None = None
+) -> tuple[Dataset | StreamedData, Splits[Any]]:
     """Load the data of some options and part them: the same options always give the same parts.
 
+    A `schema` says which columns of a table are taken, as `load_dataset` has it.
     Those that are read from disk by rows are not loaded, and are parted by blocks, as `load_stream` does. So are large
     tables, unless there are files, groups or weights for which all rows have to be in memory.
     """
@@ -230,7 +233,7 @@ def load_splits(options: Options, *, progress: bool = False) -> tuple[Dataset | 
             source, target=target, reading=options.reading, task=task, dtype=options.dtype, **scaling, **shares
         )
     loading: Any = {"data_dir": options.data_dir, "target": target, "task": task, "group": options.group}
-    loading["reading"] = options.reading
+    loading |= {"reading": options.reading, "schema": schema if is_table(source) else None}
     dataset = load_dataset(source, **loading, progress=progress)
     if options.validation_file is not None:
         dataset = replace(dataset, validation=_held_out(options.validation_file, options, dataset))
@@ -263,7 +266,13 @@ def _held_out(file: str, options: Options, dataset: Dataset) -> tuple[np.ndarray
     return X, found.y
 
 
-def prepare(options: Options, *, progress: bool = False, communicator: Communicator | None = None) -> Experiment:
+def prepare(
+    options: Options,
+    *,
+    progress: bool = False,
+    communicator: Communicator | None = None,
+    start: Model | None = None,
+) -> Experiment:
     """Check all options, open the backend, load the data and lay them out on it.
 
     Parameters
@@ -275,6 +284,9 @@ def prepare(options: Options, *, progress: bool = False, communicator: Communica
     communicator : Communicator, optional
         The other processes that are to train it, each with an experiment of its own: those of a machine take its GPUs
         by turns.
+    start : Model, optional
+        Whose weights are the initial ones, and whose preparation of features and targets is kept; the network of the
+        options, the classes and the columns must be those of it.
 
     Raises
     ------
@@ -282,7 +294,11 @@ def prepare(options: Options, *, progress: bool = False, communicator: Communica
         For the first thing that cannot be done. Nothing is written before.
     """
     options = with_absolute_paths(settle(options))
+    if start is not None and options.task == "auto":
+        options = replace(options, task=start.task)
     check_options(options)
+    if start is not None and options.pack:
+        raise InputError("a pack draws the weights of all its networks: leave out --from, or --pack.")
     if communicator is not None and options.is_ensemble:
         raise InputError(SINGLE_NETWORK)
     device = options.device
@@ -291,21 +307,40 @@ def prepare(options: Options, *, progress: bool = False, communicator: Communica
     backend = get_backend(options.backend, device, options.dtype, graphs=options.graphs, precision=options.precision)
 
     # The data, and what they decide: what is learnt, how long to train, and how to scale.
-    dataset, parts = load_splits(options, progress=progress)
+    dataset, parts = load_splits(options, progress=progress, schema=None if start is None else schema_of(start))
     X, y = parts.train
-    n, d = X.shape
+    n = X.shape[0]
+    steps = steps_per_epoch(n, options.batch_size)
+    has_few = is_table(options.dataset) and dataset.task.name == "classification"
+    epochs = options.epochs or default_epochs(n, options.batch_size, MIN_STEPS_OF_CLASSES if has_few else MIN_STEPS)
+    schedule = build_schedule(options.chosen_schedule, options.highest_rate, steps * epochs)
+    if is_table(options.dataset) and options.optimizer == "adamw" and options.weight_decay is None:
+        options = replace(options, weight_decay=table_weight_decay(options, steps * epochs))
+
+    # The network with its initial weights, and the parts of the data as it is given them.
+    given = options, dataset, parts
+    model = _new_model(*given, backend) if start is None else _started(*given, start)
+    what = f"{n:,} training examples of {model.network.sizes[0]:,} features, and what is held out"
+    with backend.within_memory(what, "fewer examples, data that are read from disk (docs/streams.md)"):
+        sets = {
+            name: lay_out(model, backend, *part, is_training=name == "train" and start is None)
+            for name, part in parts.parts.items()
+        }
+    recipe = replace(build_recipe(options), epochs=epochs, schedule=schedule)
+    options = replace(options, epochs=epochs, task=dataset.task.name)
+    weights = None if options.class_weight == "none" else _balanced_weights(options, backend, y)
+    return Experiment(options, dataset, backend, model, recipe, sets, communicator, weights)
+
+
+def _new_model(options: Options, dataset: Dataset | StreamedData, parts: Splits[Any], backend: Backend) -> Model:
+    """Return a network with initial weights, and what the training part decides of how its data are prepared."""
+    X, y = parts.train
     loss = build_loss(DEFAULT_LOSSES[dataset.task.name] if options.loss == "auto" else options.loss)
-    classes, target_scaling = None, None
+    d, classes, target_scaling = X.shape[1], None, None
     if dataset.task.name == "regression":
         target_scaling = fit_target_scaling(X.targets() if isinstance(X, Part) else [y], loss.name)
     else:
         classes = dataset.classes if isinstance(dataset, StreamedData) else np.unique(y)
-    steps = steps_per_epoch(n, options.batch_size)
-    least = MIN_STEPS_OF_CLASSES if is_table(options.dataset) and classes is not None else MIN_STEPS
-    epochs = options.epochs or default_epochs(n, options.batch_size, least)
-    schedule = build_schedule(options.chosen_schedule, options.highest_rate, steps * epochs)
-    if is_table(options.dataset) and options.optimizer == "adamw" and options.weight_decay is None:
-        options = replace(options, weight_decay=table_weight_decay(options, steps * epochs))
     kind = dataset.scaling if options.scaling == "auto" else options.scaling
     preparation, medians = None, None
     if isinstance(X, Table):
@@ -322,12 +357,10 @@ def prepare(options: Options, *, progress: bool = False, communicator: Communica
         )
     kind = kind if preparation is None else "none"
     scaling = Scaling.fit_blocks(kind, X.examples() if isinstance(X, Part) else [X], d, dataset.pixel_max)
-
-    # The network with its initial weights, and the parts of the data as it is given them.
     network = build_network(options, d, 1 if classes is None else classes.shape[0], loss, preparation)
     with backend.within_memory(str(network), "fewer hidden units"):
         layers = initial_weights(network, options)
-    model = Model(
+    return Model(
         network,
         layers,
         classes,
@@ -339,13 +372,43 @@ def prepare(options: Options, *, progress: bool = False, communicator: Communica
         medians=medians,
         target_names=None if dataset.target_name is None else (dataset.target_name,),
     )
-    what = f"{n:,} training examples of {d:,} features, and what is held out"
-    with backend.within_memory(what, "fewer examples, data that are read from disk (docs/streams.md)"):
-        sets = {name: lay_out(model, backend, *part, is_training=name == "train") for name, part in parts.parts.items()}
-    recipe = replace(build_recipe(options), epochs=epochs, schedule=schedule)
-    options = replace(options, epochs=epochs, task=dataset.task.name)
-    weights = None if options.class_weight == "none" else _balanced_weights(options, backend, y)
-    return Experiment(options, dataset, backend, model, recipe, sets, communicator, weights)
+
+
+def schema_of(model: Model) -> ColumnSchema:
+    """Return by which columns a model knows the features and the target of a table."""
+    kinds = None if model.preparation is None else model.preparation.known
+    target = model.target_names[0] if model.target_names else None
+    return ColumnSchema(model.feature_names or (), target, model.network.sizes[0], model.classes, kinds)
+
+
+def _started(options: Options, dataset: Dataset | StreamedData, parts: Splits[Any], start: Model) -> Model:
+    """Return the model that a training starts from, with the dropout of the options, where all else agrees."""
+    X, y = parts.train
+    if isinstance(dataset, StreamedData):
+        raise InputError(f"{dataset.name} is read by rows, but a training that starts from a model needs it in memory.")
+    if start.task != dataset.task.name:
+        raise InputError(f"the model to start from is one of {start.task}, but {dataset.name} of {dataset.task.name}.")
+    if isinstance(X, Table) != (start.preparation is not None):
+        raise InputError(f"the model to start from takes {'an array' if isinstance(X, Table) else 'a table'}.")
+    d = start.network.sizes[0] if isinstance(X, Table) else X.shape[1]
+    loss = start.network.loss if options.loss == "auto" else build_loss(options.loss)
+    network = build_network(options, d, start.network.n_targets, loss)
+    if replace(start.network, dropout=network.dropout) != network or start.n_members != options.members:
+        asked = "-".join(map(str, network.sizes))
+        raise InputError(
+            f"the model to start from is {start}, but the data and the options need {options.members} x {asked} with "
+            f"{', '.join(options.activation)} and loss {loss.name}: leave the options of the network out, or start "
+            "without it."
+        )
+    names = dataset.feature_names
+    if not isinstance(X, Table) and None not in (names, start.feature_names) and names != start.feature_names:
+        raise InputError(f"the columns of {dataset.name} are not those that the model to start from was trained on.")
+    if start.classes is not None and (unknown := sorted(set(np.unique(y).tolist()) - set(start.classes.tolist()))):
+        raise InputError(
+            f"{dataset.name} has classes that the model to start from does not know: {quoted(unknown)}. It knows "
+            f"{quoted(start.classes.tolist())}."
+        )
+    return replace(start, network=network)
 
 
 def _balanced_weights(options: Options, backend: Backend, y: np.ndarray | None) -> Array:

@@ -27,9 +27,10 @@ from xpmlp.training.ensemble import seeds_of
 from xpmlp.training.recipe import EPOCHS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from xpmlp.data.tables.preparation import TablePreparation
+    from xpmlp.models.model import Model
     from xpmlp.nn.losses import Loss
 
 Value = TypeVar("Value")
@@ -84,6 +85,18 @@ def settle(options: Options) -> Options:
     if options.optimizer is None:
         options = replace(options, optimizer="adamw" if of_table else "adam")
     return options
+
+
+def with_network_of(model: Model, options: Options, given: Collection[str]) -> Options:
+    """Return options with the network of a model, but for what is `given`."""
+    activation = tuple(each.name for each in model.network.activations) or options.activation
+    network: dict[str, Any] = {
+        "hidden": model.network.sizes[1:-1],
+        "activation": activation,
+        "members": model.n_members,
+        "frequencies": model.network.frequencies,
+    }
+    return replace(options, **{name: value for name, value in network.items() if name not in given})
 
 
 def differences(asked: Options, kept: Options) -> list[tuple[str, str, str]]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from xpmlp import __version__
 from xpmlp.backends import BACKENDS
 from xpmlp.common.errors import InputError, XpmlpWarning
-from xpmlp.common.files import append_whole, csv_text, open_file, write_whole
+from xpmlp.common.files import append_whole, csv_text, open_file, write_json, write_whole
 from xpmlp.experiments.folders import Folder, now
 from xpmlp.experiments.options import EARLIER_NAMES, TABLE, Options
 from xpmlp.models.checkpoints import (
@@ -101,8 +101,11 @@ class RunFolder(Folder):
         holds, what = ("a run", "replace it") if self.config.exists() else ("no run", "add one to what is there")
         return f"is not empty: it holds {holds}. Choose another with --out, or give --overwrite to {what}."
 
-    def start(self, experiment: Experiment) -> None:
-        """Make the folder, without the files of an earlier run, and write the initial model and the configuration."""
+    def start(self, experiment: Experiment, source: str | None = None) -> None:
+        """Make the folder, without the files of an earlier run, and write the initial model and the configuration.
+
+        That keeps the `source` of the initial weights, where they are not drawn.
+        """
         with self._writing():
             for file in reversed(self.files):  # the configuration last: there is no run without it
                 file.unlink()
@@ -110,7 +113,7 @@ class RunFolder(Folder):
             self.path.mkdir(parents=True, exist_ok=True)
         self._lines = []
         save_model(experiment.model, self.initial)  # before the configuration, so that there is no run without it
-        self.write_config(_configuration(experiment))
+        self.write_config(({"from": source} if source else {}) | _configuration(experiment))
         self._write_metrics(experiment, [])
 
     def add(self, record: Record) -> None:
@@ -130,10 +133,13 @@ class RunFolder(Folder):
         run is not resumed.
         """
         checkpoint, passed_over = self._newest_checkpoint()
-        now, records = _run_of(experiment), checkpoint.records if checkpoint else []
-        before = checkpoint.run if checkpoint else [now[0], self.data_sha256()]
-        for what, one, other in zip(("configuration", "data"), before, now, strict=True):
-            if one != other:
+        records = checkpoint.records if checkpoint else []
+        lengths = [experiment.options.epochs, *self.configured(lambda config: config.get("earlier_epochs", []))]
+        options = [options_sha256(replace(experiment.options, epochs=epochs)) for epochs in lengths]
+        known = checkpoint.run if checkpoint else [options[0], self.data_sha256()]
+        found = options, [experiment.data_sha256]
+        for what, before, possible in zip(("configuration", "data"), known, found, strict=True):
+            if before not in possible:
                 raise InputError(
                     f"the run in {self.path} cannot be resumed: its {what} changed since its checkpoint was written. "
                     "Restore what was changed, or train anew."
@@ -156,6 +162,27 @@ class RunFolder(Folder):
         if problem:
             raise InputError(f"the run in {self.path} has no good checkpoint to resume from: {problem}")
         return None, problem
+
+    def check_extensible(self, epochs: int) -> None:
+        """Raise an `InputError` unless the run can go on to so many epochs."""
+        recipe, last = self.configured(_ending)[0], rows[-1] if (rows := self.rows()) else None
+        if last is None:
+            return
+        done = int(last["epoch"])
+        if epochs <= done:
+            raise InputError(f"epochs is {epochs}, but {done} of the run in {self.path} are done: give more.")
+        anew = f"start another run from its weights with `xpmlp train ... --from {self.path}`"
+        if replace(recipe, epochs=epochs).is_over(done, last["best_epoch"]):
+            raise InputError(f"the run in {self.path} was ended by its patience, so there are no more epochs: {anew}.")
+        if self.is_finished() and not self.checkpoint.exists():
+            raise InputError(f"the run in {self.path} has no checkpoint of its last epoch to go on from: {anew}.")
+
+    def extend(self, epochs: int) -> None:
+        """Let the run have so many epochs from now on; its configuration keeps how many it had before."""
+        config = self.configured(dict)
+        earlier = [*config.get("earlier_epochs", []), config["options"]["epochs"]]
+        options = config["options"] | {"epochs": epochs}
+        write_json(self.config, config | {"options": options, "earlier_epochs": earlier})
 
     def is_complete(self) -> bool:
         """Whether the last row of ``metrics.csv`` is that of a last epoch, with all its examples."""
@@ -253,6 +280,17 @@ class RunFolder(Folder):
         if self.is_locked():
             return f"the run in {self.path} is in progress, and its first epoch has not ended yet: wait for it."
         return f"no epoch of the run in {self.path} was completed: resume it with `xpmlp train --resume {self.path}`."
+
+    def source(self) -> str | None:
+        """Read from ``config.json`` of which run or model the initial weights are; None where they were drawn."""
+        kept: str | None = self.configured(lambda config: config.get("from"))
+        return kept
+
+    def start_model(self) -> Model | None:
+        """Read the model that the run started from, in all but its weights where it is finished; None where drawn."""
+        if self.source() is None:
+            return None
+        return load_model(self.initial if self.initial.exists() else self.model)
 
     def options(self) -> Options:
         """Read from ``config.json`` how the run was made."""
