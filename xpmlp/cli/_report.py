@@ -82,8 +82,9 @@ def _print_next_steps(experiment: Experiment, folder: RunFolder) -> None:
 
     run = shlex.quote(str(folder.path))
     data = " data.csv" if experiment.options.dataset == STANDARD_INPUT else ""
-    for command in (f"evaluate {run}{data}", f"predict {run} new.csv", f"export {run} model.onnx"):
-        typer.echo(f"next: xpmlp {command}")
+    own = "".join(f" --activation {name}" for name in dict.fromkeys(experiment.options.activation) if ":" in name)
+    for command in (f"evaluate {run}{data}", f"predict {run} new.csv", *([] if own else [f"export {run} model.onnx"])):
+        typer.echo(f"next: xpmlp {command}{own}")
 
 
 def result(score: Score, part: str, more: str = "") -> tuple[str, str]:

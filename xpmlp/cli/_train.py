@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from xpmlp.cli._job import Job
-from xpmlp.cli._options import check_alone, check_used, parse_options, takes_options
+from xpmlp.cli._options import check_alone, check_used, name_again, parse_options, takes_options
 from xpmlp.cli._run import Run, accompany, telling_how_to_resume
 from xpmlp.cli._terminal import introduce, say
 from xpmlp.experiments.options import PLACE, Options
@@ -94,14 +94,14 @@ def train(
 
 def _parse(context: typer.Context, options: dict[str, Any], resume: Path | None) -> Options:
     if resume is not None:
-        check_alone(context, FREE)
+        check_alone(context, (*FREE, "activation") if ":" in options["activation"] else FREE)
     return parse_options(options)
 
 
 def _choose(context: typer.Context, folder: RunFolder, asked: Options, *, resume: bool, overwrite: bool) -> Options:
     """Return the options to train with, where the folder is free; a run that is resumed may find its data elsewhere."""
     if resume:
-        kept = folder.options()
+        kept = name_again(folder.options(), asked)
         asked = replace(kept, data_dir=asked.data_dir or kept.data_dir)
     else:
         folder.check_free(overwrite=overwrite)

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from xpmlp.experiments.experiment import Experiment
     from xpmlp.models.checkpoints import Checkpoint
     from xpmlp.models.model import Model
+    from xpmlp.nn.activations import Activation
     from xpmlp.training import Record
     from xpmlp.training.scoring import Score
 
@@ -196,10 +197,10 @@ class RunFolder(Folder):
         """Remove the checkpoints of a run that is complete and saved."""
         drop_checkpoints(self.checkpoint)
 
-    def load(self) -> Model:
-        """Read ``model.safetensors``."""
+    def load(self, activations: Sequence[Activation] = ()) -> Model:
+        """Read ``model.safetensors``, as `load_model` does."""
         if self.model.exists():
-            return load_model(self.model)
+            return load_model(self.model, activations)
         raise InputError(self._lack_of_model())
 
     def _lack_of_model(self) -> str:
@@ -238,15 +239,15 @@ def _numbers(row: dict[str, str]) -> dict[str, Any]:
     return {name: float(row[name]) if row[name] or name == "epoch" else None for name in columns(measures)}
 
 
-def model_at(path: Path) -> Model:
-    """Read the model of a run folder, or a model file; raise an `InputError` where there is none."""
+def model_at(path: Path, activations: Sequence[Activation] = ()) -> Model:
+    """Read the model of a run folder, or a model file, as `load_model` does; an `InputError` where there is none."""
     if not path.is_file():
-        return RunFolder(path).load()
+        return RunFolder(path).load(activations)
     with open_file(path) as file:
         is_safetensors = file.read(9)[8:] == b"{"  # after the length of the header, 8 bytes
     if not is_safetensors:
         raise InputError(f"{path} is not a model: give the folder of a run, or the model.safetensors in it.")
-    return load_model(path)
+    return load_model(path, activations)
 
 
 def _run_of(experiment: Experiment) -> list[str]:
