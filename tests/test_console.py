@@ -19,6 +19,7 @@ import typer
 
 from xpmlp.backends import Status
 from xpmlp.cli import app
+from xpmlp.cli._examples import EXAMPLES
 from xpmlp.cli._options import MEANT
 from xpmlp.cli._progress import TrainingProgress
 from xpmlp.experiments.experiment import prepare
@@ -276,3 +277,26 @@ def test_a_device_that_another_backend_would_have_is_answered_with_that_backend(
     code, _, err = cli("train", "circles", "--device", "cuda:0")
     assert code == 2
     assert "Backends that can have such a device: cupy, torch, jax (--backend)." in err
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_ends_with_two_examples_that_are_taken(cli, command):
+    *_, one, other = filter(None, map(str.strip, cli(command, "-h")[1].splitlines()))
+    assert (one, other) == EXAMPLES[command]
+    for example in (one, other):
+        _, name, *arguments = shlex.split(example)
+        assert COMMANDS[name].make_context(name, arguments)  # an error, where an argument is not one
+    assert one.split()[1] == command
+
+
+def test_a_training_ends_with_the_commands_that_go_on_from_it(cli, tmp_path):
+    rows = "\n".join(f"{i / 40},{(i % 7) / 7},{'odd' if i % 2 else 'even'}" for i in range(40))
+    for name in ("table.csv", "new.csv"):
+        (tmp_path / name).write_text(f"a,b,kind\n{rows}\n")
+    _, out, _ = cli("train", "table.csv", *QUICK, "--out", "a run")
+    commands = [line.removeprefix("next: ") for line in out.splitlines() if line.startswith("next: ")]
+    assert [command.split()[1] for command in commands] == ["evaluate", "predict", "export"]
+    for command in commands:
+        pytest.importorskip("onnx", reason="one of them writes such a file")
+        assert cli(*shlex.split(command)[1:])[0] == 0
+    assert (tmp_path / "model.onnx").exists()

@@ -13,6 +13,7 @@ import typer
 from xpmlp import __version__
 from xpmlp.cli._compare import compare
 from xpmlp.cli._evaluate import evaluate
+from xpmlp.cli._examples import examples_of
 from xpmlp.cli._export import export
 from xpmlp.cli._gradcheck import gradcheck
 from xpmlp.cli._info import info
@@ -43,7 +44,7 @@ app = typer.Typer(
     },
 )
 for command in (train, evaluate, predict, show, runs, compare, search, export, gradcheck, info):
-    app.command(cls=SuggestingCommand)(command)
+    app.command(cls=SuggestingCommand, epilog=examples_of(command.__name__))(command)
 
 
 def _show_version(asked: bool) -> None:  # noqa: FBT001 - typer calls it so

@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from xpmlp.cli._options import READING, RunOrModel, check_used, given, open_backend, parse_options, takes_options
+from xpmlp.cli._options import (
+    READING,
+    OwnActivations,
+    RunOrModel,
+    check_used,
+    find_activations,
+    given,
+    open_backend,
+    parse_options,
+    takes_options,
+)
 from xpmlp.cli._report import warn_never_predicted
 from xpmlp.cli._terminal import print_table, say, warn
 from xpmlp.common.errors import InputError
@@ -55,6 +65,7 @@ def evaluate(
         ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists.")] = False,
+    activation: OwnActivations = None,
     **options: Any,
 ) -> None:
     """Score a trained model: by class, with the confusion matrix, ROC curves and calibration; or the errors of amounts.
@@ -75,7 +86,7 @@ def evaluate(
     from xpmlp.experiments.runs import RunFolder, model_at
 
     check_choice("part", part, ["test", "validation", "train"])
-    folder, model, chosen = RunFolder(run), model_at(run), parse_options(options)
+    folder, model, chosen = RunFolder(run), model_at(run, find_activations(activation)), parse_options(options)
     if model.multilabel:
         raise InputError(f"{run} predicts several labels for an example, but `xpmlp evaluate` scores one for each.")
     figures = None if out is None and dataset is not None else _Figures(folder, out)

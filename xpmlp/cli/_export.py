@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from xpmlp.cli._options import RunOrModel
+from xpmlp.cli._options import OwnActivations, RunOrModel, find_activations
 from xpmlp.cli._terminal import say
 
 
@@ -27,10 +27,11 @@ def export(
         typer.Option(help="onnx, npz or sklearn: checked against the file's ending.", show_default="by the ending"),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists.")] = False,
+    activation: OwnActivations = None,
 ) -> None:
     """Export a trained model for other programs, with the scaling of its features."""
     from xpmlp.experiments.runs import model_at
     from xpmlp.models.exports import export_model
 
-    export_model(model_at(run), file, to=to, overwrite=overwrite)
+    export_model(model_at(run, find_activations(activation)), file, to=to, overwrite=overwrite)
     say(f"model written to {file}")

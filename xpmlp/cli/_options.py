@@ -1,7 +1,9 @@
 """What several commands take: the fields of `Options` as options of a command line, and a run or a model."""
 
 import inspect
-from collections.abc import Callable, Collection
+import os
+import sys
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import Field, fields, replace
 from functools import partial
 from pathlib import Path
@@ -16,6 +18,7 @@ from xpmlp.experiments.options import TABLE, Options, flag_of, to_text, value_ty
 
 if TYPE_CHECKING:
     from xpmlp.backends import Backend
+    from xpmlp.nn.activations import Activation, OwnActivation
 
 DEFAULTS = Options()
 READING = tuple(option.name for option in fields(Options) if option.metadata["rich_help_panel"] == TABLE)
@@ -57,6 +60,12 @@ MEANT = {  # what other programs call an option, and its name here
     "output": "out",
     "force": "overwrite",
 }
+OwnActivations = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--activation", help="An activation of your own, module:name, that the model is of.", show_default=False
+    ),
+]
 EXAMPLES = {int: "whole numbers, such as 50 or 512,512", float: "numbers, such as 0.01 or 0.01,0.001"}
 
 
@@ -136,10 +145,38 @@ def _parse(option: Field[Any], value: Any) -> Any:
     kind, several = value_type(option)
     if not several:
         return value is not option.default if option.type is bool else value
+    if option.name == "activation":
+        return tuple(_activation(name.strip()) for name in value.split(",")) if value.strip() else ()
     try:
         return tuple(kind(part.strip()) for part in value.split(",")) if value.strip() else ()
     except ValueError as error:
         raise InputError(f"{flag_of(option)} is {value!r}, but must be {EXAMPLES[kind]}.") from error
+
+
+def _activation(name: str) -> str:
+    """Return the name of an activation; where it is the place of one of a user's own, with what is there."""
+    return _own_activation(name) if ":" in name else name
+
+
+def _own_activation(place: str) -> "OwnActivation":
+    from xpmlp.nn.activations import OwnActivation
+
+    if (here := os.getcwd()) not in sys.path:  # noqa: PTH109 - that list holds strings
+        sys.path.insert(0, here)  # as `python -m xpmlp` has it
+    return OwnActivation.at(place)
+
+
+def find_activations(places: Sequence[str] | None) -> "list[Activation]":
+    """Import the activations that a command line names as those of a model."""
+    return [_own_activation(place).activation for place in places or ()]
+
+
+def name_again(kept: Options, asked: Options) -> Options:
+    """Return the options of a run with the activations of a user's own that the command line names again."""
+    own = {str(name): name for name in asked.activation if ":" in name}
+    if other := set(own) - set(kept.activation):
+        raise InputError(f"the run was begun with --activation {to_text(kept.activation)}, not {', '.join(other)}.")
+    return replace(kept, activation=tuple(own.get(name, name) for name in kept.activation))
 
 
 def open_backend(backend: str, device: str | None, dtype: str) -> "Backend":

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from xpmlp.cli._options import READING, RunOrModel, open_backend, parse_options, takes_options
+from xpmlp.cli._options import (
+    READING,
+    OwnActivations,
+    RunOrModel,
+    find_activations,
+    open_backend,
+    parse_options,
+    takes_options,
+)
 from xpmlp.cli._terminal import say, warn
 from xpmlp.common.wording import counted
 
@@ -41,6 +49,7 @@ def predict(
     ] = False,
     out: Annotated[Path | None, typer.Option(help="A .csv file to write.", show_default="standard output")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists.")] = False,
+    activation: OwnActivations = None,
     **options: Any,
 ) -> None:
     """Predict the class or the value of each example of a file, as CSV; of amounts a deviation too, if there is one."""
@@ -52,7 +61,7 @@ def predict(
 
     if out is not None:
         check_place(out, (".csv",), overwrite=overwrite)
-    model = model_at(run)
+    model = model_at(run, find_activations(activation))
     chosen = parse_options(options)
     features = read_features(
         file,

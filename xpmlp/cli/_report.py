@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import shlex
 from typing import TYPE_CHECKING
+
+import typer
 
 from xpmlp.cli._terminal import print_table, warn
 from xpmlp.common.wording import MEASURES, brief, counted, measured, measures_text, quoted
@@ -69,6 +72,19 @@ def summarise(experiment: Experiment, folder: RunFolder, records: list[Record]) 
     table.add_row("folder", str(folder.path))
     table.add_row("files", ", ".join(file.name for file in folder.files))
     print_table(table, str(experiment))
+    if records:
+        _print_next_steps(experiment, folder)
+
+
+def _print_next_steps(experiment: Experiment, folder: RunFolder) -> None:
+    """Print commands that go on from here, with the name of the run."""
+    from xpmlp.data.tables import STANDARD_INPUT
+
+    run = shlex.quote(str(folder.path))
+    data = " data.csv" if experiment.options.dataset == STANDARD_INPUT else ""
+    own = "".join(f" --activation {name}" for name in dict.fromkeys(experiment.options.activation) if ":" in name)
+    for command in (f"evaluate {run}{data}", f"predict {run} new.csv", *([] if own else [f"export {run} model.onnx"])):
+        typer.echo(f"next: xpmlp {command}{own}")
 
 
 def result(score: Score, part: str, more: str = "") -> tuple[str, str]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from xpmlp.cli._options import RunOrModel
+from xpmlp.cli._options import OwnActivations, RunOrModel, find_activations
 from xpmlp.cli._terminal import MAX_COLUMNS, print_columns, print_table
 from xpmlp.common.wording import MEASURES, brief, measured
 
@@ -17,14 +17,17 @@ MAX_NAMES = 10
 
 
 def show(
-    run: RunOrModel, *, as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False
+    run: RunOrModel,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+    activation: OwnActivations = None,
 ) -> None:
     """Show what is known of a run or a model: network, data, recipe, metrics, versions, and how far it is."""
     import json
 
     from xpmlp.experiments.cards import card_of
 
-    card = card_of(run)
+    card = card_of(run, find_activations(activation))
     if as_json:
         typer.echo(json.dumps(card, indent=2))
         return

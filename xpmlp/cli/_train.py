@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from xpmlp.cli._job import Job
-from xpmlp.cli._options import check_alone, check_resumed_backend, check_used, given, parse_options, takes_options
+from xpmlp.cli._options import (
+    check_alone,
+    check_resumed_backend,
+    check_used,
+    given,
+    name_again,
+    parse_options,
+    takes_options,
+)
 from xpmlp.cli._run import Run, accompany, check_same, named_folder, telling_how_to_resume
 from xpmlp.cli._terminal import introduce, say, warn
 from xpmlp.common.errors import InputError
@@ -147,7 +155,7 @@ def train(
 
 def _parse(context: typer.Context, options: dict[str, Any], resume: Path | None) -> Options:
     if resume is not None:
-        check_alone(context, FREE)
+        check_alone(context, (*FREE, "activation") if ":" in options["activation"] else FREE)
     return parse_options(options)
 
 
@@ -166,7 +174,7 @@ def _choose(
             folder.check_free(overwrite=overwrite)
         check_used(context, asked)
         return asked
-    kept = folder.options()
+    kept = name_again(folder.options(), asked)
     check_resumed_backend(context, kept.backend, folder.path)
     if go_on:
         check_same(asked, kept, str(folder.path))

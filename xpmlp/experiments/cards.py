@@ -18,9 +18,11 @@ from xpmlp.models.checkpoints import load_model
 from xpmlp.nn.losses import LOSSES, output_name
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from xpmlp.models.model import Model
+    from xpmlp.nn.activations import Activation
 
 NOT_RECIPE = {
     "dataset",
@@ -37,13 +39,15 @@ NOT_RECIPE |= {"backend", "device", "dtype", "scaling"}
 NOT_RECIPE |= {option.name for option in fields(Options) if option.metadata["rich_help_panel"] == TABLE}
 
 
-def card_of(path: Path) -> dict[str, Any]:
+def card_of(path: Path, activations: Sequence[Activation] = ()) -> dict[str, Any]:
     """Describe a run, whether it is finished or not, or a model file.
 
     Parameters
     ----------
     path : Path
         The run's folder, or the file.
+    activations : sequence of Activation
+        As for `load_model`.
 
     Returns
     -------
@@ -63,11 +67,11 @@ def card_of(path: Path) -> dict[str, Any]:
     """
     folder = RunFolder(path)
     if not folder.config.exists():
-        return {"path": str(path), "state": "model", **_of_model(model_at(path))}
+        return {"path": str(path), "state": "model", **_of_model(model_at(path, activations))}
     card = {"path": str(path), "state": "finished" if folder.is_finished() else "unfinished"}
     card |= folder.configured(_of_configuration)
     if folder.model.exists():
-        card |= _of_model(load_model(folder.model))
+        card |= _of_model(load_model(folder.model, activations))
     return card | _of_metrics(folder.rows())
 
 

@@ -97,7 +97,7 @@ class Options:
     activation: tuple[str, ...] = _option(
         ("relu",),
         NETWORK,
-        f"identity, relu, leaky_relu, elu, tanh, logistic, softplus, silu or gelu; {EACH}.",
+        f"identity, relu, leaky_relu, elu, tanh, logistic, softplus, silu or gelu, or your own: module:name; {EACH}.",
     )
     members: int = _option(
         1, NETWORK, "Networks of an ensemble, which differ in their random draws and predict their mean."

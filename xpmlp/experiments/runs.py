@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from xpmlp.experiments.experiment import Experiment
     from xpmlp.models.checkpoints import Checkpoint
     from xpmlp.models.model import Model
+    from xpmlp.nn.activations import Activation
     from xpmlp.training import Record
     from xpmlp.training.scoring import Score
 
@@ -240,13 +241,14 @@ class RunFolder(Folder):
         drop_checkpoints(self.checkpoint, but_last=True)
         self.initial.unlink(missing_ok=True)
 
-    def load(self) -> Model:
+    def load(self, activations: Sequence[Activation] = ()) -> Model:
         """Read the trained model.
 
         Of a run that is not finished it has the newest weights that are to be had, and a warning says which.
+        `activations` are those of a user's own, as for `load_model`.
         """
         if self.model.exists() and not self.initial.exists():
-            return load_model(self.model)
+            return load_model(self.model, activations)
         candidates = [self.model]
         if self.initial.exists():
             candidates += [self.checkpoint, previous(self.checkpoint)]
@@ -254,7 +256,7 @@ class RunFolder(Folder):
         problem = None
         for _, path in sorted(found, reverse=True):
             try:
-                model, weights = self._unfinished(path)
+                model, weights = self._unfinished(path, activations)
             except InputError as error:
                 problem = problem or error
                 continue
@@ -262,12 +264,12 @@ class RunFolder(Folder):
             return model
         raise problem or InputError(self._lack_of_model())
 
-    def _unfinished(self, path: Path) -> tuple[Model, str]:
+    def _unfinished(self, path: Path, activations: Sequence[Activation]) -> tuple[Model, str]:
         """Read a model of a run that is not finished from its model's file or a checkpoint, and say which weights."""
         if path == self.model:
-            return load_model(path), f"the weights that were saved when it was last ended, in {path.name},"
+            return load_model(path, activations), f"the weights that were saved when it was last ended, in {path.name},"
         selected = load_checkpoint(path).records[-1].selected
-        model = replace(load_model(self.initial), layers=[*selected.layers])
+        model = replace(load_model(self.initial, activations), layers=[*selected.layers])
         return model, f"the weights of epoch {selected.epoch}, in {path.name},"
 
     def _lack_of_model(self) -> str:
@@ -315,15 +317,15 @@ def _numbers(row: dict[str, str]) -> dict[str, Any]:
     return {name: float(row[name]) if row[name] or name == "epoch" else None for name in columns(measures)}
 
 
-def model_at(path: Path) -> Model:
-    """Read the model of a run folder, or a model file; raise an `InputError` where there is none."""
+def model_at(path: Path, activations: Sequence[Activation] = ()) -> Model:
+    """Read the model of a run folder, or a model file, as `load_model` does; an `InputError` where there is none."""
     if not path.is_file():
-        return RunFolder(path).load()
+        return RunFolder(path).load(activations)
     with open_file(path) as file:
         is_safetensors = file.read(9)[8:] == b"{"  # after the length of the header, 8 bytes
     if not is_safetensors:
         raise InputError(f"{path} is not a model: give the folder of a run, or the model.safetensors in it.")
-    return load_model(path)
+    return load_model(path, activations)
 
 
 def _run_of(experiment: Experiment) -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ from xpmlp.data.preprocessing import Scaling
 from xpmlp.data.tables.preparation import TablePreparation
 from xpmlp.models.conversion import as_model
 from xpmlp.models.model import Model
-from xpmlp.nn.activations import ACTIVATIONS
+from xpmlp.nn.activations import ACTIVATIONS, Activation
 from xpmlp.nn.losses import ADJUSTABLE, LOSSES
 from xpmlp.nn.network import Layer, Network, names_of
 from xpmlp.nn.optimizers import AdamState, SGDState
@@ -86,10 +87,11 @@ def save_model(model: Model | BaseEstimator, path: str | Path) -> None:
     model = as_model(model)
     network = model.network
     loss = _loss_to_json(network.loss)
-    if own := own_activations(network) + ([] if loss else [network.loss.name]):
+    nameless = [name for name in own_activations(network) if ":" not in name]
+    if own := nameless + ([] if loss else [network.loss.name]):
         raise InputError(
             f"a model with a function of your own, {own[0]!r}, cannot be saved: a file holds names alone, and would be "
-            "read with another function or with none."
+            "read with another function or with none. Call an activation by its place, such as 'module:softsign'."
         )
     # No scaling beside a preparation: earlier versions, which would leave it out, refuse such a file.
     scalings = {"scaling": None if model.preparation else model.scaling, "target_scaling": model.target_scaling}
@@ -120,13 +122,15 @@ def save_model(model: Model | BaseEstimator, path: str | Path) -> None:
     _write(Path(path), arrays, description)
 
 
-def load_model(path: str | Path) -> Model:
+def load_model(path: str | Path, activations: Sequence[Activation] = ()) -> Model:
     """Read a model that `save_model` wrote.
 
     Parameters
     ----------
     path : str or Path
         The file.
+    activations : sequence of Activation
+        Those of your own that the file names by their places: it brings no code in.
 
     Returns
     -------
@@ -136,9 +140,9 @@ def load_model(path: str | Path) -> Model:
     Raises
     ------
     InputError
-        For a file that is missing, damaged, or not one of ours.
+        For a file that is missing, damaged, or not one of ours, and for an activation that it names and is not given.
     """
-    model: Model = _read(Path(path), "model", _model)
+    model: Model = _read(Path(path), "model", partial(_model, {own.name: own for own in activations}))
     return model
 
 
@@ -307,13 +311,13 @@ def _read(path: Path, kind: str, build: Callable[[dict[str, Any], dict[str, np.n
         raise InputError(f"{path} does not describe a {kind}: {what}") from error
 
 
-def _model(description: dict[str, Any], arrays: dict[str, np.ndarray]) -> Model:
+def _model(own: dict[str, Activation], description: dict[str, Any], arrays: dict[str, np.ndarray]) -> Model:
     sizes, loss = description["sizes"], _loss_from_json(description["loss"])
     network = Network.build(
         sizes[0],
         sizes[1:-1],
         sizes[-1] // loss.outputs_per_target,
-        activation=description["activations"],
+        activation=[own.get(name, name) for name in description["activations"]],
         loss=loss,
         dropout=description["dropout"][1:],
         input_dropout=description["dropout"][0],

@@ -24,7 +24,7 @@ from xpmlp.backends.elementwise import elementwise, fuse
 from xpmlp.backends.purity import is_pure
 from xpmlp.common.errors import InputError
 from xpmlp.common.validation import as_tuple, check_choice, check_number, one_for_each
-from xpmlp.nn.activations import ACTIVATIONS, Activation
+from xpmlp.nn.activations import ACTIVATIONS, Activation, OwnActivation
 from xpmlp.nn.embeddings import embed, embed_backward
 from xpmlp.nn.losses import LOSSES, Loss
 from xpmlp.nn.members import over
@@ -223,8 +223,14 @@ class Network:
 
 def _find(kind: type[Part], given: str | Part, known: dict[str, Part]) -> Part:
     """Return the activation or the loss that has a name, or the one that is given itself."""
-    if isinstance(given, kind):
-        return given
+    part = given.activation if isinstance(given, OwnActivation) else given
+    if isinstance(part, kind):
+        return part
+    if ":" in str(given):
+        raise InputError(
+            f"{kind.__name__.lower()} {given!r} is a part of your own, and a file brings no code in: name it again, "
+            f"with --activation {given}, or `load_model(path, activations=[...])`."
+        )
     check_choice(kind.__name__.lower(), given, known)
     return known[str(given)]
 
