@@ -44,7 +44,9 @@ myst_url_schemes = {"http": None, "https": None, "mailto": None, "source": None}
 templates_path = ["templates"]
 autodoc_default_options = {"members": True, "inherited-members": True}
 autodoc_typehints = "none"
+default_role = "obj"
 numpydoc_show_class_members = False  # autodoc shows them in full
+toc_object_entries_show_parents = "hide"
 
 sphinx_gallery_conf = {
     "examples_dirs": "gallery",
@@ -82,7 +84,8 @@ def _skip_members_of_others(_app: Sphinx, _kind: str, _name: str, member: Any, s
     """Leave out what a class has from another library, and the fields of tuples, which the docstring has."""
     member = getattr(member, "fget", None) or getattr(member, "__func__", None) or member
     module = getattr(inspect.unwrap(member), "__module__", None) or "xpmlp"
-    return skip or not module.startswith("xpmlp") or isinstance(member, type(_Pair.entry))
+    of_a_class = "." in getattr(member, "__qualname__", ".")  # and no function that is the value of a field
+    return skip or not module.startswith("xpmlp") or not of_a_class or isinstance(member, type(_Pair.entry))
 
 
 def setup(app: Sphinx) -> None:

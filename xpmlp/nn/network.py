@@ -253,12 +253,16 @@ def bprop(
     scale: Array | float = 1.0,
     input_gradient: bool = False,
 ) -> tuple[list[Layer], Array | None]:
-    """Backward pass.
+    """Backward pass: the gradients of the loss by all parameters.
 
     Parameters
     ----------
-    xp, network, layers
-        As for `fprop`.
+    xp : namespace
+        The array library that holds the arrays, as for `fprop`.
+    network : Network
+        The architecture.
+    layers : list of Layer
+        The parameters.
     trace : Trace
         What `fprop` returned.
     T : array of shape (K, m)
