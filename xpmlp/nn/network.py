@@ -106,11 +106,13 @@ class Network:
 
         Parameters
         ----------
-        n_inputs, n_outputs : int
-            Features of an example; classes, labels or regression targets. With the loss "gaussian", each target has
-            two units: its mean and its variance.
+        n_inputs : int
+            Features of an example.
         hidden : int or sequence of int
             Units of the one hidden layer, or of each; empty for a linear model.
+        n_outputs : int
+            Classes, labels or regression targets. With the loss "gaussian", each target has two units: its mean and
+            its variance.
         activation : str or Activation, or sequence of these
             A name from `ACTIVATIONS`, or an activation of your own, for all hidden layers or for each.
         loss : str or Loss
@@ -275,9 +277,9 @@ def bprop(
     Returns
     -------
     gradients : list of Layer
-        dL/dW and dL/db of each layer.
+        The gradients dL/dW and dL/db of each layer.
     dX : array of shape (K, d), or None
-        dL/dx of each row (2.65-2.67), times `scale`, if asked for.
+        The gradient dL/dx of each row (2.65-2.67), times `scale`, if asked for.
     """
     deltas = backward(xp, network, layers, trace, T, scale)
     gradients = [
