@@ -44,7 +44,20 @@ myst_url_schemes = {"http": None, "https": None, "mailto": None, "source": None}
 templates_path = ["templates"]
 autodoc_default_options = {"members": True, "inherited-members": True}
 autodoc_typehints = "none"
+default_role = "obj"
 numpydoc_show_class_members = False  # autodoc shows them in full
+numpydoc_validation_checks = {
+    "all",
+    "ES01",  # a summary may say it all
+    "EX01",  # the guides and the gallery have examples of what has none of its own
+    "GL01",  # summaries stand beside the quotes, as ruff's rules ask
+    "GL08",  # as ruff's rules ask: what a name says need not be repeated
+    "PR01",  # methods with a summary that names their arguments
+    "RT01",  # as above
+    "SA01",  # the pages of the reference stand by topic
+    "YD01",
+}
+toc_object_entries_show_parents = "hide"
 
 sphinx_gallery_conf = {
     "examples_dirs": "gallery",
@@ -81,8 +94,10 @@ class _Pair(NamedTuple):
 def _skip_members_of_others(_app: Sphinx, _kind: str, _name: str, member: Any, skip: bool, _options: object) -> bool:  # noqa: FBT001 - as Sphinx calls it
     """Leave out what a class has from another library, and the fields of tuples, which the docstring has."""
     member = getattr(member, "fget", None) or getattr(member, "__func__", None) or member
-    module = getattr(inspect.unwrap(member), "__module__", None) or "xpmlp"
-    return skip or not module.startswith("xpmlp") or isinstance(member, type(_Pair.entry))
+    home = getattr(member, "__objclass__", None) or inspect.unwrap(member)
+    module = getattr(home, "__module__", None) or "xpmlp"
+    of_a_class = "." in getattr(member, "__qualname__", ".")  # and no function that is the value of a field
+    return skip or not module.startswith("xpmlp") or not of_a_class or isinstance(member, type(_Pair.entry))
 
 
 def setup(app: Sphinx) -> None:

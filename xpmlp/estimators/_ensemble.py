@@ -60,7 +60,7 @@ class DeepEnsemble(Mixed, Scored, Parameters, BaseEstimator, ABC):
 
         Parameters
         ----------
-        X, y, sample_weight, X_val, y_val, sample_weight_val
+        X, y, sample_weight, X_val, y_val, sample_weight_val : array
             As for the `fit` of a single network.
 
         Returns

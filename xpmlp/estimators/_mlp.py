@@ -90,7 +90,7 @@ class MLPClassifier(BaseMLP, ClassifierMixin, BaseEstimator):
 
         Parameters
         ----------
-        X, y, sample_weight
+        X, y, sample_weight : array
             As for `fit`.
         classes : array of shape (n_classes,), optional
             All classes that will ever come; needed in the first call.

@@ -123,7 +123,7 @@ def _indices(rows: Any) -> np.ndarray:
 
 
 class StackedGridSearchCV(_StackedSearch, GridSearchCV):
-    """scikit-learn's `GridSearchCV`, whose candidates and folds are trained at once where they can be a stack.
+    """Scikit-learn's `GridSearchCV`, whose candidates and folds are trained at once where they can be a stack.
 
     The parameters, the attributes and, to rounding, the scores are those of `sklearn.model_selection.GridSearchCV` with
     the same estimator. Networks of one shape with one batch size are trained as stacks, for all folds with as many
@@ -144,7 +144,7 @@ class StackedGridSearchCV(_StackedSearch, GridSearchCV):
 
 
 class StackedRandomizedSearchCV(_StackedSearch, RandomizedSearchCV):
-    """scikit-learn's `RandomizedSearchCV`, trained as `StackedGridSearchCV` is.
+    """Scikit-learn's `RandomizedSearchCV`, trained as `StackedGridSearchCV` is.
 
     Examples
     --------

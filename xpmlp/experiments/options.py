@@ -34,11 +34,6 @@ class Options:
 
     A list may be given for a tuple, and a lone value for a tuple of one: ``hidden=64``. An option that is None is
     decided with the optimizer or the data at hand.
-
-    Raises
-    ------
-    InputError
-        For what is no string where one is needed.
     """
 
     dataset: str = _option(
@@ -274,6 +269,14 @@ def _entry(option: Field[Any]) -> str:
     return f"    {option.name} : {formatannotation(option.type)}\n{lines}\n"
 
 
-Options.__doc__ = f"{Options.__doc__}\n    Attributes\n    ----------\n{''.join(map(_entry, fields(Options)))}"
+Options.__doc__ = f"""{Options.__doc__}
+    Attributes
+    ----------
+{"".join(map(_entry, fields(Options)))}
+    Raises
+    ------
+    InputError
+        For what is no string where one is needed.
+    """
 
 CIRCLES = Options("circles", hidden=(2,), init="report", batch_size=10)  # what the report checks the gradients of

@@ -309,8 +309,10 @@ class Model:
 
         Returns
         -------
-        values, deviations : ndarray of shape (n,), or (n, m)
+        values : ndarray of shape (n,), or (n, m)
             In float64 and in the target's own unit.
+        deviations : ndarray of shape (n,), or (n, m)
+            Likewise.
         """
         if not self.has_deviations:
             raise InputError(

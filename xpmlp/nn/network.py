@@ -132,11 +132,13 @@ class Network:
 
         Parameters
         ----------
-        n_inputs, n_outputs : int
-            Features of an example; classes, labels or regression targets. With the loss "gaussian", each target has
-            two units: its mean and its variance.
+        n_inputs : int
+            Features of an example.
         hidden : int or sequence of int
             Units of the one hidden layer, or of each; empty for a linear model.
+        n_outputs : int
+            Classes, labels or regression targets. With the loss "gaussian", each target has two units: its mean and
+            its variance.
         activation : str or Activation, or sequence of these
             A name from `ACTIVATIONS`, or an activation of your own, for all hidden layers or for each.
         loss : str or Loss
@@ -320,12 +322,16 @@ def bprop(
     scale: Array | float = 1.0,
     input_gradient: bool = False,
 ) -> tuple[list[Layer], Array | None]:
-    """Backward pass.
+    """Backward pass: the gradients of the loss by all parameters.
 
     Parameters
     ----------
-    xp, network, layers
-        As for `fprop`.
+    xp : namespace
+        The array library that holds the arrays, as for `fprop`.
+    network : Network
+        The architecture.
+    layers : list of Layer
+        The parameters.
     trace : Trace
         What `fprop` returned.
     T : array of shape (K, m)
@@ -338,9 +344,9 @@ def bprop(
     Returns
     -------
     gradients : list of Layer
-        dL/dW and dL/db of each layer.
+        The gradients dL/dW and dL/db of each layer.
     dX : array of shape (K, d), or None
-        dL/dx of each row (2.65-2.67), times `scale`, if asked for.
+        The gradient dL/dx of each row (2.65-2.67), times `scale`, if asked for.
     """
     deltas = backward(xp, network, layers, trace, T, scale)
     embedding, layers = parted(network, layers)
