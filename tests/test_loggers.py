@@ -141,10 +141,10 @@ def test_an_interrupted_run_is_killed_in_mlflow(tmp_path, store):
 def test_a_missing_package_is_an_error_before_anything_is_read(cli, tmp_path, monkeypatch, name, package):
     real = importlib.import_module
 
-    def without(module, *rest):
+    def without(module, *rest, **more):
         if module.partition(".")[0] == package:
             raise ModuleNotFoundError(f"No module named {package!r}", name=package)
-        return real(module, *rest)
+        return real(module, *rest, **more)
 
     monkeypatch.setattr(importlib, "import_module", without)
     code, _, err = cli("train", "nowhere.csv", "--out", "run", "--log", name)
