@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import signal
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from threading import Barrier
 
 import numpy as np
 import pytest
@@ -178,6 +181,21 @@ def test_a_run_in_its_first_epoch_has_no_model_yet_and_says_so(cli, tmp_path, mo
         code, _, err = cli("evaluate", "run")
     assert code == 2
     assert "is in progress, and its first epoch has not ended yet" in err
+
+
+def test_trainings_that_begin_in_one_second_get_folders_of_their_own(tmp_path, monkeypatch):
+    """As those of a shell's loop do, which all look for a name at once."""
+    monkeypatch.chdir(tmp_path)
+    together, second = Barrier(8), datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+    def name(_):
+        together.wait()
+        return str(RunFolder.default("first.csv", second).path)
+
+    with ThreadPoolExecutor(8) as threads:
+        found = set(threads.map(name, range(8)))
+    first = "runs/first-20260102-030405"
+    assert found == {first, *(f"{first}-{number}" for number in range(2, 9))}
 
 
 def test_with_patience_the_model_of_a_checkpoint_is_that_of_the_best_epoch(cli, tmp_path, monkeypatch):

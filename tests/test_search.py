@@ -407,7 +407,8 @@ def test_a_folder_in_use_or_with_something_in_it_is_refused(study, found, tmp_pa
             SearchFolder(tmp_path).study()
 
 
-def test_a_search_is_named_after_its_data():
+def test_a_search_is_named_after_its_data(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     folder = SearchFolder.default("some/where/iris.v2.csv", datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
     assert str(folder.path) == "runs/search-iris.v2-20260102-030405"
 

@@ -56,6 +56,35 @@ def test_a_search_in_which_every_trial_diverges_fails_with_the_reason(cli, tmp_p
     assert len(table(SearchFolder(tmp_path / "run"))) == 2
 
 
+def test_one_command_begins_a_search_goes_on_with_it_and_finds_it_complete(cli, tmp_path, monkeypatch):
+    (tmp_path / "grid.toml").write_text("hidden = [2, 4]")
+    where = ("--grid", "grid.toml", "--engine", "sequential", "--quiet", "--continue", "--out")
+    command = ("search", "circles", "--epochs", "2", *where)
+    assert cli(*command, "whole")[0] == 0
+
+    def killed(*_, **__):
+        raise SystemExit(9)
+
+    for place in ("search._folder.SearchFolder.start", "search._results.prepare_trial"):
+        with monkeypatch.context() as patched:
+            patched.setattr(f"xpmlp.{place}", killed)
+            assert cli(*command, "run")[0] == 9
+    trials = {file.name: file.stat().st_mtime_ns for file in (tmp_path / "run" / "trials").glob("*.json")}
+    assert len(trials) == 2
+    for _ in range(2):
+        assert cli(*command, "run")[0] == 0
+    assert {file.name: file.stat().st_mtime_ns for file in (tmp_path / "run" / "trials").glob("*.json")} == trials
+    one, other = (RunFolder(tmp_path / name / "best").model.read_bytes() for name in ("run", "whole"))
+    assert one == other
+    code, _, err = cli("search", "circles", "--epochs", "2", "--l2", "0.1", *where, "run")
+    assert code == 2
+    assert "goes on in run as that was begun, but --l2 is 0.1, where it was begun with 0.0" in err
+    (tmp_path / "grid.toml").write_text("hidden = [2, 8]")
+    code, _, err = cli(*command, "run")
+    assert code == 2
+    assert "but that has other candidates: give the --grid" in err
+
+
 def test_a_quiet_search_prints_nothing(cli, write):
     grid = write("hidden = [2, 4]", "grid.toml")
     arguments = ("--epochs", "1", "--grid", grid, "--engine", "sequential", "--quiet", "--out", "run")
