@@ -8,7 +8,6 @@ Each candidate differs from the default in some options. Tables, splits and scor
 
 from __future__ import annotations
 
-import math
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,7 +20,7 @@ from tables.catalogue import TASKS
 from tables.contenders import CONTENDERS, xpmlp_train
 from xpmlp import Options
 from xpmlp.common.files import write_json
-from xpmlp.experiments.recipes import EPOCHS
+from xpmlp.training.recipe import default_epochs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,7 +50,7 @@ def learn(
 ) -> Answer:
     """Do what `xpmlp_train` does, for 30 epochs or at least so many steps where they are given."""
     if steps is not None:
-        options["epochs"] = max(EPOCHS, math.ceil(steps / math.ceil(len(X) / Options().batch_size)))
+        options["epochs"] = default_epochs(len(X), Options().batch_size, steps)
     return xpmlp_train(X, y, X_new, setting, **options)
 
 

@@ -28,11 +28,12 @@ from commands import run_script
 from gpu.plan import carry_out, plan_of
 from peers.turns import SHARED_GPU
 from reproduction.fashion import FINAL
-from xpmlp import InputError, get_backend
+from xpmlp import BackendError, InputError, get_backend
 from xpmlp.common.files import check_place, write_whole
 from xpmlp.common.validation import check_choice
 
 PARTS = list(plan_of(FINAL))
+GPUS = ("cuda", "mps", "gpu")  # what the names of their devices begin with
 
 
 def main(
@@ -53,7 +54,12 @@ def main(
         if out.exists() and not overwrite:
             raise InputError(f"{out} exists: choose another name, or give --overwrite.")
     os.environ.update(SHARED_GPU)
-    get_backend(backend, device)  # where it cannot be used, nothing of the rest can
+    opened = get_backend(backend, device)  # where it cannot be used, nothing of the rest can
+    if not opened.device_name.startswith(GPUS):
+        raise BackendError(
+            f"backend {opened.name} computes on {opened.device_name} here, which is no GPU: there is nothing to check. "
+            "Give a GPU, such as --device cuda; `xpmlp info` lists what each backend can use on this machine."
+        )
     plan = plan_of(replace(FINAL, backend=backend, device=device, data_dir=data_dir, epochs=epochs))
     found: dict[str, Any] = {
         "check": "gpu",

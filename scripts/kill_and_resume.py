@@ -1,10 +1,11 @@
-"""Kill trainings with `kill -9` at random moments, resume them each time, and compare with ones left alone.
+"""End trainings by signals at random moments, give their commands again, and compare with ones left alone.
 
     python scripts/kill_and_resume.py --kills 100
 
-The configurations take turns. Each run is killed at a moment drawn over the time that a whole one takes, and resumed
-and killed again until it ends by itself. Its model must then have the same bytes and its metrics the same rows as those
-of the run left alone. A checkpoint is written after each epoch, so that many kills fall into the writing of one.
+The configurations take turns. Each run is sent SIGKILL, SIGTERM, SIGUSR1 or SIGINT at a moment drawn over the time that
+a whole one takes; and the same command, with `--continue`, is given again until it ends by itself. Its model must then
+have the same bytes, its metrics the same rows and its log a line an epoch, as those of the run left alone. A checkpoint
+is written after each epoch, so that many signals fall into the writing of one.
 
 A run is a process of its own, forked from this one: so it need not import everything again, which takes longer than
 the training. The processes are killed by the operating system, as any others.
@@ -27,6 +28,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from xpmlp.cli import main as main_of_xpmlp
+from xpmlp.cli._terminal import INTERRUPTED
 
 if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
@@ -37,8 +39,12 @@ CONFIGURATIONS = {
     "adam in float32": "--optimizer adam",
     "adam with dropout in float64": "--optimizer adam --dropout 0.2 --dtype float64",
     "adamw with dropout in float32": "--optimizer adamw --dropout 0.2 --input-dropout 0.1",
+    "an ensemble of three": "--members 3",
     "adam with early stopping in float32": "--optimizer adam --learning-rate 0.05 --patience 8 --min-delta 0.001",
 }
+
+
+SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 
 
 class RunError(Exception):
@@ -53,8 +59,11 @@ def begin(*arguments: str) -> BaseProcess:
 
 
 def _command(arguments: tuple[str, ...]) -> None:
-    os.dup2(os.open("said.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
-    call(*arguments)
+    try:
+        os.dup2(os.open("said.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
+        call(*arguments)
+    except KeyboardInterrupt:  # which came before the command had begun
+        sys.exit(INTERRUPTED)
 
 
 def call(*arguments: str) -> None:
@@ -70,9 +79,9 @@ def has_ended(process: BaseProcess, seconds: float) -> bool:
 
 
 def wait(process: BaseProcess) -> None:
-    """Wait for the end of a process, which must be a good one, or a kill of ours."""
+    """Wait for the end of a process, which must be a good one, or that by a signal of ours."""
     process.join()
-    if process.exitcode not in {0, -signal.SIGKILL}:
+    if process.exitcode not in {0, INTERRUPTED, *(-number for number in SIGNALS)}:
         raise RunError(f"a run ended with {process.exitcode}: {Path('said.txt').read_text()}")
 
 
@@ -82,18 +91,26 @@ def rows_of(folder: Path) -> list[list[str]]:
     return [[*cells[:1], *cells[2:]] for cells in (line.split(",") for line in lines)]
 
 
+def logged_epochs(folder: Path) -> list[str]:
+    """Return how the lines of epochs in train.log begin, after their time."""
+    lines = [line.split()[1:3] for line in (folder / "train.log").read_text().splitlines()]
+    return [number for word, number in lines if word == "epoch"]
+
+
 def check_same(killed: Path, whole: Path) -> None:
     """Compare a run that was killed with the one left alone."""
     if (killed / "model.safetensors").read_bytes() != (whole / "model.safetensors").read_bytes():
         raise RunError(f"{killed}: not the same model")
     if rows_of(killed) != rows_of(whole):
         raise RunError(f"{killed}: not the same metrics")
-    if left := [file.name for file in killed.iterdir() if "checkpoint" in file.name]:
+    if logged_epochs(killed) != logged_epochs(whole):
+        raise RunError(f"{killed}: not the same lines of epochs in the log")
+    if left := {file.name for file in killed.iterdir()} - {file.name for file in whole.iterdir()}:
         raise RunError(f"{killed}: files are left: {left}")
 
 
 class Killer:
-    """Trains, kills and resumes.
+    """Trains, ends by signals and goes on.
 
     Parameters
     ----------
@@ -111,8 +128,8 @@ class Killer:
         self.in_checkpoints = self.before_checkpoints = self.runs = 0
 
     def train(self, name: str, folder: Path) -> BaseProcess:
-        """Begin a run of a configuration."""
-        always = ("circles", "--hidden", "8", "--epochs", str(self._epochs), "--overwrite")
+        """Give the command of a configuration: it begins a run, goes on with it, or finds it complete."""
+        always = ("circles", "--hidden", "8", "--epochs", str(self._epochs), "--continue")
         return begin("train", *always, "--quiet", *CONFIGURATIONS[name].split(), "--out", str(folder))
 
     def leave_alone(self, name: str) -> float:
@@ -122,36 +139,33 @@ class Killer:
         return time.perf_counter() - start
 
     def follow(self, name: str, seconds: float) -> None:
-        """Kill and resume one run until it ends by itself, in about so many seconds."""
+        """End one run by signals and go on with it until it ends by itself, in about so many seconds."""
         self.runs += 1
         folder = Path(f"{name}, run {self.runs}")
         process = self.train(name, folder)
         while self.left and not has_ended(process, self._rng.uniform(0, seconds)):
-            process.kill()
+            os.kill(process.pid or 0, self._rng.choice(SIGNALS))
             wait(process)
-            self.left -= process.exitcode == -signal.SIGKILL  # it may have been quicker
-            process = self.go_on(name, folder) or process
+            if process.exitcode:  # else it was quicker
+                self.left -= 1
+                self.look_at(folder)
+            process = self.train(name, folder)
         wait(process)
         check_same(folder, Path(name))
 
-    def go_on(self, name: str, folder: Path) -> BaseProcess | None:
-        """Resume a run that was killed, or begin it again where there is no checkpoint; None where all is done."""
+    def look_at(self, folder: Path) -> None:
+        """Count in which state a run was ended."""
         files = {file.name for file in folder.iterdir()} if folder.exists() else set()
         self.in_checkpoints += any("next-checkpoint" in file for file in files)
-        if files & {"checkpoint.safetensors", "previous-checkpoint.safetensors"}:
-            return begin("train", "--resume", str(folder), "--quiet")
-        if "model.safetensors" in files:
-            return None
-        self.before_checkpoints += 1
-        return self.train(name, folder)
+        self.before_checkpoints += not any(file.endswith("checkpoint.safetensors") for file in files)
 
 
 def main(
-    kills: Annotated[int, typer.Option(help="How often to kill.", min=1)] = 100,
+    kills: Annotated[int, typer.Option(help="How many signals to send.", min=1)] = 100,
     epochs: Annotated[int, typer.Option(help="Length of a run.", min=1)] = 100,
     seed: Annotated[int, typer.Option(help="Of the random moments.")] = 0,
 ) -> None:
-    """Kill, resume and compare."""
+    """End trainings by signals, go on with them, and compare."""
     killer = Killer(kills, epochs, seed)
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         with contextlib.suppress(SystemExit):
@@ -163,10 +177,10 @@ def main(
                 if not killer.left:
                     break
         except RunError as error:
-            sys.exit(f"after {kills - killer.left} kills: {error}")
+            sys.exit(f"after {kills - killer.left} signals: {error}")
     print(
-        f"{kills} kills of {killer.runs} runs in {len(CONFIGURATIONS)} configurations, {killer.in_checkpoints} while a "
-        f"checkpoint was written and {killer.before_checkpoints} before the first one: the same models and metrics"
+        f"{kills} signals to {killer.runs} runs in {len(CONFIGURATIONS)} configurations, {killer.in_checkpoints} while "
+        f"a checkpoint was written and {killer.before_checkpoints} before the first: the same models, metrics and logs"
     )
 
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
 import threading
 import tracemalloc
 import warnings
 from http.server import ThreadingHTTPServer
+from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -21,9 +23,11 @@ import pytest
 from servers import Handler
 
 from xpmlp import Layer
-from xpmlp.backends import BACKENDS, Status, get_backend, statuses
+from xpmlp.backends import BACKENDS, Status, find_backend, get_backend, statuses
 from xpmlp.backends.numpy.backend import NumpyBackend
 from xpmlp.cli import main
+from xpmlp.common.errors import XpmlpError
+from xpmlp.training import Trainer
 
 READ_ONLY = "numpy-readonly"
 
@@ -56,16 +60,21 @@ def pytest_addoption(parser):
     parser.addoption(
         "--backend",
         action="append",
-        choices=NAMES,
-        help="run on this backend alone, and fail where it is missing (repeatable); default: all that are usable",
+        help="run on this backend alone, by any name that get_backend takes, and fail where it is missing "
+        "(repeatable); default: all of ours that are usable",
     )
 
 
 def pytest_configure(config):
     keep_what_jax_compiles(config)
+    chosen = config.getoption("--backend")
+    for name in set(chosen or []) - {READ_ONLY}:
+        try:
+            find_backend(name)
+        except XpmlpError as error:
+            raise pytest.UsageError(str(error)) from error
     found = {status.name: status for status in statuses()}
     found[READ_ONLY] = Status(READ_ONLY, found["numpy"].version)
-    chosen = config.getoption("--backend")
     config.backends = chosen or [name for name in NAMES if not found[name].problem]
     config.absent = {name: found[name].problem for name in NAMES if found[name].problem}
     for name in chosen or []:
@@ -180,6 +189,30 @@ def cli(capsys, monkeypatch, tmp_path):
         return ended.value.code, output.out, output.err
 
     return run
+
+
+@pytest.fixture
+def told_to_end(monkeypatch):
+    """Let a signal, by default that of Ctrl-C, come after so many steps of a training: gives a context manager."""
+    run_epoch = Trainer.run_epoch
+
+    @contextlib.contextmanager
+    def told(steps, number=signal.SIGINT):
+        taken = count(1)
+
+        def run(*arguments, on_step, **options):
+            def counted(examples):
+                on_step(examples)
+                if next(taken) == steps:
+                    signal.raise_signal(number)
+
+            return run_epoch(*arguments, on_step=counted, **options)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Trainer, "run_epoch", run)
+            yield
+
+    return told
 
 
 @pytest.fixture

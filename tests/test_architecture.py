@@ -26,7 +26,7 @@ LEVELS = [
 ]
 LEVEL = {wing: level for level, wings in enumerate(LEVELS) for wing in wings}
 MATHS = {"nn", "training"}
-ARRAY_LIBRARIES = {"array_api_compat", "array_api_strict", "cupy", "cupyx", "jax", "torch"}
+ARRAY_LIBRARIES = {"array_api_compat", "array_api_strict", "cupy", "cupyx", "dask", "jax", "mlx", "torch"}
 HOSTS_NUMPY = {
     "nn/initializers.py",
     "nn/padding.py",

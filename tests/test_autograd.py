@@ -4,6 +4,7 @@ import pytest
 from references import check_layers, problem
 
 from xpmlp.nn.activations import ACTIVATIONS
+from xpmlp.nn.initializers import initialize
 from xpmlp.nn.losses import LOSSES
 from xpmlp.nn.network import Network, bprop, fprop
 from xpmlp.nn.regularization import ElasticNet
@@ -88,6 +89,21 @@ def test_gradients_of_a_linear_model_are_those_of_autograd(backend, put, check, 
     _, expected, _ = by_autograd(layers, [], loss, X, T)
     _, gradients, _ = by_hand(backend, put, network, layers, X, T, 1 / 5)
     check_layers(check, backend, gradients, expected)
+
+
+def test_gradients_of_an_embedding_are_those_of_autograd(backend, put, check, rng):
+    network = Network.build(3, [4], 2, activation="tanh", frequencies=5, embedded=[0, 2])
+    embedding, *layers = initialize(network, seed=1)
+    _, X, T = problem(rng, network.sizes, n=5)
+    w, c, x = (torch.tensor(p, requires_grad=True) for p in (*embedding, X))
+    A = torch.cat([x, torch.cos(x[:, [0, 2], None] * w + c).flatten(1)], 1)
+    mean, expected, dA = by_autograd(layers, ["tanh"], "softmax", A.detach().numpy(), T)
+    A.backward(torch.tensor(dA))
+    value, gradients, dX = by_hand(backend, put, network, [embedding, *layers], X, T, 1)
+    check(backend, value, 5 * mean)
+    check(backend, dX, x.grad.numpy())
+    whole = [(w.grad.numpy(), c.grad.numpy()), *((5 * dW, 5 * db) for dW, db in expected)]
+    check_layers(check, backend, gradients, whole)
 
 
 def test_the_elastic_net_is_that_of_autograd(backend, put, check, rng):

@@ -17,6 +17,7 @@ INSTALL = {
     "cupy": f"CuPy is not installed. Install it with: {CUDA_EXTRAS}",
     "torch": r"PyTorch is not installed. Install it with: pip install 'xpmlp\[torch\]'",
     "jax": r"JAX is not installed. Install it with: pip install 'xpmlp\[jax\]'",
+    "mlx": r"mlx is not installed. Install it with: pip install 'xpmlp\[mlx\]'",
     "array_api_strict": r"array-api-strict is not installed. Install it with: pip install 'xpmlp\[test\]'",
 }
 UNFIT = "CuPy is installed, but its CUDA libraries are missing or do not match: "

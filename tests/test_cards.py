@@ -28,6 +28,7 @@ def folder(tmp_path):
     for record in experiment.records():
         folder.add(record)
     folder.save(experiment.trained(record.layers))
+    folder.finish()
     return folder
 
 
@@ -69,6 +70,7 @@ def test_a_run_that_ended_early_says_whose_weights_it_has(tmp_path, shown):
     for record in experiment.records():
         folder.add(record)
     folder.save(experiment.trained(record.selected.layers))
+    folder.finish()
     metrics = card_of(folder.path)["metrics"]
     assert metrics["last"]["validation_loss"] < metrics["best"]["validation_loss"]
     assert (metrics["best"]["epoch"], metrics["last"]["best_epoch"]) == (1, 1)

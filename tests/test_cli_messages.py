@@ -36,6 +36,7 @@ def trained(tmp_path_factory):
     for record in experiment.records():
         run.add(record)
     run.save(experiment.trained(record.layers))
+    run.finish()
     return folder
 
 

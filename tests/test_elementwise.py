@@ -80,7 +80,9 @@ def trained(backend, network, recipe, *, weights=None):
     return [*(p for layer in trainer.layers for p in layer), *state, np.array(readings)]
 
 
-NETWORK = Network.build(D, [6, 4], M, activation=["relu", "tanh"], dropout=0.4, input_dropout=0.1)
+NETWORK = Network.build(
+    D, [6, 4], M, activation=["relu", "tanh"], dropout=0.4, input_dropout=0.1, frequencies=3, embedded=[0, 2]
+)
 RECIPES = {
     "sgd": Recipe(SGD(), StepDecay(0.1, 4), ElasticNet((0.0,) * 3, (1e-2,) * 3), batch_size=K),
     "momentum": Recipe(SGD(0.9), Constant(0.1), ElasticNet(alpha=0.1), batch_size=K, penalised=True),

@@ -22,6 +22,8 @@ from xpmlp import (
     DeepEnsembleRegressor,
     MLPClassifier,
     MLPRegressor,
+    PackClassifier,
+    PackRegressor,
     StackedGridSearchCV,
     StackedRandomizedSearchCV,
 )
@@ -29,7 +31,8 @@ from xpmlp import (
 PAGE = (Path(__file__).parent.parent / "docs" / "estimators.md").read_text(encoding="utf-8")
 each_class = pytest.mark.parametrize("cls", [MLPClassifier, MLPRegressor])
 each_estimator = pytest.mark.parametrize(
-    "cls", [MLPClassifier, MLPRegressor, DeepEnsembleClassifier, DeepEnsembleRegressor]
+    "cls",
+    [MLPClassifier, MLPRegressor, DeepEnsembleClassifier, DeepEnsembleRegressor, PackClassifier, PackRegressor],
 )
 each_with_examples = pytest.mark.parametrize(
     "cls", [*each_estimator.args[1], StackedGridSearchCV, StackedRandomizedSearchCV]

@@ -16,7 +16,7 @@ from gpu import worker
 from gpu.plan import Part, carry_out, plan_of
 from gpu.worker import PARTS
 from reproduction.fashion import FINAL
-from xpmlp import InputError, XpmlpWarning
+from xpmlp import BackendError, InputError, XpmlpWarning
 from xpmlp.backends import BACKENDS
 from xpmlp.experiments.experiment import prepare
 
@@ -25,6 +25,7 @@ ALL = [
     "machine",
     "report",
     "report again",
+    "stacks of networks",
     "graphs against eager steps",
     "gradients",
     "precision",
@@ -34,6 +35,12 @@ ALL = [
     "peers, wide",
     "tests",
 ]
+
+
+@pytest.fixture
+def _taken_for_a_gpu(monkeypatch):
+    """Let the CPU of this machine stand in for a GPU."""
+    monkeypatch.setattr(gpu_check, "GPUS", ("cpu",))
 
 
 @pytest.fixture(autouse=True)
@@ -51,12 +58,13 @@ def finding(**found):
     return python(f"open(file, 'w').write({json.dumps(found)!r})")
 
 
+@pytest.mark.usefixtures("_taken_for_a_gpu")
 def test_a_part_is_tried_and_written_down(tmp_path, capsys):
     out = tmp_path / "gpu.json"
     gpu_check.main(backend="numpy", part=["gradients"], out=out)
     shown = capsys.readouterr().out
     assert "gradients: passed in " in shown
-    assert "not measured: machine; report; report again; graphs against eager steps; precision; memory;" in shown
+    assert "not measured: machine; report; report again; stacks of networks; graphs against eager steps;" in shown
     found = json.loads(out.read_text())
     assert list(found["parts"]) == ["gradients"]
     assert found["not_measured"] == [name for name in ALL if name != "gradients"]
@@ -73,6 +81,14 @@ def test_a_backend_that_cannot_be_used_is_refused_at_once():
         gpu_check.main(backend="nothing")
 
 
+def test_a_device_that_is_no_gpu_is_refused_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(gpu_check, "carry_out", None)  # nothing is tried
+    for backend, device in (("numpy", None), ("numpy", "cpu")):
+        with pytest.raises(BackendError, match=r"computes on cpu here, which is no GPU: .* --device cuda"):
+            gpu_check.main(backend=backend, device=device, out=tmp_path / "gpu.json")
+    assert not (tmp_path / "gpu.json").exists()
+
+
 def test_parts_have_names():
     with pytest.raises(InputError, match="part is 'everything', but must be one of: machine"):
         gpu_check.main(part=["everything"])
@@ -85,7 +101,7 @@ def test_every_part_has_a_limit_and_together_they_take_less_than_eight_minutes()
     devices, peers = (" ".join(plan[name].command) for name in ("devices", "peers, wide"))
     assert "benchmark_devices.py --backend cupy:cuda:0 " in devices
     assert "benchmark_peers.py --device gpu " in peers
-    assert " --patience 30 --limit 40 " in peers  # of 60 seconds
+    assert " --patience 30 --limit 30 " in peers  # of 50 seconds
     assert peers.endswith(" --workload wide --data-dir data --out")
     assert devices.endswith(" --data-dir data --out")
 
@@ -114,6 +130,7 @@ def test_what_fails_or_takes_too_long_is_said_and_the_rest_is_done(tmp_path, cap
     assert "out of order" in capfd.readouterr().out
 
 
+@pytest.mark.usefixtures("_taken_for_a_gpu")
 def test_what_is_found_is_written_after_each_part(tmp_path, monkeypatch):
     def interrupted(parts, _):
         yield next(iter(parts)), {"passed": True, "seconds": 1.0}
@@ -134,6 +151,7 @@ def test_cupy_compiles_its_kernels_anew_in_each_check_and_once(tmp_path, monkeyp
     assert found == [str(tmp_path / "kernels")] * 2
 
 
+@pytest.mark.usefixtures("_taken_for_a_gpu")
 def test_the_exit_code_says_whether_all_have_passed(tmp_path, monkeypatch):
     monkeypatch.setattr(gpu_check, "plan_of", lambda _: dict.fromkeys(ALL, python("sys.exit(1)")))
     with pytest.raises(typer.Exit) as ended:
@@ -200,6 +218,16 @@ def test_a_training_that_warns_that_there_are_no_graphs_has_not_passed(monkeypat
     of_a_library, of_ours = (worker.with_and_without(QUICK) for _ in range(2))
     assert (of_a_library["passed"], of_a_library["warnings"]) == (True, [])
     assert (of_ours["passed"], of_ours["warnings"]) == (False, ["could not be captured"])
+
+
+def test_stacks_of_networks_are_timed_beside_one(monkeypatch):
+    monkeypatch.setattr(worker, "STACKS", (1, 2, 64))
+    monkeypatch.setattr(worker, "STACK_ROWS", 300)
+    found = PARTS["members"](QUICK)
+    assert found["examples"] == 300
+    assert set(found["seconds_of_a_later_epoch"]) == {1, 2, 64}
+    assert found["times_that_of_one"][1] == 1.0
+    assert found["targets"] == {"64 networks in at most 3 times the time of one": found["times_that_of_one"][64] <= 3.0}
 
 
 def test_the_precision_of_products_is_measured_and_one_that_changes_nothing_has_not_passed(monkeypatch):

@@ -37,6 +37,7 @@ def test_a_run_leaves_its_configuration_metrics_log_and_model(experiment, folder
         folder.write_log(f"epoch {record.epoch}")
     folder.save(experiment.trained(records[-1].layers))
     save_figure(curves_figure(records, "circles"), folder.curves)
+    folder.finish()
 
     config = json.loads(folder.config.read_text())
     assert config["options"]["hidden"] == [4]
@@ -88,9 +89,7 @@ def test_a_folder_that_cannot_be_made_is_refused(experiment, tmp_path):
 def test_two_runs_in_one_second_get_folders_of_their_own(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     now = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-    first = RunFolder.default("some/where/iris.csv", now)
-    assert str(first.path) == "runs/iris-20260102-030405"
-    first.path.mkdir(parents=True)
+    assert str(RunFolder.default("some/where/iris.csv", now).path) == "runs/iris-20260102-030405"
     assert str(RunFolder.default("iris.csv", now).path) == "runs/iris-20260102-030405-2"
     assert str(RunFolder.default(".", now).path) == f"runs/{tmp_path.name}-20260102-030405"
 
@@ -103,6 +102,8 @@ def test_a_run_that_ended_early_is_finished_and_one_that_was_cut_is_not(folder):
         assert not folder.is_finished()
         folder.add(record)
         folder.save(experiment.trained(record.selected.layers))
+    assert not folder.is_finished()
+    folder.finish()
     assert [row["best_epoch"] for row in folder.rows()] == [1, 1, 1]
     assert folder.is_finished()
 

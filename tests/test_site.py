@@ -49,6 +49,11 @@ def test_a_folder_without_pages_is_no_site(tmp_path):
     assert check_site.main([str(tmp_path)]) == 1
 
 
+def test_the_citation_names_the_version_that_is_built():
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert re.findall(r"^version: (.+)$", citation, flags=re.MULTILINE) == [xpmlp.__version__]
+
+
 def test_the_reference_has_every_public_name_once():
     pages = "".join(path.read_text(encoding="utf-8") for path in sorted((DOCS / "reference").glob("*.md")))
     listed = re.findall(r"^ {3}(\w+)$", pages, flags=re.MULTILINE) + re.findall(

@@ -2,7 +2,13 @@
 # ruff: noqa: I001 - isort would write a line for each name
 
 from xpmlp.accel import patch_sklearn as patch_sklearn, unpatch_sklearn as unpatch_sklearn
-from xpmlp.backends import BACKENDS as BACKENDS, Backend as Backend, get_backend as get_backend
+from xpmlp.backends import (
+    BACKENDS as BACKENDS,
+    Backend as Backend,
+    StandardBackend as StandardBackend,
+    Status as Status,
+    get_backend as get_backend,
+)
 from xpmlp.common.errors import (
     BackendError as BackendError,
     CommunicatorError as CommunicatorError,
@@ -22,6 +28,8 @@ from xpmlp.estimators import (
     DeepEnsembleRegressor as DeepEnsembleRegressor,
     MLPClassifier as MLPClassifier,
     MLPRegressor as MLPRegressor,
+    PackClassifier as PackClassifier,
+    PackRegressor as PackRegressor,
     StackedGridSearchCV as StackedGridSearchCV,
     StackedRandomizedSearchCV as StackedRandomizedSearchCV,
     TablePreprocessor as TablePreprocessor,
@@ -50,8 +58,11 @@ from xpmlp.training import (
     Member as Member,
     Recipe as Recipe,
     Record as Record,
+    Setting as Setting,
+    draw_settings as draw_settings,
     train as train,
     train_many as train_many,
+    train_pack as train_pack,
 )
 
 __version__: str

@@ -63,13 +63,14 @@ def plan_of(options: Options) -> dict[str, Part]:
         "machine": own("machine", 20),
         "report": own("report", 45),
         "report again": own("report", 25),  # with kernels that are compiled
+        "stacks of networks": own("members", 25),
         "graphs against eager steps": own("compare", 40),
         "gradients": own("gradients", 20),
         "precision": own("precision", 15),
         "memory": own("memory", 15),
         "devices": benchmark("benchmark_devices.py", 40, "--backend", place, "--rounds", "3", "--seconds", "0.02"),
-        "peers, small": peers("small", 75),
-        "peers, wide": peers("wide", 60),
+        "peers, small": peers("small", 60),
+        "peers, wide": peers("wide", 50),
         "tests": own("tests", 120),
     }
 

@@ -24,9 +24,10 @@ from joblib import cpu_count
 from gpu.plan import SCRIPTS
 from peers.turns import POOLS
 from reproduction.reference import INDEPENDENT_ACCURACY
-from xpmlp import InputError, XpmlpWarning, get_backend
+from xpmlp import InputError, Member, XpmlpWarning, get_backend, initialize, train_many
 from xpmlp.backends import statuses
 from xpmlp.common.files import write_whole
+from xpmlp.data.examples import Examples, slice_rows
 from xpmlp.experiments.experiment import check_circles, prepare
 from xpmlp.experiments.options import CIRCLES, Options
 from xpmlp.training import steps_per_epoch
@@ -41,6 +42,8 @@ COMPARED_REPLAYS = 1000  # of short graphs
 WARM_UP = 2  # epochs after which an epoch counts as one of many
 MAX_CAPTURED = 8  # graphs of a training: its steps are one or two, each of its three sets is one
 AGREEMENT = 1e-4  # of float32 weights after a thousand steps or more
+STACKS, STACK_ROWS = (1, 8, 64, 512), 5120  # networks trained together, and on how many examples
+MAX_OF_64 = 3.0  # times the time of one
 SIDE = 512  # of the matrices whose product shows the precision
 # How far a product has to be, and may be, from float64's, as a share of the largest entry.
 PRECISIONS = {"highest": (0.0, 1e-5), "tf32": (1e-5, 1e-2)}
@@ -83,6 +86,25 @@ def report(options: Options) -> dict[str, Any]:
         }
         if whole
         else {},
+    }
+
+
+def members(options: Options) -> dict[str, Any]:
+    """Train stacks of more and more networks of the report's shape: the seconds of an epoch of each."""
+    experiment = prepare(options)
+    backend, model = experiment.backend, experiment.model
+    training = slice_rows(Examples(*experiment.sets["train"]), 0, STACK_ROWS)
+    seconds = {}
+    for count in STACKS:
+        recipes = [replace(experiment.recipe, seed=seed, epochs=WARM_UP + 3) for seed in range(count)]
+        stack = [Member(model.network, initialize(model.network, seed=each.seed), each) for each in recipes]
+        seconds[count] = later_epoch([time.perf_counter() for _ in train_many(backend, stack, training.X, training.T)])
+    over = {count: each / seconds[1] for count, each in seconds.items()}
+    return {
+        "examples": training.X.shape[0],
+        "seconds_of_a_later_epoch": seconds,
+        "times_that_of_one": over,
+        "targets": {"64 networks in at most 3 times the time of one": over[64] <= MAX_OF_64},
     }
 
 
@@ -246,7 +268,7 @@ def said_by(suite: subprocess.Popen[bytes], output: Path, end: float) -> list[st
     return output.read_text(errors="replace").strip().splitlines() + cut
 
 
-PARTS = {part.__name__: part for part in (machine, report, compare, gradients, precision, memory, tests)}
+PARTS = {part.__name__: part for part in (machine, report, members, compare, gradients, precision, memory, tests)}
 
 
 def main(name: str, settings: str, file: str) -> None:

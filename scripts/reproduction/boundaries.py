@@ -1,4 +1,4 @@
-"""Decision boundaries of 32 models on the circles (figs. 3-5), trained in parallel."""
+"""Decision boundaries of 32 models on the circles (figs. 3-5), trained as stacks."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from joblib import Parallel, delayed
 from threadpoolctl import threadpool_limits
 
 from reproduction.findings import judge
+from xpmlp import DivergenceError, Member, train_many
 from xpmlp.common.files import write_whole
 from xpmlp.experiments.experiment import load_splits, prepare
 from xpmlp.experiments.options import Options
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from reproduction.findings import Finding
     from reproduction.plan import Plan
+    from xpmlp import Record
+    from xpmlp.experiments.experiment import Experiment
 
 GRID = tuple(itertools.product((5, 100), (5e-2, 5e-3), (0.0, 0.01), (0.0, 0.01), (25, 100)))
 QUICK_GRID = tuple(cell for cell in GRID if cell[1] == 5e-2 and cell[2] == cell[3] and cell[4] == 100)
@@ -97,15 +99,29 @@ def options_of(
     )
 
 
-def train_model(cell: tuple[int, float, float, float, int], backend: str, device: str, threads: int | None) -> Trained:
-    """Train one model of the grid: a top-level function of plain values, which any joblib backend can send away."""
+def train_grid(
+    grid: Sequence[tuple[int, float, float, float, int]], backend: str, device: str, threads: int | None = 1
+) -> list[Trained]:
+    """Train the models of the grid at once: those of as many units as stacks (docs/stack.md)."""
     with threadpool_limits(threads):
-        experiment = prepare(options_of(*cell, backend, device))
-        for record in experiment.records():
-            last = record
-        model = experiment.trained(last.layers)
-        probability = model.predict_proba(plane_grid(EXTENT, POINTS))[:, 1].reshape(POINTS, POINTS)
-    train, test = last.scores["train"], last.scores["test"]
+        experiments = [prepare(options_of(*cell, backend, device)) for cell in grid]
+        first = experiments[0]
+        members = [Member(each.model.network, each.model.layers, each.recipe) for each in experiments]
+        X, T = first.sets["train"]
+        *_, records = train_many(first.backend, members, X, T, evaluate=first.sets)
+        return [
+            _trained(cell, experiment, record)
+            for cell, experiment, record in zip(grid, experiments, records, strict=True)
+        ]
+
+
+def _trained(
+    cell: tuple[int, float, float, float, int], experiment: Experiment, record: Record | DivergenceError
+) -> Trained:
+    if isinstance(record, DivergenceError):
+        raise record
+    probability = experiment.trained(record.layers).predict_proba(plane_grid(EXTENT, POINTS))[:, 1]
+    train, test = record.scores["train"], record.scores["test"]
     n = experiment.sets["train"][0].shape[0]
     measured = {
         "train_accuracy": train.accuracy,
@@ -114,23 +130,9 @@ def train_model(cell: tuple[int, float, float, float, int], backend: str, device
         "lowest": float(probability.min()),
         "highest": float(probability.max()),
         "spread": float(probability.std()),
-        "seconds": last.seconds,
+        "seconds": record.seconds,
     }
-    return Trained(dict(zip(COLUMNS, cell, strict=True)), measured, probability)
-
-
-def train_grid(
-    grid: Sequence[tuple[int, float, float, float, int]],
-    backend: str,
-    device: str,
-    jobs: int | None = None,
-    threads: int | None = 1,
-) -> list[Trained]:
-    """Train the models side by side, by whatever backend `joblib.parallel_config` names.
-
-    On other machines (Dask, Ray), the folder `scripts` must be on Python's path.
-    """
-    return Parallel(n_jobs=jobs)(delayed(train_model)(cell, backend, device, threads) for cell in grid)
+    return Trained(dict(zip(COLUMNS, cell, strict=True)), measured, probability.reshape(POINTS, POINTS))
 
 
 def best_circle(X: np.ndarray, y: np.ndarray) -> dict[str, float]:
@@ -144,7 +146,7 @@ def best_circle(X: np.ndarray, y: np.ndarray) -> dict[str, float]:
 
 def draw_boundaries(plan: Plan) -> dict[str, Any]:
     """Train the grid, draw every model and the contact sheet, write the table, and judge the report's findings."""
-    models = train_grid(QUICK_GRID if plan.quick else GRID, plan.backend, plan.device, plan.jobs, plan.threads)
+    models = train_grid(QUICK_GRID if plan.quick else GRID, plan.backend, plan.device, plan.threads)
     options = options_of(*GRID[0], plan.backend, plan.device)
     _, parts = load_splits(options)
     data = {"train": parts.train, "test": parts.test}

@@ -5,6 +5,28 @@ library holds what is its own. It imports `common` alone.
 """
 
 from xpmlp.backends.base import Backend, Status
-from xpmlp.backends.registry import BACKENDS, backend_of, device_for_rank, get_backend, statuses
+from xpmlp.backends.registry import (
+    BACKENDS,
+    backend_of,
+    check_known,
+    device_for_rank,
+    find_backend,
+    get_backend,
+    split_place,
+    statuses,
+)
+from xpmlp.backends.standard import StandardBackend
 
-__all__ = ["BACKENDS", "Backend", "Status", "backend_of", "device_for_rank", "get_backend", "statuses"]
+__all__ = [
+    "BACKENDS",
+    "Backend",
+    "StandardBackend",
+    "Status",
+    "backend_of",
+    "check_known",
+    "device_for_rank",
+    "find_backend",
+    "get_backend",
+    "split_place",
+    "statuses",
+]

@@ -71,6 +71,7 @@ class Backend(ABC):
     """
 
     name: ClassVar[str]  # as `get_backend` knows it
+    integers_wrap: ClassVar[bool] = False  # whether int32 overflows modulo 2**32: the standard leaves it open
     memory_errors: ClassVar[tuple[str, ...]] = ()  # what the library's errors say, beside `MemoryError`
     stack_bytes: int = 2**22  # that a step of a stack of networks works on, on a CPU
     max_stack: int = 1024  # networks that are trained as one
@@ -288,10 +289,17 @@ class Backend(ABC):
 
         def steps(layers: Any, state: Any, examples: Any, order: np.ndarray, size: int) -> Taken:
             for rows in self.minibatches(order, size):
-                layers, state = step(layers, state, examples, rows)
+                layers, state = self.settle(step(layers, state, examples, rows))
                 yield layers, state, rows.shape[-1]
 
         return steps
+
+    def settle(self, arrays: Any) -> Any:
+        """Return the arrays of a nest computed, after each step: for a library that only notes down what is asked for.
+
+        Its notes would grow from step to step. Others return what they are given.
+        """
+        return arrays
 
     @property
     def rehearse(self) -> Callable[..., tuple[Any, bool]]:
@@ -343,6 +351,10 @@ class Backend(ABC):
         told = isinstance(error, RuntimeError | ValueError) and any(words in str(error) for words in cls.memory_errors)
         return isinstance(error, MemoryError) or told
 
+    def translate(self, error: Exception, what: str, remedy: str) -> XpmlpError | None:
+        """Return our error for one of the library's, raised in `computing`; None where its own says enough."""
+        return self._out_of_memory(what, remedy, error) if self.is_memory_error(error) else None
+
     def _out_of_memory(self, what: str, remedy: str, error: Exception) -> OutOfMemoryError:
         if isinstance(error, MemoryError) and type(error).__module__.partition(".")[0] in {"builtins", "numpy"}:
             place, has = "the machine", host_memory()
@@ -390,8 +402,10 @@ class _WithinMemory:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._context.__exit__(kind, error, trace)
-        if isinstance(error, Exception) and not isinstance(error, XpmlpError) and self._backend.is_memory_error(error):
-            raise self._backend._out_of_memory(self._what, self._remedy, error) from error  # noqa: SLF001 - of its own module
+        if isinstance(error, Exception) and not isinstance(error, XpmlpError):
+            ours = self._backend.translate(error, self._what, self._remedy)
+            if ours is not None:
+                raise ours from error
 
 
 def load_library(
@@ -404,7 +418,7 @@ def load_library(
     try:
         return importlib.import_module(module)
     except (ImportError, OSError, RuntimeError) as error:
-        if isinstance(error, ModuleNotFoundError) and error.name == module:
+        if isinstance(error, ModuleNotFoundError) and error.name in {module, module.partition(".")[0]}:
             raise BackendError(f"{title} is not installed. Install it with: {install}") from error
         message = f"{title} is installed, but its libraries are missing or do not match: {error}."
         raise (unfit(error) if unfit else BackendError(message)) from error

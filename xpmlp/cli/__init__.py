@@ -23,7 +23,7 @@ from xpmlp.cli._runs import runs
 from xpmlp.cli._search import search
 from xpmlp.cli._show import show
 from xpmlp.cli._streams import lasting_streams
-from xpmlp.cli._terminal import explain, say, warn
+from xpmlp.cli._terminal import INTERRUPTED, explain, say, warn
 from xpmlp.cli._train import train
 from xpmlp.common.errors import EXPECTED, XpmlpWarning
 
@@ -74,6 +74,8 @@ def main() -> None:
             message, code = explain(error)
             say(f"Error: {message}")
             sys.exit(code)
+        except KeyboardInterrupt:  # before there was a command to interrupt
+            sys.exit(INTERRUPTED)
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:

@@ -222,3 +222,14 @@ def check_alone(context: typer.Context, free: Collection[str]) -> None:
             f"--resume goes on with a run as it was begun, but {', '.join(others)} is given too: leave it out, or "
             "begin another run."
         )
+
+
+def check_resumed_backend(context: typer.Context, begun_on: str, folder: Path) -> None:
+    """Refuse another backend beside ``--resume``, and one that is named in the folder alone and would be imported."""
+    from xpmlp.backends import check_known
+
+    asked = context.params["backend"] if "backend" in given(context) else None
+    if asked is None:
+        check_known(begun_on, f"the folder {folder}")
+    elif asked != begun_on:
+        raise InputError(f"{folder} was begun with --backend {begun_on}, but --backend {asked} is given: leave it out.")

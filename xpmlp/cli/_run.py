@@ -13,9 +13,11 @@ from xpmlp.cli._terminal import INTERRUPTED, say, stopping_on_interrupt, warn
 from xpmlp.common.errors import DivergenceError, InputError, OutOfMemoryError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from xpmlp.experiments.experiment import Experiment
+    from xpmlp.experiments.options import Options
     from xpmlp.experiments.runs import RunFolder
     from xpmlp.training import Record
 
@@ -24,12 +26,22 @@ class Run:
     """A training in a run folder, as the process that writes and speaks has it.
 
     Checkpoints are written after `every` epochs, but no more often than once in so many `seconds`; 0 epochs for none.
+    `logs` are those of other programs that it keeps, by name.
     """
 
-    def __init__(self, experiment: Experiment, folder: RunFolder, *, every: int, seconds: float, quiet: bool) -> None:
-        self.experiment, self.folder, self.quiet = experiment, folder, quiet
+    def __init__(
+        self,
+        experiment: Experiment,
+        folder: RunFolder,
+        *,
+        every: int,
+        seconds: float,
+        quiet: bool,
+        logs: Sequence[str] = (),
+    ) -> None:
+        self.experiment, self.folder, self.quiet, self._logs = experiment, folder, quiet, logs
         self.records: list[Record] = []  # of all epochs; the last one alone has its weights
-        self._every, self._seconds = every, seconds
+        self._every, self._seconds, self._resumed = every, seconds, ""
         self._checkpoint_time, self._checkpoint_epoch = time.monotonic(), 0
 
     def open(self, held: ExitStack, *, resume: bool, overwrite: bool) -> Record | None:
@@ -39,22 +51,29 @@ class Run:
             return self._resume()
         self.folder.check_free(overwrite=overwrite)  # again: another run may have begun there
         self.folder.start(self.experiment)
+        self.folder.write_log(str(self.experiment))
         return None
 
-    def _resume(self) -> Record:
-        """Read the last checkpoint, and the records up to it, the last one with its weights.
+    def _resume(self) -> Record | None:
+        """Read the last checkpoint, and the records up to it, the last one with its weights; None without checkpoint.
 
         These are to be saved where no epoch is left, or the next one does not end well.
         """
         from xpmlp.nn.network import copy_layers
 
-        checkpoint, passed_over = self.folder.resume(self.experiment)
+        records, passed_over = self.folder.resume(self.experiment)
         if passed_over:
             warn(f"{passed_over} The checkpoint before it is taken.")
-        *before, last = checkpoint.records
+        if not records:
+            self._resumed = "Beginning again, as there is no checkpoint of an epoch."
+            self.folder.write_log(f"resumed at the start: {self.experiment}")
+            return None
+        *before, last = records
         own = partial(copy_layers, self.experiment.backend)
         best = last.best and replace(last.best, layers=own(last.best.layers))
         self.records = [*before, replace(last, layers=own(last.layers), state=None, best=best)]
+        self._resumed = f"Resuming after epoch {last.epoch} of {self.experiment.recipe.epochs}."
+        self.folder.write_log(f"resumed after epoch {last.epoch}: {self.experiment}")
         return last
 
     def train(self, resume: Record | None) -> int:
@@ -88,25 +107,27 @@ class Run:
         """Train, and write each epoch down as it ends."""
         experiment, folder, records = self.experiment, self.folder, self.records
         epochs = experiment.recipe.epochs
-        folder.write_log(str(experiment))
         with stopping_on_interrupt() as should_stop, ExitStack() as showing:
             from xpmlp.cli._progress import TrainingProgress  # here, as a Ctrl-C that interrupts an import can be lost
+            from xpmlp.experiments.loggers import open_logs
 
-            if resume is not None:
-                say(f"Resuming after epoch {resume.epoch} of {epochs}.")
+            log = showing.enter_context(open_logs(self._logs, folder, experiment, records))
+            if self._resumed:
+                say(self._resumed)
             n = experiment.sets["train"][0].shape[0]
             progress = showing.enter_context(TrainingProgress(epochs, n, quiet=self.quiet))
             for record in experiment.records(should_stop, progress.advance, resume):
                 if records and record.complete:  # then its copy of the weights is enough
                     records[-1] = records[-1].without_arrays()
                 records.append(record)
+                line = epoch_line(record, epochs)
+                folder.write_log(line)  # before the checkpoint, from which the epoch is not done again
                 passed = time.monotonic() - self._checkpoint_time
                 has_state = record.complete and record.state is not None
                 if self._every and has_state and not record.epoch % self._every and passed >= self._seconds:
                     self._write_checkpoint(records)
                 folder.add(record)
-                line = epoch_line(record, epochs)
-                folder.write_log(line)
+                log(record)
                 progress.show(record, line)
 
     def _save(self, failure: Exception | None, *, done: bool) -> None:
@@ -129,6 +150,7 @@ class Run:
         if records and records[-1].best:
             folder.write_log(f"weights {choice(records[-1].best)}")
         if done:
+            self._write_last_checkpoint(quietly=True)  # for more epochs: the run is complete without it
             folder.finish()
 
     def _write_last_checkpoint(self, *, quietly: bool = False) -> None:
@@ -143,10 +165,28 @@ class Run:
         self._checkpoint_time, self._checkpoint_epoch = time.monotonic(), records[-1].epoch
 
     def _say_how_to_resume(self) -> None:
-        if self.folder.checkpoint.exists():
-            say(f"To resume: xpmlp train --resume {self.folder.path}")
-        else:
-            say("There is no checkpoint to resume from: one is written at the end of an epoch.")
+        again = "resume" if self.folder.checkpoint.exists() else "begin it again, as no checkpoint was written"
+        say(f"To {again}: xpmlp train --resume {self.folder.path}")
+
+
+def named_folder(out: Path | None, resume: Path | None, *, go_on: bool, overwrite: bool = False) -> Path | None:
+    """Return the folder that is named; raise an `InputError` for what cannot be given with ``--continue``."""
+    if go_on and (resume or overwrite):
+        raise InputError(f"--continue needs no {'--resume' if resume else '--overwrite'}: leave one of them out.")
+    if go_on and out is None:
+        raise InputError("--continue goes on in the folder that --out names: give --out too.")
+    return resume or out
+
+
+def check_same(asked: Options, kept: Options, place: str) -> None:
+    """Refuse options of ``--continue`` that are not those that what goes on was begun with."""
+    from xpmlp.experiments.recipes import differences
+
+    if found := differences(asked, kept):
+        listed = ", ".join(f"{flag} is {given}, where it was begun with {before}" for flag, given, before in found)
+        raise InputError(
+            f"--continue goes on in {place} as that was begun, but {listed}: give the same options, or another --out."
+        )
 
 
 def accompany(experiment: Experiment, resume: Record | None) -> None:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from xpmlp.cli._options import check_alone, check_used, given, parse_options, takes_options
+from xpmlp.cli._options import check_alone, check_resumed_backend, check_used, given, parse_options, takes_options
 from xpmlp.cli._report import result
-from xpmlp.cli._terminal import FAILED, INTERRUPTED, handling, introduce, print_table, say
+from xpmlp.cli._run import check_same, named_folder
+from xpmlp.cli._terminal import FAILED, INTERRUPTED, TO_END, handling, introduce, print_table, say
 from xpmlp.common.errors import InputError
 from xpmlp.common.wording import MEASURES, brief, counted
 from xpmlp.experiments.options import settings_text
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
     from xpmlp.search import SearchFolder, SearchResult, Space, Study, Trial
 
 Tried, Ran = (partial(typer.Option, rich_help_panel=panel) for panel in ("What to try", "Where trials run"))
-FREE = ("resume", "data_dir", "engine", "jobs", "scheduler", "quiet")  # options that may be given with --resume
+# Options that may be given with --resume.
+FREE = ("resume", "backend", "data_dir", "engine", "jobs", "scheduler", "quiet")
 MAX_SHOWN = 10  # trials in the table
 
 
@@ -66,6 +68,13 @@ def search(
     resume: Annotated[
         Path | None, typer.Option(help="Resume the interrupted search in this folder, with its own options.")
     ] = None,
+    go_on: Annotated[
+        bool,
+        typer.Option(
+            "--continue",
+            help="Begin in the folder of --out, or go on with the search there: again and again the same command.",
+        ),
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors and warnings alone.")] = False,
     **options: Any,
 ) -> None:
@@ -81,28 +90,33 @@ def search(
     from xpmlp.search import search as run_search
 
     check_engine(engine, 1 if jobs is None else jobs, scheduler)
+    place = named_folder(out, resume, go_on=go_on)
+    begun = resume is not None or (go_on and place is not None and SearchFolder(place).config.exists())
     if resume is not None:
         folder = SearchFolder(resume)
         study = _begun(context, folder, options["data_dir"])
     else:
         fixed = parse_options(options)
         check_used(context, fixed)
-        folder = SearchFolder(out) if out else SearchFolder.default(fixed.dataset, datetime.now().astimezone())
-        folder.check_free()
+        if place is not None and not begun:
+            SearchFolder(place).check_free()
         varied = _space(context, grid, random, space)
         say_more = partial(introduce, quiet=quiet)
         study = plan(fixed, varied, draws=random, halving=halving, progress=not quiet, on_prepared=say_more)
+        folder = SearchFolder(place) if place else SearchFolder.default(fixed.dataset, datetime.now().astimezone())
+        if begun:
+            _check_same(study, folder)
     if not quiet:
         _say_what_is_to_do(folder, study)
     names = MEASURES[study.measure], study.loss_name, len(study.candidates)
     if jobs is None:
         jobs = cpu_count() if study.options.backend == "numpy" and engine != "stack" else 1
     try:
-        with handling(signal.default_int_handler, signal.SIGTERM):  # which ends the search as Ctrl-C does
+        with handling(signal.default_int_handler, *TO_END):  # which end the search as Ctrl-C does
             found = run_search(
                 study,
                 folder.path,
-                resume=resume is not None,
+                resume=begun,
                 engine=engine,
                 jobs=jobs,
                 address=scheduler,
@@ -125,11 +139,23 @@ def _begun(context: typer.Context, folder: SearchFolder, data_dir: str | None) -
     """Read the study that is resumed; its data may be found in another folder."""
     check_alone(context, FREE)
     study = folder.study()
+    check_resumed_backend(context, study.options.backend, folder.path)
     check_used(context, study.options)
     if data_dir is None:
         return study
     there = os.path.abspath(data_dir)  # noqa: PTH100 - as `prepare` does; workers may have another current folder
     return replace(study, options=replace(study.options, data_dir=there))
+
+
+def _check_same(asked: Study, folder: SearchFolder) -> None:
+    """Refuse a search in a folder of another one, by what differs."""
+    kept = folder.study()
+    check_same(asked.options, kept.options, str(folder.path))
+    if (asked.candidates, asked.halving) != (kept.candidates, kept.halving):
+        raise InputError(
+            f"--continue goes on with the search in {folder.path}, but that has other candidates: give the --grid, "
+            "--random, --space and --halving that it was begun with, or another --out."
+        )
 
 
 def _space(context: typer.Context, grid: Path | None, random: int | None, space: Path | None) -> Space:

@@ -23,6 +23,10 @@ MAX_COLUMNS = 40  # of a table that are shown
 FAILED, UNUSABLE, INTERRUPTED, UNREAD = 1, 2, 130, 141
 
 
+# What asks a training to end: Ctrl-C, and a scheduler's notice, which has two forms (on Windows one).
+TO_END = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name)]
+
+
 def say(message: str) -> None:
     """Print a message on standard error, where that is possible: no work is lost with it."""
     with suppress(OSError):  # of a worker of a search, whose streams are not those of `lasting_streams`
@@ -113,7 +117,7 @@ def handling(handler: Callable[[int, Any], Any], *signals: signal.Signals) -> It
 
 @contextmanager
 def stopping_on_interrupt(*, quiet: bool = False) -> Iterator[Callable[[], bool]]:
-    """Let the first Ctrl-C or SIGTERM ask for an end, which the function given tells of, and the second one interrupt.
+    """Let the first Ctrl-C, SIGTERM or SIGUSR1 ask for an end, which the function given tells of; the next interrupts.
 
     The first is answered with a line on standard error, unless `quiet`.
     """
@@ -127,5 +131,5 @@ def stopping_on_interrupt(*, quiet: bool = False) -> Iterator[Callable[[], bool]
             with suppress(RuntimeError):  # of a signal that comes while standard error is being written to
                 say("\nStopping after this step; press Ctrl-C again to stop without saving.")
 
-    with handling(ask, signal.SIGINT, signal.SIGTERM) as restore:
+    with handling(ask, *TO_END) as restore:
         yield lambda: asked

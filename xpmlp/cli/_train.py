@@ -10,8 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from xpmlp.cli._job import Job
-from xpmlp.cli._options import check_alone, check_used, name_again, parse_options, takes_options
-from xpmlp.cli._run import Run, accompany, telling_how_to_resume
+from xpmlp.cli._options import (
+    check_alone,
+    check_resumed_backend,
+    check_used,
+    given,
+    name_again,
+    parse_options,
+    takes_options,
+)
+from xpmlp.cli._run import Run, accompany, check_same, named_folder, telling_how_to_resume
 from xpmlp.cli._terminal import introduce, say
 from xpmlp.experiments.options import PLACE, Options
 
@@ -21,7 +29,7 @@ if TYPE_CHECKING:
 
 RUN = "The run"
 # Options that may be given with --resume.
-FREE = ("resume", "data_dir", "quiet", "checkpoint_every", "checkpoint_seconds", "distributed")
+FREE = ("resume", "backend", "log", "data_dir", "quiet", "checkpoint_every", "checkpoint_seconds", "distributed")
 
 
 @takes_options()
@@ -42,6 +50,19 @@ def train(
         Path | None,
         typer.Option(help="Resume the interrupted run in this folder, with its own options.", rich_help_panel=RUN),
     ] = None,
+    log: Annotated[
+        list[str] | None,
+        typer.Option(help="Log epochs for tensorboard or mlflow too; for both, give it twice.", rich_help_panel=RUN),
+    ] = None,
+    go_on: Annotated[
+        bool,
+        typer.Option(
+            "--continue",
+            help="Begin in the folder of --out, resume the run there, or find it complete: again and again the same "
+            "command.",
+            rich_help_panel=RUN,
+        ),
+    ] = False,
     checkpoint_every: Annotated[
         int, typer.Option(help="Epochs from one checkpoint to the next; 0 for none.", min=0, rich_help_panel=RUN)
     ] = 1,
@@ -67,26 +88,33 @@ def train(
 
     from xpmlp.distributed import open_communicator
     from xpmlp.experiments.experiment import prepare
+    from xpmlp.experiments.loggers import choose_logs
     from xpmlp.experiments.runs import RunFolder
 
     with Job(open_communicator() if distributed else None) as job, ExitStack() as held:
         # 1. The options: those given, or those of the run that is resumed.
         asked, _ = job.alike("options", lambda: (_parse(context, options, resume), resume))
-        place = resume or out
-        folder = RunFolder(place) if place else RunFolder.default(asked.dataset, datetime.now().astimezone())
-        chosen = job.first(lambda: _choose(context, folder, asked, resume=resume is not None, overwrite=overwrite))
+        logs = job.first(lambda: choose_logs(log or (), resume))
         quiet = quiet or not job.is_first
+        place = named_folder(out, resume, go_on=go_on, overwrite=overwrite)
+        folder = None if place is None else RunFolder(place)
+        chosen, begun = job.first(lambda: _choose(context, folder, asked, go_on=go_on, overwrite=overwrite))
+        if chosen is None:
+            if not quiet:
+                say(f"The run in {place} is complete: there is nothing left to train.")
+            return
 
         # 2. The data and 3. the network for them, both on the backend.
         experiment = job.in_turn(lambda: prepare(chosen, progress=not quiet, communicator=job.communicator))
-        _introduce(job, experiment, is_new=resume is None, quiet=quiet)
+        _introduce(job, experiment, is_new=not begun, quiet=quiet)
 
         # 4. The folder, which no other process may write to until the training has ended.
-        run = Run(experiment, folder, every=checkpoint_every, seconds=checkpoint_seconds, quiet=quiet)
-        start = job.first(lambda: run.open(held, resume=resume is not None, overwrite=overwrite))
+        found = folder or job.first(lambda: RunFolder.default(asked.dataset, datetime.now().astimezone()))
+        run = Run(experiment, found, every=checkpoint_every, seconds=checkpoint_seconds, quiet=quiet, logs=logs)
+        start = job.first(lambda: run.open(held, resume=begun, overwrite=overwrite))
 
         # 5. The training, which the first rank writes down and the others share.
-        with telling_how_to_resume(folder):
+        with telling_how_to_resume(found):
             code = job.lead(lambda: run.train(start), others=lambda: accompany(experiment, start))
     if code:
         raise typer.Exit(code)
@@ -98,15 +126,29 @@ def _parse(context: typer.Context, options: dict[str, Any], resume: Path | None)
     return parse_options(options)
 
 
-def _choose(context: typer.Context, folder: RunFolder, asked: Options, *, resume: bool, overwrite: bool) -> Options:
-    """Return the options to train with, where the folder is free; a run that is resumed may find its data elsewhere."""
-    if resume:
-        kept = name_again(folder.options(), asked)
-        asked = replace(kept, data_dir=asked.data_dir or kept.data_dir)
-    else:
-        folder.check_free(overwrite=overwrite)
-    check_used(context, asked)
-    return asked
+def _choose(
+    context: typer.Context, folder: RunFolder | None, asked: Options, *, go_on: bool, overwrite: bool
+) -> tuple[Options | None, bool]:
+    """Return the options to train with, None where nothing is left to train, and whether the run was begun before.
+
+    Raises
+    ------
+    InputError
+        Where the folder is not free for a new run, and for options that a run that goes on was not begun with.
+    """
+    begun = "resume" in given(context) or (go_on and folder is not None and folder.config.exists())
+    if folder is None or not begun:
+        if folder is not None:
+            folder.check_free(overwrite=overwrite)
+        check_used(context, asked)
+        return asked, False
+    kept = name_again(folder.options(), asked)
+    check_resumed_backend(context, kept.backend, folder.path)
+    if go_on:
+        check_same(asked, kept, str(folder.path))
+    chosen = replace(kept, data_dir=asked.data_dir or kept.data_dir)  # which may be elsewhere by now
+    check_used(context, chosen)
+    return None if folder.is_finished() else chosen, True
 
 
 def _introduce(job: Job, experiment: Experiment, *, is_new: bool, quiet: bool) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 Value = TypeVar("Value")
 
 FIGURE_KINDS = (".png", ".pdf", ".svg")
+PARTIAL = ".partial"  # ends the name of a file that is being written
 
 
 def open_file(path: Path) -> io.BufferedReader:
@@ -77,7 +78,7 @@ def write_whole(path: Path, content: bytes) -> None:
     InputError
         Where it cannot be written; nothing of it is left then.
     """
-    temporary = path.with_name(f".{path.name}.partial")
+    temporary = path.with_name(f".{path.name}{PARTIAL}")
     try:
         try:
             with temporary.open("wb") as file:

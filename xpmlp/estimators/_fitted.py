@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from xpmlp.nn.losses import Loss
 
 
-class Scored(Parameters, ABC):
+class Scored(ABC):
     """What scores its predictions: a network or several."""
 
     _measure: ClassVar[Callable[..., float]]  # scikit-learn's score of predictions, on the host
@@ -81,7 +81,7 @@ class Scored(Parameters, ABC):
         return float(self._measure(to_host(y), predicted, sample_weight=to_host(sample_weight)))
 
 
-class FittedMLP(HiddenFeatures, TransformerMixin, Scored, ABC):
+class FittedMLP(HiddenFeatures, TransformerMixin, Scored, Parameters, ABC):
     """What both kinds of estimator can do once they are fitted.
 
     Attributes

@@ -11,7 +11,7 @@ import numpy as np
 from scipy import sparse
 from sklearn import get_config
 
-from xpmlp.backends import BACKENDS, backend_of, get_backend
+from xpmlp.backends import BACKENDS, backend_of, get_backend, split_place
 from xpmlp.backends.numpy.sparse import SparseNumpyBackend
 from xpmlp.common.errors import BackendError, InputError
 from xpmlp.common.validation import beyond_range
@@ -132,14 +132,11 @@ def place(X: Any, device: str | None, dtype: str) -> Placement:
 
 def open_device(name: str, dtype: str) -> Backend:
     """Open the backend that the name of a device means; raise an error, and take no other, where it cannot be used."""
-    library, _, device = name.partition(":")
-    if library in BACKENDS:
-        return get_backend(library, device or None, dtype)
     if name in {"auto", "cpu"}:
         return get_backend("auto", None if name == "auto" else name, dtype)
     if name == "mps":
         return get_backend("torch", name, dtype)
-    if library == "cuda":
+    if name.partition(":")[0] == "cuda":
         installed = [library for library in ("cupy", "torch") if importlib.util.find_spec(library) is not None]
         if installed:
             return get_backend(installed[0], name, dtype)
@@ -147,8 +144,14 @@ def open_device(name: str, dtype: str) -> Backend:
             f"device {name!r} needs CuPy or PyTorch, and neither is installed. Install one with: "
             "pip install 'xpmlp[cuda13]' or 'xpmlp[cuda12]' (CuPy), or pip install 'xpmlp[torch]'"
         )
-    known = "auto, cpu, cuda, cuda:0, mps, or a backend's name with or without a device, such as torch:cuda:0"
-    raise InputError(f"device is {name!r}, but must be one of: {known}.")
+    library, device = split_place(name)
+    try:
+        return get_backend(library, device, dtype)
+    except InputError as error:
+        if "must be one of" not in str(error):
+            raise
+        known = "auto, cpu, cuda, cuda:0, mps, or a backend's name with or without a device, such as torch:cuda:0"
+        raise InputError(f"device is {name!r}, but must be one of: {known}. As that, {error}") from error
 
 
 def move(x: Array, backend: Backend) -> Array:

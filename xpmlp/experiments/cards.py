@@ -14,6 +14,7 @@ from xpmlp.experiments.runs import (
     network_values,
     target_scaling_values,
 )
+from xpmlp.models.checkpoints import load_model
 from xpmlp.nn.losses import LOSSES, output_name
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def card_of(path: Path, activations: Sequence[Activation] = ()) -> dict[str, Any
     card = {"path": str(path), "state": "finished" if folder.is_finished() else "unfinished"}
     card |= folder.configured(_of_configuration)
     if folder.model.exists():
-        card |= _of_model(folder.load(activations))
+        card |= _of_model(load_model(folder.model, activations))
     return card | _of_metrics(folder.rows())
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -34,7 +33,6 @@ from xpmlp.data.tables.preparation import TablePreparation
 from xpmlp.data.targets import fit_target_scaling
 from xpmlp.experiments.options import CIRCLES, Options
 from xpmlp.experiments.recipes import (
-    EPOCHS,
     asked_task,
     build_network,
     build_penalty,
@@ -57,6 +55,7 @@ from xpmlp.nn.schedules import build_schedule
 from xpmlp.training import Recipe, draw_settings, steps_per_epoch, train, train_pack
 from xpmlp.training.ensemble import SINGLE_NETWORK
 from xpmlp.training.packs import FOLDS, MAX_EMBEDDED, network_of, numbers_in
+from xpmlp.training.recipe import MIN_STEPS, MIN_STEPS_OF_CLASSES, default_epochs
 from xpmlp.training.scoring import make_scorer, read_scores, spread_of
 
 if TYPE_CHECKING:
@@ -73,8 +72,6 @@ if TYPE_CHECKING:
 Value = TypeVar("Value")
 
 DEFAULT_LOSSES = {"classification": "softmax", "regression": "squared_error"}
-MIN_STEPS = 1500  # of a training, where the options leave it open
-MIN_STEPS_OF_CLASSES = 500  # for a table: of few rows, probabilities are soon too sure, and amounts are not
 PIECE = 2**20  # bytes of the data that are hashed at a time
 
 
@@ -305,7 +302,7 @@ def prepare(options: Options, *, progress: bool = False, communicator: Communica
         classes = dataset.classes if isinstance(dataset, StreamedData) else np.unique(y)
     steps = steps_per_epoch(n, options.batch_size)
     least = MIN_STEPS_OF_CLASSES if is_table(options.dataset) and classes is not None else MIN_STEPS
-    epochs = options.epochs or max(EPOCHS, math.ceil(least / steps))
+    epochs = options.epochs or default_epochs(n, options.batch_size, least)
     schedule = build_schedule(options.chosen_schedule, options.highest_rate, steps * epochs)
     if is_table(options.dataset) and options.optimizer == "adamw" and options.weight_decay is None:
         options = replace(options, weight_decay=table_weight_decay(options, steps * epochs))

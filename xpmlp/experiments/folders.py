@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import datetime
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from filelock import FileLock, Timeout
 
 from xpmlp.common.errors import InputError
-from xpmlp.common.files import read_json, write_json
+from xpmlp.common.files import PARTIAL, read_json, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -54,14 +55,15 @@ class Folder:
 
     @classmethod
     def default(cls, dataset: str, time: datetime) -> Self:
-        """Name a folder after the data and the time, under ``runs/``; a second one in that second gets a number."""
+        """Make a folder named after the data and the time, under ``runs/``; where there is one, it gets a number."""
         data = "input" if dataset == "-" else Path(dataset).absolute().stem
         name = f"{cls.prefix}{data}-{time:%Y%m%d-%H%M%S}"
-        path, number = Path("runs") / name, 1
-        while path.exists():
-            number += 1
-            path = Path("runs") / f"{name}-{number}"
-        return cls(path)
+        for number in count(1):
+            folder = cls(Path("runs") / (name if number == 1 else f"{name}-{number}"))
+            with folder._writing(), suppress(FileExistsError):
+                folder.path.mkdir(parents=True)  # which one process alone can do
+                break
+        return folder
 
     @property
     def is_begun(self) -> bool:
@@ -72,8 +74,12 @@ class Folder:
         """Raise unless the folder can take new results: it does not exist, is empty, or may be overwritten."""
         if self.path.exists() and not self.path.is_dir():
             raise InputError(f"the output folder {self.path} exists and is a file: choose another with --out.")
-        if not overwrite and self.path.is_dir() and any(file != self.lock for file in self.path.iterdir()):
+        if not overwrite and self.path.is_dir() and not all(map(self._is_leftover, self.path.iterdir())):
             raise InputError(f"the output folder {self.path} {self._why_not_free()}")
+
+    def _is_leftover(self, file: Path) -> bool:
+        """Whether a file may be there before anything was begun: the lock, and what a kill left of a file."""
+        return file == self.lock or (file.name.startswith(".") and file.suffix == PARTIAL)
 
     def _why_not_free(self) -> str:
         return "is not empty: choose another with --out."

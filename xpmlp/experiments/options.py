@@ -157,7 +157,8 @@ class Options:
     backend: str = _option(
         "numpy",
         PLACE,
-        "Array library: numpy, cupy, torch, jax, array_api_strict; auto takes CuPy where a GPU is usable.",
+        "Array library: numpy, cupy, torch, jax, mlx, array_api_strict, or any other by its import name; auto takes "
+        "CuPy where a GPU is usable.",
     )
     device: str | None = _option(None, PLACE, "A device of the backend: cpu, cuda:0, mps; see `xpmlp info`.")
     dtype: str = _option("float32", PLACE, "float32 or float64.")

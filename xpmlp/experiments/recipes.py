@@ -15,6 +15,7 @@ from xpmlp.data.preprocessing import SCALINGS
 from xpmlp.data.streams import is_large_table, is_streamed
 from xpmlp.data.tables.encodings import SCALINGS as TABLE_SCALINGS
 from xpmlp.data.targets import TASKS
+from xpmlp.experiments.options import Options, flag_of, to_text
 from xpmlp.nn.initializers import INITIALIZERS, initialize
 from xpmlp.nn.losses import LOSSES, build_loss
 from xpmlp.nn.network import Layer, Network
@@ -23,12 +24,12 @@ from xpmlp.nn.regularization import ElasticNet
 from xpmlp.nn.schedules import SCHEDULES
 from xpmlp.training import Recipe
 from xpmlp.training.ensemble import seeds_of
+from xpmlp.training.recipe import EPOCHS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from xpmlp.data.tables.preparation import TablePreparation
-    from xpmlp.experiments.options import Options
     from xpmlp.nn.losses import Loss
 
 Value = TypeVar("Value")
@@ -51,7 +52,6 @@ SETTLED_BY_PACK = (
     ),
     *("learning_rate", "momentum", "nesterov", "weight_decay", "schedule", "mode", "min_delta"),
 )
-EPOCHS = 30  # of a training, where the options leave it open and there are enough examples
 
 
 def asked_task(options: Options) -> str:
@@ -84,6 +84,21 @@ def settle(options: Options) -> Options:
     if options.optimizer is None:
         options = replace(options, optimizer="adamw" if of_table else "adam")
     return options
+
+
+def differences(asked: Options, kept: Options) -> list[tuple[str, str, str]]:
+    """Return in what options differ from those that a run was begun with: the flag, and what either says.
+
+    What was left open, and decided with the data or the backend, does not differ; data may be found elsewhere.
+    """
+    one, other = (with_absolute_paths(settle(options)) for options in (asked, kept))
+    values = [(option, one.to_json()[option.name], other.to_json()[option.name]) for option in fields(Options)]
+    settled_with_data = {"epochs": None, "weight_decay": None, "task": "auto"}
+    return [
+        (flag_of(option) if option.metadata["rich_help_panel"] else "DATASET", to_text(given), to_text(before))
+        for option, given, before in values
+        if given != before and option.name != "data_dir" and settled_with_data.get(option.name, ...) != given
+    ]
 
 
 def table_weight_decay(options: Options, steps: int) -> float:
@@ -130,9 +145,7 @@ def _check_pack(options: Options) -> None:
     given = [name for name, default in of_its_own.items() if getattr(options, name) != default]
     if given:
         names = " and ".join(f"--{name.replace('_', '-')}" for name in given)
-        raise InputError(
-            f"a pack draws or decides {names} for each of its networks: leave it out, or leave out --pack."
-        )
+        raise InputError(f"a pack decides {names} for each of its networks: leave it out, or leave out --pack.")
 
 
 def check_unweighted(options: Options) -> None:

@@ -7,13 +7,15 @@ import hashlib
 import json
 import math
 import platform
-from dataclasses import fields
+import re
+import warnings
+from dataclasses import fields, replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from xpmlp import __version__
 from xpmlp.backends import BACKENDS
-from xpmlp.common.errors import InputError
+from xpmlp.common.errors import InputError, XpmlpWarning
 from xpmlp.common.files import append_whole, csv_text, open_file, write_whole
 from xpmlp.experiments.folders import Folder, now
 from xpmlp.experiments.options import EARLIER_NAMES, TABLE, Options
@@ -41,7 +43,9 @@ if TYPE_CHECKING:
     from xpmlp.training.scoring import Score
 
 PARTS = ("train", "validation", "test")
+EPOCH_LINE = re.compile(r"\S+ epoch (\d+)/")  # in the log, after the time
 EVALUATIONS = ("confusion.png", "probabilities.png", "regions.png", "residuals.png", "importance.png", "importance.csv")
+LOGGED = ("events.out.tfevents.*", "mlflow.json")  # of logs for other programs
 # Options that came after the first runs, with what these did.
 LATER = {"members": 1, "pack": 0, "precision": "highest", "graphs": True, "patience": None, "min_delta": None}
 LATER |= {option.name: option.default for option in fields(Options) if option.metadata["rich_help_panel"] == TABLE}
@@ -55,9 +59,11 @@ class RunFolder(Folder):
 
     Attributes
     ----------
-    config, metrics, model, checkpoint, curves, log, lock : Path
-        Its files: ``config.json``, ``metrics.csv``, ``model.safetensors``, ``checkpoint.safetensors``, ``curves.png``,
-        ``train.log`` and ``.lock``. The checkpoint before is ``previous-checkpoint.safetensors``.
+    config, metrics, model, initial, checkpoint, curves, log, lock : Path
+        Its files: ``config.json``, ``metrics.csv``, ``model.safetensors``, ``initial.safetensors``,
+        ``checkpoint.safetensors``, ``curves.png``, ``train.log`` and ``.lock``. The initial model is there until the
+        run is finished; the weights of a checkpoint make a model of it. The checkpoint before is
+        ``previous-checkpoint.safetensors``; that of the last epoch stays, for more epochs.
     """
 
     kind, doing, config_name = "run", "training", "config.json"
@@ -66,6 +72,7 @@ class RunFolder(Folder):
         super().__init__(path)
         self.metrics = path / "metrics.csv"
         self.model = path / "model.safetensors"
+        self.initial = path / "initial.safetensors"
         self.checkpoint = path / "checkpoint.safetensors"
         self.curves = path / "curves.png"
         self.log = path / "train.log"
@@ -77,17 +84,17 @@ class RunFolder(Folder):
         return any(file.exists() for file in (self.config, self.metrics, self.model, self.checkpoint))
 
     @property
-    def _unfinished(self) -> bool:
-        return self.checkpoint.exists() or previous(self.checkpoint).exists()
-
-    @property
     def files(self) -> list[Path]:
         """The files of the run that exist."""
-        known = [self.config, self.metrics, self.model, self.checkpoint, self.curves, self.log]
-        return [file for file in (*known, *(self.path / name for name in EVALUATIONS)) if file.exists()]
+        known = [self.config, self.metrics, self.model, self.initial, self.checkpoint, self.curves, self.log]
+        known += [self.path / name for name in EVALUATIONS]
+        return [*(file for file in known if file.exists()), *(file for name in LOGGED for file in self.path.glob(name))]
+
+    def _is_leftover(self, file: Path) -> bool:
+        return file == self.initial or super()._is_leftover(file)
 
     def _why_not_free(self) -> str:
-        if self._unfinished:
+        if self.initial.exists():
             return (
                 f"holds an unfinished run: resume it with `xpmlp train --resume {self.path}`, choose another with "
                 "--out, or give --overwrite to replace it."
@@ -96,12 +103,14 @@ class RunFolder(Folder):
         return f"is not empty: it holds {holds}. Choose another with --out, or give --overwrite to {what}."
 
     def start(self, experiment: Experiment) -> None:
-        """Make the folder, without the files of an earlier run, and write the configuration."""
+        """Make the folder, without the files of an earlier run, and write the initial model and the configuration."""
         with self._writing():
             for file in reversed(self.files):  # the configuration last: there is no run without it
                 file.unlink()
             drop_checkpoints(self.checkpoint)
+            self.path.mkdir(parents=True, exist_ok=True)
         self._lines = []
+        save_model(experiment.model, self.initial)  # before the configuration, so that there is no run without it
         self.write_config(_configuration(experiment))
         self._write_metrics(experiment, [])
 
@@ -114,25 +123,30 @@ class RunFolder(Folder):
         self._lines += map(record_to_json, records[len(self._lines) :])
         save_checkpoint(_run_of(experiment), records[-1], self._lines, experiment.backend.to_numpy, self.checkpoint)
 
-    def resume(self, experiment: Experiment) -> tuple[Checkpoint, str]:
-        """Find the newest good checkpoint, and bring ``metrics.csv`` back to its epoch.
+    def resume(self, experiment: Experiment) -> tuple[list[Record], str]:
+        """Read the records in the newest good checkpoint, and bring ``metrics.csv`` and ``train.log`` back to them.
 
-        It comes with the reason why a newer one was not taken; "" where there is none. Where the configuration or the
-        data have changed since, the run is not resumed.
+        There are none where there is no checkpoint: then the run begins again. They come with the reason why a newer
+        checkpoint was not taken; "" where there is none. Where the configuration or the data have changed since, the
+        run is not resumed.
         """
         checkpoint, passed_over = self._newest_checkpoint()
-        for what, before, after in zip(("configuration", "data"), checkpoint.run, _run_of(experiment), strict=True):
-            if before != after:
+        now, records = _run_of(experiment), checkpoint.records if checkpoint else []
+        before = checkpoint.run if checkpoint else [now[0], self.data_sha256()]
+        for what, one, other in zip(("configuration", "data"), before, now, strict=True):
+            if one != other:
                 raise InputError(
                     f"the run in {self.path} cannot be resumed: its {what} changed since its checkpoint was written. "
                     "Restore what was changed, or train anew."
                 )
-        self._lines = [record_to_json(record) for record in checkpoint.records]
-        self._write_metrics(experiment, checkpoint.records)
-        self.model.unlink(missing_ok=True)  # of the interruption: the checkpoint is ahead of it from now on
-        return checkpoint, passed_over
+        if not self.initial.exists():  # from now on it is not finished
+            save_model(experiment.model, self.initial)
+        self._lines = [record_to_json(record) for record in records]
+        self._write_metrics(experiment, records)
+        self._cut_log(len(records))
+        return records, passed_over
 
-    def _newest_checkpoint(self) -> tuple[Checkpoint, str]:
+    def _newest_checkpoint(self) -> tuple[Checkpoint | None, str]:
         problem = ""
         for path in (self.checkpoint, previous(self.checkpoint)):
             if path.exists():
@@ -142,12 +156,7 @@ class RunFolder(Folder):
                     problem = str(error)
         if problem:
             raise InputError(f"the run in {self.path} has no good checkpoint to resume from: {problem}")
-        if self.model.exists() and self.is_complete():
-            raise InputError(f"the run in {self.path} is complete: there is nothing left to train.")
-        raise InputError(
-            f"the run in {self.path} has no checkpoint to resume from, as no epoch was completed: train it anew with "
-            "--overwrite."
-        )
+        return None, problem
 
     def is_complete(self) -> bool:
         """Whether the last row of ``metrics.csv`` is that of a last epoch, with all its examples."""
@@ -157,7 +166,7 @@ class RunFolder(Folder):
 
     def is_finished(self) -> bool:
         """Whether the run is complete, and its model saved."""
-        return self.model.exists() and not self._unfinished and self.is_complete()
+        return self.model.exists() and not self.initial.exists() and self.is_complete()
 
     @property
     def state(self) -> str:
@@ -189,19 +198,51 @@ class RunFolder(Folder):
         """Append a line to ``train.log``, with the time before it."""
         append_whole(self.log, f"{now()} {line}\n".encode(errors="backslashreplace"))
 
+    def _cut_log(self, epoch: int) -> None:
+        """Take the lines of later epochs out of ``train.log``, which are to come again."""
+        if self.log.exists():
+            lines = self.log.read_text(encoding="utf-8").splitlines(keepends=True)
+            kept = [line for line in lines if not (found := EPOCH_LINE.match(line)) or int(found[1]) <= epoch]
+            write_whole(self.log, "".join(kept).encode())
+
     def save(self, model: Model) -> None:
         """Write ``model.safetensors``."""
         save_model(model, self.model)
 
     def finish(self) -> None:
-        """Remove the checkpoints of a run that is complete and saved."""
-        drop_checkpoints(self.checkpoint)
+        """Leave of a run that is complete and saved what it takes to train it for more epochs."""
+        drop_checkpoints(self.checkpoint, but_last=True)
+        self.initial.unlink(missing_ok=True)
 
     def load(self, activations: Sequence[Activation] = ()) -> Model:
-        """Read ``model.safetensors``, as `load_model` does."""
-        if self.model.exists():
+        """Read the trained model, as `load_model` does.
+
+        Of a run that is not finished it has the newest weights that are to be had, and a warning says which.
+        """
+        if self.model.exists() and not self.initial.exists():
             return load_model(self.model, activations)
-        raise InputError(self._lack_of_model())
+        candidates = [self.model]
+        if self.initial.exists():
+            candidates += [self.checkpoint, previous(self.checkpoint)]
+        found = [(path.stat().st_mtime_ns, path) for path in candidates if path.exists()]
+        problem = None
+        for _, path in sorted(found, reverse=True):
+            try:
+                model, weights = self._unfinished(path, activations)
+            except InputError as error:
+                problem = problem or error
+                continue
+            warnings.warn(f"the run in {self.path} is not finished: {weights} are taken.", XpmlpWarning, stacklevel=3)
+            return model
+        raise problem or InputError(self._lack_of_model())
+
+    def _unfinished(self, path: Path, activations: Sequence[Activation]) -> tuple[Model, str]:
+        """Read a model of a run that is not finished from its model's file or a checkpoint, and say which weights."""
+        if path == self.model:
+            return load_model(path, activations), f"the weights that were saved when it was last ended, in {path.name},"
+        selected = load_checkpoint(path).records[-1].selected
+        model = replace(load_model(self.initial, activations), layers=[*selected.layers])
+        return model, f"the weights of epoch {selected.epoch}, in {path.name},"
 
     def _lack_of_model(self) -> str:
         if not self.path.is_dir():
@@ -211,10 +252,8 @@ class RunFolder(Folder):
             inside = f"There are runs in it: {', '.join(runs[:5])}." if runs else "`xpmlp train` makes such folders."
             return f"{self.path} is not the folder of a run: there is no {self.model.name} in it. {inside}"
         if self.is_locked():
-            return f"the run in {self.path} is in progress: another process is training there. Wait until it ends."
-        if self._unfinished:
-            return f"the run in {self.path} is not finished: resume it with `xpmlp train --resume {self.path}` first."
-        return f"the run in {self.path} ended before there was a model to save: train it again."
+            return f"the run in {self.path} is in progress, and its first epoch has not ended yet: wait for it."
+        return f"no epoch of the run in {self.path} was completed: resume it with `xpmlp train --resume {self.path}`."
 
     def options(self) -> Options:
         """Read from ``config.json`` how the run was made."""

@@ -224,10 +224,10 @@ def previous(path: Path) -> Path:
     return path.with_name(f"previous-{path.name}")
 
 
-def drop_checkpoints(path: Path) -> None:
-    """Remove the checkpoint at `path`, the one before it, and one that was not finished."""
-    for name in (path.name, f"previous-{path.name}", f"next-{path.name}"):
-        path.with_name(name).unlink(missing_ok=True)
+def drop_checkpoints(path: Path, *, but_last: bool = False) -> None:
+    """Remove the checkpoint at `path`, unless `but_last`, the one before it, and one that was not finished."""
+    for prefix in ("previous-", "next-") if but_last else ("", "previous-", "next-"):
+        path.with_name(f"{prefix}{path.name}").unlink(missing_ok=True)
 
 
 def named_arrays(layers: Sequence[Layer], prefix: str = "") -> dict[str, Array]:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from xpmlp.nn.network import Network
 
     DrawMasks = Callable[[Array, Array], list[Array | None]]
+    Times = Callable[[Namespace, Array, int], Array]
 
 # The mixer "triple32" of C. Wellons, "Prospecting for hash functions" (2018), less its last rounds; as signed integers.
 FIRST, SECOND = 0xED5AD4BB - 2**32, 0xAC4C1B51 - 2**32
@@ -51,6 +52,8 @@ def mask_function(backend: Backend, network: Network, seed: int | PerMember) -> 
     if not any(network.dropout):
         return lambda t, rows: [None] * len(network.dropout)  # noqa: ARG005 - nothing to draw
 
+    times = _times if backend.integers_wrap else _times_in_64_bits
+
     def integers(values: Any) -> Any:
         """Return integers of 32 bits as `_mask` takes them: a number, or those of the members, (M, 1, 1)."""
         if not isinstance(values, PerMember):
@@ -62,7 +65,7 @@ def mask_function(backend: Backend, network: Network, seed: int | PerMember) -> 
         if is_zero(rate):
             layers.append(None)
             continue
-        units = _hash(xp, xp.astype(backend.asindex(range(fan_in)), xp.int32))[None, :]
+        units = _hash(xp, xp.astype(backend.asindex(range(fan_in)), xp.int32), times)[None, :]
         key = each(lambda seed, number=number: _keys(seed, len(network.dropout))[number], seed)
         threshold, scale = each(lambda rate: round(rate * (2**32 - 1)) - 2**31, rate), each(lambda p: 1 / (1 - p), rate)
         if isinstance(scale, PerMember):
@@ -72,8 +75,8 @@ def mask_function(backend: Backend, network: Network, seed: int | PerMember) -> 
     def masks(t: Array, rows: Array) -> list[Array | None]:
         step = xp.astype(t, xp.int32)[..., None, None]
         examples = xp.astype(rows, xp.int32)[..., None]
-        mask, dtype = fuse(xp, _mask), backend.float_dtype
-        return [None if layer is None else mask(xp, step, examples, *layer, dtype=dtype) for layer in layers]
+        mask, functions = fuse(xp, _mask), {"times": times, "dtype": backend.float_dtype}
+        return [None if layer is None else mask(xp, step, examples, *layer, **functions) for layer in layers]
 
     return masks
 
@@ -85,27 +88,39 @@ def _keys(seed: int, n_layers: int) -> list[int]:
 
 
 @elementwise()
-def _mask(xp: Namespace, step: Array, examples: Array, units: Array, *numbers: Array | float, dtype: Any) -> Array:
+def _mask(
+    xp: Namespace, step: Array, examples: Array, units: Array, *numbers: Array | float, times: Times, dtype: Any
+) -> Array:
     """Return a mask, (K, fan_in), for a step (1, 1), examples (K, 1) and hashed units (1, fan_in)."""
     key, threshold, scale = numbers
-    row = _hash(xp, _hash(xp, step ^ key) ^ examples)  # (K, 1)
-    bits = _mixed(xp, row ^ units)  # (K, fan_in), uniform over the integers
+    row = _hash(xp, _hash(xp, step ^ key, times) ^ examples, times)  # (K, 1)
+    bits = _mixed(xp, row ^ units, times)  # (K, fan_in), uniform over the integers
     kept = xp.astype(bits >= threshold, dtype)
     kept *= scale
     return kept
 
 
-def _hash(xp: Namespace, x: Array) -> Array:
+def _hash(xp: Namespace, x: Array, times: Times) -> Array:
     """Scatter 32-bit integers, one to one: neighbours land far apart."""
-    return _scrambled(xp, _mixed(xp, _scrambled(xp, x, 17)), 14)
+    return _scrambled(xp, _mixed(xp, _scrambled(xp, x, 17), times), 14)
 
 
-def _mixed(xp: Namespace, x: Array) -> Array:
-    """Spread every bit of `x`, which is written to, over the higher ones."""
-    x *= FIRST
-    x = _scrambled(xp, x, 11)
-    x *= SECOND
+def _mixed(xp: Namespace, x: Array, times: Times) -> Array:
+    """Spread every bit of `x`, which may be written to, over the higher ones."""
+    x = _scrambled(xp, times(xp, x, FIRST), 11)
+    return times(xp, x, SECOND)
+
+
+def _times(xp: Namespace, x: Array, factor: int) -> Array:
+    """Return the low 32 bits of ``x * factor``, in place: what a library gives whose integers wrap around."""
+    x *= factor
     return x
+
+
+def _times_in_64_bits(xp: Namespace, x: Array, factor: int) -> Array:
+    """As `_times`, where the standard leaves open what overflow gives: there is none in 64 bits."""
+    product = xp.astype(x, xp.int64) * factor  # less than 2**62
+    return xp.astype(xp.remainder(product + 2**31, 2**32) - 2**31, xp.int32)
 
 
 def _scrambled(xp: Namespace, x: Array, bits: int) -> Array:

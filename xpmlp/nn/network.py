@@ -204,9 +204,14 @@ class Network:
         return len(self.embedded) * self.frequencies
 
     @property
+    def widths(self) -> tuple[int, ...]:
+        """What `sizes` says, with the cosines beside the inputs."""
+        return (self.sizes[0] + self.n_cosines, *self.sizes[1:])
+
+    @property
     def shapes(self) -> list[tuple[int, int]]:
         """The shape of each layer's weights, (fan_in, fan_out): the first layer is given the cosines too."""
-        return list(pairwise((self.sizes[0] + self.n_cosines, *self.sizes[1:])))
+        return list(pairwise(self.widths))
 
     @property
     def layer_shapes(self) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:

@@ -86,5 +86,6 @@ def _train(folder: RunFolder, study: Study, best: Trial) -> Score | None:
     model = experiment.trained(layers)
     folder.save(model)
     save_figure(curves_figure(records, f"{study.name}: trial {best.number}, the best"), folder.curves)
+    folder.finish()
     _, parts = load_splits(options)
     return None if parts.test is None else score_model(model, experiment.backend, *parts.test)

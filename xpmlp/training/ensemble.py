@@ -61,7 +61,7 @@ class EnsembleTrainer:
     ) -> None:
         self.backend, self.network, self.recipe, self.n_members = backend, network, recipe, n_members
         self._units, self._spreads = units, cast("dict[str, float | None]", {})
-        most = backend.stack_size(network.sizes, recipe.batch_size)
+        most = backend.stack_size(network.widths, recipe.batch_size)
         pieces, seeds = -(-n_members // most), seeds_of(cast("int", recipe.seed), n_members)
         ends = [number * n_members // pieces for number in range(pieces + 1)]
         self._places = [range(start, end) for start, end in pairwise(ends)]

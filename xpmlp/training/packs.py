@@ -126,8 +126,8 @@ def train_pack(
 
     Each setting is judged by the set "validation", where there is one, and else by cross-validation: it is trained five
     times, each time without another fifth of the examples, and judged by what these networks predict for the fifths
-    that they have not seen. After the first epoch and ten times more, evenly, an ensemble is selected among the settings
-    as they are now and what is in the ensemble already, as of the epoch at which it was chosen
+    that they have not seen. After the first epoch and ten times more, evenly, an ensemble is selected among the
+    settings as they are now and what is in the ensemble already, as of the epoch at which it was chosen
     (`xpmlp.training.selection.select`; the manner is that of TabPack, Gorishniy et al., 2026, arXiv:2607.05380).
 
     Parameters
@@ -234,7 +234,9 @@ class _Pack:
         if validation is None:
             self._n_folds = min(FOLDS, n)
             if n < 2:
-                raise InputError("a pack needs two examples at least, to try its settings by.")
+                raise InputError(
+                    "there is one sample, but settings are judged by others than they learn from: give two at least."
+                )
             self._folds = assign_folds(backend.to_numpy(T), self._n_folds, seed)
         self._T = np.asarray(backend.to_numpy(self._judges.T), np.float64)
 

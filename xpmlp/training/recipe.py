@@ -84,6 +84,15 @@ class Recipe:
         return epoch >= self.epochs or (self.patience is not None and epoch - (best_epoch or 0) >= self.patience)
 
 
+EPOCHS, MIN_STEPS = 30, 1500  # of a training, where its length is left open
+MIN_STEPS_OF_CLASSES = 500  # for a table: of few rows, probabilities are soon too sure, and amounts are not
+
+
+def default_epochs(n: int, batch_size: int, least: int = MIN_STEPS) -> int:
+    """Return 30 epochs, or as many as it takes for at least so many steps with `n` examples."""
+    return max(EPOCHS, -(-least // steps_per_epoch(n, batch_size)))
+
+
 def steps_per_epoch(n: int, batch_size: int) -> int:
     """Return the number of minibatches of `n` examples, the smaller last one included (3.1.6)."""
     return -(-n // min(batch_size, n))

@@ -112,11 +112,12 @@ def make_scorer(
 
 
 def outputs(backend: Backend, function: Callable[..., Array], layers: Sequence[Layer], X: Array) -> Array:
-    """Return ``function(layers, X)``, an array with a row for each of X, `Backend.rows_at_a_time` of them at a time."""
+    """Return ``function(layers, X)``, (n, m) or (M, n, m), `Backend.rows_at_a_time` of the n rows of X at a time."""
     rows, n = backend.rows_at_a_time, X.shape[0]
     if n <= rows:
         return function(layers, X)
-    return backend.xp.concat([function(layers, X[start : min(start + rows, n), :]) for start in range(0, n, rows)])
+    parts = [function(layers, X[start : min(start + rows, n), :]) for start in range(0, n, rows)]
+    return backend.xp.concat(parts, axis=-2)
 
 
 def score_rows(

@@ -73,11 +73,12 @@ def select(xp: Namespace, loss: Loss, candidates: np.ndarray, T: np.ndarray) -> 
 
 
 def assign_folds(T: np.ndarray, n_folds: int, seed: int) -> np.ndarray:
-    """Draw the fold of each example, (n,): with one-hot targets, (n, m), each class is spread over all folds."""
+    """Draw the fold of each example, (n,): each class of one-hot targets, (n, m), or of one label, is in all folds."""
     n, rng = T.shape[0], make_generator(seed, "folds", 1)
     order = rng.permutation(n)
-    if T.shape[1] > 1 and np.isin(T, (0, 1)).all() and (T.sum(axis=1) == 1).all():
-        order = order[np.argsort(T[order].argmax(axis=1), kind="stable")]
+    if np.isin(T, (0, 1)).all() and (T.shape[1] == 1 or (T.sum(axis=1) == 1).all()):
+        place = np.arange(T.shape[1]) + 1.0  # of each class
+        order = order[np.argsort((T * place).sum(axis=1)[order], kind="stable")]
     folds = np.empty(n, np.int64)
     folds[order] = np.arange(n) % n_folds
     return folds

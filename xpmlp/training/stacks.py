@@ -60,7 +60,7 @@ def numbers_of_stacks(backend: Backend, members: Sequence[Member], n: int) -> li
     stacks = []
     for _, numbers in kinds:
         first = members[numbers[0]]
-        most = backend.stack_size(first.network.sizes, first.recipe.batch_size)
+        most = backend.stack_size(first.network.widths, first.recipe.batch_size)
         pieces = -(-len(numbers) // most)
         stacks += [numbers[i * len(numbers) // pieces : (i + 1) * len(numbers) // pieces] for i in range(pieces)]
     return stacks

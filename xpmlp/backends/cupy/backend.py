@@ -31,6 +31,7 @@ class CupyBackend(Backend):
     """CuPy. Opening it on a device other than the first makes that the current device of the thread, as CuPy asks."""
 
     name = "cupy"
+    integers_wrap = True
     memory_errors = ("cudaErrorMemoryAllocation", "ALLOC_FAILED")  # CuPy's own is a MemoryError
 
     def _open(self) -> None:

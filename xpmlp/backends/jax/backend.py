@@ -35,6 +35,7 @@ class JaxBackend(Backend):
     """JAX. Asking for float64 turns on its 64-bit mode, which holds for the whole process, with a warning."""
 
     name = "jax"
+    integers_wrap = True
     memory_errors = ("RESOURCE_EXHAUSTED", "Out of memory")
 
     def _open(self) -> None:

@@ -25,6 +25,7 @@ class NumpyBackend(Backend):
     """NumPy, on the CPU."""
 
     name = "numpy"
+    integers_wrap = True
     supports_step_capture = True  # without, steps are not recorded
     rows_at_a_time = 2048  # what is computed of them stays in a core's cache
     xp = replacing(array_api_compat.numpy, **SHORTCUTS)

@@ -28,6 +28,7 @@ class TorchBackend(Backend):
     """PyTorch, on the CPU unless told otherwise."""
 
     name = "torch"
+    integers_wrap = True
     memory_errors = ("out of memory", "can't allocate memory", "not enough memory", "ALLOC_FAILED")
 
     def _open(self) -> None:

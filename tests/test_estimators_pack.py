@@ -1,0 +1,115 @@
+"""`PackClassifier` and `PackRegressor`: what they predict, in whose arrays, and how they travel."""
+
+import pickle
+
+import numpy as np
+import pytest
+import sklearn
+from scipy import sparse
+from sklearn.base import clone
+from sklearn.datasets import load_breast_cancer, load_diabetes
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from xpmlp import InputError, PackClassifier, PackRegressor, TablePreprocessor, load_model, save_model
+
+RNG = np.random.default_rng(3)
+X = RNG.normal(size=(80, 4))
+HIDDEN = np.tanh(X @ RNG.normal(size=(4, 3)))
+CLASSES = {"binary": (HIDDEN[:, 0] > 0) * 1, "multiclass": HIDDEN.argmax(axis=1) + 3, "multilabel": (HIDDEN > 0.1) * 1}
+REALS = {"regression": HIDDEN[:, 0] * 1e4 + 1e5, "multioutput": HIDDEN * [1.0, 100.0, 1e4]}
+TARGETS = CLASSES | REALS
+SMALL = {"n_estimators": 15, "max_iter": 12, "batch_size": 16, "random_state": 2}
+
+
+def new(kind, **params):
+    return (PackClassifier if kind in CLASSES else PackRegressor)(**SMALL | params)
+
+
+@pytest.fixture
+def dispatch(monkeypatch):
+    monkeypatch.setenv("SCIPY_ARRAY_API", "1")
+    with sklearn.config_context(array_api_dispatch=True):
+        yield
+
+
+@pytest.mark.parametrize("kind", TARGETS)
+def test_a_pack_learns_and_its_model_its_pickle_and_its_file_predict_the_same(kind, tmp_path):
+    y = TARGETS[kind]
+    model = new(kind).fit(X, y)
+    assert model.score(X, y) > 0.7
+    assert model.n_selected_ % 5 == 0
+    predicted = model.predict(X)
+    assert predicted.shape == y.shape
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(model)).predict(X), predicted)  # noqa: S301 - its own
+    save_model(model, tmp_path / "pack.safetensors")
+    np.testing.assert_allclose(load_model(tmp_path / "pack.safetensors").predict(X), predicted, rtol=1e-6)
+    np.testing.assert_array_equal(clone(model).fit(X, y).predict(X), predicted)
+
+
+@pytest.mark.parametrize("kind", TARGETS)
+def test_a_pack_says_how_sure_it_is(kind):
+    model = new(kind).fit(X, TARGETS[kind])
+    far = 50.0 * X
+    if kind in CLASSES:
+        near, away = model.entropy(X).mutual_information, model.entropy(far).total
+        assert (near > -1e-12).all()
+        assert np.isfinite(away).all()
+        p = model.predict_proba(X)
+        assert ((p >= 0) & (p <= 1)).all()
+    else:
+        assert (model.predict_std(far).mean(axis=0) > model.predict_std(X).mean(axis=0)).all()
+
+
+@pytest.mark.parametrize("kind", ["binary", "regression"])
+def test_a_validation_set_selects_in_place_of_folds(kind):
+    y = TARGETS[kind]
+    model = new(kind, n_estimators=4).fit(X[:60], y[:60], X_val=X[60:], y_val=y[60:])
+    assert 1 <= model.n_selected_ <= 32
+    assert model.score(X, y) > 0.6
+
+
+@pytest.mark.usefixtures("dispatch")
+@pytest.mark.parametrize("kind", ["multiclass", "regression"])
+def test_arrays_of_any_library_are_learnt_from_and_predicted_in_it(backend, kind):
+    put, y = backend.asarray(X), TARGETS[kind]
+    model = new(kind).fit(put, backend.asarray(y, dtype=None))
+    assert backend.holds(model.predict(put))
+    expected = new(kind, dtype=backend.dtype).fit(X, y)
+    found = backend.to_numpy(model.predict_proba(put) if kind in CLASSES else model.predict(put))
+    wanted = expected.predict_proba(X) if kind in CLASSES else expected.predict(X)
+    np.testing.assert_allclose(found, wanted, rtol=1e-3 if backend.dtype == "float32" else 1e-6, atol=1e-6)
+    back = model.to("cpu")
+    np.testing.assert_allclose(
+        back.predict_proba(X) if kind in CLASSES else back.predict(X), wanted, rtol=1e-3, atol=1e-5
+    )
+
+
+def test_real_data_are_predicted_well_without_a_single_parameter():
+    cancer, sugar = load_breast_cancer(return_X_y=True), load_diabetes(return_X_y=True)
+    classifier = make_pipeline(StandardScaler(), PackClassifier(20, random_state=0))
+    assert cross_val_score(classifier, cancer[0][::2], cancer[1][::2], cv=2).mean() > 0.94
+    regressor = make_pipeline(TablePreprocessor(), PackRegressor(20, max_iter=60, random_state=0))
+    frame = load_diabetes(as_frame=True)
+    assert cross_val_score(regressor, frame.data, sugar[1], cv=2).mean() > 0.38
+
+
+def test_columns_are_known_by_name_and_large_sets_are_predicted_in_pieces(monkeypatch):
+    frame = load_diabetes(as_frame=True)
+    model = PackRegressor(5, max_iter=3, random_state=0).fit(frame.data, frame.target)
+    assert model.feature_names_in_.tolist() == frame.data.columns.tolist()
+    whole = model.predict(frame.data)
+    monkeypatch.setattr("xpmlp.backends.base.Backend.rows_at_a_time", 100)
+    np.testing.assert_allclose(model.predict(frame.data), whole, rtol=1e-9)
+
+
+def test_what_a_pack_cannot_take_is_refused():
+    with pytest.raises(InputError, match="dense examples"):
+        new("binary").fit(sparse.csr_array(X), CLASSES["binary"])
+    with pytest.raises(NotFittedError):
+        new("binary").predict(X)
+    with pytest.raises(ValueError, match="max_iter"):
+        new("binary", max_iter="some").fit(X, CLASSES["binary"])
+    assert not hasattr(new("binary"), "n_features_in_")
