@@ -47,8 +47,8 @@ class MlxBackend(StandardBackend):
 
     @classmethod
     def _devices(cls) -> dict[str, Any]:
-        found = super()._devices()
-        return {name: found[name] for name in sorted(found)}  # cpu first
+        devices = cls.namespace().__array_namespace_info__().devices()
+        return dict(sorted((cls._title(device), device) for device in devices))  # cpu first
 
     @staticmethod
     def _title(device: Any) -> str:
@@ -69,8 +69,9 @@ class MlxBackend(StandardBackend):
         return True
 
     def _from_host(self, values: np.ndarray, *, copy: bool | None) -> Array:  # noqa: ARG002 - it always copies
-        with self._translating():
-            return self.xp.array(values, dtype=getattr(self.xp, "bool_" if values.dtype == bool else values.dtype.name))
+        name = "bool_" if values.dtype == bool else values.dtype.name
+        with self._translating():  # it takes no negative strides
+            return self.xp.array(values.copy(order="C"), dtype=getattr(self.xp, name))
 
     def to_numpy(self, x: Array) -> np.ndarray:
         """Copy, having it computed."""

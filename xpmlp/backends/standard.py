@@ -93,12 +93,12 @@ class StandardBackend(Backend):
 
     @classmethod
     def _devices(cls) -> dict[str, Any]:
-        """Return the devices by name, the library's own first choice first."""
+        """Return the devices, as arrays name them, by what a user calls them; the library's first choice first."""
+        xp = cls.namespace()
         with _translating(cls):
-            info = cls.namespace().__array_namespace_info__()
-            default = info.default_device()
-            found = [device for device in (default, *info.devices()) if device is not None]
-            return {cls._title(device): device for device in found} or {"cpu": None}
+            devices = [None, *xp.__array_namespace_info__().devices()]
+            found = [device_of(xp.zeros((1,), dtype=xp.int32, device=device)) for device in devices]
+            return {cls._title(device): device for device in found}
 
     @staticmethod
     def _title(device: Any) -> str:
