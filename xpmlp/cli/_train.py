@@ -14,6 +14,7 @@ from xpmlp.cli._options import (
     check_alone,
     check_resumed_backend,
     check_used,
+    find_activations,
     given,
     name_again,
     parse_options,
@@ -125,7 +126,7 @@ def train(
         place = named_folder(out, resume, go_on=go_on, overwrite=overwrite)
         folder = None if place is None else RunFolder(place)
         begun = job.first(lambda: resume is not None or (go_on and folder is not None and folder.config.exists()))
-        start = job.in_turn(lambda: _start(context, source, folder if begun else None))
+        start = job.in_turn(lambda: _start(context, asked, source, folder if begun else None))
         if source is not None and start is not None:
             asked = with_network_of(start, asked, given(context))
         chosen = job.first(lambda: _choose(context, folder, asked, begun=begun, go_on=go_on, overwrite=overwrite))
@@ -186,7 +187,7 @@ def _choose(
     return replace(chosen, epochs=asked.epochs)
 
 
-def _start(context: typer.Context, source: Path | None, begun: RunFolder | None) -> Model | None:
+def _start(context: typer.Context, asked: Options, source: Path | None, begun: RunFolder | None) -> Model | None:
     """Read the model that a run starts from, or that one which was begun has started from; None where there is none.
 
     Raises
@@ -196,14 +197,15 @@ def _start(context: typer.Context, source: Path | None, begun: RunFolder | None)
     """
     from xpmlp.experiments.runs import model_at
 
+    own = find_activations([name for name in asked.activation if ":" in name])
     fixed = [written for name, written in given(context).items() if name in {"init", "scaling"}]
     if source is not None and fixed:
         raise InputError(f"{fixed[0]} is decided by the model that --from names: leave it out.")
     if begun is None:
-        return None if source is None else model_at(source)
+        return None if source is None else model_at(source, own)
     if source is not None and str(source.absolute()) != begun.source():
         raise InputError(f"--from is {source}, but the run in {begun.path} was begun from {begun.source() or 'none'}.")
-    return begun.start_model()
+    return begun.start_model(own)
 
 
 def _introduce(job: Job, experiment: Experiment, *, is_new: bool, quiet: bool) -> None:

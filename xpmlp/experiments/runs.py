@@ -288,11 +288,11 @@ class RunFolder(Folder):
         kept: str | None = self.configured(lambda config: config.get("from"))
         return kept
 
-    def start_model(self) -> Model | None:
+    def start_model(self, activations: Sequence[Activation] = ()) -> Model | None:
         """Read the model that the run started from, in all but its weights where it is finished; None where drawn."""
         if self.source() is None:
             return None
-        return load_model(self.initial if self.initial.exists() else self.model)
+        return load_model(self.initial if self.initial.exists() else self.model, activations)
 
     def options(self) -> Options:
         """Read from ``config.json`` how the run was made."""
