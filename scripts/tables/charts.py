@@ -20,7 +20,7 @@ def figure_of(summary: Mapping[str, Mapping[str, Any]]) -> Figure:
     for axes, metric in zip(figure.subplots(1, len(metrics), squeeze=False)[0], metrics, strict=True):
         rows = sorted(summary[metric]["contenders"].items(), key=lambda each: -each[1]["rank"])
         for place, (name, row) in enumerate(rows):
-            colour = OURS if name == "xpmlp" else THEIRS
+            colour = OURS if name.startswith("xpmlp") else THEIRS
             axes.plot(row["rank_95"], [place, place], color=colour, linewidth=2)
             axes.plot(row["rank"], place, "o", color=colour)
             axes.annotate(f"{row['rank']:.1f}", (row["rank"], place), (0, 6), textcoords="offset points", ha="center")
