@@ -300,3 +300,13 @@ def test_a_training_ends_with_the_commands_that_go_on_from_it(cli, tmp_path):
         pytest.importorskip("onnx", reason="one of them writes such a file")
         assert cli(*shlex.split(command)[1:])[0] == 0
     assert (tmp_path / "model.onnx").exists()
+
+
+def test_lines_on_standard_error_come_as_they_are_said_where_a_program_reads_it(tmp_path):
+    command = [sys.executable, "-m", "xpmlp", "train", "digits", "--epochs", "100000", "--out", "run"]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:  # noqa: S603 - our own command
+        try:
+            assert any(line.startswith(b"epoch 1/") for line in process.stderr)
+            assert process.poll() is None
+        finally:
+            process.kill()

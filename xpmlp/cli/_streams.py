@@ -55,8 +55,9 @@ def lasting_streams(*, show_results: bool) -> Iterator[None]:
             setattr(sys, name, opened)
         elif mode == "w" and stream is getattr(sys, f"__{name}__"):  # else a program has replaced it
             raw = _Lossy(getattr(stream.buffer, "raw", stream.buffer))
+            by_lines = stream.line_buffering or stream.write_through  # as standard error is
             lasting = io.TextIOWrapper(
-                io.BufferedWriter(raw), stream.encoding, "backslashreplace", line_buffering=stream.line_buffering
+                io.BufferedWriter(raw), stream.encoding, "backslashreplace", line_buffering=by_lines
             )
             setattr(sys, name, lasting)
     try:
