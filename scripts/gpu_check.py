@@ -25,7 +25,7 @@ import typer
 
 from benchmark_devices import processor
 from commands import run_script
-from gpu.plan import carry_out, plan_of
+from gpu_parts.plan import carry_out, plan_of
 from peers.turns import SHARED_GPU
 from reproduction.fashion import FINAL
 from xpmlp import BackendError, InputError, get_backend

@@ -47,7 +47,7 @@ def test_train_alone_trains_on_the_digits_and_says_where_the_files_are(cli, tmp_
     assert code == 0
     (folder,) = (tmp_path / "runs").iterdir()
     assert folder.name.startswith("digits-")
-    expected = {"config.json", "metrics.csv", "model.safetensors", "curves.png", "train.log"}
+    expected = {"config.json", "metrics.csv", "model.safetensors", "checkpoint.safetensors", "curves.png", "train.log"}
     assert {file.name for file in folder.iterdir()} == expected | {".lock"}
     assert "test accuracy" in out
     assert folder.name in out

@@ -187,8 +187,8 @@ def test_a_run_in_progress_is_said_to_be_that(cli, run):
     with run.locked():
         code, _, err = cli("evaluate", "run")
         assert code == 2
-        assert "the run in run is in progress: another process is training there" in err
-    assert "ended before there was a model to save" in cli("evaluate", "run")[2]
+        assert "the run in run is in progress, and its first epoch has not ended yet: wait for it" in err
+    assert "no epoch of the run in run was completed: resume it with" in cli("evaluate", "run")[2]
 
 
 def test_what_is_no_model_is_said_to_be_none(cli, run):

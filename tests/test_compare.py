@@ -34,6 +34,7 @@ def train(path, *, until=None, **options):
         if record.epoch == until:
             return folder
     folder.save(experiment.trained(record.selected.layers))
+    folder.finish()
     return folder
 
 
@@ -90,7 +91,7 @@ def test_a_folder_without_permission_is_a_line_that_says_so(tmp_path, as_nobody)
     closed.mkdir(mode=0o000)
     tmp_path.chmod(0o755)
     for parent in tmp_path.parents:
-        if parent.owner() == tmp_path.owner() and parent.name.startswith("pytest"):
+        if parent.owner() == tmp_path.owner() and parent.name.startswith(("pytest", "popen")):
             parent.chmod(0o755)
     with as_nobody():
         (entry,) = list_runs(tmp_path, READERS)

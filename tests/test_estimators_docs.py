@@ -74,6 +74,8 @@ def test_the_docstring_needs_no_other_page(cls):
     )  # choices are written {"a", "b"}, and nothing is left to fill in
     assert text in pydoc.plain(pydoc.render_doc(cls)).replace("\n |  ", "\n")
     described = {name: meaning for name, _, meaning in section(cls, "Parameters")}
+    if issubclass(cls, Pack):
+        return  # which has neither
     assert all(f'"{name}"' in described["activation"] for name in ACTIVATIONS)
     assert all(f'"{name}"' in described["init"] for name in INITIALIZERS)
 

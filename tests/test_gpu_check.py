@@ -12,9 +12,9 @@ import typer
 from devices import Recorder
 
 import gpu_check
-from gpu import worker
-from gpu.plan import Part, carry_out, plan_of
-from gpu.worker import PARTS
+from gpu_parts import worker
+from gpu_parts.plan import Part, carry_out, plan_of
+from gpu_parts.worker import PARTS
 from reproduction.fashion import FINAL
 from xpmlp import BackendError, InputError, XpmlpWarning
 from xpmlp.backends import BACKENDS
@@ -250,7 +250,7 @@ def test_every_backend_is_asked_for_its_status():
 
 
 def test_the_suite_is_dealt_to_processes_that_all_must_pass(tmp_path, monkeypatch):
-    monkeypatch.setattr("gpu.worker.SCRIPTS", tmp_path / "scripts")
+    monkeypatch.setattr("gpu_parts.worker.SCRIPTS", tmp_path / "scripts")
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # it starts in half the time
     (tmp_path / "tests").mkdir()
     conftest = "def pytest_addoption(parser): parser.addoption('--backend')"

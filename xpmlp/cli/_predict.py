@@ -76,7 +76,7 @@ def predict(
     backend = open_backend(chosen.backend, chosen.device, model.dtype)
     table = _csv(model, features.X, backend, features.kept, proba=proba)
     if out is None:
-        _warn_of_escapes(table, sys.stdout.encoding)
+        _warn_of_escapes(table, sys.stdout.encoding or "utf-8")
         sys.stdout.write(table)
     else:
         write_whole(out, table.encode())

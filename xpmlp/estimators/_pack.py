@@ -227,7 +227,7 @@ class PackClassifier(MixedClasses, Pack, ClassifierMixin, BaseEstimator):
     class_weight : dict, list of dict, "balanced" or None, default=None
         What the examples of each class count, as for `MLPClassifier`.
     random_state : int, RandomState instance or None, default=None
-        Of all draws.
+        Of settings, folds, weights, orders and dropout.
     dtype : {"float32", "float64"} or None, default=None
         What to compute in. None: in X's, where it is one of these, else in float64.
     device : str or None, default=None
@@ -298,7 +298,7 @@ class PackRegressor(MixedNumbers, Pack, RegressorMixin, BaseEstimator):
     batch_size : int, default=64
         Examples in a minibatch.
     random_state : int, RandomState instance or None, default=None
-        Of all draws.
+        Of settings, folds, weights, orders and dropout.
     dtype : {"float32", "float64"} or None, default=None
         What to compute in. None: in X's, where it is one of these, else in float64.
     device : str or None, default=None

@@ -47,7 +47,7 @@ def plan_of(options: Options) -> dict[str, Part]:
 
     def own(name: str, seconds: float) -> Part:
         settings = json.dumps(options.to_json())
-        return Part((sys.executable, "-m", "gpu.worker", name, settings), seconds)
+        return Part((sys.executable, "-m", "gpu_parts.worker", name, settings), seconds)
 
     def benchmark(script: str, seconds: float, *arguments: str) -> Part:
         data = ("--data-dir", options.data_dir) if options.data_dir else ()

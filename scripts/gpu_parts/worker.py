@@ -1,6 +1,6 @@
 """A part of `gpu_check.py` in a process of its own.
 
-python -m gpu.worker NAME OPTIONS FILE
+python -m gpu_parts.worker NAME OPTIONS FILE
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from joblib import cpu_count
 
-from gpu.plan import SCRIPTS
+from gpu_parts.plan import SCRIPTS
 from peers.turns import POOLS
 from reproduction.reference import INDEPENDENT_ACCURACY
 from xpmlp import InputError, Member, XpmlpWarning, get_backend, initialize, train_many
