@@ -27,6 +27,7 @@ from xpmlp import (
     StackedGridSearchCV,
     StackedRandomizedSearchCV,
 )
+from xpmlp.estimators._pack import Pack
 
 PAGE = (Path(__file__).parent.parent / "docs" / "estimators.md").read_text(encoding="utf-8")
 each_class = pytest.mark.parametrize("cls", [MLPClassifier, MLPRegressor])
