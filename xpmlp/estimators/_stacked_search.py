@@ -5,13 +5,16 @@ from __future__ import annotations
 import copy
 import time
 from collections import deque
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from joblib import effective_n_jobs
 from sklearn import get_config
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
+from sklearn.utils.parallel import Parallel, delayed
 
 from xpmlp.data.examples import Examples
 from xpmlp.estimators._base import BaseMLP
@@ -38,21 +41,20 @@ class _Handout:
         trained = self.trained.popleft() if self.trained else None
         return clone(self.given) if trained is None else trained
 
-    def train(self, candidates: Sequence[dict[str, Any]], X: Any, y: Any, splits: Splits) -> np.ndarray:
+    def train(
+        self, candidates: Sequence[dict[str, Any]], n_jobs: int | None, X: Any, y: Any, splits: Splits
+    ) -> np.ndarray:
         """Train what can be a stack, and return the share of its seconds that a fit of each candidate took, (n,)."""
         start, pairs = time.perf_counter(), [(each, rows) for each in candidates for rows, _ in splits]
         trained: list[Any] = [None] * len(pairs)
         if y is not None and self._may_stack():
-            try:
+            examples = Examples(X, y, self.fit_params.get("sample_weight"))
+            with suppress(Exception):  # the search's own fits say what is wrong, in scikit-learn's way
                 fits = [clone(self.given).set_params(**clone(each, safe=False)) for each, _ in pairs]
-                examples = Examples(X, y, self.fit_params.get("sample_weight"))
-                outcomes = fit_together(fits, examples, rows=[_indices(rows) for _, rows in pairs])
-            except Exception:  # noqa: BLE001 - the search's own fits say what is wrong, in scikit-learn's way
-                outcomes = {}
-            for number, error in outcomes.items():
-                if error is None:
-                    fits[number].fit = _no_fit
-                    trained[number] = fits[number]
+                trained = _fit_in_parts(fits, examples, [_indices(rows) for _, rows in pairs], n_jobs)
+            for each in trained:
+                if each is not None:
+                    each.fit = _no_fit
         self.trained = deque(trained)
         share = np.array([each is not None for each in trained], float).reshape(len(candidates), -1).mean(axis=1)
         return share * (time.perf_counter() - start) / max(1, len(pairs) * share.mean())
@@ -62,6 +64,24 @@ class _Handout:
         others = self.fit_params.keys() - {"sample_weight", "groups"}
         routed = get_config()["enable_metadata_routing"] and self.fit_params
         return isinstance(self.given, BaseMLP) and not others and not routed
+
+
+def _fit_in_parts(
+    fits: Sequence[BaseMLP], examples: Examples, rows: Sequence[np.ndarray], n_jobs: int | None
+) -> list[BaseMLP | None]:
+    """Fit what can be a stack, in as many processes as `n_jobs` says; return the fitted ones, None for the others."""
+    n_parts = min(effective_n_jobs(n_jobs), len(fits))
+    parts = [slice(part, None, n_parts) for part in range(n_parts)]
+    work = (delayed(_fit_part)(fits[part], examples, rows[part]) for part in parts)
+    fitted: list[BaseMLP | None] = [None] * len(fits)
+    for part, found in zip(parts, Parallel(n_jobs=n_parts)(work), strict=True):
+        fitted[part] = found
+    return fitted
+
+
+def _fit_part(fits: Sequence[BaseMLP], examples: Examples, rows: Sequence[np.ndarray]) -> list[BaseMLP | None]:
+    outcomes = fit_together(fits, examples, rows=rows)
+    return [each if outcomes.get(number, ...) is None else None for number, each in enumerate(fits)]
 
 
 def _no_fit(*_: Any, **__: Any) -> None:
@@ -85,6 +105,7 @@ class _StackedSearch:
     """What both searches do before scikit-learn's: train what can be a stack."""
 
     estimator: Any
+    n_jobs: int | None
     _checked_cv_orig: Any  # scikit-learn documents it for those that override `_run_search`
     _handout: _Handout
 
@@ -109,7 +130,7 @@ class _StackedSearch:
 
         def evaluate(candidates: Any, cv: Any = None, more_results: Any = None, callback_ctx: Any = None) -> Any:
             candidates = list(candidates)
-            splitter = _Splitter(cv or self._checked_cv_orig, partial(handout.train, candidates))
+            splitter = _Splitter(cv or self._checked_cv_orig, partial(handout.train, candidates, self.n_jobs))
             results = evaluate_candidates(candidates, splitter, more_results, callback_ctx)
             results["mean_fit_time"][-len(candidates) :] += splitter.outcome
             return results
@@ -127,8 +148,9 @@ class StackedGridSearchCV(_StackedSearch, GridSearchCV):
 
     The parameters, the attributes and, to rounding, the scores are those of `sklearn.model_selection.GridSearchCV` with
     the same estimator. Networks of one shape with one batch size are trained as stacks, for all folds with as many
-    examples. What cannot be a stack is fitted by scikit-learn one by one, with ``n_jobs``: L-BFGS, sparse examples,
-    dropout, networks too large to gain by it, folds that lack a class, and other estimators, such as pipelines.
+    examples, in as many processes as ``n_jobs`` says. What cannot be a stack is fitted by scikit-learn one by one: with
+    L-BFGS, sparse examples, dropout, networks too large to gain by it, folds that lack a class, and other estimators,
+    such as pipelines.
     In ``mean_fit_time``, the time of the stacks is divided among their fits.
 
     Examples
