@@ -73,7 +73,7 @@ class Backend(ABC):
     name: ClassVar[str]  # as `get_backend` knows it
     integers_wrap: ClassVar[bool] = False  # whether int32 overflows modulo 2**32: the standard leaves it open
     memory_errors: ClassVar[tuple[str, ...]] = ()  # what the library's errors say, beside `MemoryError`
-    stack_bytes: int = 2**22  # that a step of a stack of networks works on, on a CPU
+    stack_bytes: int = 2**21  # that a step of a stack of networks works on, on a CPU
     max_stack: int = 1024  # networks that are trained as one
     rows_at_a_time: int = 8192  # that an evaluation or a prediction takes, which bounds its memory
     xp: Namespace
