@@ -48,8 +48,8 @@ PARAMETERS: dict[str, list[Any]] = {
 }
 
 
-class _StackedClassifier(MLPClassifier):
-    """A classifier whose weights are those of all selected networks, with a leading axis."""
+class _Stacked:
+    """A fitted estimator whose weights are those of all selected networks, with a leading axis."""
 
     _network: Network
 
@@ -57,13 +57,12 @@ class _StackedClassifier(MLPClassifier):
         return self._network
 
 
-class _StackedRegressor(MLPRegressor):
-    """As `_StackedClassifier`, of real numbers."""
+class _StackedClassifier(_Stacked, MLPClassifier):
+    """Of classes."""
 
-    _network: Network
 
-    def _fitted_network(self) -> Network:
-        return self._network
+class _StackedRegressor(_Stacked, MLPRegressor):
+    """Of real numbers."""
 
 
 class Pack(Mixed, Scored, BaseEstimator, ABC):

@@ -166,10 +166,9 @@ def train_pack(
     Returns
     -------
     iterator of Record
-        One an epoch. The layers are those of the ensemble so far, with a leading axis, on
-        the backend: networks of all shapes are members of one stack, as `xpmlp.nn.padding.pad` makes it, and
-        `network_of` gives its architecture. The loss is the mean of those of all networks in training. There is no
-        state: a pack is not resumed.
+        One an epoch. The layers are those of the ensemble so far, with a leading axis, on the backend: networks of all
+        shapes are members of one stack, as `xpmlp.nn.padding.pad` makes it, and `network_of` gives its architecture.
+        The loss is the mean of those of all networks in training. There is no state: a pack is not resumed.
 
     Raises
     ------
