@@ -11,7 +11,7 @@ import sys
 
 import numpy as np
 
-from xpmlp import SGD, Adam, AdamW, Constant, Cosine, ElasticNet, Network, Recipe, get_backend, initialize, train
+from xpmlp import SGD, Adam, AdamW, Constant, Cosine, ElasticNet, Layer, Network, Recipe, get_backend, initialize, train
 from xpmlp.distributed import open_communicator
 
 PENALTY = ElasticNet((1e-3, 0.0, 0.0), (1e-2, 1e-3, 0.0))
@@ -33,9 +33,12 @@ def main():
     X, T = rng.normal(size=(N, 6)), np.eye(3)[rng.integers(3, size=N)]
     sets = {"all": (X, T), "two": (X[:2], T[:2])}
     apart, same = {}, {}
-    for name, recipe in RECIPES.items():
+    one = initialize(network)
+    three = [Layer(*(np.stack([p, 0.9 * p, 1.1 * p]) for p in layer)) for layer in one]
+    trainings = {name: (one, recipe) for name, recipe in RECIPES.items()} | {"an ensemble": (three, RECIPES["adam"])}
+    for name, (layers, recipe) in trainings.items():
         shared, alone = (
-            list(train(backend, network, initialize(network), X, T, recipe, evaluate=sets, communicator=communicator))
+            list(train(backend, network, layers, X, T, recipe, evaluate=sets, communicator=communicator))
             for communicator in (ranks, None)
         )
         numbers = [np.concatenate([numbers_of(record) for record in records]) for records in (shared, alone)]

@@ -21,17 +21,21 @@ from xpmlp import (
     DivergenceError,
     ElasticNet,
     InputError,
+    Layer,
     Network,
     OutOfMemoryError,
     Recipe,
     Scaling,
+    Setting,
     initialize,
     train,
+    train_pack,
 )
 from xpmlp.cli._job import Job  # what becomes of an error on a rank is seen on threads, without MPI
 from xpmlp.data.examples import Examples, QuantizedExamples
 from xpmlp.data.streams import Stream, load_stream
 from xpmlp.distributed import CollectiveError, share_of
+from xpmlp.nn.losses import LOSSES
 from xpmlp.training import Trainer
 
 N, D, M = 22, 5, 3  # in minibatches of 7, the last has one row: fewer than ranks
@@ -111,6 +115,55 @@ def test_so_they_do_on_every_backend(backend, numpy64, mode, optimizer, n):
     recipe = Recipe(optimizer, Constant(0.01), PENALTY, mode=mode, batch_size=n, epochs=1)
     found = on_ranks(2, lambda ranks: trained(backend, recipe, n, communicator=ranks))
     check_same(backend, found, trained(numpy64, recipe, n), rtol=1e-9)
+
+
+def ensemble(backend, recipe, n=N, **options):
+    """As `trained`, of three members."""
+    X, T = (backend.asarray(values) for values in blobs(n))
+    sets = {"train": (X, T), "validation": tuple(backend.asarray(values) for values in blobs(2, seed=9))}
+    drawn = zip(*(initialize(network(), seed=seed) for seed in range(3)), strict=True)
+    layers = [Layer(*map(np.stack, zip(*pairs, strict=True))) for pairs in drawn]
+    return list(train(backend, network(), layers, X, T, recipe, evaluate=sets, **options))
+
+
+@pytest.mark.parametrize("together", [2, 3])
+@pytest.mark.parametrize("name", ["nesterov with penalties", "early stopping", "adamw in a loop"])
+def test_ranks_train_an_ensemble_as_one_process_does(numpy64, monkeypatch, name, together):
+    monkeypatch.setattr(type(numpy64), "stack_size", lambda *_: together)
+    found = on_ranks(3, lambda ranks: ensemble(numpy64, RECIPES[name], communicator=ranks))
+    expected = ensemble(numpy64, RECIPES[name])
+    check_same(numpy64, found, expected)
+    for part, members in expected[-1].members.items():
+        assert [score.loss for score in found[2][-1].members[part]] == pytest.approx([each.loss for each in members])
+
+
+def test_ranks_that_train_an_ensemble_stop_together(numpy64):
+    asked = iter([False, True])
+
+    def run(ranks):
+        stop = (lambda: next(asked, True)) if ranks.rank == 1 else (lambda: False)
+        return ensemble(numpy64, RECIPES["adam"], communicator=ranks, should_stop=stop)
+
+    one, other = on_ranks(2, run)
+    assert len(one) == len(other) == 1
+    assert one[0].examples == other[0].examples < N
+
+
+def test_ranks_train_a_pack_as_one_process_does(backend):
+    X, T = (backend.asarray(values) for values in blobs())
+    settings = [Setting((4,), dropout=0.2), Setting((6, 6)), Setting((4,), learning_rate=0.01, frequencies=2)]
+
+    def run(communicator=None):
+        options = {"epochs": 3, "batch_size": 7, "embedded": (0, 1), "evaluate": {"train": (X, T)}}
+        pack = train_pack(backend, LOSSES["softmax"], X, T, settings, communicator=communicator, **options)
+        return list(pack)
+
+    expected = run()
+    for records in on_ranks(2, run):
+        assert [record.epoch for record in records] == [1, 2, 3]
+        for record, wanted in zip(records, expected, strict=True):
+            assert record.loss == pytest.approx(wanted.loss, rel=1e-9)
+            assert record.scores["train"].loss == pytest.approx(wanted.scores["train"].loss, rel=1e-9)
 
 
 def test_weighted_examples_and_a_penalised_loss_are_shared_too(backend):

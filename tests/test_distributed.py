@@ -134,7 +134,7 @@ def test_ranks_of_mpi_end_with_the_records_of_one_process(tmp_path, size):
     assert code == 0, err
     found = json.loads(out)
     assert found["size"] == int(size)
-    assert len(found["apart"]) == 5
+    assert len(found["apart"]) == 6
     assert max(found["apart"].values()) < 1e-12
     assert found["same bits"] == dict.fromkeys(found["apart"], True)
 

@@ -233,12 +233,10 @@ def test_how_far_members_disagree_on_a_class_stands_behind_the_probabilities(cli
         model.member(0).predict_with_disagreement(seen)
 
 
-def test_an_ensemble_has_a_member_and_is_trained_by_one_process(cli):
+def test_an_ensemble_has_a_member(cli):
     code, _, err = cli("train", "circles", "--members", "0")
     assert code == 2
     assert "members is 0, but must be" in err
-    with pytest.raises(InputError, match="several processes train one network"):
-        prepare(MEMBERS, communicator=object())
 
 
 def test_data_that_are_read_by_rows_are_for_one_network(cli, tmp_path, rng):

@@ -17,15 +17,18 @@ from xpmlp import (
     Layer,
     Network,
     Options,
+    Recipe,
     Setting,
     draw_settings,
     fprop,
     initialize,
     load_model,
     prepare,
+    train,
     train_pack,
 )
 from xpmlp.backends.numpy.backend import NumpyBackend
+from xpmlp.experiments.runs import RunFolder
 from xpmlp.nn.losses import LOSSES
 from xpmlp.nn.mixtures import mixture, moments, of_moments
 from xpmlp.nn.padding import pad
@@ -200,6 +203,37 @@ def test_patience_ends_a_pack_whose_ensemble_does_not_become_better(rng):
     assert last.selected.epoch == last.best_epoch
 
 
+def same_bits(backend, one, other):
+    pairs = [[backend.to_numpy(p) for layer in record.layers for p in layer] for record in (one, other)]
+    return all(p.tobytes() == q.tobytes() for p, q in zip(*pairs, strict=True))
+
+
+@pytest.mark.parametrize("patience", [None, 3])
+@pytest.mark.parametrize("held_out", [False, True])
+def test_a_pack_is_resumed_from_any_epoch_to_the_same_bits(backend, rng, held_out, patience):
+    X, T = data(rng)
+    sets = {"validation": (backend.asarray(X[:20]), backend.asarray(T[:20]))} if held_out else {}
+    options = {"evaluate": {"train": (backend.asarray(X), backend.asarray(T)), **sets}, "patience": patience}
+    records = pack(backend, X, T, **options)
+    for before in (records[0], records[3]):
+        resumed = pack(backend, X, T, resume=before, **options)
+        assert [record.epoch for record in resumed] == [record.epoch for record in records[before.epoch :]]
+        for one, other in zip(resumed, records[before.epoch :], strict=True):
+            assert (one.loss, one.scores, one.members) == (other.loss, other.scores, other.members)
+            assert one.best_epoch == other.best_epoch
+            assert same_bits(backend, one.selected, other.selected)
+
+
+def test_a_pack_is_resumed_by_a_record_of_a_pack(rng):
+    backend, (X, T) = NumpyBackend(), data(rng)
+    last = pack(backend, X, T)[-1]
+    with pytest.raises(InputError, match=r"the record of epoch 6 cannot be resumed from: give one of a pack"):
+        pack(backend, X, T, resume=replace(last, state=None))
+    network = Network.build(3, [4], 2)
+    with pytest.raises(InputError, match=r"epoch 6 cannot be resumed from: give that of a complete epoch"):
+        train(backend, network, initialize(network), backend.asarray(X), backend.asarray(T), Recipe(), resume=last)
+
+
 def test_a_pack_goes_on_without_networks_that_diverge(rng, monkeypatch):
     backend = NumpyBackend(dtype="float32")
     X, T = data(rng)
@@ -244,7 +278,34 @@ def test_the_command_line_trains_a_pack_whose_model_is_an_ensemble(cli, cancer, 
     assert out.splitlines()[0] == "prediction,probability 0,probability 1,disagreement"
     assert cli("evaluate", "run")[0] == 0
     assert cli("show", "run")[0] == 0
-    assert not (tmp_path / "run" / "checkpoint.safetensors").exists()
+
+
+@pytest.mark.parametrize("held_out", [(), ("--validation", "0.3")])
+def test_an_interrupted_run_of_a_pack_ends_with_the_same_bytes(cli, cancer, tmp_path, monkeypatch, held_out):
+    run = ("train", cancer, "--pack", "15", "--epochs", "5", "--quiet", *held_out)
+    assert cli(*run, "--out", "whole")[0] == 0
+    add = RunFolder.add
+
+    def stop_after_two(folder, record):
+        add(folder, record)
+        if record.epoch == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(RunFolder, "add", stop_after_two)
+    cli(*run, "--out", "cut")
+    monkeypatch.setattr(RunFolder, "add", add)
+    _, out, err = cli("predict", "cut", cancer)
+    assert len(out.splitlines()) == 1 + 285
+    assert "the weights of epoch" in err
+    assert cli("train", "--resume", "cut", "--quiet")[0] == 0
+    whole, cut = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", "cut"))
+    assert whole == cut
+
+
+def test_a_run_of_a_pack_goes_on_for_more_epochs(cli, cancer, tmp_path):
+    assert cli("train", cancer, "--pack", "10", "--epochs", "2", "--quiet", "--out", "run")[0] == 0
+    assert cli("train", "--resume", "run", "--epochs", "4", "--quiet")[0] == 0
+    assert len((tmp_path / "run" / "metrics.csv").read_text().splitlines()) == 5
 
 
 def test_a_pack_of_amounts_predicts_in_the_unit_of_the_target(cli, tmp_path):

@@ -53,7 +53,6 @@ from xpmlp.nn.mixtures import outputs_of
 from xpmlp.nn.network import Layer, Network
 from xpmlp.nn.schedules import build_schedule
 from xpmlp.training import Recipe, draw_settings, steps_per_epoch, train, train_pack
-from xpmlp.training.ensemble import SINGLE_NETWORK
 from xpmlp.training.packs import FOLDS, MAX_EMBEDDED, network_of, numbers_in
 from xpmlp.training.recipe import MIN_STEPS, MIN_STEPS_OF_CLASSES, default_epochs
 from xpmlp.training.scoring import make_scorer, read_scores, spread_of
@@ -169,6 +168,8 @@ class Experiment:
                 weights=self.weights,
                 should_stop=should_stop,
                 on_step=on_step,
+                resume=resume,
+                communicator=self.communicator,
             )
         return train(
             self.backend,
@@ -299,8 +300,6 @@ def prepare(
     check_options(options)
     if start is not None and options.pack:
         raise InputError("a pack draws the weights of all its networks: leave out --from, or --pack.")
-    if communicator is not None and options.is_ensemble:
-        raise InputError(SINGLE_NETWORK)
     device = options.device
     if communicator is not None:
         device = device_for_rank(options.backend, device, communicator.local_rank)
@@ -314,7 +313,7 @@ def prepare(
     has_few = is_table(options.dataset) and dataset.task.name == "classification"
     epochs = options.epochs or default_epochs(n, options.batch_size, MIN_STEPS_OF_CLASSES if has_few else MIN_STEPS)
     schedule = build_schedule(options.chosen_schedule, options.highest_rate, steps * epochs)
-    if is_table(options.dataset) and options.optimizer == "adamw" and options.weight_decay is None:
+    if is_table(options.dataset) and options.optimizer == "adamw" and options.weight_decay is None and not options.pack:
         options = replace(options, weight_decay=table_weight_decay(options, steps * epochs))
 
     # The network with its initial weights, and the parts of the data as it is given them.

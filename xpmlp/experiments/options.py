@@ -207,7 +207,8 @@ class Options:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values, learning rate and schedule resolved."""
-        return asdict(self) | {"learning_rate": self.highest_rate, "schedule": self.chosen_schedule}
+        rates = {} if self.pack else {"learning_rate": self.highest_rate, "schedule": self.chosen_schedule}
+        return asdict(self) | rates
 
     def to_arguments(self) -> list[str]:
         """Return what `xpmlp train` is given to make these options: the data, and what is not by default."""

@@ -29,6 +29,7 @@ from xpmlp.models.checkpoints import (
     save_model,
 )
 from xpmlp.training import Recipe
+from xpmlp.training.packs import PackState, network_of
 from xpmlp.training.scoring import CLASS_MEASURES, REAL_MEASURES, measures_of
 
 if TYPE_CHECKING:
@@ -268,8 +269,12 @@ class RunFolder(Folder):
         """Read a model of a run that is not finished from its model's file or a checkpoint, and say which weights."""
         if path == self.model:
             return load_model(path, activations), f"the weights that were saved when it was last ended, in {path.name},"
-        selected = load_checkpoint(path).records[-1].selected
-        model = replace(load_model(self.initial, activations), layers=[*selected.layers])
+        last = load_checkpoint(path).records[-1]
+        model, selected = load_model(self.initial, activations), last.selected
+        if isinstance(last.state, PackState):  # the architecture is that of what was selected
+            network = network_of(model.network.loss, selected.layers, last.state.embedded)
+            model = replace(model, network=network)
+        model = replace(model, layers=[*selected.layers])
         return model, f"the weights of epoch {selected.epoch}, in {path.name},"
 
     def _lack_of_model(self) -> str:

@@ -28,6 +28,8 @@ from xpmlp.nn.losses import ADJUSTABLE, LOSSES
 from xpmlp.nn.network import Layer, Network, names_of
 from xpmlp.nn.optimizers import AdamState, SGDState
 from xpmlp.training import Record, State
+from xpmlp.training.many import StackState
+from xpmlp.training.packs import PackState
 from xpmlp.training.scoring import Score
 
 if TYPE_CHECKING:
@@ -186,25 +188,29 @@ def save_checkpoint(
     """
     if last.state is None:
         raise InputError("the last record has no state to resume from: it was read from a file.")
-    optimizer = last.state.optimizer
     weights = named_arrays(last.layers) | named_arrays(last.best.layers if last.best else [], "best.")
     arrays = {name: to_numpy(array) for name, array in weights.items()}
-    arrays |= {
-        f"{field}.{number}": to_numpy(array)
-        for field in optimizer._fields
-        for number, array in enumerate(getattr(optimizer, field))
-    }
-    description = {
-        "kind": "checkpoint",
-        "run": run,
-        "steps": int(to_numpy(last.state.t).flat[0]),  # all members of an ensemble take as many
-        "optimizer": type(optimizer).__name__,
-    }
+    own, described = _pack_state(last.state) if isinstance(last.state, PackState) else _state(last.state, to_numpy)
+    arrays |= {f"{name}.{n}": to_numpy(array) for name, parts in own.items() for n, array in enumerate(parts)}
+    description = {"kind": "checkpoint", "run": run, **described}
     fresh = path.with_name(f"next-{path.name}")
     _write(fresh, arrays, description, "\n".join(lines))
     if path.exists():
         path.replace(previous(path))
     fresh.replace(path)
+
+
+def _state(state: State, to_numpy: Callable[[Array], np.ndarray]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the arrays of a state, and what is to be said of it."""
+    steps = int(to_numpy(state.t).flat[0])  # all members of an ensemble take as many
+    return state.optimizer._asdict(), {"steps": steps, "optimizer": type(state.optimizer).__name__}
+
+
+def _pack_state(state: PackState) -> tuple[dict[str, Any], dict[str, Any]]:
+    stacks = {f"stack_{number}": stack.arrays for number, stack in enumerate(state.stacks)}
+    lists = [[stack.numbers, stack.good] for stack in state.stacks]
+    described = {"stacks": lists, "chosen": state.chosen, "value": state.value, "embedded": state.embedded}
+    return {**stacks, "chosen": state.arrays}, {"pack": described}
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
@@ -274,7 +280,7 @@ def digest(arrays: dict[str, np.ndarray], description: dict[str, Any], records: 
 
 
 def _write(path: Path, arrays: dict[str, np.ndarray], description: dict[str, Any], records: str = "") -> None:
-    contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    contiguous = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     plain = json.loads(json.dumps({"format": FORMAT, **description}))  # as it will be read
     text = json.dumps({"sha256": digest(contiguous, plain, records), **plain})
     log = {"records": records} if records else {}
@@ -364,24 +370,35 @@ def _model(own: dict[str, Activation], description: dict[str, Any], arrays: dict
 
 
 def _checkpoint(description: dict[str, Any], arrays: dict[str, np.ndarray]) -> Checkpoint:
-    rule = STATES[description["optimizer"]]
-    strange = sorted({name.partition(".")[0] for name in arrays if "." in name} - {"best", *rule._fields})
-    if strange:
-        raise InputError(
-            f"its {rule.__name__} has {', '.join(strange)}, where this version of xpmlp has "
-            f"{', '.join(rule._fields)}: resume with the version that wrote it, or start anew."
-        )
-    fields = {field: sum(name.startswith(f"{field}.") for name in arrays) for field in rule._fields}
-    optimizer = rule(**{field: [arrays[f"{field}.{i}"] for i in range(count)] for field, count in fields.items()})
     records: list[Record] = []
     for line in description["records"].splitlines():
         records.append(_record(json.loads(line), records))
     depth, last = sum(name[0] == "W" for name in arrays), records[-1]
     layers, best = _layers(arrays, depth), last.best and replace(last.best, layers=_layers(arrays, depth, "best."))
-    stack = layers[0].W.shape[:-2]  # (M,) of an ensemble
-    state = State(optimizer, *(np.full(stack, n) for n in (description["steps"], 0.0, 1.0, last.learning_rate)))
+    state: Any
+    if pack := description.get("pack"):
+        stacks = [
+            StackState(numbers, good, _numbered(arrays, f"stack_{place}"))
+            for place, (numbers, good) in enumerate(pack["stacks"])
+        ]
+        state = PackState(stacks, pack["chosen"], _numbered(arrays, "chosen"), pack["value"], tuple(pack["embedded"]))
+    else:
+        rule = STATES[description["optimizer"]]
+        if strange := sorted({name.partition(".")[0] for name in arrays if "." in name} - {"best", *rule._fields}):
+            raise InputError(
+                f"its {rule.__name__} has {', '.join(strange)}, where this version of xpmlp has "
+                f"{', '.join(rule._fields)}: resume with the version that wrote it, or start anew."
+            )
+        optimizer = rule(**{field: _numbered(arrays, field) for field in rule._fields})
+        stack = layers[0].W.shape[:-2]  # (M,) of an ensemble
+        state = State(optimizer, *(np.full(stack, n) for n in (description["steps"], 0.0, 1.0, last.learning_rate)))
     records[-1] = replace(last, layers=layers, state=state, best=best)
     return Checkpoint(description["run"], records)
+
+
+def _numbered(arrays: dict[str, np.ndarray], name: str) -> list[np.ndarray]:
+    """Return the arrays ``name.0``, ``name.1``, ..."""
+    return [arrays[f"{name}.{number}"] for number in range(sum(each.startswith(f"{name}.") for each in arrays))]
 
 
 def _record(values: dict[str, Any], before: Sequence[Record]) -> Record:

@@ -21,13 +21,12 @@ if TYPE_CHECKING:
 
     from xpmlp.backends import Backend
     from xpmlp.data.examples import Examples
+    from xpmlp.distributed import Communicator
     from xpmlp.nn.network import Layer, Network
     from xpmlp.training.recipe import Recipe
     from xpmlp.training.step import State
 
 Nest = TypeVar("Nest")
-
-SINGLE_NETWORK = "several processes train one network: train an ensemble in one process, or its members one by one."
 
 
 def seeds_of(seed: int, n_members: int) -> list[int]:
@@ -48,25 +47,31 @@ class EnsembleTrainer:
 
     Parameters
     ----------
-    backend, network, recipe, units
+    backend, network, recipe, communicator, units
         As for `Trainer`.
     n_members : int
         M.
     """
 
-    communicator = None
-
     def __init__(
-        self, backend: Backend, network: Network, recipe: Recipe, n_members: int, units: Sequence[float] | None = None
+        self,
+        backend: Backend,
+        network: Network,
+        recipe: Recipe,
+        communicator: Communicator | None = None,
+        units: Sequence[float] | None = None,
+        *,
+        n_members: int,
     ) -> None:
-        self.backend, self.network, self.recipe, self.n_members = backend, network, recipe, n_members
+        self.backend, self.network, self.recipe, self.communicator = backend, network, recipe, communicator
+        self.n_members = n_members
         self._units, self._spreads = units, cast("dict[str, float | None]", {})
         most = backend.stack_size(network.widths, recipe.batch_size)
         pieces, seeds = -(-n_members // most), seeds_of(cast("int", recipe.seed), n_members)
         ends = [number * n_members // pieces for number in range(pieces + 1)]
         self._places = [range(start, end) for start, end in pairwise(ends)]
         recipes = [join([replace(recipe, seed=seeds[place]) for place in places]) for places in self._places]
-        self._trainers = [Trainer(backend, network, each, units=units) for each in recipes]
+        self._trainers = [Trainer(backend, network, each, communicator, units) for each in recipes]
         self._seen = [0] * pieces
         self._score = make_scorer(backend, network, units, of_mixture=True)
 
@@ -141,7 +146,9 @@ class EnsembleTrainer:
         finite = all(piece.finite for piece in pieces)
         layers = self._whole(iter([trainer.layers for trainer in self._trainers]))
         scores = {
-            name: read_scores(self.backend, self.network, self._score, layers, examples, self._spreads[name])
+            name: read_scores(
+                self.backend, self.network, self._score, layers, examples, self._spreads[name], ranks=self.communicator
+            )
             for name, examples in sets.items()
         }
         n = max(1, sum(seen) // self.n_members)

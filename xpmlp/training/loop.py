@@ -16,7 +16,8 @@ from xpmlp.common.rng import make_generator
 from xpmlp.data.examples import Examples, StreamedExamples
 from xpmlp.nn.network import copy_layers
 from xpmlp.training.checks import check_layers, check_sets
-from xpmlp.training.ensemble import SINGLE_NETWORK, EnsembleTrainer, joined_orders, seeds_of
+from xpmlp.training.ensemble import EnsembleTrainer, joined_orders, seeds_of
+from xpmlp.training.step import State
 from xpmlp.training.trainer import Trainer
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from xpmlp.nn.network import Layer, Network
     from xpmlp.training.recipe import Recipe
     from xpmlp.training.scoring import Score
-    from xpmlp.training.step import State
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Record:
         Of each set that `train` was asked to evaluate, under the weights at the end of the epoch.
     layers : list of Layer
         A copy of these weights, on the backend.
-    state : State
+    state : State or PackState
         A copy of what the next step needs beside them. None in a record that was read from a file.
     complete : bool
         False where `should_stop` ended the epoch early.
@@ -73,7 +73,7 @@ class Record:
     loss: float
     scores: dict[str, Score]
     layers: Sequence[Layer] = field(repr=False)
-    state: State | None = field(repr=False)
+    state: Any = field(repr=False)
     complete: bool
     best: Record | None = field(default=None, repr=False)
     members: dict[str, list[Score]] | None = field(default=None, repr=False)
@@ -180,7 +180,7 @@ def train(
     check_sets(backend, network, {"training": examples, **sets})
     if recipe.patience is not None and "validation" not in sets:
         raise InputError("patience waits for a better loss on the set 'validation': give that to `evaluate`.")
-    if resume is not None and (resume.state is None or not resume.complete):
+    if resume is not None and not (isinstance(resume.state, State) and resume.complete):
         raise InputError(
             f"the record of epoch {resume.epoch} cannot be resumed from: give that of a complete epoch, with its state."
         )
@@ -190,8 +190,8 @@ def train(
     stack = check_layers(network, layers)
     trainer: Trainer | EnsembleTrainer
     if stack:
-        _check_ensemble(examples, communicator)
-        trainer = EnsembleTrainer(backend, network, recipe, stack[0], units)
+        _check_in_memory(examples)
+        trainer = EnsembleTrainer(backend, network, recipe, communicator, units, n_members=stack[0])
     else:
         trainer = Trainer(backend, network, recipe, communicator, units)
     trainer.start(*((layers, None) if resume is None else (resume.layers, resume.state)))
@@ -199,9 +199,7 @@ def train(
     return _records(trainer, examples, sets, stops, on_step, resume)
 
 
-def _check_ensemble(examples: Examples, communicator: Communicator | None) -> None:
-    if communicator is not None:
-        raise InputError(SINGLE_NETWORK)
+def _check_in_memory(examples: Examples) -> None:
     if isinstance(examples.X, StreamedExamples):
         raise InputError("examples in chunks are for one network: train the members of an ensemble one by one on them.")
 

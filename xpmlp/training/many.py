@@ -6,10 +6,11 @@ import time
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 
+from xpmlp.backends.rehearsal import leaves, mapped
 from xpmlp.common.errors import DivergenceError, InputError, XpmlpWarning
 from xpmlp.common.rng import make_generator
 from xpmlp.data.examples import Examples, StreamedExamples
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from xpmlp.backends import Backend
     from xpmlp.common.types import Array
     from xpmlp.data.examples import QuantizedExamples
+    from xpmlp.distributed import Communicator
 
     Outcome = Record | DivergenceError
 
@@ -37,6 +39,7 @@ def train_many(
     *,
     evaluate: Mapping[str, tuple[Array | QuantizedExamples, Array]] | None = None,
     units: Sequence[float] | None = None,
+    communicator: Communicator | None = None,
 ) -> Iterator[list[Record | DivergenceError]]:
     """Train many networks at once, one list of records an epoch.
 
@@ -59,7 +62,7 @@ def train_many(
         Their targets.
     evaluate : mapping of str to (X, T), optional
         Sets to score after each epoch; as for `X` and `T`.
-    units : sequence of float, optional
+    units, communicator
         As for `train`.
 
     Returns
@@ -100,20 +103,88 @@ def train_many(
     >>> [record.epoch for record in records]
     [5, 5, 5]
     """
-    if not members:
-        raise InputError("there are no members: give at least one network to train.")
-    if isinstance(X, StreamedExamples):
-        raise InputError("examples in chunks are trained on by one network at a time: use `train`.")
     sets = {name: Examples(*arrays) for name, arrays in (evaluate or {}).items()}
-    for network in {(each.network.sizes[0], each.network.n_targets): each.network for each in members}.values():
-        check_sets(backend, network, {"training": Examples(X, T), **sets})
-    n = X.shape[0]
-    members = [_checked(member, number, n, sets) for number, member in enumerate(members)]
-    stacks = [
-        _Stack(backend, {number: members[number] for number in numbers}, Examples(X, T), units)
-        for numbers in numbers_of_stacks(backend, members, n)
-    ]
-    return _records(stacks, sets, len(members))
+    return _records(Stacks(backend, members, Examples(X, T), sets, units=units, communicator=communicator))
+
+
+def _records(stacks: Stacks) -> Iterator[list[Outcome]]:
+    start = time.perf_counter()
+    while stacks.are_running:
+        yield stacks.train_epoch(start)
+
+
+class Stacks:
+    """Many networks in training, epoch by epoch: what `train_many` is a loop over.
+
+    Parameters and errors are those of `train_many`, with the examples and the `sets` to score as `Examples`.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        members: Sequence[Member],
+        examples: Examples,
+        sets: Mapping[str, Examples],
+        *,
+        units: Sequence[float] | None = None,
+        communicator: Communicator | None = None,
+    ) -> None:
+        if not members:
+            raise InputError("there are no members: give at least one network to train.")
+        if isinstance(examples.X, StreamedExamples):
+            raise InputError("examples in chunks are trained on by one network at a time: use `train`.")
+        for network in {(each.network.sizes[0], each.network.n_targets): each.network for each in members}.values():
+            check_sets(backend, network, {"training": examples, **sets})
+        n = examples.X.shape[0]
+        self._members = [_checked(member, number, n, sets) for number, member in enumerate(members)]
+        self._given: Any = (backend, examples, units, communicator)
+        self._sets = sets
+        self._stacks = [self._stack(numbers) for numbers in numbers_of_stacks(backend, self._members, n)]
+        self._outcomes: dict[int, Outcome] = {}
+
+    def _stack(self, numbers: Sequence[int]) -> _Stack:
+        return _Stack({number: self._members[number] for number in numbers}, *self._given)
+
+    @property
+    def are_running(self) -> bool:
+        """Whether any member has not ended."""
+        return any(stack.running for stack in self._stacks)
+
+    def train_epoch(self, start: float) -> list[Any]:
+        """Return what there is of each member after one more epoch, as `train_many`; `start` is when training began.
+
+        Of a member that had diverged before a training was resumed, there is None.
+        """
+        for stack in self._stacks:
+            if stack.running:
+                self._outcomes |= stack.train_epoch(self._sets, start)
+        return [self._outcomes.get(number) for number in range(len(self._members))]
+
+    def copy_state(self) -> list[StackState]:
+        """Copy what it takes to go on after this epoch."""
+        return [state for stack in self._stacks if (state := stack.copy_state()).good]
+
+    def resume(self, epoch: int, states: Sequence[StackState]) -> None:
+        """Go on after some epochs, with the members that had not diverged then."""
+        self._stacks = [self._stack(state.numbers) for state in states]
+        for stack, state in zip(self._stacks, states, strict=True):
+            stack.resume(epoch, state)
+
+
+class StackState(NamedTuple):
+    """What it takes to go on with a stack.
+
+    Attributes
+    ----------
+    numbers, good : list of int
+        The members in it, and those of them that have not diverged.
+    arrays : list of array
+        Of their weights, and then of the state of their steps.
+    """
+
+    numbers: list[int]
+    good: list[int]
+    arrays: list[Array]
 
 
 def _checked(member: Member, number: int, n: int, sets: Mapping[str, Examples]) -> Member:
@@ -133,19 +204,9 @@ def _checked(member: Member, number: int, n: int, sets: Mapping[str, Examples]) 
             )
         n = rows.shape[0]
     if recipe.batch_size > n:
-        warnings.warn(large_batch(recipe, n), XpmlpWarning, stacklevel=3)
+        warnings.warn(large_batch(recipe, n), XpmlpWarning, stacklevel=4)
         recipe = replace(recipe, batch_size=n)
     return member._replace(recipe=recipe)
-
-
-def _records(stacks: list[_Stack], sets: Mapping[str, Examples], n_members: int) -> Iterator[list[Outcome]]:
-    start = time.perf_counter()
-    outcomes: dict[int, Outcome] = {}
-    while any(stack.running for stack in stacks):
-        for stack in stacks:
-            if stack.running:
-                outcomes |= stack.train_epoch(sets, start)
-        yield [outcomes[number] for number in range(n_members)]
 
 
 class _Stack:
@@ -155,9 +216,14 @@ class _Stack:
     """
 
     def __init__(
-        self, backend: Backend, members: dict[int, Member], examples: Examples, units: Sequence[float] | None
+        self,
+        members: dict[int, Member],
+        backend: Backend,
+        examples: Examples,
+        units: Sequence[float] | None,
+        communicator: Communicator | None,
     ) -> None:
-        self._backend, self._shared, self._units = backend, examples, units
+        self._backend, self._shared, self._units, self._communicator = backend, examples, units, communicator
         self._members, self.running = members, list(members)
         self._outcomes: dict[int, Outcome] = {}
         self._epoch = 0
@@ -170,9 +236,24 @@ class _Stack:
     def _start(self, layers: Sequence[Layer], state: Any = None) -> None:
         """Train the members from these weights on."""
         backend, members = self._backend, self._members.values()
-        self._trainer = Trainer(backend, *joined(members), units=self._units)
+        self._trainer = Trainer(backend, *joined(members), self._communicator, self._units)
         self._trainer.start(layers, state)
         self._examples = self._shared._replace(weights=joined_weights(backend, [each.weights for each in members]))
+
+    def copy_state(self) -> StackState:
+        """Copy what it takes to go on after this epoch."""
+        arrays = [*leaves(self._trainer.copy_layers()), *leaves(self._trainer.copy_state())]
+        good = [number for number in self._members if isinstance(self._outcomes[number], Record)]
+        return StackState([*self._members], good, arrays)
+
+    def resume(self, epoch: int, state: StackState) -> None:
+        """Go on after some epochs."""
+        arrays = iter(state.arrays)
+        self._start(*mapped(lambda _: next(arrays), (self._trainer.layers, self._trainer.state)))
+        self._epoch = epoch
+        self.running = [number for number in state.good if not self._members[number].recipe.is_over(epoch, None)]
+        for _ in range(epoch):
+            self._order()
 
     def _order(self) -> Any:
         """Draw the order of an epoch for each member; one for all where it is the same."""

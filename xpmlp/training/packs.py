@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import numpy as np
 
 from xpmlp.backends import get_backend
-from xpmlp.common.errors import InputError
+from xpmlp.backends.rehearsal import leaves, mapped
+from xpmlp.common.errors import DivergenceError, InputError
 from xpmlp.common.rng import make_generator
 from xpmlp.common.validation import check_number
 from xpmlp.data.examples import Examples, QuantizedExamples, take_rows
@@ -21,7 +22,7 @@ from xpmlp.nn.optimizers import AdamW
 from xpmlp.nn.padding import pad
 from xpmlp.nn.schedules import build_schedule
 from xpmlp.training.loop import Record
-from xpmlp.training.many import train_many
+from xpmlp.training.many import Stacks, StackState
 from xpmlp.training.recipe import Recipe, steps_per_epoch
 from xpmlp.training.scoring import make_scorer, read_scores, spread_of
 from xpmlp.training.selection import assign_folds, select
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from xpmlp.backends import Backend
     from xpmlp.common.types import Array
+    from xpmlp.distributed import Communicator
     from xpmlp.nn.losses import Loss
 
 FOLDS = 5  # by which settings are judged where there is no validation set
@@ -121,6 +123,8 @@ def train_pack(
     weights: Array | None = None,
     should_stop: Callable[[], bool] = lambda: False,
     on_step: Callable[[int], None] = lambda _: None,
+    resume: Record | None = None,
+    communicator: Communicator | None = None,
 ) -> Iterator[Record]:
     """Train networks of many settings at once, and select an ensemble of them meanwhile.
 
@@ -162,13 +166,17 @@ def train_pack(
         Asked after each epoch.
     on_step : callable
         Told the number of examples, after each epoch.
+    resume : Record, optional
+        To resume after; with the same arguments the rest of the training is the same.
+    communicator : Communicator, optional
+        As for `train`: the ranks share every minibatch, and the first one selects.
 
     Returns
     -------
     iterator of Record
         One an epoch. The layers are those of the ensemble so far, with a leading axis, on the backend: networks of all
         shapes are members of one stack, as `xpmlp.nn.padding.pad` makes it, and `network_of` gives its architecture.
-        The loss is the mean of those of all networks in training. There is no state: a pack is not resumed.
+        The loss is the mean of those of all networks in training. The state is a `PackState`.
 
     Raises
     ------
@@ -179,10 +187,42 @@ def train_pack(
     """
     if not settings:
         raise InputError("there are no settings: give at least one, as draw_settings gives some.")
+    if resume is not None and not isinstance(resume.state, PackState):
+        raise InputError(
+            f"the record of epoch {resume.epoch} cannot be resumed from: give one of a pack, with its state."
+        )
     sets = {name: Examples(*arrays) for name, arrays in (evaluate or {}).items()}
-    pack = _Pack(backend, loss, Examples(X, T, weights), sets.get("validation"), seed)
-    pack.add(settings, epochs, batch_size, tuple(embedded))
-    return _records(pack, sets, units, patience, should_stop, on_step)
+    given = Examples(X, T, weights)
+    pack = _Pack(backend, loss, given, sets, embedded=tuple(embedded), seed=seed, communicator=communicator)
+    pack.start(settings, epochs, batch_size, units)
+    if resume is not None:
+        pack.resume(resume)
+    stops = should_stop if communicator is None else lambda: communicator.any_rank(flag=should_stop())
+    return _records(pack, units, patience, stops, on_step, resume)
+
+
+class PackState(NamedTuple):
+    """What a pack needs to go on after an epoch.
+
+    Attributes
+    ----------
+    stacks : list of StackState
+        Of the networks in training.
+    chosen : list of int
+        The numbers of the settings in the ensemble.
+    arrays : list of array
+        The weights of their networks, as they were when they were chosen.
+    value : float
+        The loss of the ensemble, by which it was selected.
+    embedded : tuple of int
+        As for `train_pack`.
+    """
+
+    stacks: list[StackState]
+    chosen: list[int]
+    arrays: list[Any]
+    value: float
+    embedded: tuple[int, ...]
 
 
 def numbers_in(backend: Backend, X: Array | QuantizedExamples) -> tuple[int, ...]:
@@ -211,7 +251,7 @@ def network_of(loss: Loss, layers: Sequence[Layer], embedded: Sequence[int] = ()
 class Selected(NamedTuple):
     """A setting as it was when it was selected: its networks, one for each fold."""
 
-    networks: Sequence[Network]
+    number: int  # of the setting
     layers: Sequence[Sequence[Layer]]  # of each, on the host
     moments: np.ndarray  # of the examples that it is judged by, (n, m)
 
@@ -220,12 +260,22 @@ class _Pack:
     """The networks, and the ensemble that is selected of them."""
 
     def __init__(
-        self, backend: Backend, loss: Loss, examples: Examples, validation: Examples | None, seed: int
+        self,
+        backend: Backend,
+        loss: Loss,
+        examples: Examples,
+        sets: Mapping[str, Examples],
+        *,
+        embedded: tuple[int, ...],
+        seed: int,
+        communicator: Communicator | None,
     ) -> None:
-        self.backend, self.loss, self.examples, self.seed = backend, loss, examples, seed
+        self.backend, self.loss, self.examples, self.sets = backend, loss, examples, sets
+        self.embedded, self.seed, self.communicator = embedded, seed, communicator
         self.members: list[Member] = []
         self.selected: list[Selected] = []
         self.value = math.inf  # the loss of the ensemble
+        validation = sets.get("validation")
         self._host = get_backend("numpy", dtype="float64").xp
         n, T = examples.X.shape[0], cast("Any", examples.T)
         self._judges, self._n_folds = validation or examples._replace(weights=None), 1
@@ -239,7 +289,7 @@ class _Pack:
             self._folds = assign_folds(backend.to_numpy(T), self._n_folds, seed)
         self._T = np.asarray(backend.to_numpy(self._judges.T), np.float64)
 
-    def add(self, settings: Sequence[Setting], epochs: int, batch_size: int, embedded: tuple[int, ...]) -> None:
+    def start(self, settings: Sequence[Setting], epochs: int, batch_size: int, units: Sequence[float] | None) -> None:
         """Make the networks of the settings, those of one setting one after the other."""
         n = self.examples.X.shape[0]
         for setting in settings:
@@ -254,8 +304,8 @@ class _Pack:
                     self._T.shape[1],
                     loss=self.loss,
                     dropout=setting.dropout,
-                    frequencies=setting.frequencies if embedded else 0,
-                    embedded=embedded,
+                    frequencies=setting.frequencies if self.embedded else 0,
+                    embedded=self.embedded,
                 )
                 decay = min(MAX_WEIGHT_DECAY, setting.weight_decayed / (setting.learning_rate * steps))
                 recipe = Recipe(
@@ -267,78 +317,108 @@ class _Pack:
                 )
                 layers = initialize(network, seed=seed, frequency_scale=setting.frequency_scale)
                 self.members.append(Member(network, layers, recipe, rows, self.examples.weights))
+        examples = self.examples._replace(weights=None)
+        self.stacks = Stacks(self.backend, self.members, examples, {}, units=units, communicator=self.communicator)
+
+    def copy_state(self) -> PackState:
+        """Copy what it takes to go on after this epoch."""
+        arrays = [*leaves([each.layers for each in self.selected])]
+        chosen = [each.number for each in self.selected]
+        return PackState(self.stacks.copy_state(), chosen, arrays, self.value, self.embedded)
+
+    def resume(self, record: Record) -> None:
+        """Go on after an epoch."""
+        state: PackState = record.state
+        self.stacks.resume(record.epoch, state.stacks)
+        self.value, arrays = state.value, iter(state.arrays)
+        for number in state.chosen:
+            like = [self.members[member].layers for member in self._members_of(number)]
+            layers = mapped(lambda _: self.backend.to_numpy(next(arrays)), like)
+            own = [mapped(self.backend.asarray, each) for each in layers]
+            self.selected.append(Selected(number, layers, self._moments(number, own)))
+
+    def _members_of(self, setting: int) -> range:
+        """Return the numbers of the networks of a setting, one for each fold."""
+        return range(setting * self._n_folds, (setting + 1) * self._n_folds)
 
     def update(self, outcomes: Sequence[Any]) -> bool:
         """Select anew among the ensemble and the settings as they are now; return whether it has become better."""
-        starts = range(0, len(self.members), self._n_folds)
-        settings = [range(start, start + self._n_folds) for start in starts]
-        latest = [numbers for numbers in settings if all(isinstance(outcomes[number], Record) for number in numbers)]
-        candidates = [each.moments for each in self.selected] + [self._moments(numbers, outcomes) for numbers in latest]
+        latest = {}
+        for number in range(len(self.members) // self._n_folds):
+            own = [outcomes[member] for member in self._members_of(number)]
+            if all(isinstance(each, Record) for each in own):
+                latest[number] = [each.layers for each in own]
+        found = [self._moments(number, layers) for number, layers in latest.items()]
+        candidates, known, numbers = [each.moments for each in self.selected] + found, len(self.selected), [*latest]
         if not candidates:
             return False
         chosen, value = select(self._host, self.loss, np.stack(candidates), self._T)
+        if self.communicator is not None:
+            chosen, value = self.communicator.broadcast((chosen, value))
         if not value < self.value:
             return False
-        known = len(self.selected)
+
+        def as_now(number: int) -> list[list[Layer]]:
+            to_numpy = self.backend.to_numpy
+            return [[Layer(*(np.array(to_numpy(p)) for p in layer)) for layer in layers] for layers in latest[number]]
+
         self.value, self.selected = (
             value,
             [
                 self.selected[place]
                 if place < known
-                else self._as_now(latest[place - known], outcomes, candidates[place])
+                else Selected(numbers[place - known], as_now(numbers[place - known]), candidates[place])
                 for place in chosen
             ],
         )
         return True
 
-    def _as_now(self, numbers: range, outcomes: Sequence[Record], found: np.ndarray) -> Selected:
-        to_numpy = self.backend.to_numpy
-        layers = [[Layer(*(np.array(to_numpy(p)) for p in layer)) for layer in outcomes[n].layers] for n in numbers]
-        return Selected([self.members[number].network for number in numbers], layers, found)
-
-    def _moments(self, numbers: range, outcomes: Sequence[Record]) -> np.ndarray:
+    def _moments(self, number: int, layers: Sequence[Sequence[Layer]]) -> np.ndarray:
         """Return what the networks of a setting predict for the examples that it is judged by, (n, m), in float64."""
-        backend, xp, n = self.backend, self.backend.xp, self._T.shape[0]
-        found = np.empty((n, self.members[numbers[0]].network.sizes[-1]))
-        for fold, number in enumerate(numbers):
+        backend, xp, n, members = self.backend, self.backend.xp, self._T.shape[0], self._members_of(number)
+        found = np.empty((n, self.members[members[0]].network.sizes[-1]))
+        for fold, member in enumerate(members):
             rows = np.arange(n) if self._folds is None else np.flatnonzero(self._folds == fold)
-            network, layers = self.members[number].network, outcomes[number].layers
             for start in range(0, rows.shape[0], backend.rows_at_a_time):
                 some = rows[start : start + backend.rows_at_a_time]
                 X = take_rows(xp, self._judges, backend.asindex(some)).X
-                u = backend.to_numpy(fprop(xp, network, layers, X).u)
+                u = backend.to_numpy(fprop(xp, self.members[member].network, layers[fold], X).u)
                 found[some] = moments(self._host, self.loss, np.asarray(u, np.float64))
         return found
 
     def ensemble(self) -> tuple[Network, list[Layer]]:
         """Return the networks that are selected as a stack, on the backend."""
-        networks = [network for each in self.selected for network in each.networks]
+        networks = [self.members[n].network for each in self.selected for n in self._members_of(each.number)]
         network, layers = pad(networks, [layers for each in self.selected for layers in each.layers])
         return network, [Layer(*map(self.backend.asarray, layer)) for layer in layers]
 
 
 def _records(
     pack: _Pack,
-    sets: Mapping[str, Examples],
     units: Sequence[float] | None,
     patience: int | None,
     should_stop: Callable[[], bool],
     on_step: Callable[[int], None],
+    resume: Record | None,
 ) -> Iterator[Record]:
-    backend, examples, start = pack.backend, pack.examples, time.perf_counter()
-    spreads = {name: spread_of(backend, pack.members[0].network, each, units) for name, each in sets.items()}
-    epochs, n = pack.members[0].recipe.epochs, examples.X.shape[0]
-    every, best, since = max(1, epochs // SELECTIONS), None, start
-    for epoch, outcomes in enumerate(train_many(backend, pack.members, examples.X, examples.T), 1):
+    backend, n, start = pack.backend, pack.examples.X.shape[0], time.perf_counter()
+    spreads = {name: spread_of(backend, pack.members[0].network, each, units) for name, each in pack.sets.items()}
+    epochs, done, best, since = pack.members[0].recipe.epochs, 0, None, start
+    if resume is not None:
+        start, done, best = start - resume.seconds, resume.epoch, resume.best or replace(resume, state=None)
+    every = max(1, epochs // SELECTIONS)
+    for epoch in range(done + 1, epochs + 1):
+        outcomes = pack.stacks.train_epoch(start)
         running = [each for each in outcomes if isinstance(each, Record)]
         if not running:
-            raise next(each for each in outcomes if not isinstance(each, Record))
+            raise next(each for each in outcomes if isinstance(each, DivergenceError))
         on_step(n)
         if (best is None or epoch % every == 0 or epoch == epochs) and pack.update(outcomes):
             network, layers = pack.ensemble()
             score = make_scorer(backend, network, units, of_mixture=True)
             scores = {
-                name: read_scores(backend, network, score, layers, each, spreads[name]) for name, each in sets.items()
+                name: read_scores(backend, network, score, layers, each, spreads[name], ranks=pack.communicator)
+                for name, each in pack.sets.items()
             }
             best = replace(
                 running[0],
@@ -357,6 +437,7 @@ def _records(
                 examples_per_second=n / (now - since),
                 learning_rate=running[0].learning_rate,
                 loss=float(np.mean([each.loss for each in running])),
+                state=pack.copy_state(),
                 best=None if patience is None else best,
             )
             since = now

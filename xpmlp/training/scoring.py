@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, cast
 
 from xpmlp.data.examples import StreamedExamples, chunks_of, dequantize, slice_rows
@@ -164,11 +165,20 @@ def read_scores(
     layers: Sequence[Layer],
     examples: Examples,
     spread: float | None,
+    *,
+    ranks: Communicator | None = None,
 ) -> list[Score]:
-    """Score a set, and read it: of one network, of each of a stack, or of their mixture and then of each."""
+    """Score a set, and read it: of one network, of each of a stack, or of their mixture and then of each.
+
+    Several ranks share the rows, and have the same scores.
+    """
     with backend.computing(f"{network}, to score {examples.X.shape[0]:,} examples", "fewer examples at a time"):
-        sums = backend.to_numpy(backend.xp.stack(list(score_rows(backend, score, layers, examples)), axis=-1))
-    rows = sums.reshape(-1, N_SUMS).tolist()
+        sums = backend.to_numpy(backend.xp.stack(list(score_rows(backend, score, layers, examples, ranks)), axis=-1))
+    rows: Sequence[Sequence[float]] = sums.reshape(-1, N_SUMS).tolist()
+    if ranks is not None:
+        n_rows = 1 + sum(layers[-1].W.shape[:-2])  # one more than the members of a stack
+        rows = rows if len(rows) == n_rows else [*rows] * n_rows  # of a rank without examples: zeros
+        rows = list(zip(*[iter(ranks.total(list(chain.from_iterable(rows))))] * N_SUMS, strict=True))
     return [to_score(each, examples.X.shape[0], spread, network.n_targets) for each in rows]
 
 
