@@ -29,6 +29,7 @@ from xpmlp import (
 )
 from xpmlp.backends.numpy.backend import NumpyBackend
 from xpmlp.experiments.runs import RunFolder
+from xpmlp.models.checkpoints import load_checkpoint, record_to_json, save_checkpoint
 from xpmlp.nn.losses import LOSSES
 from xpmlp.nn.mixtures import mixture, moments, of_moments
 from xpmlp.nn.padding import pad
@@ -222,6 +223,22 @@ def test_a_pack_is_resumed_from_any_epoch_to_the_same_bits(backend, rng, held_ou
             assert (one.loss, one.scores, one.members) == (other.loss, other.scores, other.members)
             assert one.best_epoch == other.best_epoch
             assert same_bits(backend, one.selected, other.selected)
+
+
+def test_a_checkpoint_of_a_pack_holds_all_that_its_state_has(backend, rng, tmp_path):
+    X, T = data(rng)
+    last = pack(backend, X, T, epochs=2)[-1]
+    save_checkpoint(["run"], last, [record_to_json(last)], backend.to_numpy, tmp_path / "checkpoint.safetensors")
+    found = load_checkpoint(tmp_path / "checkpoint.safetensors").records[-1].state
+    assert (found.chosen, found.value, found.embedded) == (last.state.chosen, last.state.value, (0, 1, 2))
+    assert [stack[:2] for stack in found.stacks] == [stack[:2] for stack in last.state.stacks]
+    pairs = [(found.arrays, last.state.arrays)]
+    pairs += [
+        (one.arrays, [backend.to_numpy(p) for p in other.arrays])
+        for one, other in zip(found.stacks, last.state.stacks, strict=True)
+    ]
+    for one, other in pairs:
+        assert all(p.dtype == q.dtype and np.array_equal(p, q) for p, q in zip(one, other, strict=True))
 
 
 def test_a_pack_is_resumed_by_a_record_of_a_pack(rng):

@@ -190,8 +190,8 @@ def save_checkpoint(
         raise InputError("the last record has no state to resume from: it was read from a file.")
     weights = named_arrays(last.layers) | named_arrays(last.best.layers if last.best else [], "best.")
     arrays = {name: to_numpy(array) for name, array in weights.items()}
-    own, described = _pack_state(last.state) if isinstance(last.state, PackState) else _state(last.state, to_numpy)
-    arrays |= {f"{name}.{n}": to_numpy(array) for name, parts in own.items() for n, array in enumerate(parts)}
+    own, described = (_pack_state if isinstance(last.state, PackState) else _state)(last.state, to_numpy)
+    arrays |= {f"{name}.{number}": array for name, parts in own.items() for number, array in enumerate(parts)}
     description = {"kind": "checkpoint", "run": run, **described}
     fresh = path.with_name(f"next-{path.name}")
     _write(fresh, arrays, description, "\n".join(lines))
@@ -200,17 +200,20 @@ def save_checkpoint(
     fresh.replace(path)
 
 
-def _state(state: State, to_numpy: Callable[[Array], np.ndarray]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the arrays of a state, and what is to be said of it."""
+def _state(state: State, to_numpy: Callable[[Array], np.ndarray]) -> tuple[dict[str, list[np.ndarray]], dict[str, Any]]:
+    """Return the arrays of a state, on the host, and what is to be said of it."""
+    own = {field: [to_numpy(p) for p in arrays] for field, arrays in state.optimizer._asdict().items()}
     steps = int(to_numpy(state.t).flat[0])  # all members of an ensemble take as many
-    return state.optimizer._asdict(), {"steps": steps, "optimizer": type(state.optimizer).__name__}
+    return own, {"steps": steps, "optimizer": type(state.optimizer).__name__}
 
 
-def _pack_state(state: PackState) -> tuple[dict[str, Any], dict[str, Any]]:
-    stacks = {f"stack_{number}": stack.arrays for number, stack in enumerate(state.stacks)}
+def _pack_state(
+    state: PackState, to_numpy: Callable[[Array], np.ndarray]
+) -> tuple[dict[str, list[np.ndarray]], dict[str, Any]]:
+    own = {f"stack_{number}": [to_numpy(p) for p in stack.arrays] for number, stack in enumerate(state.stacks)}
     lists = [[stack.numbers, stack.good] for stack in state.stacks]
     described = {"stacks": lists, "chosen": state.chosen, "value": state.value, "embedded": state.embedded}
-    return {**stacks, "chosen": state.arrays}, {"pack": described}
+    return own | {"chosen": state.arrays}, {"pack": described}
 
 
 def load_checkpoint(path: Path) -> Checkpoint:

@@ -210,8 +210,8 @@ class PackState(NamedTuple):
         Of the networks in training.
     chosen : list of int
         The numbers of the settings in the ensemble.
-    arrays : list of array
-        The weights of their networks, as they were when they were chosen.
+    arrays : list of ndarray
+        The weights of their networks, as they were when they were chosen, on the host.
     value : float
         The loss of the ensemble, by which it was selected.
     embedded : tuple of int
@@ -220,7 +220,7 @@ class PackState(NamedTuple):
 
     stacks: list[StackState]
     chosen: list[int]
-    arrays: list[Any]
+    arrays: list[np.ndarray]
     value: float
     embedded: tuple[int, ...]
 
@@ -333,7 +333,7 @@ class _Pack:
         self.value, arrays = state.value, iter(state.arrays)
         for number in state.chosen:
             like = [self.members[member].layers for member in self._members_of(number)]
-            layers = mapped(lambda _: self.backend.to_numpy(next(arrays)), like)
+            layers = mapped(lambda _: next(arrays), like)
             own = [mapped(self.backend.asarray, each) for each in layers]
             self.selected.append(Selected(number, layers, self._moments(number, own)))
 
