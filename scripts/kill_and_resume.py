@@ -34,13 +34,14 @@ if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
 
 CONFIGURATIONS = {
-    "sgd in float32": "--optimizer sgd",
-    "sgd with momentum in float64": "--optimizer sgd --momentum 0.9 --schedule step --dtype float64",
-    "adam in float32": "--optimizer adam",
-    "adam with dropout in float64": "--optimizer adam --dropout 0.2 --dtype float64",
-    "adamw with dropout in float32": "--optimizer adamw --dropout 0.2 --input-dropout 0.1",
-    "an ensemble of three": "--members 3",
-    "adam with early stopping in float32": "--optimizer adam --learning-rate 0.05 --patience 8 --min-delta 0.001",
+    "sgd in float32": "--hidden 8 --optimizer sgd",
+    "sgd with momentum in float64": "--hidden 8 --optimizer sgd --momentum 0.9 --schedule step --dtype float64",
+    "adam in float32": "--hidden 8 --optimizer adam",
+    "adam with dropout in float64": "--hidden 8 --optimizer adam --dropout 0.2 --dtype float64",
+    "adamw with dropout in float32": "--hidden 8 --optimizer adamw --dropout 0.2 --input-dropout 0.1",
+    "an ensemble of three": "--hidden 8 --members 3",
+    "adam with early stopping in float32": "--hidden 8 --optimizer adam --learning-rate 0.05 --patience 8 --min-delta 0.001",
+    "a pack of four": "--pack 4",
 }
 
 
@@ -129,7 +130,7 @@ class Killer:
 
     def train(self, name: str, folder: Path) -> BaseProcess:
         """Give the command of a configuration: it begins a run, goes on with it, or finds it complete."""
-        always = ("circles", "--hidden", "8", "--epochs", str(self._epochs), "--continue")
+        always = ("circles", "--epochs", str(self._epochs), "--continue")
         return begin("train", *always, "--quiet", *CONFIGURATIONS[name].split(), "--out", str(folder))
 
     def leave_alone(self, name: str) -> float:
