@@ -40,7 +40,7 @@ CONFIGURATIONS = {
     "adam with dropout in float64": "--hidden 8 --optimizer adam --dropout 0.2 --dtype float64",
     "adamw with dropout in float32": "--hidden 8 --optimizer adamw --dropout 0.2 --input-dropout 0.1",
     "an ensemble of three": "--hidden 8 --members 3",
-    "adam with early stopping in float32": "--hidden 8 --optimizer adam --learning-rate 0.05 --patience 8 --min-delta 0.001",
+    "adam with early stopping in float32": "--hidden 8 --learning-rate 0.05 --patience 8 --min-delta 0.001",
     "a pack of four": "--pack 4",
 }
 
