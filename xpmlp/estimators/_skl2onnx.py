@@ -12,7 +12,7 @@ import numpy as np
 from xpmlp.common.errors import InputError
 from xpmlp.common.packages import load_package
 from xpmlp.estimators._mlp import MLPClassifier, MLPRegressor
-from xpmlp.models.exports import OPSET, Graph, add_network, add_probabilities, block, check_functions
+from xpmlp.models.exports import OPSET, Graph, Traced, add_probabilities, end, mean_of_members, trace_network
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -95,17 +95,18 @@ def convert(scope: Any, operator: Any, container: Any) -> None:
         raise InputError(f"target_opset is {container.target_opset}, but xpmlp's graphs need {OPSET} or higher.")
     estimator, (given,) = operator.raw_operator, operator.inputs
     model, onnx = estimator.to_model(), load_package("onnx")
-    check_functions(model)
     graph = Graph(onnx, "float64" if type(given.type).__name__ == "DoubleTensorType" else "float32")
-    a = add_network(graph, model, graph.add("Cast", "X", to=graph.type_of(graph.dtype)))
+    x = graph.cast("X", graph.dtype)
+    a = mean_of_members(trace_network(model, Traced(graph, x, graph.dtype, ["n", model.network.sizes[0]]))[0])
     if model.classes is None:
-        ends = [graph.add("Identity", block(graph, model, a, 0), name="outputs")]
+        ends = [end("outputs", a).name]
     else:
         classes = model.classes if model.classes.dtype.kind == "U" else model.classes.astype(np.int64)
         if scope.get_options(estimator, {"nocl": False})["nocl"]:
             classes = np.arange(classes.size)
-        add_probabilities(graph, model, classes, a)
+        add_probabilities(model, classes, a)
         ends = ["prediction", "probabilities"]
+    graph.prune(ends)
     names = {"X": given.full_name} | {end: each.full_name for end, each in zip(ends, operator.outputs, strict=True)}
     for name in (*graph.constants, *(node.output[0] for node in graph.nodes)):
         if name not in names:

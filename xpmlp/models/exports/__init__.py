@@ -1,9 +1,10 @@
 """Trained models for other programs: ONNX, plain arrays, scikit-learn. Each file has a module of its own."""
 
 from xpmlp.models.checkpoints import ENDINGS
-from xpmlp.models.exports._export import check_functions, export_model
-from xpmlp.models.exports._onnx import OPSET, add_network, add_probabilities, block
+from xpmlp.models.exports._export import export_model
+from xpmlp.models.exports._onnx import OPSET, add_probabilities, end, mean_of_members, trace_network
 from xpmlp.models.exports._onnx_graph import Graph
+from xpmlp.models.exports._onnx_tracing import Traced
 from xpmlp.models.exports._skops import SKLEARN_ACTIVATIONS, common_activation
 
 __all__ = [
@@ -11,10 +12,11 @@ __all__ = [
     "OPSET",
     "SKLEARN_ACTIVATIONS",
     "Graph",
-    "add_network",
+    "Traced",
     "add_probabilities",
-    "block",
-    "check_functions",
     "common_activation",
+    "end",
     "export_model",
+    "mean_of_members",
+    "trace_network",
 ]

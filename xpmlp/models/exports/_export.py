@@ -58,20 +58,22 @@ def export_model(
         check_choice("to", to, ENDINGS)
     check_place(path, list(WRITERS) if to is None else [ENDINGS[to]], overwrite=overwrite)
     model = as_model(model)
-    check_functions(model)
     if model.preparation is not None and path.suffix.lower() != ENDINGS["onnx"]:
         raise InputError(
             "a model of a table, with columns that are prepared each in its way, is exported to .onnx alone."
         )
     if path.suffix.lower() != ENDINGS["onnx"]:
+        check_functions(model)
         check_single(model)
     write_whole(path, WRITERS[path.suffix.lower()](model))
 
 
 def check_functions(model: Model) -> None:
-    """Raise an `InputError` for a model with a function of one's own, which no other program has."""
+    """Raise an `InputError` for a model with a function of one's own, which plain arrays and scikit-learn lack."""
     if own := own_activations(model.network):
-        raise InputError(f"a model with a function of your own, {own[0]!r}, cannot be exported: no file can hold it.")
+        raise InputError(
+            f"a model with a function of your own, {own[0]!r}, is exported to .onnx alone: no other file can hold it."
+        )
     output_name(model.network.loss)
 
 

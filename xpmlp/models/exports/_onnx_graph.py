@@ -16,11 +16,17 @@ class Graph:
         self.inputs: dict[str, Any] = {}
         self.nodes: list[Any] = []
         self.constants: dict[str, Any] = {}
+        self._numbers: dict[tuple[str, bytes], str] = {}
+        self.labels: dict[str, np.ndarray] = {}  # what constants of these arrays, or of views of them, are called
 
-    def input(self, name: str, dtype: str, columns: int = 1) -> str:
-        """Add an input, (n, columns), before what has a name of its own; return its name."""
-        self.inputs[name] = self._helper.make_tensor_value_info(name, self.type_of(dtype), ["n", columns])
+    def input(self, name: str, dtype: str | np.dtype[Any], shape: Any = ("n", 1)) -> str:
+        """Add an input, before what has a name of its own; return its name."""
+        self.inputs[name] = self.info(name, dtype, shape)
         return name
+
+    def info(self, name: str, dtype: str | np.dtype[Any], shape: Any) -> Any:
+        """Describe an input or an output; a length that is a string is free."""
+        return self._helper.make_tensor_value_info(name, self.type_of(dtype), list(shape))
 
     def add(self, operator: str, *inputs: str, name: str = "", **attributes: Any) -> str:
         """Add a node, and return the name of its value: the one given, or one of its own."""
@@ -34,17 +40,24 @@ class Graph:
         self.constants[name] = self._from_array(values.astype(object) if values.dtype.kind == "U" else values, name)
         return name
 
+    def unnamed(self, values: np.ndarray) -> str:
+        """Add a constant that has a label or needs no name, a single number once; return its name."""
+        key = values.dtype.str, values.tobytes()
+        if values.ndim == 0 and key in self._numbers:
+            return self._numbers[key]
+        labels = (label for label, own in self.labels.items() if np.may_share_memory(values, own))
+        name = self.constant(next(labels, f"constant{len(self.constants)}"), values)
+        if values.ndim == 0:
+            self._numbers[key] = name
+        return name
+
     def _free(self, name: str) -> str:
         """Return a name, changed where an input, such as a column of a table, has it."""
         while name in self.inputs:
             name = f"{name}_"
         return name
 
-    def number(self, value: float) -> str:
-        """Add a number in the dtype of the network, and return its name."""
-        return self.constant(f"number_{value:g}", np.array(value, self.dtype))
-
-    def cast(self, x: str, dtype: str) -> str:
+    def cast(self, x: str, dtype: str | np.dtype[Any]) -> str:
         """Add a change of dtype."""
         return self.add("Cast", x, to=self.type_of(dtype))
 
@@ -52,3 +65,13 @@ class Graph:
         """Return ONNX's number of a dtype."""
         found: int = self._helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
         return found
+
+    def prune(self, outputs: Any) -> None:
+        """Drop the nodes and constants that no output needs."""
+        needed, kept = set(outputs), []
+        for node in reversed(self.nodes):
+            if needed.intersection(node.output):
+                needed.update(node.input)
+                kept.append(node)
+        self.nodes = kept[::-1]
+        self.constants = {name: values for name, values in self.constants.items() if name in needed}
