@@ -16,7 +16,7 @@ from skops import io as skops
 from test_readme import run, snippets_of
 
 import xpmlp
-from xpmlp import ACTIVATIONS, LOSSES, BackendError, InputError, Layer, Model, Network, Scaling, export_model
+from xpmlp import ACTIVATIONS, LOSSES, Activation, BackendError, InputError, Layer, Model, Network, Scaling, export_model
 from xpmlp.experiments.experiment import prepare
 from xpmlp.experiments.options import Options
 from xpmlp.nn.losses import huber
@@ -268,14 +268,55 @@ def test_the_lines_of_numpy_on_the_page_know_every_activation_and_output_functio
             np.testing.assert_array_equal(names["prediction"], model.predict(X))
 
 
-def test_a_loss_with_a_threshold_of_its_own_is_exported_and_functions_of_ones_own_are_not(rng, tmp_path):
-    own = replace(ACTIVATIONS["tanh"], function=lambda xp, z: xp.tanh(2.0 * z))
+def test_a_loss_with_a_threshold_of_its_own_is_exported_to_every_file(rng, tmp_path):
     for ending in ("onnx", "npz", "skops"):
         export_model(random_model(rng, loss=huber(2.5)), tmp_path / f"huber.{ending}")
-        for activation in (own, replace(ACTIVATIONS["tanh"], name="mine")):
-            with pytest.raises(InputError, match=r"function of your own, '(tanh|mine)', cannot be exported"):
-                export_model(random_model(rng, activation), tmp_path / f"own.{ending}")
-        assert not (tmp_path / f"own.{ending}").exists()
+
+
+def bent_sine(xp, z):
+    """Of functions and operators that no activation of ours has."""
+    return xp.where(xp.logical_and(z > -1, z <= 2), xp.sin(z) ** 2, xp.sign(z) + xp.log1p(xp.square(z) / 4) - xp.floor(z))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("function", [lambda xp, z: xp.tanh(2.0 * z), bent_sine])
+def test_functions_of_ones_own_are_in_the_graph_and_in_no_other_file(rng, tmp_path, function, dtype):
+    for activation in (replace(ACTIVATIONS["tanh"], function=function), Activation("mine", function, function)):
+        model = random_model(rng, activation, dtype=dtype)
+        for ending in ("npz", "skops"):
+            with pytest.raises(InputError, match=r"function of your own, '(tanh|mine)', is exported to \.onnx alone"):
+                export_model(model, tmp_path / f"own.{ending}")
+        export_model(model, tmp_path / "own.onnx", overwrite=True)
+        X = raw_features(rng, model)
+        found = run_onnx(tmp_path / "own.onnx", X)["probabilities"]
+        close = {"rtol": 1e-4, "atol": 1e-5} if dtype == "float32" else {"rtol": 1e-10, "atol": 1e-12}
+        np.testing.assert_allclose(found, model.predict_proba(X), **close)
+    assert {file.name for file in tmp_path.iterdir()} == {"own.onnx"}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_loss_of_ones_own_is_in_the_graph(rng, tmp_path, dtype):
+    own = replace(LOSSES["squared"], name="own", output=lambda xp, u: xp.exp(xp.sin(u)))
+    model = random_model(rng, loss=own, dtype=dtype)
+    export_model(model, tmp_path / "own.onnx")
+    X = raw_features(rng, model)
+    np.testing.assert_allclose(run_onnx(tmp_path / "own.onnx", X)["outputs"], model.predict(X), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("function", "cause"),
+    [
+        (lambda _, z: np.tanh(z), r"own are in it \(activation mine\)"),
+        (lambda xp, z: xp.cumulative_sum(z, axis=-1), "this function of NumPy is not known"),
+        (lambda _, z: z if z > 0 else -z, "no value is known yet"),
+        (lambda _, z: z[..., ::2], "slices of neighbours and new axes"),
+        (lambda _, z: z[0], "slices of neighbours and new axes"),
+    ],
+)
+def test_functions_of_ones_own_that_cannot_be_recorded_are_refused_with_the_cause(rng, tmp_path, function, cause):
+    with pytest.raises(InputError, match=cause):
+        export_model(random_model(rng, Activation("mine", function, function)), tmp_path / "own.onnx")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("ending", ["onnx", "skops"])

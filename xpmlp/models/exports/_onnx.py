@@ -203,5 +203,6 @@ def _scaled(graph: Graph, model: Model) -> Traced:
 OPERATORS: dict[Any, Function] = {
     activations.relu: lambda _, z: operator("Relu", z),
     activations.logistic: lambda _, z: operator("Sigmoid", z),
+    activations.elu: lambda xp, z: operator("Relu", z) + (xp.exp(xp.minimum(z, 0.0)) - 1.0),
     activations.silu: lambda _, z: z * operator("Sigmoid", z),
 }

@@ -31,12 +31,13 @@ class Traced:
     A length that the graph leaves free is in `shape` as it was given: a string, or the 0-d value that holds it.
     """
 
-    __slots__ = ("dtype", "graph", "name", "shape")
+    __slots__ = ("cut", "dtype", "graph", "name", "shape")
     __array_ufunc__ = None  # so that arrays of NumPy leave what is done with both to this class
     __hash__ = None  # type: ignore[assignment]  # as arrays have none
 
     def __init__(self, graph: Graph, name: str, dtype: Any, shape: Sequence[Any]) -> None:
         self.graph, self.name, self.dtype, self.shape = graph, name, np.dtype(dtype), tuple(shape)
+        self.cut: tuple[Traced, int, range] | None = None  # of which value, along which axis, which part it is
 
     @property
     def ndim(self) -> int:
@@ -114,8 +115,8 @@ def _item(x: Traced, key: tuple[Any, ...]) -> Traced:
     at = next((i for i, part in enumerate(key) if part is ...), len(key))
     rest = x.ndim - sum(isinstance(part, slice) for part in key)
     parts = [*key[:at], *(slice(None),) * rest, *key[at + 1 :]]
-    if not all(part is None or isinstance(part, slice) for part in parts):
-        raise TypeError("an ONNX graph is made, in which slices and new axes are the only indices")
+    if not all(part is None or isinstance(part, slice) and part.step in {None, 1} for part in parts):
+        raise TypeError("an ONNX graph is made, in which slices of neighbours and new axes are the only indices")
     shape, spans = list(x.shape), []
     for axis, span in enumerate(part for part in parts if part is not None):
         if span != slice(None):
@@ -130,7 +131,11 @@ def _item(x: Traced, key: tuple[Any, ...]) -> Traced:
         name = x.graph.add("Unsqueeze", name, x.graph.unnamed(np.array(new)))
         for axis in new:
             shape.insert(axis, 1)
-    return Traced(x.graph, name, x.dtype, shape)
+    item = Traced(x.graph, name, x.dtype, shape)
+    if not new:
+        start, stop, axis = spans[0] if len(spans) == 1 else (0, shape[-1], x.ndim - 1)
+        item.cut = (x, axis, range(start, stop)) if len(spans) < 2 and isinstance(stop, int) else None
+    return item
 
 
 def _where(condition: Values, x: Values, y: Values) -> Traced:
@@ -146,8 +151,6 @@ def _maximum(x: Values, y: Values) -> Traced:
 
 
 def _logaddexp(x: Values, y: Values) -> Traced:
-    if _is(y, 0) and x.dtype == np.float32:
-        return operator("Softplus", x)  # which runtimes have in float32 alone
     return _maximum(x, y) + XP.log(1.0 + XP.exp(-XP.abs(x - y)))
 
 
@@ -181,6 +184,11 @@ def _concat(values: Sequence[Values], *, axis: int = 0) -> Traced:
     dtype = np.result_type(*(value.dtype for value in values))
     shape = list(values[0].shape)
     shape[axis] = sum(value.shape[axis] for value in values)
+    cuts = [getattr(value, "cut", None) for value in values]
+    if all(cut and cut[0] is cuts[0][0] and cut[1] == axis % len(shape) for cut in cuts):  # parts of one value
+        places = np.concatenate([cut[2] for cut in cuts])
+        made = graph.add("Gather", cuts[0][0].name, graph.unnamed(places), axis=axis)
+        return Traced(graph, made, dtype, shape)
     return Traced(graph, graph.add("Concat", *(_named(graph, value, dtype) for value in values), axis=axis), dtype, shape)
 
 
