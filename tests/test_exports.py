@@ -16,7 +16,18 @@ from skops import io as skops
 from test_readme import run, snippets_of
 
 import xpmlp
-from xpmlp import ACTIVATIONS, LOSSES, Activation, BackendError, InputError, Layer, Model, Network, Scaling, export_model
+from xpmlp import (
+    ACTIVATIONS,
+    LOSSES,
+    Activation,
+    BackendError,
+    InputError,
+    Layer,
+    Model,
+    Network,
+    Scaling,
+    export_model,
+)
 from xpmlp.experiments.experiment import prepare
 from xpmlp.experiments.options import Options
 from xpmlp.nn.losses import huber
@@ -275,7 +286,9 @@ def test_a_loss_with_a_threshold_of_its_own_is_exported_to_every_file(rng, tmp_p
 
 def bent_sine(xp, z):
     """Of functions and operators that no activation of ours has."""
-    return xp.where(xp.logical_and(z > -1, z <= 2), xp.sin(z) ** 2, xp.sign(z) + xp.log1p(xp.square(z) / 4) - xp.floor(z))
+    return xp.where(
+        xp.logical_and(z > -1, z <= 2), xp.sin(z) ** 2, xp.sign(z) + xp.log1p(xp.square(z) / 4) - xp.floor(z)
+    )
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

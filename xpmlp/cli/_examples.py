@@ -10,7 +10,7 @@ EXAMPLES = {
     "runs": ("xpmlp runs", "xpmlp runs experiments --sort score"),
     "compare": ("xpmlp compare runs/iris runs/wider", "xpmlp compare runs/iris runs/wider --out wider.png"),
     "search": ("xpmlp search iris.csv --random 20", "xpmlp search digits --grid grid.toml --halving"),
-    "export": ("xpmlp export runs/iris iris.onnx", "xpmlp export runs/iris iris.npz --overwrite"),
+    "export": ("xpmlp export runs/iris iris.onnx", "xpmlp export runs/iris step.onnx --what step"),
     "gradcheck": ("xpmlp gradcheck", "xpmlp gradcheck --hidden 5,4 --activation tanh --out tanh.png"),
     "info": ("xpmlp info", "xpmlp train digits --backend auto"),
 }

@@ -26,12 +26,25 @@ def export(
         str | None,
         typer.Option(help="onnx, npz or sklearn: checked against the file's ending.", show_default="by the ending"),
     ] = None,
+    what: Annotated[
+        str,
+        typer.Option(help="model; or step, of .onnx alone: a training step, for where there is no Python."),
+    ] = "model",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists.")] = False,
     activation: OwnActivations = None,
 ) -> None:
     """Export a trained model for other programs, with the scaling of its features."""
-    from xpmlp.experiments.runs import model_at
-    from xpmlp.models.exports import export_model
+    from xpmlp.common.errors import InputError
+    from xpmlp.common.validation import check_choice
+    from xpmlp.experiments.runs import RunFolder, model_at
+    from xpmlp.models.exports import export_model, export_step
 
-    export_model(model_at(run, find_activations(activation)), file, to=to, overwrite=overwrite)
-    say(f"model written to {file}")
+    check_choice("what", what, ("model", "step"))
+    model = model_at(run, find_activations(activation))
+    if what == "model":
+        export_model(model, file, to=to, overwrite=overwrite)
+    elif run.is_file():
+        raise InputError(f"{run} holds a model alone: a step is that of a run, whose folder says how it was trained.")
+    else:
+        export_step(model, RunFolder(run).recipe(), file, overwrite=overwrite)
+    say(f"{what} written to {file}")

@@ -36,9 +36,9 @@ from xpmlp.experiments.recipes import (
     asked_task,
     build_network,
     build_penalty,
-    build_recipe,
     check_options,
     check_unweighted,
+    fit_recipe,
     initial_weights,
     settle,
     table_weight_decay,
@@ -51,7 +51,6 @@ from xpmlp.nn.initializers import initialize
 from xpmlp.nn.losses import LOSSES, build_loss
 from xpmlp.nn.mixtures import outputs_of
 from xpmlp.nn.network import Layer, Network
-from xpmlp.nn.schedules import build_schedule
 from xpmlp.training import Recipe, draw_settings, steps_per_epoch, train, train_pack
 from xpmlp.training.packs import FOLDS, MAX_EMBEDDED, network_of, numbers_in
 from xpmlp.training.recipe import MIN_STEPS, MIN_STEPS_OF_CLASSES, default_epochs
@@ -312,7 +311,6 @@ def prepare(
     steps = steps_per_epoch(n, options.batch_size)
     has_few = is_table(options.dataset) and dataset.task.name == "classification"
     epochs = options.epochs or default_epochs(n, options.batch_size, MIN_STEPS_OF_CLASSES if has_few else MIN_STEPS)
-    schedule = build_schedule(options.chosen_schedule, options.highest_rate, steps * epochs)
     if is_table(options.dataset) and options.optimizer == "adamw" and options.weight_decay is None and not options.pack:
         options = replace(options, weight_decay=table_weight_decay(options, steps * epochs))
 
@@ -325,8 +323,8 @@ def prepare(
             name: lay_out(model, backend, *part, is_training=name == "train" and start is None)
             for name, part in parts.parts.items()
         }
-    recipe = replace(build_recipe(options), epochs=epochs, schedule=schedule)
     options = replace(options, epochs=epochs, task=dataset.task.name)
+    recipe = fit_recipe(options, n)
     weights = None if options.class_weight == "none" else _balanced_weights(options, backend, y)
     return Experiment(options, dataset, backend, model, recipe, sets, communicator, weights)
 

@@ -21,10 +21,10 @@ from xpmlp.nn.losses import LOSSES, build_loss
 from xpmlp.nn.network import Layer, Network
 from xpmlp.nn.optimizers import build_optimizer
 from xpmlp.nn.regularization import ElasticNet
-from xpmlp.nn.schedules import SCHEDULES
+from xpmlp.nn.schedules import SCHEDULES, build_schedule
 from xpmlp.training import Recipe
 from xpmlp.training.ensemble import seeds_of
-from xpmlp.training.recipe import EPOCHS
+from xpmlp.training.recipe import EPOCHS, steps_per_epoch
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -184,6 +184,13 @@ def build_recipe(options: Options) -> Recipe:
         min_delta=options.min_delta or 0.0,
         seed=options.seed,
     )
+
+
+def fit_recipe(options: Options, n: int) -> Recipe:
+    """Return the recipe for so many training examples, of options whose number of epochs is settled."""
+    recipe = build_recipe(options)
+    steps = steps_per_epoch(n, options.batch_size) * recipe.epochs
+    return replace(recipe, schedule=build_schedule(options.chosen_schedule, options.highest_rate, steps))
 
 
 def build_penalty(options: Options) -> ElasticNet:

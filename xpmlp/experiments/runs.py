@@ -19,6 +19,7 @@ from xpmlp.common.errors import InputError, XpmlpWarning
 from xpmlp.common.files import append_whole, csv_text, open_file, write_json, write_whole
 from xpmlp.experiments.folders import Folder, now
 from xpmlp.experiments.options import EARLIER_NAMES, TABLE, Options
+from xpmlp.experiments.recipes import fit_recipe
 from xpmlp.models.checkpoints import (
     drop_checkpoints,
     load_checkpoint,
@@ -302,6 +303,20 @@ class RunFolder(Folder):
     def options(self) -> Options:
         """Read from ``config.json`` how the run was made."""
         return self.configured(lambda config: Options.from_json(config["options"]))
+
+    def recipe(self) -> Recipe:
+        """Read from ``config.json`` how each step of the run was taken.
+
+        Raises
+        ------
+        InputError
+            For a run whose steps had weights of the examples, and a pack, whose networks had recipes of their own.
+        """
+        options = self.options()
+        if options.pack or options.class_weight != "none":
+            what = "a pack has a recipe for each network" if options.pack else "it weighted the classes"
+            raise InputError(f"the run in {self.path} has no one step to export: {what}.")
+        return fit_recipe(options, self.configured(_ending)[1])
 
     def data_sha256(self) -> str | None:
         """Read from ``config.json`` the fingerprint of the data that the run was made from, where it is kept."""

@@ -48,26 +48,10 @@ def make_step(backend: Backend, network: Network, recipe: Recipe, communicator: 
         (K,), of the ``Examples``; of a stack, the rows of all members, or those of each, (M, K). It uses up ``layers``
         and ``state``.
     """
-    xp, penalty = backend.xp, place(recipe.penalty, backend.asarray)
-    schedule, rule = place(recipe.schedule, backend.asarray), place(recipe.optimizer, backend.asarray)
+    xp = backend.xp
     in_loop = recipe.mode == "loop"  # then its parts are compiled, and not the step: unrolled, it would be too long
     gradients_of = gradient_function(xp, network, recipe.mode, backend.compile if in_loop else None)
-
-    def update(
-        layers: list[Layer], state: State, loss: Array, gradients: list[Layer], weights: Array | None, n: int
-    ) -> tuple[list[Layer], State]:
-        size = total_weight(xp, weights, n)
-        gradients = penalty.add_gradient(xp, layers, gradients, size)
-        loss = loss if weights is None else loss * (n / size)
-        scheduled = schedule(xp, xp.astype(state.t, state.rate.dtype))
-        counters = state.t, state.loss, state.rate
-        steps, epoch_loss, rate, t = fuse(xp, _count)(xp, *counters, loss, state.scale, scheduled)
-        if recipe.penalised:
-            epoch_loss += n * penalty.value(xp, layers, size)
-        params, optimizer = rule.update(xp, flat(layers), flat(gradients), state.optimizer, rate, t)
-        layers = [Layer(W, b) for W, b in zip(params[::2], params[1::2], strict=True)]
-        return layers, State(optimizer, steps, epoch_loss, state.scale, rate)
-
+    update = make_update(xp, recipe, backend.asarray)
     draw_masks = mask_function(backend, network, recipe.seed)
     if in_loop:
         update, draw_masks = backend.compile(update, donate=(0, 1)), backend.compile(draw_masks)
@@ -82,6 +66,45 @@ def make_step(backend: Backend, network: Network, recipe: Recipe, communicator: 
         return update(layers, state, loss, gradients, weights, rows.shape[-1])
 
     return step
+
+
+def make_update(xp: Namespace, recipe: Recipe, asarray: Callable[[Any], Array]) -> Step:
+    """Build what a step does with its gradients.
+
+    Parameters
+    ----------
+    xp : namespace
+        The array library.
+    recipe : Recipe
+        How to train.
+    asarray : callable
+        Makes an array of it of the numbers of a stack's members.
+
+    Returns
+    -------
+    callable
+        ``update(layers, state, loss, gradients, weights, n)`` gives the new ``(layers, state)``, given what
+        `gradient_function` says of a minibatch of `n` rows, and their weights or None. It uses up what it is given.
+    """
+    penalty, schedule = place(recipe.penalty, asarray), place(recipe.schedule, asarray)
+    rule = place(recipe.optimizer, asarray)
+
+    def update(
+        layers: list[Layer], state: State, loss: Array, gradients: list[Layer], weights: Array | None, n: Array | int
+    ) -> tuple[list[Layer], State]:
+        size = total_weight(xp, weights, n)
+        gradients = penalty.add_gradient(xp, layers, gradients, size)
+        loss = loss if weights is None else loss * (n / size)
+        scheduled = schedule(xp, xp.astype(state.t, state.rate.dtype))
+        counters = state.t, state.loss, state.rate
+        steps, epoch_loss, rate, t = fuse(xp, _count)(xp, *counters, loss, state.scale, scheduled)
+        if recipe.penalised:
+            epoch_loss += n * penalty.value(xp, layers, size)
+        params, optimizer = rule.update(xp, flat(layers), flat(gradients), state.optimizer, rate, t)
+        layers = [Layer(W, b) for W, b in zip(params[::2], params[1::2], strict=True)]
+        return layers, State(optimizer, steps, epoch_loss, state.scale, rate)
+
+    return update
 
 
 @elementwise(inplace=3)

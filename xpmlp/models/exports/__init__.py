@@ -4,6 +4,7 @@ from xpmlp.models.checkpoints import ENDINGS
 from xpmlp.models.exports._export import export_model
 from xpmlp.models.exports._onnx import OPSET, add_probabilities, end, mean_of_members, trace_network
 from xpmlp.models.exports._onnx_graph import Graph
+from xpmlp.models.exports._onnx_step import export_step
 from xpmlp.models.exports._onnx_tracing import Traced
 from xpmlp.models.exports._skops import SKLEARN_ACTIVATIONS, common_activation
 
@@ -17,6 +18,7 @@ __all__ = [
     "common_activation",
     "end",
     "export_model",
+    "export_step",
     "mean_of_members",
     "trace_network",
 ]

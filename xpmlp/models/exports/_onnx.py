@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from xpmlp.nn import activations
 from xpmlp.nn.activations import identity
 from xpmlp.nn.losses import exponential, log_softmax
 from xpmlp.nn.network import Layer, fprop, naming_own_functions
+from xpmlp.training.step import flat
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -52,40 +53,45 @@ def onnx_of(model: Model) -> bytes:
         For weights of more than 2 GiB, and a column that is called as an output is.
     """
     onnx = load_package("onnx")
-    if sum(p.nbytes for layer in model.layers for p in layer) > MAX_BYTES:
+    check_size(flat(model.layers))
+    graph, classes = Graph(onnx, model.dtype), model.classes
+    blocks = trace_network(model, add_features(graph, model))
+    ends = _values(model, blocks) if classes is None else add_probabilities(model, classes, blocks[0])
+    return written(graph, ends, model)
+
+
+def check_size(arrays: Sequence[np.ndarray]) -> None:
+    """Raise an `InputError` for more than an ONNX file can hold."""
+    if sum(array.nbytes for array in arrays) > MAX_BYTES:
         raise InputError("the weights take more than the 2 GiB that an ONNX file can hold: export them to .npz.")
-    graph = Graph(onnx, model.dtype)
-    d = model.network.sizes[0]
+
+
+def add_features(graph: Graph, model: Model) -> Traced:
+    """Add the inputs of raw features; return the features as the network is given them, (n, d)."""
     if model.preparation is None:
-        a = _scaled(graph, model)
-    else:
-        a = Traced(graph, add_preparation(graph, model.preparation), model.dtype, ["n", d])
-    blocks = trace_network(model, a)
-    if model.classes is None:
-        ends = _values(model, blocks)
-    else:
-        ends = add_probabilities(model, model.classes, blocks[0])
-    if taken := [end.name for end in ends if end.name in graph.inputs]:
+        return _scaled(graph, model)
+    return Traced(graph, add_preparation(graph, model.preparation), model.dtype, ["n", model.network.sizes[0]])
+
+
+def written(graph: Graph, ends: Sequence[Traced], model: Model) -> bytes:
+    """Return an ONNX file of a graph with these outputs, which describes a model."""
+    onnx = load_package("onnx")
+    helper = onnx.helper
+    if taken := [each.name for each in ends if each.name in graph.inputs]:
         raise InputError(
             f"column {taken[0]!r} has the name of an output of the graph: give it another one, and train anew."
         )
-    return written(graph, ends, _notes(model), [(ML, ML_OPSET)] if model.preparation else [])
-
-
-def written(graph: Graph, ends: Sequence[Traced], notes: dict[str, str], opsets: Sequence[tuple[str, int]] = ()) -> bytes:
-    """Return an ONNX file of a graph with these outputs."""
-    onnx = load_package("onnx")
-    helper = onnx.helper
-    graph.prune(end.name for end in ends)
-    results = [graph.info(end.name, end.dtype, end.shape) for end in ends]
+    graph.prune(each.name for each in ends)
+    opsets = [("", OPSET)] if model.preparation is None else [("", OPSET), (ML, ML_OPSET)]
+    results = [graph.info(each.name, each.dtype, each.shape) for each in ends]
     described = helper.make_model(
         helper.make_graph(graph.nodes, "xpmlp", list(graph.inputs.values()), results, list(graph.constants.values())),
         producer_name="xpmlp",
         producer_version=__version__,
         ir_version=IR_VERSION,
-        opset_imports=[helper.make_opsetid(*opset) for opset in [("", OPSET), *opsets]],
+        opset_imports=[helper.make_opsetid(*opset) for opset in opsets],
     )
-    helper.set_model_props(described, notes)
+    helper.set_model_props(described, _notes(model))
     onnx.checker.check_model(described, full_check=True)
     content: bytes = described.SerializeToString()
     return content
@@ -97,6 +103,9 @@ def trace_network(model: Model, x: Traced) -> list[Traced]:
     A single one, (n, m), is the mean of what the members of an ensemble give; of several, each is (M, n, m) of one.
     """
     network = with_operators(model.network)
+    if (network.loss.normalise, network.loss.output) == (log_softmax, exponential):
+        loss = replace(network.loss, normalise=identity, output=lambda _, z: operator("Softmax", z, axis=-1))
+        network = replace(network, loss=loss)
     layers = [Layer(*(p.astype(x.graph.dtype, copy=False) for p in layer)) for layer in model.layers]
     x.graph.labels |= named_arrays(layers)
     with naming_own_functions(model.network):
@@ -109,8 +118,6 @@ def with_operators(network: Network) -> Network:
     """Return a network with ONNX's own operators in place of functions that are one there."""
     activations = tuple(replace(each, function=_operators(each.function)) for each in network.activations)
     loss = replace(network.loss, output=_operators(network.loss.output))
-    if (loss.normalise, loss.output) == (log_softmax, exponential):
-        loss = replace(loss, normalise=identity, output=lambda _, z: operator("Softmax", z, axis=-1))
     return replace(network, activations=activations, loss=loss)
 
 
@@ -120,8 +127,7 @@ def _operators(function: Function) -> Function:
 
 def mean_of_members(a: Traced) -> Traced:
     """Record the mean of what the networks of an ensemble give, (M, n, m); as it is of a single one."""
-    mean: Traced = a if a.ndim == 2 else XP.mean(a, axis=0)
-    return mean
+    return a if a.ndim == 2 else cast("Traced", XP.mean(a, axis=0))
 
 
 def end(name: str, a: Traced) -> Traced:
@@ -147,7 +153,7 @@ def _values(model: Model, blocks: list[Traced]) -> list[Traced]:
     scaling, means = model.target_scaling, blocks[0]
     a, dtype = mean_of_members(means), means.dtype
     if scaling is not None and not scaling.is_identity:
-        dtype = np.float64 if _is_far(scaling) else dtype
+        dtype = np.float64 if is_far(scaling) else dtype
         a = XP.astype(a / scaling.scale + scaling.shift, dtype)
     ends = [end("outputs", a)]
     if model.network.n_targets == 1:
@@ -165,7 +171,7 @@ def _values(model: Model, blocks: list[Traced]) -> list[Traced]:
     return ends
 
 
-def _is_far(scaling: Scaling) -> bool:
+def is_far(scaling: Scaling) -> bool:
     """Whether what is scaled lies so far from zero that float32 could not tell one value from another."""
     return bool(np.any(np.abs(scaling.shift * scaling.scale) > MAX_SHIFT))
 
@@ -188,18 +194,18 @@ def _notes(model: Model) -> dict[str, str]:
 def _scaled(graph: Graph, model: Model) -> Traced:
     """Add the input ``X``, (n, d), fill its gaps and scale it as `Scaling.apply` does: in float64 where it shifts."""
     scaling, shape = model.scaling, ("n", model.network.sizes[0])
-    dtype = "float64" if _is_far(scaling) else graph.dtype
+    dtype = "float64" if is_far(scaling) else graph.dtype
     x = Traced(graph, graph.input("X", dtype, shape), dtype, shape)
     if model.medians is not None:
         x = XP.where(XP.isnan(x), model.medians.astype(dtype), x)
     if scaling.is_identity:
         return x
     if scaling.only_scales:
-        return x * scaling.scale.astype(graph.dtype)
-    return XP.astype((x - scaling.shift) * scaling.scale, graph.dtype)
+        return cast("Traced", x * scaling.scale.astype(graph.dtype))
+    return cast("Traced", XP.astype((x - scaling.shift) * scaling.scale, graph.dtype))
 
 
-# Where ONNX has an operator of its own, or two that runtimes do as one: in float32 and float64 alike, and in all opsets.
+# Where ONNX has operators that runtimes do faster: in float32 and float64 alike, and in all opsets.
 OPERATORS: dict[Any, Function] = {
     activations.relu: lambda _, z: operator("Relu", z),
     activations.logistic: lambda _, z: operator("Sigmoid", z),

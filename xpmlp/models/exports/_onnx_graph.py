@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from xpmlp.common.errors import InputError
+
 
 class Graph:
     """Inputs, nodes and constants of a graph in the floating dtype of a network. Values are known by their names."""
@@ -19,12 +21,18 @@ class Graph:
         self._numbers: dict[tuple[str, bytes], str] = {}
         self.labels: dict[str, np.ndarray] = {}  # what constants of these arrays, or of views of them, are called
 
-    def input(self, name: str, dtype: str | np.dtype[Any], shape: Any = ("n", 1)) -> str:
-        """Add an input, before what has a name of its own; return its name."""
+    def input(self, name: str, dtype: Any, shape: Any = ("n", 1), default: np.ndarray | None = None) -> str:
+        """Add an input, before what has a name of its own; return its name. One with a default may be left out."""
+        if name in self.inputs:
+            raise InputError(
+                f"column {name!r} has the name of another input of the graph: give it another one, and train anew."
+            )
         self.inputs[name] = self.info(name, dtype, shape)
+        if default is not None:
+            self.constants[name] = self._from_array(default, name)
         return name
 
-    def info(self, name: str, dtype: str | np.dtype[Any], shape: Any) -> Any:
+    def info(self, name: str, dtype: Any, shape: Any) -> Any:
         """Describe an input or an output; a length that is a string is free."""
         return self._helper.make_tensor_value_info(name, self.type_of(dtype), list(shape))
 

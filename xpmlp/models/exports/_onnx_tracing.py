@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from functools import partial
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import numpy as np
 
@@ -23,6 +23,13 @@ if TYPE_CHECKING:
 
 COMPARISONS = ("Greater", "Less", "Equal", "GreaterOrEqual", "LessOrEqual", "And", "Or")
 NEUTRAL = {"Add": 0, "Sub": 0, "Mul": 1, "Div": 1}  # on the right
+
+
+def _binary(operator: str, *, reflected: bool = False) -> Any:
+    def method(self: Traced, other: Values) -> Traced:
+        return _elementwise(operator, *((other, self) if reflected else (self, other)))
+
+    return method
 
 
 class Traced:
@@ -50,27 +57,20 @@ class Traced:
     def __bool__(self) -> NoReturn:
         raise TypeError("an ONNX graph is made, in which no value is known yet")
 
+    __add__, __radd__ = _binary("Add"), _binary("Add", reflected=True)
+    __sub__, __rsub__ = _binary("Sub"), _binary("Sub", reflected=True)
+    __mul__, __rmul__ = _binary("Mul"), _binary("Mul", reflected=True)
+    __truediv__, __rtruediv__ = _binary("Div"), _binary("Div", reflected=True)
+    __pow__, __rpow__ = _binary("Pow"), _binary("Pow", reflected=True)
+    __gt__, __lt__ = _binary("Greater"), _binary("Less")
+    __ge__, __le__ = _binary("GreaterOrEqual"), _binary("LessOrEqual")
+    __eq__, __and__, __or__ = _binary("Equal"), _binary("And"), _binary("Or")
+
     def __neg__(self) -> Traced:
         return _elementwise("Neg", self)
 
     def __getitem__(self, key: Any) -> Traced:
         return _item(self, key if isinstance(key, tuple) else (key,))
-
-
-def _binary(operator: str, *, reflected: bool = False) -> Any:
-    def method(self: Traced, other: Values) -> Traced:
-        return _elementwise(operator, *((other, self) if reflected else (self, other)))
-
-    return method
-
-
-for _name, _operator in {"add": "Add", "sub": "Sub", "mul": "Mul", "truediv": "Div", "pow": "Pow"}.items():
-    setattr(Traced, f"__{_name}__", _binary(_operator))
-    setattr(Traced, f"__r{_name}__", _binary(_operator, reflected=True))
-for _name, _operator in {"gt": "Greater", "lt": "Less", "ge": "GreaterOrEqual", "le": "LessOrEqual"}.items():
-    setattr(Traced, f"__{_name}__", _binary(_operator))
-for _name, _operator in {"eq": "Equal", "and": "And", "or": "Or"}.items():
-    setattr(Traced, f"__{_name}__", _binary(_operator))
 
 
 def operator(name: str, x: Traced, dtype: Any = None, shape: Any = None, **attributes: Any) -> Traced:
@@ -115,7 +115,7 @@ def _item(x: Traced, key: tuple[Any, ...]) -> Traced:
     at = next((i for i, part in enumerate(key) if part is ...), len(key))
     rest = x.ndim - sum(isinstance(part, slice) for part in key)
     parts = [*key[:at], *(slice(None),) * rest, *key[at + 1 :]]
-    if not all(part is None or isinstance(part, slice) and part.step in {None, 1} for part in parts):
+    if not all(part is None or (isinstance(part, slice) and part.step in {None, 1}) for part in parts):
         raise TypeError("an ONNX graph is made, in which slices of neighbours and new axes are the only indices")
     shape, spans = list(x.shape), []
     for axis, span in enumerate(part for part in parts if part is not None):
@@ -151,12 +151,12 @@ def _maximum(x: Values, y: Values) -> Traced:
 
 
 def _logaddexp(x: Values, y: Values) -> Traced:
-    return _maximum(x, y) + XP.log(1.0 + XP.exp(-XP.abs(x - y)))
+    return cast("Traced", XP.maximum(x, y) + XP.log(1.0 + XP.exp(-XP.abs(x - y))))
 
 
 def _expm1(x: Traced) -> Traced:
     """e^x - 1, with all its digits near 0: tanh(x / 2) (e^x + 1)."""
-    return XP.tanh(0.5 * x) * (XP.exp(x) + 1.0)
+    return cast("Traced", XP.tanh(0.5 * x) * (XP.exp(x) + 1.0))
 
 
 def _log1p(x: Traced) -> Traced:
@@ -184,12 +184,14 @@ def _concat(values: Sequence[Values], *, axis: int = 0) -> Traced:
     dtype = np.result_type(*(value.dtype for value in values))
     shape = list(values[0].shape)
     shape[axis] = sum(value.shape[axis] for value in values)
-    cuts = [getattr(value, "cut", None) for value in values]
-    if all(cut and cut[0] is cuts[0][0] and cut[1] == axis % len(shape) for cut in cuts):  # parts of one value
+    cuts = [cut for value in values if (cut := getattr(value, "cut", None)) and cut[1] == axis % len(shape)]
+    if len(cuts) == len(values) and all(cut[0] is cuts[0][0] for cut in cuts):  # parts of one value
         places = np.concatenate([cut[2] for cut in cuts])
         made = graph.add("Gather", cuts[0][0].name, graph.unnamed(places), axis=axis)
         return Traced(graph, made, dtype, shape)
-    return Traced(graph, graph.add("Concat", *(_named(graph, value, dtype) for value in values), axis=axis), dtype, shape)
+    return Traced(
+        graph, graph.add("Concat", *(_named(graph, value, dtype) for value in values), axis=axis), dtype, shape
+    )
 
 
 def _reshape(x: Traced, shape: Sequence[Any]) -> Traced:
@@ -201,7 +203,8 @@ def _reshape(x: Traced, shape: Sequence[Any]) -> Traced:
 
 
 def _broadcast_to(x: Traced, shape: Sequence[Any]) -> Traced:
-    if len(shape) == x.ndim and all(n is own or isinstance(n, int) and n == own for n, own in zip(shape, x.shape)):
+    """Record more axes, before those that there are."""
+    if len(shape) == x.ndim:
         return x
     lengths = np.array([n if isinstance(n, int) else 1 for n in shape])
     return Traced(x.graph, x.graph.add("Expand", x.name, x.graph.unnamed(lengths)), x.dtype, shape)
@@ -227,20 +230,16 @@ def _argmax(x: Traced, *, axis: int) -> Traced:
 
 def _var(x: Traced, *, axis: Any) -> Traced:
     apart = x - XP.mean(x, axis=axis, keepdims=True)
-    return XP.mean(apart * apart, axis=axis)
+    return cast("Traced", XP.mean(apart * apart, axis=axis))
 
 
 def _astype(x: Traced, dtype: Any, *, copy: bool = True) -> Traced:  # noqa: ARG001 - the standard's
     return x if x.dtype == dtype else operator("Cast", x, dtype, to=x.graph.type_of(dtype))
 
 
-def _filled(value: float, x: Traced) -> np.ndarray:
-    """Return a number in the dtype of a value: as all it meets is broadcast, it needs no shape."""
-    return np.array(value, x.dtype)
-
-
-def _full_like(x: Traced, value: float) -> np.ndarray:
-    return _filled(value, x)
+def _full_like(x: Traced, value: float) -> np.generic:
+    """Return a number in the dtype of a value: as all that it meets is broadcast, it needs no shape."""
+    return cast("np.generic", x.dtype.type(value))
 
 
 def _recording(name: str, function: Any) -> Any:
@@ -256,15 +255,32 @@ def _recording(name: str, function: Any) -> Any:
 
 
 # What onnxruntime computes in float32 and float64 alike.
-OPERATORS = {name: name.title() for name in ("abs", "ceil", "cos", "exp", "floor", "log", "sign", "sin", "sqrt", "tanh")}
-OPERATORS |= {"minimum": "Min", "pow": "Pow", "add": "Add", "subtract": "Sub", "multiply": "Mul", "divide": "Div"}
-OPERATORS |= {"greater": "Greater", "less": "Less", "negative": "Neg", "logical_and": "And", "logical_or": "Or"}
-FUNCTIONS = {name: partial(_elementwise, each) for name, each in OPERATORS.items()}
-FUNCTIONS |= {"sum": partial(_reduce, "ReduceSum"), "mean": partial(_reduce, "ReduceMean")}
-FUNCTIONS |= {"max": partial(_reduce, "ReduceMax"), "min": partial(_reduce, "ReduceMin"), "argmax": _argmax, "var": _var}
-FUNCTIONS |= {"where": _where, "maximum": _maximum, "logaddexp": _logaddexp, "expm1": _expm1, "log1p": _log1p}
-FUNCTIONS |= {"square": lambda x: x * x, "matmul": _matmul, "matrix_transpose": _matrix_transpose, "concat": _concat}
-FUNCTIONS |= {"reshape": _reshape, "broadcast_to": _broadcast_to, "astype": _astype, "full_like": _full_like}
-FUNCTIONS |= {"zeros_like": partial(_filled, 0.0), "ones_like": partial(_filled, 1.0)}
-FUNCTIONS |= {"isnan": lambda x: operator("IsNaN", x, bool), "logical_not": lambda x: operator("Not", x)}
+SAME_NAMES = ("abs", "ceil", "cos", "exp", "floor", "log", "sign", "sin", "sqrt", "tanh", "greater", "less")
+OPERATORS = {name: name.title() for name in SAME_NAMES}
+OPERATORS |= {"add": "Add", "subtract": "Sub", "multiply": "Mul", "divide": "Div", "pow": "Pow", "negative": "Neg"}
+OPERATORS |= {"minimum": "Min", "greater_equal": "GreaterOrEqual", "less_equal": "LessOrEqual", "equal": "Equal"}
+OPERATORS |= {"logical_and": "And", "logical_or": "Or"}
+FUNCTIONS: dict[str, Any] = {
+    **{name: partial(_elementwise, each) for name, each in OPERATORS.items()},
+    **{name: partial(_reduce, f"Reduce{name.title()}") for name in ("sum", "mean", "max", "min")},
+    "argmax": _argmax,
+    "astype": _astype,
+    "broadcast_to": _broadcast_to,
+    "concat": _concat,
+    "expm1": _expm1,
+    "full_like": _full_like,
+    "isnan": lambda x: operator("IsNaN", x, bool),
+    "log1p": _log1p,
+    "logaddexp": _logaddexp,
+    "logical_not": lambda x: operator("Not", x),
+    "matmul": _matmul,
+    "matrix_transpose": _matrix_transpose,
+    "maximum": _maximum,
+    "ones_like": lambda x: _full_like(x, 1.0),
+    "reshape": _reshape,
+    "square": lambda x: x * x,
+    "var": _var,
+    "where": _where,
+    "zeros_like": lambda x: _full_like(x, 0.0),
+}
 XP = replacing(np, **{name: _recording(name, function) for name, function in FUNCTIONS.items()})
