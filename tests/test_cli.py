@@ -516,6 +516,28 @@ def test_export_writes_what_the_ending_says_and_refuses_the_rest(cli, iris, tmp_
     assert cli("predict", "run/model.safetensors", "new.csv") == cli("predict", "run", "new.csv")
 
 
+def test_export_writes_the_step_of_a_run_as_its_options_say(cli, iris):
+    import onnxruntime
+
+    assert cli("train", iris, "--out", "run", *QUICK, "--optimizer", "sgd", "--momentum", "0.9", "--l2", "0.1")[0] == 0
+    code, _, err = cli("export", "run", "step.onnx", "--what", "step")
+    assert (code, err) == (0, "step written to step.onnx\n")
+    session = onnxruntime.InferenceSession("step.onnx")
+    names = [output.name for output in session.get_outputs()]
+    assert {"next_W1", "next_velocity_b2", "next_t", "loss"} <= set(names)
+    for what, refusal in [
+        (("run", "step.onnx", "--what", "step"), "give --overwrite"),
+        (("run", "step.npz", "--what", "step"), "must end in one of .onnx"),
+        (("run", "step.onnx", "--what", "gradients"), "must be one of: model, step"),
+        (("run/model.safetensors", "other.onnx", "--what", "step"), "a step is that of a run"),
+    ]:
+        code, _, err = cli("export", *what)
+        assert (code, refusal in " ".join(err.split())) == (2, True)
+    assert cli("train", iris, "--out", "weighted", *QUICK, "--class-weight", "balanced")[0] == 0
+    code, _, err = cli("export", "weighted", "other.onnx", "--what", "step")
+    assert (code, "it weighted the classes" in err) == (2, True)
+
+
 def test_evaluate_draws_the_regions_of_classes_in_the_plane_of_two_features(cli, tmp_path):
     table = tmp_path / "plane.csv"
     rows = [f"{x},{y},{'left' if x < 0 else 'right'}" for x in range(-9, 10) for y in range(3)]

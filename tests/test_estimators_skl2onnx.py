@@ -156,11 +156,16 @@ def test_subclasses_are_converted_once_they_are_registered():
         np.testing.assert_allclose(found.ravel(), model.predict(X), rtol=1e-5, atol=1e-6)
 
 
-def test_what_a_graph_cannot_hold_is_refused():
+def test_an_activation_of_ones_own_is_in_the_graph():
     X = data()
     own = Activation("own", lambda xp, z: xp.tanh(2 * z), lambda xp, z, a: 2 * (1 - a * a))  # noqa: ARG005 - given both
-    with pytest.raises(InputError, match="function of your own, 'own'"):
-        session_of(MLPClassifier((5,), activation=own, max_iter=3).fit(X, CODES), X)
+    model = MLPRegressor(hidden_layer_sizes=(5,), activation=own, max_iter=3).fit(X, X[:, 0])
+    found = next(iter(outputs_of(model, X).values()))
+    np.testing.assert_allclose(found.ravel(), model.predict(X), rtol=1e-5, atol=1e-6)
+
+
+def test_what_a_graph_cannot_hold_is_refused():
+    X = data()
     with pytest.raises(InputError, match="knows a single class, 0"):
         session_of(MLPClassifier((5,), max_iter=3).fit(X, 0 * CODES), X)
     with pytest.raises(InputError, match="target_opset is 12, but xpmlp's graphs need 13 or higher"):

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 
 from xpmlp import ACTIVATIONS, InputError, Model, Scaling, export_model, load_model, save_model
@@ -51,13 +52,18 @@ def test_their_loss_is_the_one_that_the_page_names(names):
     np.testing.assert_allclose(slopes, 2.0 * np.tanh(errors / 2.0), rtol=1e-12)
 
 
-def test_models_with_them_are_not_saved_and_not_exported(names, tmp_path):
+def test_models_with_them_are_not_saved_and_exported_to_onnx_alone(names, tmp_path):
     layers = [type(layer)(*map(names["backend"].to_numpy, layer)) for layer in names["record"].layers]
     model = Model(names["network"], layers, None, Scaling(np.zeros(4), np.ones(4)))
     with pytest.raises(InputError, match="a function of your own, 'softsign', cannot be saved"):
         save_model(model, tmp_path / "model.safetensors")
     with pytest.raises(InputError, match="softsign"):
         export_model(model, tmp_path / "model.npz")
+    export_model(model, tmp_path / "model.onnx")
+    session, X = onnxruntime.InferenceSession(tmp_path / "model.onnx"), np.random.default_rng(0).normal(size=(9, 4))
+    dtype = {"tensor(float)": "float32", "tensor(double)": "float64"}[session.get_inputs()[0].type]
+    (found,) = session.run(["outputs"], {"X": X.astype(dtype)})
+    np.testing.assert_allclose(found, model.predict(X).reshape(found.shape), rtol=1e-5, atol=1e-6)
     assert "softsign" not in ACTIVATIONS
 
 

@@ -46,5 +46,6 @@ def export(
     elif run.is_file():
         raise InputError(f"{run} holds a model alone: a step is that of a run, whose folder says how it was trained.")
     else:
+        check_choice("to", to or "onnx", ("onnx",))
         export_step(model, RunFolder(run).recipe(), file, overwrite=overwrite)
     say(f"{what} written to {file}")

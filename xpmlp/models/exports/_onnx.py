@@ -17,13 +17,14 @@ from xpmlp.models.exports._onnx_tables import ML, ML_OPSET, add_preparation
 from xpmlp.models.exports._onnx_tracing import XP, Traced, operator
 from xpmlp.nn import activations
 from xpmlp.nn.activations import identity
-from xpmlp.nn.losses import exponential, log_softmax
+from xpmlp.nn.losses import MIN_VARIANCE, exponential, log_softmax, mean_and_variance
 from xpmlp.nn.network import Layer, fprop, naming_own_functions
 from xpmlp.training.step import flat
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from xpmlp.common.types import Namespace
     from xpmlp.data.preprocessing import Scaling
     from xpmlp.models.model import Model
     from xpmlp.nn.network import Network
@@ -211,4 +212,10 @@ OPERATORS: dict[Any, Function] = {
     activations.logistic: lambda _, z: operator("Sigmoid", z),
     activations.elu: lambda xp, z: operator("Relu", z) + (xp.exp(xp.minimum(z, 0.0)) - 1.0),
     activations.silu: lambda _, z: z * operator("Sigmoid", z),
+    mean_and_variance: lambda xp, mean, s: (mean, _softplus(xp, s) + MIN_VARIANCE),
 }
+
+
+def _softplus(xp: Namespace, s: Traced) -> Traced:
+    """ONNX's own has all digits of small values; runtimes have it in float32 alone, where they matter."""
+    return operator("Softplus", s) if s.dtype == np.float32 else activations.softplus(xp, s)

@@ -86,8 +86,8 @@ def step_of(model: Model, recipe: Recipe) -> bytes:
     onnx, network, dtype = load_package("onnx"), model.network, model.dtype
     if any(network.dropout):
         raise InputError(
-            "a step with dropout cannot be exported: ONNX of this age lacks the arithmetic of bits that decides what is "
-            "dropped. Train a network without it."
+            "a step with dropout cannot be exported, as ONNX of this opset lacks the arithmetic that decides what is "
+            "dropped: train a network without it."
         )
     layers, optimizer = model.layers, recipe.optimizer.init(np, flat(model.layers))
     names = list(named_arrays(layers))
