@@ -83,7 +83,7 @@ def check_step(rng, path, model, recipe, n_steps=100, atol=None):
             rows = order[start : start + K]
             found = dict(zip(names, session.run(names, {"X": X[rows], "y": y[rows], **state}), strict=True))
             losses = losses + found.pop("loss") * len(rows)
-            state = {name.removeprefix("next_"): value for name, value in found.items()}
+            state = {name[5:]: value for name, value in found.items() if name.startswith("next_")}
             taken += 1
         np.testing.assert_allclose(losses, trainer.state.loss, rtol=1e-4 if model.dtype == "float32" else 1e-9)
     assert (state.pop("t") == taken).all()
@@ -122,15 +122,25 @@ def test_embeddings_stacks_and_one_logistic_output_can_be_trained(rng, tmp_path,
     check_step(rng, tmp_path / "step.onnx", a_model(rng, "float64", loss, **kind), RECIPES[recipe], 30)
 
 
-def test_what_is_left_out_is_what_there_is_before_the_first_step_and_the_scale_multiplies_the_rate(rng, tmp_path):
-    model = a_model(rng, "float64")
+@pytest.mark.parametrize("loss", ["softmax", "squared"])
+def test_a_step_starts_from_the_model_predicts_by_given_weights_and_multiplies_its_rate(rng, tmp_path, loss):
+    model = a_model(rng, "float64", loss)
     export_step(model, RECIPES["sgd"], tmp_path / "step.onnx")
-    session = onnxruntime.InferenceSession(tmp_path / "step.onnx")
+    session, before = onnxruntime.InferenceSession(tmp_path / "step.onnx"), model.layers
     X, y = examples_of(rng, model)
 
     def weights(**more):
         return session.run(["next_W1"], {"X": X, "y": y, **more})[0]
 
+    changed = [Layer(1.1 * W, b + 0.1) for W, b in model.layers]
+    given = {name: p for (W, b), n in zip(changed, "12", strict=True) for name, p in ((f"W{n}", W), (f"b{n}", b))}
+    output = "probabilities" if loss == "softmax" else "outputs"
+    found = session.run([output, "prediction"], {"X": X, "y": y, **given})
+    model = replace(model, layers=changed)
+    expected = model.predict_proba(X) if loss == "softmax" else model.predict(X)
+    np.testing.assert_allclose(found[0], expected, rtol=1e-9)
+    np.testing.assert_allclose(found[1], model.predict(X), rtol=1e-9)
+    model = replace(model, layers=before)
     first, W1 = weights(), model.layers[0].W
     np.testing.assert_array_equal(weights(W1=W1, b1=model.layers[0].b, t=np.array(0)), first)
     np.testing.assert_allclose(weights(scale=np.array(3.0)) - W1, 3.0 * (first - W1), rtol=1e-9, atol=1e-12)

@@ -13,6 +13,7 @@ from xpmlp.common.errors import InputError
 from xpmlp.common.packages import load_package
 from xpmlp.estimators._mlp import MLPClassifier, MLPRegressor
 from xpmlp.models.exports import OPSET, Graph, Traced, add_probabilities, end, mean_of_members, trace_network
+from xpmlp.nn.network import Layer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -96,8 +97,9 @@ def convert(scope: Any, operator: Any, container: Any) -> None:
     estimator, (given,) = operator.raw_operator, operator.inputs
     model, onnx = estimator.to_model(), load_package("onnx")
     graph = Graph(onnx, "float64" if type(given.type).__name__ == "DoubleTensorType" else "float32")
-    x = graph.cast("X", graph.dtype)
-    a = mean_of_members(trace_network(model, Traced(graph, x, graph.dtype, ["n", model.network.sizes[0]]))[0])
+    x = Traced(graph, graph.cast("X", graph.dtype), graph.dtype, ["n", model.network.sizes[0]])
+    layers = [Layer(*(p.astype(graph.dtype, copy=False) for p in layer)) for layer in model.layers]
+    a = mean_of_members(trace_network(model, x, layers)[0])
     if model.classes is None:
         ends = [end("outputs", a).name]
     else:

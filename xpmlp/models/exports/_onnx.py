@@ -55,10 +55,10 @@ def onnx_of(model: Model) -> bytes:
     """
     onnx = load_package("onnx")
     check_size(flat(model.layers))
-    graph, classes = Graph(onnx, model.dtype), model.classes
-    blocks = trace_network(model, add_features(graph, model))
-    ends = _values(model, blocks) if classes is None else add_probabilities(model, classes, blocks[0])
-    return written(graph, ends, model)
+    graph = Graph(onnx, model.dtype)
+    layers = [Layer(*(p.astype(graph.dtype, copy=False) for p in layer)) for layer in model.layers]
+    graph.labels |= named_arrays(layers)
+    return written(graph, predicted(model, trace_network(model, add_features(graph, model), layers)), model)
 
 
 def check_size(arrays: Sequence[np.ndarray]) -> None:
@@ -98,8 +98,8 @@ def written(graph: Graph, ends: Sequence[Traced], model: Model) -> bytes:
     return content
 
 
-def trace_network(model: Model, x: Traced) -> list[Traced]:
-    """Record `fprop`, from scaled features in the dtype of the graph to the blocks of the outputs.
+def trace_network(model: Model, x: Traced, layers: Sequence[Layer]) -> list[Traced]:
+    """Record `fprop`, from features as the network is given them to the blocks of the outputs.
 
     A single one, (n, m), is the mean of what the members of an ensemble give; of several, each is (M, n, m) of one.
     """
@@ -107,12 +107,15 @@ def trace_network(model: Model, x: Traced) -> list[Traced]:
     if (network.loss.normalise, network.loss.output) == (log_softmax, exponential):
         loss = replace(network.loss, normalise=identity, output=lambda _, z: operator("Softmax", z, axis=-1))
         network = replace(network, loss=loss)
-    layers = [Layer(*(p.astype(x.graph.dtype, copy=False) for p in layer)) for layer in model.layers]
-    x.graph.labels |= named_arrays(layers)
     with naming_own_functions(model.network):
         u = fprop(XP, network, layers, x).u
         blocks = network.loss.output(XP, *network.loss.blocks(u))
     return list(blocks) if isinstance(blocks, tuple) else [mean_of_members(blocks)]
+
+
+def predicted(model: Model, blocks: list[Traced]) -> list[Traced]:
+    """Add what a model predicts, from what `trace_network` gives."""
+    return _values(model, blocks) if model.classes is None else add_probabilities(model, model.classes, blocks[0])
 
 
 def with_operators(network: Network) -> Network:

@@ -33,8 +33,9 @@ class Graph:
         return name
 
     def info(self, name: str, dtype: Any, shape: Any) -> Any:
-        """Describe an input or an output; a length that is a string is free."""
-        return self._helper.make_tensor_value_info(name, self.type_of(dtype), list(shape))
+        """Describe an input or an output; a length that is no number is the free one."""
+        lengths = [length if isinstance(length, int) else "n" for length in shape]
+        return self._helper.make_tensor_value_info(name, self.type_of(dtype), lengths)
 
     def add(self, operator: str, *inputs: str, name: str = "", **attributes: Any) -> str:
         """Add a node, and return the name of its value: the one given, or one of its own."""

@@ -13,7 +13,16 @@ from xpmlp.common.files import check_place, write_whole
 from xpmlp.common.packages import load_package
 from xpmlp.models.checkpoints import named_arrays
 from xpmlp.models.conversion import as_model
-from xpmlp.models.exports._onnx import add_features, check_size, end, is_far, with_operators, written
+from xpmlp.models.exports._onnx import (
+    add_features,
+    check_size,
+    end,
+    is_far,
+    predicted,
+    trace_network,
+    with_operators,
+    written,
+)
 from xpmlp.models.exports._onnx_graph import Graph
 from xpmlp.models.exports._onnx_tracing import XP, Traced, operator
 from xpmlp.nn.network import Layer, gradient_function, naming_own_functions
@@ -36,8 +45,8 @@ def export_step(model: Model | BaseEstimator, recipe: Recipe, path: str | Path, 
     regression values in their own units, (K, m). Its other inputs are the weights (``W1``, ``b1``, ...), the state of
     the optimiser (such as ``m_W1``) with ``t``, the number of steps taken, and ``scale``, which the learning rate is
     multiplied by. Where one of these is left out, it is the model's weight, or what is there before the first step.
-    The outputs are the weights and the state after the step, each with ``next_`` before its name, and ``loss``, the
-    mean over the minibatch before it.
+    The outputs are the weights and the state after the step, each with ``next_`` before its name; and of the minibatch
+    before it ``loss``, the mean, and what is predicted, as the graph of `export_model` has it.
 
     Parameters
     ----------
@@ -71,8 +80,7 @@ def export_step(model: Model | BaseEstimator, recipe: Recipe, path: str | Path, 
     >>> state = {}
     >>> for _ in range(3):
     ...     found = dict(zip(names, session.run(names, {"X": X.astype(np.float32), "y": y, **state}), strict=True))
-    ...     loss = found.pop("loss")
-    ...     state = {name.removeprefix("next_"): value for name, value in found.items()}
+    ...     state = {name[5:]: value for name, value in found.items() if name.startswith("next_")}
     >>> int(state["t"])
     3
     """
@@ -131,7 +139,8 @@ def step_of(model: Model, recipe: Recipe) -> bytes:
     }
     found["t"] = state.t
     ends = [end(NEXT + name, found[name]) for name in arrays]
-    return written(graph, [*ends, end("loss", state.loss / n)], model)
+    ends += [end("loss", state.loss / n), *predicted(model, trace_network(model, x, before))]
+    return written(graph, ends, model)
 
 
 def _targets(graph: Graph, model: Model) -> Traced:
