@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 D, HIDDEN, M = 64, 100, 10
-ROWS = {1: 2000, 10_000: 40}  # and how often each is measured
+ROWS = {1: 2000, 10_000: 150}  # and how often each is measured
 
 
 def a_model(activation: str, loss: str, dtype: str) -> Model:

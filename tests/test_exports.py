@@ -259,7 +259,7 @@ def test_the_lines_of_the_page_on_export_run_as_they_are_printed(tmp_path, monke
     for snippet in snippets_of(PAGE):
         run(snippet, "export.md", names)
     assert "this model has relu, tanh" in capsys.readouterr().out
-    exported = {"digits.onnx", "digits.npz", "digits.skops", "people.onnx"}
+    exported = {"digits.onnx", "digits.npz", "digits.skops", "people.onnx", "own.onnx", "step.onnx"}
     assert {file.name for file in tmp_path.iterdir()} == exported | {"people.csv", "new.csv"}
 
 

@@ -49,7 +49,7 @@ def export_model(
     ------
     InputError
         For an ending that is none of these, a file that is there, what is no model, and what the other program cannot
-        express.
+        express: functions of your own are exported to ``.onnx`` alone.
     BackendError
         Where the package that writes such files is not installed.
     """
