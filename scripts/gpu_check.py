@@ -1,11 +1,11 @@
 """What a machine with a GPU has to show, in one command of less than eight minutes: tests, gradients, graphs, speed.
 
-    XPMLP_DATA=... python scripts/gpu_check.py --out benchmarks/gpu-my-card.json
+    XPMLP_DATA=... python scripts/gpu_check.py --out benchmarks/gpu-my-card.json --html my-card.html
     XPMLP_DATA=... python scripts/gpu_check.py --backend torch --device cuda --part report --part memory
 
 Each part is a process with a limit of time. One that fails or is cut off has not passed, and the others are tried all
-the same; the exit code is 1 then. The file is written after each part, and lists those that are missing from it. The
-targets of speed that a part reports decide nothing.
+the same; the exit code is 1 then. The file and the page are written after each part, and list those that are missing.
+The targets of speed that a part reports decide nothing.
 """
 
 from __future__ import annotations
@@ -25,10 +25,11 @@ import typer
 
 from benchmark_devices import processor
 from commands import run_script
+from gpu_parts.page import check_jinja, write_page
 from gpu_parts.plan import carry_out, plan_of
 from peers.turns import SHARED_GPU
 from reproduction.fashion import FINAL
-from xpmlp import BackendError, InputError, get_backend
+from xpmlp import BackendError, get_backend
 from xpmlp.common.files import check_place, write_whole
 from xpmlp.common.validation import check_choice
 
@@ -43,16 +44,14 @@ def main(
     data_dir: Annotated[str | None, typer.Option(help="Where Fashion-MNIST lies.")] = None,
     part: Annotated[list[str] | None, typer.Option(help=f"{', '.join(PARTS)}; repeatable. All by default.")] = None,
     out: Annotated[Path | None, typer.Option(help="A .json file to write.")] = None,
+    html: Annotated[Path | None, typer.Option(help="A page of the same to write.")] = None,
     *,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there.")] = False,
 ) -> None:
     """Try every part, print what it found, and write it down."""
     for name in part or ():
         check_choice("part", name, PARTS)
-    if out is not None:
-        check_place(out, (".json",))
-        if out.exists() and not overwrite:
-            raise InputError(f"{out} exists: choose another name, or give --overwrite.")
+    _check_places(out, html, overwrite=overwrite)
     os.environ.update(SHARED_GPU)
     opened = get_backend(backend, device)  # where it cannot be used, nothing of the rest can
     if not opened.device_name.startswith(GPUS):
@@ -65,6 +64,8 @@ def main(
         "check": "gpu",
         "command": shlex.join(["python", "scripts/gpu_check.py", *sys.argv[1:]]),
         "started": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "backend": opened.name,
+        "device": opened.device_name,
         "machine": {"system": platform.platform(), "processor": processor()},
         "parts": {},
         "not_measured": PARTS,
@@ -74,12 +75,26 @@ def main(
             print(f"{name}: {'passed' if result['passed'] else 'not passed'} in {result['seconds']:.1f} s", flush=True)
             found["parts"][name] = result
             found["not_measured"] = [each for each in PARTS if each not in found["parts"]]
-            if out is not None:
-                write_whole(out, (json.dumps(found, indent=1) + "\n").encode())
+            _write(found, out, html)
     if found["not_measured"]:
         print(f"not measured: {'; '.join(found['not_measured'])}")
     if not all(result["passed"] for result in found["parts"].values()):
         raise typer.Exit(1)
+
+
+def _check_places(out: Path | None, html: Path | None, *, overwrite: bool) -> None:
+    if out is not None:
+        check_place(out, (".json",), overwrite=overwrite)
+    if html is not None:
+        check_place(html, (".html",), overwrite=overwrite)
+        check_jinja()
+
+
+def _write(found: dict[str, Any], out: Path | None, html: Path | None) -> None:
+    if out is not None:
+        write_whole(out, (json.dumps(found, indent=1) + "\n").encode())
+    if html is not None:
+        write_page(html, found)
 
 
 if __name__ == "__main__":

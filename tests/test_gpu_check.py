@@ -7,6 +7,7 @@ import warnings
 from dataclasses import replace
 from itertools import count
 
+import numpy as np
 import pytest
 import typer
 from devices import Recorder
@@ -74,6 +75,61 @@ def test_a_part_is_tried_and_written_down(tmp_path, capsys):
     assert 0 < part["seconds"] < part["limit"]
     with pytest.raises(InputError, match="exists: choose another name, or give --overwrite"):
         gpu_check.main(backend="numpy", out=out)
+
+
+@pytest.mark.usefixtures("_taken_for_a_gpu")
+def test_the_page_says_what_passed_was_captured_fell_back_and_was_not_measured(tmp_path, monkeypatch, capsys):
+    compared = {"passed": False, "captured": 0, "steps": 1000, "apart": 3e-5, "eager_over_graphs": 1.25}
+    warned = "print('plan.py:1: XpmlpWarning: <b>kernels</b> fell back'); "
+    parts = dict.fromkeys(ALL, finding(targets={"64 networks in time": True, "one in time": False}))
+    parts["machine"] = finding(backends=[{"name": "cupy", "version": "14", "devices": [], "problem": "no card"}])
+    of_graphs = {"long graphs": compared | {"warnings": ["could not be captured: too new"]}}
+    parts["graphs against eager steps"] = finding(passed=False, **of_graphs)
+    parts["peers, wide"] = finding(
+        targets=[{"target": "torch over ours", "value": None, "met": None}], skipped={"jax": "it is not installed"}
+    )
+    parts["tests"] = finding(summaries=["3 passed"], failed=["FAILED test_graphs.py"])
+    parts["memory"] = python(warned + "sys.exit('no <memory> left')")
+    monkeypatch.setattr(gpu_check, "plan_of", lambda _: parts)
+    chosen = [name for name in ALL if name != "precision"]
+    with pytest.raises(typer.Exit):
+        gpu_check.main(backend="numpy", part=chosen, html=tmp_path / "gpu.html", out=tmp_path / "gpu.json")
+    page = (tmp_path / "gpu.html").read_text()
+    for words in (
+        "xpmlp on cpu",
+        "Not passed: graphs against eager steps; memory.",
+        "Not measured: precision.",
+        "no &lt;memory&gt; left",
+        "&lt;b&gt;kernels&lt;/b&gt; fell back",
+        "could not be captured: too new",
+        "jax was left out: it is not installed",
+        '<td class="n">1000</td><td class="n">3.0e-05</td><td class="n">1.25</td>',
+        "no card",
+        "64 networks in time",
+        "FAILED test_graphs.py",
+    ):
+        assert words in page, words
+    assert "<b>" not in page
+    verdicts = [" ".join(each.split()) for each in page.split('class="verdict')]
+    assert sum("met<" in each for each in verdicts) == sum("missed<" in each for each in verdicts) > 0
+    assert json.loads((tmp_path / "gpu.json").read_text())["parts"]["memory"]["warnings"] == [
+        "<b>kernels</b> fell back"
+    ]
+    capsys.readouterr()
+    with pytest.raises(InputError, match="exists: choose another name, or give --overwrite"):
+        gpu_check.main(backend="numpy", html=tmp_path / "gpu.html")
+    with pytest.raises(InputError, match=r"must end in one of \.html"):
+        gpu_check.main(backend="numpy", html=tmp_path / "gpu.json")
+
+
+@pytest.mark.usefixtures("_taken_for_a_gpu")
+def test_the_page_of_a_part_that_a_cpu_can_do(tmp_path, capsys):
+    gpu_check.main(backend="numpy", part=["machine"], html=tmp_path / "gpu.html")
+    page = (tmp_path / "gpu.html").read_text()
+    assert "The part that was tried has passed." in page
+    assert np.__version__ in page
+    assert page.count("This part was not measured.") == 2
+    capsys.readouterr()
 
 
 def test_a_backend_that_cannot_be_used_is_refused_at_once():

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Part", "carry_out", "plan_of"]
 
 SCRIPTS = Path(__file__).resolve().parent.parent
+WARNING = "XpmlpWarning: "  # in a line of what is said: how Python prints one
 TOLD = 2000  # characters of the output of a part that failed
 LAST_ROUND = 20  # seconds that are left to contenders for the round under way, and to start Python before
 
@@ -76,21 +77,23 @@ def plan_of(options: Options) -> dict[str, Part]:
 
 
 def carry_out(parts: Mapping[str, Part], folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Do each part, whatever became of the others: whether it passed, its seconds, what it found or how it failed."""
+    """Do each part, whatever became of the others: whether it passed, its seconds, what it found, and how it failed."""
     for number, (name, part) in enumerate(parts.items()):
         file = folder / f"{number}.json"
         start = time.perf_counter()
-        failed = _run(part, file)
+        failed, said = _run(part, file)
         result: dict[str, Any] = {"seconds": time.perf_counter() - start, "limit": part.seconds}
         found = json.loads(file.read_text()) if file.exists() else {}
         result |= {"passed": not failed and found.get("passed", True), "found": found}
+        warnings = [line.partition(WARNING)[2] for line in said.splitlines() if WARNING in line]
+        result["warnings"] = [*dict.fromkeys(warnings)]
         if failed:
             result["error"] = failed
         yield name, result
 
 
-def _run(part: Part, file: Path) -> str:
-    """Run a part to its end or its limit; say how it failed, or nothing."""
+def _run(part: Part, file: Path) -> tuple[str, str]:
+    """Run a part to its end or its limit; say how it failed, or nothing, and give all that it said."""
     path = os.pathsep.join(filter(None, [str(SCRIPTS), os.environ.get("PYTHONPATH")]))
     kernels = str(file.parent / "kernels")  # where CuPy keeps what it compiles: empty at the start of every check
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as output:  # a pipe may be left to others
@@ -113,4 +116,4 @@ def _run(part: Part, file: Path) -> str:
         output.seek(0)
         said = output.read()
     print(said, end="", flush=True)
-    return f"{ended}: {said[-TOLD:]}" if ended else ""
+    return f"{ended}: {said[-TOLD:]}" if ended else "", said
