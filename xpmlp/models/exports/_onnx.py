@@ -82,7 +82,7 @@ def written(graph: Graph, ends: Sequence[Traced], model: Model) -> bytes:
         raise InputError(
             f"column {taken[0]!r} has the name of an output of the graph: give it another one, and train anew."
         )
-    graph.prune(each.name for each in ends)
+    graph.prune([each.name for each in ends])
     opsets = [("", OPSET)] if model.preparation is None else [("", OPSET), (ML, ML_OPSET)]
     results = [graph.info(each.name, each.dtype, each.shape) for each in ends]
     described = helper.make_model(

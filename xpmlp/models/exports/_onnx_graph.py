@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from xpmlp.common.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class Graph:
@@ -75,8 +78,16 @@ class Graph:
         found: int = self._helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
         return found
 
-    def prune(self, outputs: Any) -> None:
-        """Drop the nodes and constants that no output needs."""
+    def prune(self, outputs: Sequence[str]) -> None:
+        """Drop the nodes and constants that no output needs, and name what is made as the outputs are called."""
+        made = {node.output[0] for node in self.nodes} - set(outputs)
+        ends = {node.input[0]: node.output[0] for node in self.nodes if node.op_type == "Identity"}
+        names = {value: end for value, end in ends.items() if value in made and end in outputs}
+        for node in self.nodes:
+            if node.op_type == "Identity" and names.get(node.input[0]) == node.output[0]:
+                node.output[0] = ""  # what it gave is made under its name
+            for side in (node.input, node.output):
+                side[:] = [names.get(name, name) for name in side]
         needed, kept = set(outputs), []
         for node in reversed(self.nodes):
             if needed.intersection(node.output):
