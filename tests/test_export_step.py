@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 from dataclasses import replace
 
 import numpy as np
@@ -146,6 +147,13 @@ def test_a_step_starts_from_the_model_predicts_by_given_weights_and_multiplies_i
     np.testing.assert_allclose(weights(scale=np.array(3.0)) - W1, 3.0 * (first - W1), rtol=1e-9, atol=1e-12)
     described = onnx.load(tmp_path / "step.onnx")
     assert [(each.domain, each.version) for each in described.opset_import] == [("", 13)]
+
+
+def test_the_example_of_the_docstring_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (example,) = doctest.DocTestFinder(recurse=False).find(export_step, "export_step")
+    assert doctest.DocTestRunner().run(example).failed == 0
+    assert (tmp_path / "step.onnx").exists()
 
 
 def test_a_step_with_dropout_another_ending_and_a_file_that_is_there_are_refused(rng, tmp_path):

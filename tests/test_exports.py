@@ -307,6 +307,36 @@ def test_functions_of_ones_own_are_in_the_graph_and_in_no_other_file(rng, tmp_pa
     assert {file.name for file in tmp_path.iterdir()} == {"own.onnx"}
 
 
+CALLS = {
+    "argmax": lambda xp, z: z * xp.astype(xp.argmax(z, axis=-1), z.dtype)[..., None],
+    "concat": lambda xp, z: xp.concat([z[..., 3:], xp.exp(z)[..., :3]], axis=-1),
+    "isnan": lambda xp, z: xp.where(xp.isnan(z), xp.zeros_like(z), z),
+    "matmul": lambda xp, z: xp.matmul(z, xp.matmul(xp.matrix_transpose(z), z)) / 100,
+    "reshape": lambda xp, z: xp.reshape(z, (*z.shape[:-1], -1)),
+    "var": lambda xp, z: z - xp.var(z, axis=-1)[..., None],
+}
+CALLS |= dict.fromkeys(["log", "log1p", "sqrt"], lambda xp, z, call: call(xp.abs(z) + 0.25))
+CALLS |= dict.fromkeys(["logaddexp", "maximum", "minimum"], lambda xp, z, call: call(z, 1.0 - xp.abs(z)))
+CALLS |= {"pow": lambda xp, z: xp.pow(xp.abs(z) + 0.25, 1.0 + xp.tanh(z))}
+CALLS |= dict.fromkeys(["max", "mean", "min", "sum"], lambda _, z, call: z - call(z, axis=-1, keepdims=True))
+(LISTED,) = (line.split() for line in PAGE.split("\n\n") if line.startswith("    abs "))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", LISTED)
+def test_functions_that_the_page_lists_are_in_the_graph(rng, tmp_path, name, dtype):
+    def function(xp, z):
+        call = getattr(xp, name)
+        made = CALLS.get(name, lambda xp, z, call: call(z))  # noqa: ARG005 - as the others
+        return made(xp, z, call) if made.__code__.co_argcount == 3 else made(xp, z)
+
+    model = random_model(rng, Activation("mine", function, function), "squared", dtype)
+    export_model(model, tmp_path / "own.onnx")
+    X = rng.normal(size=(9, D)) / model.scaling.scale + model.scaling.shift
+    close = {"rtol": 1e-4, "atol": 1e-4} if dtype == "float32" else {"rtol": 1e-10, "atol": 1e-10}
+    np.testing.assert_allclose(run_onnx(tmp_path / "own.onnx", X)["outputs"], model.predict(X), **close)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_a_loss_of_ones_own_is_in_the_graph(rng, tmp_path, dtype):
     own = replace(LOSSES["squared"], name="own", output=lambda xp, u: xp.exp(xp.sin(u)))
@@ -324,6 +354,9 @@ def test_a_loss_of_ones_own_is_in_the_graph(rng, tmp_path, dtype):
         (lambda _, z: z if z > 0 else -z, "no value is known yet"),
         (lambda _, z: z[..., ::2], "slices of neighbours and new axes"),
         (lambda _, z: z[0], "slices of neighbours and new axes"),
+        (lambda _, z: z.sum(), "no attribute 'sum'"),
+        (lambda xp, z: xp.no_function(z), "no attribute 'no_function'"),
+        (lambda xp, z: xp.ones_like(z), "an ONNX graph is made: .* not have enough dimensions"),
     ],
 )
 def test_functions_of_ones_own_that_cannot_be_recorded_are_refused_with_the_cause(rng, tmp_path, function, cause):

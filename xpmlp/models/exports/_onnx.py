@@ -14,11 +14,11 @@ from xpmlp.common.packages import load_package
 from xpmlp.models.checkpoints import named_arrays
 from xpmlp.models.exports._onnx_graph import Graph
 from xpmlp.models.exports._onnx_tables import ML, ML_OPSET, add_preparation
-from xpmlp.models.exports._onnx_tracing import XP, Traced, operator
+from xpmlp.models.exports._onnx_tracing import XP, Traced, operator, recording
 from xpmlp.nn import activations
 from xpmlp.nn.activations import identity
 from xpmlp.nn.losses import MIN_VARIANCE, exponential, log_softmax, mean_and_variance
-from xpmlp.nn.network import Layer, fprop, naming_own_functions
+from xpmlp.nn.network import Layer, fprop
 from xpmlp.training.step import flat
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def trace_network(model: Model, x: Traced, layers: Sequence[Layer]) -> list[Trac
     if (network.loss.normalise, network.loss.output) == (log_softmax, exponential):
         loss = replace(network.loss, normalise=identity, output=lambda _, z: operator("Softmax", z, axis=-1))
         network = replace(network, loss=loss)
-    with naming_own_functions(model.network):
+    with recording(model.network):
         u = fprop(XP, network, layers, x).u
         blocks = network.loss.output(XP, *network.loss.blocks(u))
     return list(blocks) if isinstance(blocks, tuple) else [mean_of_members(blocks)]

@@ -24,8 +24,8 @@ from xpmlp.models.exports._onnx import (
     written,
 )
 from xpmlp.models.exports._onnx_graph import Graph
-from xpmlp.models.exports._onnx_tracing import XP, Traced, operator
-from xpmlp.nn.network import Layer, gradient_function, naming_own_functions
+from xpmlp.models.exports._onnx_tracing import XP, Traced, operator, recording
+from xpmlp.nn.network import Layer, gradient_function
 from xpmlp.training.step import State, flat, make_update
 
 if TYPE_CHECKING:
@@ -70,16 +70,19 @@ def export_step(model: Model | BaseEstimator, recipe: Recipe, path: str | Path, 
     Examples
     --------
     >>> import numpy as np, onnxruntime
-    >>> from xpmlp import MLPClassifier, Recipe, export_step
     >>> from sklearn.datasets import load_iris
+    >>> from xpmlp import Model, Network, Recipe, Scaling, export_step, initialize
     >>> X, y = load_iris(return_X_y=True)
-    >>> mlp = MLPClassifier(max_iter=5, random_state=0).fit(X.astype(np.float32), y)  # doctest: +IGNORE_WARNINGS
-    >>> export_step(mlp, Recipe(), "step.onnx", overwrite=True)
-    >>> session = onnxruntime.InferenceSession("step.onnx")
+    >>> network = Network.build(4, 8, 3)
+    >>> model = Model(network, initialize(network), np.arange(3), Scaling.fit("standard", X))
+    >>> export_step(model, Recipe(), "step.onnx")
+    >>> settings = onnxruntime.SessionOptions()
+    >>> settings.log_severity_level = 3  # else it warns that weights are inputs
+    >>> session = onnxruntime.InferenceSession("step.onnx", settings)
     >>> names = [each.name for each in session.get_outputs()]
     >>> state = {}
     >>> for _ in range(3):
-    ...     found = dict(zip(names, session.run(names, {"X": X.astype(np.float32), "y": y, **state}), strict=True))
+    ...     found = dict(zip(names, session.run(names, {"X": X, "y": y, **state}), strict=True))
     ...     state = {name[5:]: value for name, value in found.items() if name.startswith("next_")}
     >>> int(state["t"])
     3
@@ -129,7 +132,7 @@ def step_of(model: Model, recipe: Recipe) -> bytes:
     state = State(rule_state, given["t"], loss=zero, scale=scale, rate=zero)
     before = [Layer(*pair) for pair in zip(like("")[::2], like("")[1::2], strict=True)]
     update = make_update(XP, recipe, partial(np.asarray, dtype=dtype))
-    with naming_own_functions(network):
+    with recording(network):
         loss, gradients = gradient_function(XP, with_operators(network))(before, x, T)
         after, state = update(before, state, loss, gradients, None, n)
     found = dict(zip(names, flat(after), strict=True)) | {

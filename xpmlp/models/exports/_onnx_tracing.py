@@ -7,17 +7,20 @@ once.
 from __future__ import annotations
 
 import math
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import numpy as np
 
 from xpmlp.backends.elementwise import replacing
+from xpmlp.nn.network import naming_own_functions
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from xpmlp.models.exports._onnx_graph import Graph
+    from xpmlp.nn.network import Network
 
     Values = Any  # a Traced, an array of NumPy or a number
 
@@ -71,6 +74,16 @@ class Traced:
 
     def __getitem__(self, key: Any) -> Traced:
         return _item(self, key if isinstance(key, tuple) else (key,))
+
+
+@contextmanager
+def recording(network: Network) -> Iterator[None]:
+    """Name the functions of the user's own that ask for what a graph or its values do not have, as an `InputError`."""
+    with naming_own_functions(network):
+        try:
+            yield
+        except (AttributeError, IndexError, ValueError) as error:
+            raise TypeError(f"an ONNX graph is made: {error}") from error
 
 
 def operator(name: str, x: Traced, dtype: Any = None, shape: Any = None, **attributes: Any) -> Traced:
