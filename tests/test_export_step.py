@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from test_table_exports import drawn_table, inputs_of, model_of
 
 from xpmlp import (
     ACTIVATIONS,
@@ -25,6 +26,7 @@ from xpmlp import (
     Network,
     Recipe,
     Scaling,
+    Table,
     export_step,
     get_backend,
     initialize,
@@ -147,6 +149,27 @@ def test_a_step_starts_from_the_model_predicts_by_given_weights_and_multiplies_i
     np.testing.assert_allclose(weights(scale=np.array(3.0)) - W1, 3.0 * (first - W1), rtol=1e-9, atol=1e-12)
     described = onnx.load(tmp_path / "step.onnx")
     assert [(each.domain, each.version) for each in described.opset_import] == [("", 13)]
+
+
+def test_a_step_of_a_table_takes_its_columns(rng, tmp_path):
+    table = drawn_table(rng)
+    model = model_of(table, classes=np.array(["a", "b", "c"]))
+    export_step(model, RECIPES["adam"], tmp_path / "step.onnx")
+    session, y = onnxruntime.InferenceSession(tmp_path / "step.onnx"), rng.integers(0, 3, len(table))
+    names = ["next_W2", "next_b2", "loss", "probabilities"]
+    W2, b2, loss, p = session.run(names, {**inputs_of(model, table), "y": y})
+    np.testing.assert_allclose(p, model.predict_proba(table), rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(loss, -np.log(p[np.arange(len(y)), y]).mean(), rtol=1e-9)
+    trainer = Trainer(get_backend("numpy", dtype="float64"), model.network, replace(RECIPES["adam"], batch_size=len(y)))
+    trainer.start(model.layers)
+    trainer.run_epoch(
+        Examples(model.prepare(table, "float64"), model.encode_targets(model.classes[y])), np.arange(len(y))
+    )
+    np.testing.assert_allclose(W2, trainer.layers[-1].W, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(b2, trainer.layers[-1].b, rtol=1e-9, atol=1e-12)
+    named = Table("named", (replace(table.columns[0], name="y"), *table.columns[1:]))
+    with pytest.raises(InputError, match="column 'y' has the name of another input of the graph"):
+        export_step(model_of(named, classes=np.arange(3)), Recipe(), tmp_path / "other.onnx")
 
 
 def test_the_example_of_the_docstring_runs(tmp_path, monkeypatch):
