@@ -54,14 +54,14 @@ class Graph:
 
     def unnamed(self, values: np.ndarray) -> str:
         """Add a constant that has a label or needs no name, a single number once; return its name."""
-        key = values.dtype.str, values.tobytes()
-        if values.ndim == 0 and key in self._numbers:
+        if values.ndim == 0:
+            key = values.dtype.str, values.tobytes()
+            if key not in self._numbers:
+                self._numbers[key] = self.constant(f"constant{len(self.constants)}", values)
             return self._numbers[key]
         labels = (label for label, own in self.labels.items() if np.may_share_memory(values, own))
-        name = self.constant(next(labels, f"constant{len(self.constants)}"), values)
-        if values.ndim == 0:
-            self._numbers[key] = name
-        return name
+        label = next(labels, "")
+        return self.constant(label if label not in {"", *self.constants} else f"constant{len(self.constants)}", values)
 
     def _free(self, name: str) -> str:
         """Return a name, changed where an input, such as a column of a table, has it."""
