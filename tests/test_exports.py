@@ -355,7 +355,7 @@ def test_a_loss_of_ones_own_is_in_the_graph(rng, tmp_path, dtype):
         (lambda _, z: z[..., ::2], "slices of neighbours and new axes"),
         (lambda _, z: z[0], "slices of neighbours and new axes"),
         (lambda _, z: z.sum(), "no attribute 'sum'"),
-        (lambda xp, z: xp.reshape(z, (1, *z.shape)), "the number of rows can be asked for in its own place alone"),
+        (lambda xp, z: xp.reshape(z, (1, *z.shape)), "the number of rows is asked for in its own place alone"),
         (lambda xp, z: xp.broadcast_to(xp.max(z, axis=-2, keepdims=True), z.shape), "in its own place alone"),
         (lambda xp, z: xp.no_function(z), "no attribute 'no_function'"),
         (lambda xp, z: xp.ones_like(z), "an ONNX graph is made: .* not have enough dimensions"),

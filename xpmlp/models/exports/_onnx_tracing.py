@@ -215,7 +215,7 @@ def _concat(values: Sequence[Values], *, axis: int = 0) -> Traced:
 
 def _reshape(x: Traced, shape: Sequence[Any]) -> Traced:
     """Record another shape; lengths that the graph leaves free stay where they are."""
-    _check_free(x, shape, x.shape)
+    _check_free(shape, x.shape)
     free = [n if isinstance(n, int) else 0 for n in shape]
     known = math.prod(n for n in x.shape if isinstance(n, int)) // math.prod(n for n in free if n > 0)
     name = x.graph.add("Reshape", x.name, x.graph.unnamed(np.array(free, np.int64)))
@@ -224,20 +224,18 @@ def _reshape(x: Traced, shape: Sequence[Any]) -> Traced:
 
 def _broadcast_to(x: Traced, shape: Sequence[Any]) -> Traced:
     own = (1,) * (len(shape) - x.ndim) + x.shape
-    _check_free(x, shape, own)
+    _check_free(shape, own)
     if own == tuple(shape):
         return x
     lengths = np.array([n if isinstance(n, int) else 1 for n in shape])
     return Traced(x.graph, x.graph.add("Expand", x.name, x.graph.unnamed(lengths)), x.dtype, shape)
 
 
-def _check_free(x: Traced, shape: Sequence[Any], own: Sequence[Any]) -> None:
+def _check_free(shape: Sequence[Any], own: Sequence[Any]) -> None:
     """Raise where a length that the graph leaves free is asked for in a place that has another one."""
     for i, n in enumerate(shape):
         if not isinstance(n, int) and (i >= len(own) or own[i] is not n):
-            raise TypeError(
-                "an ONNX graph is made, in which the number of rows can be asked for in its own place alone"
-            )
+            raise TypeError("an ONNX graph is made, in which the number of rows is asked for in its own place alone")
 
 
 def _reduce(name: str, x: Traced, /, *, axis: Any = None, keepdims: bool = False) -> Traced:
