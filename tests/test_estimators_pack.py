@@ -113,3 +113,25 @@ def test_what_a_pack_cannot_take_is_refused():
     with pytest.raises(ValueError, match="max_iter"):
         new("binary", max_iter="some").fit(X, CLASSES["binary"])
     assert not hasattr(new("binary"), "n_features_in_")
+
+
+@pytest.mark.parametrize("unit", [1e-200, 1e200])
+def test_targets_whose_squares_are_no_numbers_are_learnt_as_all_others(rng, unit):
+    X = rng.normal(size=(60, 3))
+    one, other = (PackRegressor(5, max_iter=3, random_state=0).fit(X, X[:, 0] * scale) for scale in (1.0, unit))
+    np.testing.assert_allclose(other.predict(X) / unit, one.predict(X), rtol=1e-9, atol=1e-12)
+
+
+def test_a_target_that_is_always_the_same_is_predicted_as_it_is(rng):
+    X = rng.normal(size=(60, 3))
+    model = PackRegressor(5, max_iter=1, random_state=0).fit(X, np.full(60, 7.5))
+    np.testing.assert_array_equal(model.predict(X), 7.5)
+    np.testing.assert_array_equal(model.predict_std(X), 0.0)
+
+
+def test_messages_call_a_pack_by_its_name(rng):
+    X = rng.normal(size=(20, 3))
+    with pytest.raises(ValueError, match="but PackRegressor is expecting 3 features"):
+        PackRegressor(5, max_iter=1).fit(X, X[:, 0]).predict(X[:, :2])
+    with pytest.raises(ValueError, match="PackClassifier does not accept missing values"):
+        PackClassifier(5, max_iter=1).fit(np.where(X > 0, X, np.nan), X[:, 0] > 0)

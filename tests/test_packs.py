@@ -343,6 +343,27 @@ def test_rows_of_a_group_and_rows_in_the_order_of_time_are_held_out_together(can
 
 
 @pytest.mark.parametrize(
+    ("pack", "held_out", "said"),
+    [("1", (), "5 networks"), ("9", (), "5 networks"), ("3", ("--patience", "1"), "3 networks")],
+)
+def test_a_run_says_how_many_networks_are_trained(cli, cancer, pack, held_out, said):
+    _, out, _ = cli("train", cancer, "--pack", pack, *held_out, "--epochs", "1", "--out", "run")
+    assert f"a pack of {said}" in out
+    assert f"pack of {pack} " in cli("runs", ".")[1]
+
+
+def test_a_run_starts_from_the_networks_of_a_pack(cli, cancer, tmp_path):
+    assert cli("train", cancer, "--pack", "10", "--epochs", "1", "--seed", "2", "--quiet", "--out", "pack")[0] == 0
+    first = load_model(tmp_path / "pack" / "model.safetensors")
+    assert first.network.embedded
+    assert cli("train", cancer, "--from", "pack", "--epochs", "1", "--quiet", "--out", "run")[0] == 0
+    assert load_model(tmp_path / "run" / "model.safetensors").n_members == first.n_members
+    code, _, err = cli("train", cancer, "--pack", "5", "--from", "pack")
+    assert code == 2
+    assert "leave out --from, or --pack" in err
+
+
+@pytest.mark.parametrize(
     ("given", "said"),
     [
         (("--hidden", "3"), "a pack decides --hidden for each"),

@@ -29,7 +29,7 @@ from xpmlp.training.selection import assign_folds, select
 from xpmlp.training.stacks import Member
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from xpmlp.backends import Backend
     from xpmlp.common.types import Array
@@ -68,6 +68,12 @@ class Setting:
     weight_decayed: float = 2.25
     frequencies: int = 0
     frequency_scale: float = 1.0
+
+
+def divide_pack(n_networks: int, n: int, sets: Collection[str]) -> tuple[int, int]:
+    """Return how many settings about so many networks are of, and how many of them each has, for `n` examples."""
+    n_folds = 1 if "validation" in sets else min(FOLDS, n)
+    return max(1, n_networks // n_folds), n_folds
 
 
 def draw_settings(n: int, seed: int) -> list[Setting]:
@@ -278,10 +284,10 @@ class _Pack:
         validation = sets.get("validation")
         self._host = get_backend("numpy", dtype="float64").xp
         n, T = examples.X.shape[0], cast("Any", examples.T)
-        self._judges, self._n_folds = validation or examples._replace(weights=None), 1
+        self._judges = validation or examples._replace(weights=None)
+        _, self._n_folds = divide_pack(1, n, sets)
         self._folds: np.ndarray | None = None
         if validation is None:
-            self._n_folds = min(FOLDS, n)
             if n < 2:
                 raise InputError(
                     "there is one sample, but settings are judged by others than they learn from: give two at least."
