@@ -135,3 +135,16 @@ def test_messages_call_a_pack_by_its_name(rng):
         PackRegressor(5, max_iter=1).fit(X, X[:, 0]).predict(X[:, :2])
     with pytest.raises(ValueError, match="PackClassifier does not accept missing values"):
         PackClassifier(5, max_iter=1).fit(np.where(X > 0, X, np.nan), X[:, 0] > 0)
+
+
+def test_examples_of_no_weight_are_neither_learnt_nor_judged_by(rng):
+    X, garbage = rng.normal(size=(120, 4)), rng.normal(size=(120, 4))
+    weights = np.repeat([1.0, 0.0], 120)
+    regressor = PackRegressor(15, max_iter=30, random_state=0)
+    regressor.fit(np.r_[X, garbage], np.r_[X[:, 0], rng.normal(scale=1e3, size=120)], sample_weight=weights)
+    assert regressor.score(X, X[:, 0]) > 0.95
+    classifier = PackClassifier(15, max_iter=30, random_state=0)
+    classifier.fit(np.r_[X, X], np.r_[X[:, 0] > 0, X[:, 0] < 0], sample_weight=weights)
+    assert classifier.score(X, X[:, 0] > 0) > 0.9
+    with pytest.raises(InputError, match="weights below 0"):
+        regressor.fit(X, X[:, 0], sample_weight=np.r_[-1.0, np.ones(119)])

@@ -272,6 +272,24 @@ def test_a_pack_needs_a_setting_and_two_examples(rng):
         train_pack(backend, LOSSES["softmax"], X[:1], T[:1], FEW, epochs=1)
 
 
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"epochs": 0}, "epochs is 0"),
+        ({"batch_size": 0}, "batch size is 0"),
+        ({"patience": -3}, "patience is -3"),
+        ({"evaluate": {"validation": slice(0, 0)}}, "validation"),
+    ],
+)
+def test_what_a_pack_cannot_be_trained_with_is_refused_before(rng, given, message):
+    backend, (X, T) = NumpyBackend(), data(rng)
+    X, T = backend.asarray(X), backend.asarray(T)
+    if "evaluate" in given:
+        given = {"evaluate": {name: (X[rows], T[rows]) for name, rows in given["evaluate"].items()}}
+    with pytest.raises(InputError, match=message):
+        train_pack(backend, LOSSES["softmax"], X, T, FEW, **{"epochs": 1, **given})
+
+
 # Runs.
 
 

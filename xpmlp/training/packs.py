@@ -21,6 +21,7 @@ from xpmlp.nn.network import Layer, Network, fprop
 from xpmlp.nn.optimizers import AdamW
 from xpmlp.nn.padding import pad
 from xpmlp.nn.schedules import build_schedule
+from xpmlp.training.checks import check_sets
 from xpmlp.training.loop import Record
 from xpmlp.training.many import Stacks, StackState
 from xpmlp.training.recipe import Recipe, steps_per_epoch
@@ -167,7 +168,7 @@ def train_pack(
     units : sequence of float, optional
         As for `train`.
     weights : array of shape (n, 1), optional
-        What each example counts in training.
+        What each example counts in training, and where settings are judged by cross-validation.
     should_stop : callable
         Asked after each epoch.
     on_step : callable
@@ -187,12 +188,14 @@ def train_pack(
     Raises
     ------
     InputError
-        As `train_many`; for no settings, and for fewer than two examples without a validation set.
+        As `train_many`; for no settings, for weights below 0, and for fewer than two examples without a validation set.
     DivergenceError
         Where no network is left.
     """
     if not settings:
         raise InputError("there are no settings: give at least one, as draw_settings gives some.")
+    if patience is not None:
+        check_number("patience", patience, at_least=1, integer=True)
     if resume is not None and not isinstance(resume.state, PackState):
         raise InputError(
             f"the record of epoch {resume.epoch} cannot be resumed from: give one of a pack, with its state."
@@ -294,9 +297,19 @@ class _Pack:
                 )
             self._folds = assign_folds(backend.to_numpy(T), self._n_folds, seed)
         self._T = np.asarray(backend.to_numpy(self._judges.T), np.float64)
+        self._weights: np.ndarray | None = None
+        if examples.weights is not None:
+            weights = np.asarray(backend.to_numpy(examples.weights), np.float64)
+            if (weights < 0).any():
+                raise InputError(
+                    "some examples have weights below 0, but a pack is judged by their weighted mean loss."
+                )
+            self._weights = weights if validation is None else None
 
     def start(self, settings: Sequence[Setting], epochs: int, batch_size: int, units: Sequence[float] | None) -> None:
         """Make the networks of the settings, those of one setting one after the other."""
+        check_number("epochs", epochs, at_least=1, integer=True)
+        check_number("batch size", batch_size, at_least=1, integer=True)
         n = self.examples.X.shape[0]
         for setting in settings:
             for fold in range(self._n_folds):
@@ -323,6 +336,7 @@ class _Pack:
                 )
                 layers = initialize(network, seed=seed, frequency_scale=setting.frequency_scale)
                 self.members.append(Member(network, layers, recipe, rows, self.examples.weights))
+        check_sets(self.backend, self.members[0].network, self.sets)
         examples = self.examples._replace(weights=None)
         self.stacks = Stacks(self.backend, self.members, examples, {}, units=units, communicator=self.communicator)
 
@@ -358,7 +372,7 @@ class _Pack:
         candidates, known, numbers = [each.moments for each in self.selected] + found, len(self.selected), [*latest]
         if not candidates:
             return False
-        chosen, value = select(self._host, self.loss, np.stack(candidates), self._T)
+        chosen, value = select(self._host, self.loss, np.stack(candidates), self._T, self._weights)
         if self.communicator is not None:
             chosen, value = self.communicator.broadcast((chosen, value))
         if not value < self.value:
