@@ -113,3 +113,38 @@ def test_what_a_pack_cannot_take_is_refused():
     with pytest.raises(ValueError, match="max_iter"):
         new("binary", max_iter="some").fit(X, CLASSES["binary"])
     assert not hasattr(new("binary"), "n_features_in_")
+
+
+@pytest.mark.parametrize("unit", [1e-200, 1e200])
+def test_targets_whose_squares_are_no_numbers_are_learnt_as_all_others(rng, unit):
+    X = rng.normal(size=(60, 3))
+    one, other = (PackRegressor(5, max_iter=3, random_state=0).fit(X, X[:, 0] * scale) for scale in (1.0, unit))
+    np.testing.assert_allclose(other.predict(X) / unit, one.predict(X), rtol=1e-9, atol=1e-12)
+
+
+def test_a_target_that_is_always_the_same_is_predicted_as_it_is(rng):
+    X = rng.normal(size=(60, 3))
+    model = PackRegressor(5, max_iter=1, random_state=0).fit(X, np.full(60, 7.5))
+    np.testing.assert_array_equal(model.predict(X), 7.5)
+    np.testing.assert_array_equal(model.predict_std(X), 0.0)
+
+
+def test_messages_call_a_pack_by_its_name(rng):
+    X = rng.normal(size=(20, 3))
+    with pytest.raises(ValueError, match="but PackRegressor is expecting 3 features"):
+        PackRegressor(5, max_iter=1).fit(X, X[:, 0]).predict(X[:, :2])
+    with pytest.raises(ValueError, match="PackClassifier does not accept missing values"):
+        PackClassifier(5, max_iter=1).fit(np.where(X > 0, X, np.nan), X[:, 0] > 0)
+
+
+def test_examples_of_no_weight_are_neither_learnt_nor_judged_by(rng):
+    X, garbage = rng.normal(size=(120, 4)), rng.normal(size=(120, 4))
+    weights = np.repeat([1.0, 0.0], 120)
+    regressor = PackRegressor(15, max_iter=30, random_state=0)
+    regressor.fit(np.r_[X, garbage], np.r_[X[:, 0], rng.normal(scale=1e3, size=120)], sample_weight=weights)
+    assert regressor.score(X, X[:, 0]) > 0.95
+    classifier = PackClassifier(15, max_iter=30, random_state=0)
+    classifier.fit(np.r_[X, X], np.r_[X[:, 0] > 0, X[:, 0] < 0], sample_weight=weights)
+    assert classifier.score(X, X[:, 0] > 0) > 0.9
+    with pytest.raises(InputError, match="weights below 0"):
+        regressor.fit(X, X[:, 0], sample_weight=np.r_[-1.0, np.ones(119)])

@@ -115,6 +115,16 @@ def test_a_run_starts_from_the_weights_and_the_preparation_of_another(cli, tmp_p
     assert "--from is cut, but the run in whole was begun from" in err
 
 
+def test_a_run_of_a_table_starts_from_a_network_with_cosines(cli, tmp_path, rng):
+    write_people(tmp_path / "people.csv", 100, rng=rng)
+    run = ("train", "people.csv", "--epochs", "1", "--quiet")
+    assert cli(*run, "--frequencies", "3", "--out", "first")[0] == 0
+    assert cli(*run, "--from", "first", "--out", "second")[0] == 0
+    one, other = (load_model(tmp_path / name / "model.safetensors").network for name in ("first", "second"))
+    assert one == other
+    assert one.embedded == (0,)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

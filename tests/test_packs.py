@@ -272,6 +272,24 @@ def test_a_pack_needs_a_setting_and_two_examples(rng):
         train_pack(backend, LOSSES["softmax"], X[:1], T[:1], FEW, epochs=1)
 
 
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"epochs": 0}, "epochs is 0"),
+        ({"batch_size": 0}, "batch size is 0"),
+        ({"patience": -3}, "patience is -3"),
+        ({"evaluate": {"validation": slice(0, 0)}}, "validation"),
+    ],
+)
+def test_what_a_pack_cannot_be_trained_with_is_refused_before(rng, given, message):
+    backend, (X, T) = NumpyBackend(), data(rng)
+    X, T = backend.asarray(X), backend.asarray(T)
+    if "evaluate" in given:
+        given = {"evaluate": {name: (X[rows], T[rows]) for name, rows in given["evaluate"].items()}}
+    with pytest.raises(InputError, match=message):
+        train_pack(backend, LOSSES["softmax"], X, T, FEW, **{"epochs": 1, **given})
+
+
 # Runs.
 
 
@@ -340,6 +358,27 @@ def test_rows_of_a_group_and_rows_in_the_order_of_time_are_held_out_together(can
     options = Options(str(cancer), pack=5, epochs=1)
     assert "validation" not in prepare(options).sets
     assert "validation" in prepare(replace(options, split="last")).sets
+
+
+@pytest.mark.parametrize(
+    ("pack", "held_out", "said"),
+    [("1", (), "5 networks"), ("9", (), "5 networks"), ("3", ("--patience", "1"), "3 networks")],
+)
+def test_a_run_says_how_many_networks_are_trained(cli, cancer, pack, held_out, said):
+    _, out, _ = cli("train", cancer, "--pack", pack, *held_out, "--epochs", "1", "--out", "run")
+    assert f"a pack of {said}" in out
+    assert f"pack of {pack} " in cli("runs", ".")[1]
+
+
+def test_a_run_starts_from_the_networks_of_a_pack(cli, cancer, tmp_path):
+    assert cli("train", cancer, "--pack", "10", "--epochs", "1", "--seed", "2", "--quiet", "--out", "pack")[0] == 0
+    first = load_model(tmp_path / "pack" / "model.safetensors")
+    assert first.network.embedded
+    assert cli("train", cancer, "--from", "pack", "--epochs", "1", "--quiet", "--out", "run")[0] == 0
+    assert load_model(tmp_path / "run" / "model.safetensors").n_members == first.n_members
+    code, _, err = cli("train", cancer, "--pack", "5", "--from", "pack")
+    assert code == 2
+    assert "leave out --from, or --pack" in err
 
 
 @pytest.mark.parametrize(

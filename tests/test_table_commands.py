@@ -351,3 +351,18 @@ def test_a_class_with_one_example_is_trained_on_and_said(people, tmp_path, monke
     assert "The test part has no example of 1 of the 3 classes, which are rare: 'unknown'." in capsys.readouterr().err
     assert RunFolder(out).load().classes.tolist() == ["<=50k", ">50k", "unknown"]
     assert run(monkeypatch, "evaluate", out) == 0
+
+
+@pytest.mark.parametrize("unit", ["e-30", "e30"])
+def test_amounts_whose_squares_are_beyond_float32_have_the_scores_of_all_others(cli, tmp_path, rng, unit):
+    rows = [f"{x},{round(abs(x) * 1e6)}" for x in rng.normal(size=80).tolist()]
+    (tmp_path / "ones.csv").write_text("\n".join(["x,y", *rows]))
+    (tmp_path / "units.csv").write_text("\n".join(["x,y", *(row + unit for row in rows)]))
+    train = ("--epochs", "3", "--quiet", "--members", "2")
+    assert cli("train", "ones.csv", *train, "--out", "ones")[0] == 0
+    code, _, err = cli("train", "units.csv", *train, "--out", "units")
+    assert code == 0, err
+    one, other = (RunFolder(tmp_path / name).rows()[-1] for name in ("ones", "units"))
+    assert other["test_r2"] == pytest.approx(one["test_r2"], abs=1e-4)
+    assert other["test_rmse"] == pytest.approx(one["test_rmse"] * float(f"1{unit}"), rel=1e-4)
+    assert other["test_mae"] == pytest.approx(one["test_mae"] * float(f"1{unit}"), rel=1e-4)

@@ -2,6 +2,8 @@
 
 import gzip
 import io
+import signal
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 
 from xpmlp import InputError, read_table
 from xpmlp.common.errors import BackendError
+from xpmlp.data.tables import files
 
 FILES = Path(__file__).with_name("tables")
 
@@ -345,3 +348,16 @@ def test_decimal_commas_are_read_wherever_they_stand(write):
     assert late["b"].kind == "number"
     told = read_table(write("a;b\n" + "1;1.5\n" * 200 + "2;2\n"), decimal=",")
     assert told["a"].values[[0, -1]].tolist() == [1, 2]
+
+
+def test_ctrl_c_ends_the_reading_of_a_file(tmp_path):
+    """DuckDB makes an error of its own of it."""
+    ctrl_c = threading.Timer(0.2, signal.raise_signal, [signal.SIGINT])
+
+    def read():
+        with files._connected("a.csv", tmp_path) as connection:
+            ctrl_c.start()
+            connection.execute("SELECT sum(hash(i)) FROM range(1000000000000) numbers(i)")
+
+    with pytest.raises(KeyboardInterrupt):
+        read()

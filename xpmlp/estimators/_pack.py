@@ -26,7 +26,7 @@ from xpmlp.estimators._parameters import CONSTRAINTS
 from xpmlp.estimators._placement import place, readable
 from xpmlp.estimators._training import MAX_SEED
 from xpmlp.nn.network import Layer
-from xpmlp.training.packs import FOLDS, draw_settings, network_of, numbers_in, train_pack
+from xpmlp.training.packs import divide_pack, draw_settings, network_of, numbers_in, train_pack
 from xpmlp.training.recipe import MIN_STEPS, MIN_STEPS_OF_CLASSES, default_epochs
 
 if TYPE_CHECKING:
@@ -65,6 +65,9 @@ class _StackedRegressor(_Stacked, MLPRegressor):
     """Of real numbers."""
 
 
+_StackedClassifier.__name__, _StackedRegressor.__name__ = "PackClassifier", "PackRegressor"  # as messages call them
+
+
 class Pack(Mixed, Scored, BaseEstimator, ABC):
     """Base of `PackClassifier` and `PackRegressor`: use these."""
 
@@ -82,8 +85,8 @@ class Pack(Mixed, Scored, BaseEstimator, ABC):
         """Return an estimator that checks what it is given, and knows the loss."""
 
     @abstractmethod
-    def _target_scale(self, T: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return what is taken from the targets, and what they are divided by then, for training."""
+    def _target_scale(self, T: np.ndarray, weights: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+        """Return what is taken from the targets for training, and what they are divided by then unless it is 0."""
 
     @fit_method
     def fit(
@@ -104,7 +107,7 @@ class Pack(Mixed, Scored, BaseEstimator, ABC):
         y : array of shape (n,) or (n, m)
             Labels of classes, indicators of labels, or real numbers.
         sample_weight : array of shape (n,), optional
-            What each example counts in training.
+            What each example counts in training, and where settings are judged by cross-validation.
         X_val, y_val : array, optional
             A validation set, by which the ensemble is selected in place of cross-validation.
 
@@ -128,11 +131,12 @@ class Pack(Mixed, Scored, BaseEstimator, ABC):
         checked, checked_val = stack._check(given, given_val, continues=False, one_epoch=False)  # noqa: SLF001 - its own kind
         placement = place(checked.X, self.device, stack._dtype_for(checked.X, continues=False))  # noqa: SLF001 - as above
         backend, loss = placement.backend, stack._output_loss()[0]  # noqa: SLF001 - as above
-        shift, scale = self._target_scale(np.asarray(checked.T))
+        shift, scale = self._target_scale(np.asarray(checked.T, np.float64), cast("Any", checked.weights))
+        divisor = np.where(scale > 0, scale, 1.0)
 
         def scaled(placed: PlacedExamples) -> Examples:
             weights = placed.weights if placed.weights is None else backend.asarray(placed.weights)
-            return Examples(placed.examples.X, backend.asarray((placed.T - shift) / scale), weights)
+            return Examples(placed.examples.X, backend.asarray((placed.T - shift) / divisor), weights)
 
         training = scaled(placement.examples(checked))
         sets = {} if checked_val is None else {"validation": scaled(placement.examples(checked_val, "_val"))[:2]}
@@ -145,7 +149,7 @@ class Pack(Mixed, Scored, BaseEstimator, ABC):
             loss,
             cast("Any", training.X),
             training.T,
-            draw_settings(max(1, self.n_estimators // (1 if sets else FOLDS)), seed),
+            draw_settings(divide_pack(self.n_estimators, n, sets)[0], seed),
             epochs=epochs,
             batch_size=size,
             seed=seed,
@@ -277,7 +281,11 @@ class PackClassifier(MixedClasses, Pack, ClassifierMixin, BaseEstimator):
     def _new_stack(self) -> BaseMLP:
         return _StackedClassifier(class_weight=copy.deepcopy(self.class_weight), device=self.device, dtype=self.dtype)
 
-    def _target_scale(self, T: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _target_scale(
+        self,
+        T: np.ndarray,
+        weights: np.ndarray | None,  # noqa: ARG002 - as of a regressor: indicators of classes stay as they are
+    ) -> tuple[np.ndarray, np.ndarray]:
         return np.zeros(T.shape[1]), np.ones(T.shape[1])
 
 
@@ -343,6 +351,11 @@ class PackRegressor(MixedNumbers, Pack, RegressorMixin, BaseEstimator):
     def _new_stack(self) -> BaseMLP:
         return _StackedRegressor(device=self.device, dtype=self.dtype)
 
-    def _target_scale(self, T: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        deviation = T.std(axis=0)
-        return T.mean(axis=0), np.where(deviation > 0, deviation, 1.0)
+    def _target_scale(self, T: np.ndarray, weights: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+        unit = np.abs(T).max(axis=0)
+        unit[unit == 0] = 1.0
+        relative = T / unit  # so that squares neither overflow nor vanish
+        weights = np.ones((T.shape[0], 1)) if weights is None else np.abs(weights)  # `train_pack` refuses those below 0
+        share = weights / weights.sum()
+        mean = (share * relative).sum(axis=0)
+        return mean * unit, np.sqrt((share * (relative - mean) ** 2).sum(axis=0)) * unit

@@ -52,7 +52,7 @@ from xpmlp.nn.losses import LOSSES, build_loss
 from xpmlp.nn.mixtures import outputs_of
 from xpmlp.nn.network import Layer, Network
 from xpmlp.training import Recipe, draw_settings, steps_per_epoch, train, train_pack
-from xpmlp.training.packs import FOLDS, MAX_EMBEDDED, network_of, numbers_in
+from xpmlp.training.packs import MAX_EMBEDDED, divide_pack, network_of, numbers_in
 from xpmlp.training.recipe import MIN_STEPS, MIN_STEPS_OF_CLASSES, default_epochs
 from xpmlp.training.scoring import make_scorer, read_scores, spread_of
 
@@ -111,7 +111,8 @@ class Experiment:
         sizes, n_members = "-".join(map(str, self.model.network.sizes)), self.model.n_members
         how = f"{self.options.optimizer} at {self.options.highest_rate:g}"
         if self.options.pack:
-            sizes, how = f"a pack of {self.options.pack} networks", "each with its own hyperparameters"
+            n_settings, n_folds = self._divided_pack()
+            sizes, how = f"a pack of {counted(n_settings * n_folds, 'network')}", "each with its own hyperparameters"
         elif n_members > 1:
             sizes = f"{n_members} networks {sizes}"
         batch_size = min(self.options.batch_size, self.sets["train"][0].shape[0])
@@ -137,6 +138,9 @@ class Experiment:
             return columns if len(columns) <= MAX_EMBEDDED else ()
         return numbers_in(self.backend, self.sets["train"][0])
 
+    def _divided_pack(self) -> tuple[int, int]:
+        return divide_pack(self.options.pack, self.sets["train"][0].shape[0], self.sets)
+
     def network_of(self, layers: Sequence[Layer]) -> Network:
         """Return the architecture that a record's weights are of: the model's, or in a pack what was selected."""
         return network_of(self.model.network.loss, layers, self.numbers) if self.options.pack else self.model.network
@@ -150,7 +154,7 @@ class Experiment:
         """Train, scoring every part after each epoch; parameters as for `train`."""
         X, T = self.sets["train"]
         if self.options.pack:
-            n_settings = max(1, self.options.pack // (1 if "validation" in self.sets else FOLDS))
+            n_settings, _ = self._divided_pack()
             return train_pack(
                 self.backend,
                 self.model.network.loss,
@@ -296,9 +300,9 @@ def prepare(
     options = with_absolute_paths(settle(options))
     if start is not None and options.task == "auto":
         options = replace(options, task=start.task)
-    check_options(options)
     if start is not None and options.pack:
         raise InputError("a pack draws the weights of all its networks: leave out --from, or --pack.")
+    check_options(options)
     device = options.device
     if communicator is not None:
         device = device_for_rank(options.backend, device, communicator.local_rank)
@@ -390,6 +394,7 @@ def _started(options: Options, dataset: Dataset | StreamedData, parts: Splits[An
     d = start.network.sizes[0] if isinstance(X, Table) else X.shape[1]
     loss = start.network.loss if options.loss == "auto" else build_loss(options.loss)
     network = build_network(options, d, start.network.n_targets, loss)
+    network = replace(network, embedded=start.network.embedded)  # which columns these are is no option
     if replace(start.network, dropout=network.dropout) != network or start.n_members != options.members:
         asked = "-".join(map(str, network.sizes))
         raise InputError(

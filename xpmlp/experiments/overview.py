@@ -69,10 +69,11 @@ def entry_of(folder: RunFolder) -> Entry:
 
 
 def _named(config: dict[str, Any]) -> tuple[str, str, str]:
-    network = config["network"]
+    network, pack = config["network"], config["options"].get("pack", 0)
     members = network.get("members", 1)
     of_each = f"{members} x " if members > 1 else ""
-    return config["started"], config["data"]["name"], of_each + "-".join(map(str, network["sizes"]))
+    sizes = f"pack of {pack}" if pack else of_each + "-".join(map(str, network["sizes"]))
+    return config["started"], config["data"]["name"], sizes
 
 
 def _measures(rows: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:

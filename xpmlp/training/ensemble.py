@@ -12,7 +12,7 @@ from xpmlp.backends.rehearsal import leaves, mapped
 from xpmlp.common.errors import InputError
 from xpmlp.nn.members import join
 from xpmlp.training.checks import check_layers
-from xpmlp.training.scoring import make_scorer, read_scores, spread_of
+from xpmlp.training.scoring import Spread, make_scorer, read_scores, spread_of
 from xpmlp.training.stacks import members_at
 from xpmlp.training.trainer import Reading, Trainer
 
@@ -65,7 +65,7 @@ class EnsembleTrainer:
     ) -> None:
         self.backend, self.network, self.recipe, self.communicator = backend, network, recipe, communicator
         self.n_members = n_members
-        self._units, self._spreads = units, cast("dict[str, float | None]", {})
+        self._units, self._spreads = units, cast("dict[str, Spread | None]", {})
         most = backend.stack_size(network.widths, recipe.batch_size)
         pieces, seeds = -(-n_members // most), seeds_of(cast("int", recipe.seed), n_members)
         ends = [number * n_members // pieces for number in range(pieces + 1)]

@@ -21,6 +21,7 @@ from xpmlp.nn.network import Layer, Network, fprop
 from xpmlp.nn.optimizers import AdamW
 from xpmlp.nn.padding import pad
 from xpmlp.nn.schedules import build_schedule
+from xpmlp.training.checks import check_sets
 from xpmlp.training.loop import Record
 from xpmlp.training.many import Stacks, StackState
 from xpmlp.training.recipe import Recipe, steps_per_epoch
@@ -29,7 +30,7 @@ from xpmlp.training.selection import assign_folds, select
 from xpmlp.training.stacks import Member
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from xpmlp.backends import Backend
     from xpmlp.common.types import Array
@@ -68,6 +69,12 @@ class Setting:
     weight_decayed: float = 2.25
     frequencies: int = 0
     frequency_scale: float = 1.0
+
+
+def divide_pack(n_networks: int, n: int, sets: Collection[str]) -> tuple[int, int]:
+    """Return how many settings about so many networks are of, and how many of them each has, for `n` examples."""
+    n_folds = 1 if "validation" in sets else min(FOLDS, n)
+    return max(1, n_networks // n_folds), n_folds
 
 
 def draw_settings(n: int, seed: int) -> list[Setting]:
@@ -161,7 +168,7 @@ def train_pack(
     units : sequence of float, optional
         As for `train`.
     weights : array of shape (n, 1), optional
-        What each example counts in training.
+        What each example counts in training, and where settings are judged by cross-validation.
     should_stop : callable
         Asked after each epoch.
     on_step : callable
@@ -181,12 +188,14 @@ def train_pack(
     Raises
     ------
     InputError
-        As `train_many`; for no settings, and for fewer than two examples without a validation set.
+        As `train_many`; for no settings, for weights below 0, and for fewer than two examples without a validation set.
     DivergenceError
         Where no network is left.
     """
     if not settings:
         raise InputError("there are no settings: give at least one, as draw_settings gives some.")
+    if patience is not None:
+        check_number("patience", patience, at_least=1, integer=True)
     if resume is not None and not isinstance(resume.state, PackState):
         raise InputError(
             f"the record of epoch {resume.epoch} cannot be resumed from: give one of a pack, with its state."
@@ -278,19 +287,29 @@ class _Pack:
         validation = sets.get("validation")
         self._host = get_backend("numpy", dtype="float64").xp
         n, T = examples.X.shape[0], cast("Any", examples.T)
-        self._judges, self._n_folds = validation or examples._replace(weights=None), 1
+        self._judges = validation or examples._replace(weights=None)
+        _, self._n_folds = divide_pack(1, n, sets)
         self._folds: np.ndarray | None = None
         if validation is None:
-            self._n_folds = min(FOLDS, n)
             if n < 2:
                 raise InputError(
                     "there is one sample, but settings are judged by others than they learn from: give two at least."
                 )
             self._folds = assign_folds(backend.to_numpy(T), self._n_folds, seed)
         self._T = np.asarray(backend.to_numpy(self._judges.T), np.float64)
+        self._weights: np.ndarray | None = None
+        if examples.weights is not None:
+            weights = np.asarray(backend.to_numpy(examples.weights), np.float64)
+            if (weights < 0).any():
+                raise InputError(
+                    "some examples have weights below 0, but a pack is judged by their weighted mean loss."
+                )
+            self._weights = weights if validation is None else None
 
     def start(self, settings: Sequence[Setting], epochs: int, batch_size: int, units: Sequence[float] | None) -> None:
         """Make the networks of the settings, those of one setting one after the other."""
+        check_number("epochs", epochs, at_least=1, integer=True)
+        check_number("batch size", batch_size, at_least=1, integer=True)
         n = self.examples.X.shape[0]
         for setting in settings:
             for fold in range(self._n_folds):
@@ -317,6 +336,7 @@ class _Pack:
                 )
                 layers = initialize(network, seed=seed, frequency_scale=setting.frequency_scale)
                 self.members.append(Member(network, layers, recipe, rows, self.examples.weights))
+        check_sets(self.backend, self.members[0].network, self.sets)
         examples = self.examples._replace(weights=None)
         self.stacks = Stacks(self.backend, self.members, examples, {}, units=units, communicator=self.communicator)
 
@@ -352,7 +372,7 @@ class _Pack:
         candidates, known, numbers = [each.moments for each in self.selected] + found, len(self.selected), [*latest]
         if not candidates:
             return False
-        chosen, value = select(self._host, self.loss, np.stack(candidates), self._T)
+        chosen, value = select(self._host, self.loss, np.stack(candidates), self._T, self._weights)
         if self.communicator is not None:
             chosen, value = self.communicator.broadcast((chosen, value))
         if not value < self.value:

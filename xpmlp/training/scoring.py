@@ -6,7 +6,7 @@ import math
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from xpmlp.data.examples import StreamedExamples, chunks_of, dequantize, slice_rows
 from xpmlp.data.targets import total_squares
@@ -29,6 +29,21 @@ if TYPE_CHECKING:
 CLASS_MEASURES, REAL_MEASURES = ("accuracy",), ("r2", "rmse", "mae")  # of a score, beside its loss
 N_SUMS = 3  # of a score
 MAX_PIECES = 256  # of rows at a time, in one graph, as steps of an epoch are
+
+
+class Spread(NamedTuple):
+    """What the squared errors of real-valued targets are compared with.
+
+    Attributes
+    ----------
+    squares : float
+        The sum of the squared distances from the mean.
+    unit : float
+        In which these and the errors are counted, so that no square is beyond the numbers of float32.
+    """
+
+    squares: float
+    unit: float
 
 
 @dataclass(frozen=True)
@@ -76,12 +91,12 @@ def make_scorer(
     """Build ``score(layers, examples, sums)``, which gives three sums over the examples, 0-d, or (M,) of a stack.
 
     They are the loss, the number of right predictions and 0; of real-valued targets the loss, the squared errors and
-    the absolute errors, each output's errors times its unit, where `units` are given. They are added to the sums of
-    earlier rows, if there are any, `Backend.rows_at_a_time` rows at a time, at least one. `of_mixture`: of a stack,
-    (1 + M,), those of the mixture of the members before theirs.
+    the absolute errors, each output's errors times its unit, where `units` are given, over the largest of these. They
+    are added to the sums of earlier rows, if there are any, `Backend.rows_at_a_time` rows at a time, at least one.
+    `of_mixture`: of a stack, (1 + M,), those of the mixture of the members before theirs.
     """
     xp, loss = backend.xp, network.loss
-    factors = None if units is None else backend.asarray([list(units)])
+    factors = None if units is None else backend.asarray([[unit / max(units) for unit in units]])
 
     def of_some(layers: Sequence[Layer], examples: Examples) -> Sums:
         trace = fprop(xp, network, layers, dequantize(xp, examples.X))
@@ -147,15 +162,15 @@ def score_rows(
     return add_up() if ranks is None or not refilled else ranks.run_on_all(add_up)
 
 
-def spread_of(backend: Backend, network: Network, examples: Examples, units: Sequence[float] | None) -> float | None:
-    """Return what the squared errors of real-valued targets are compared with; None where they are classes.
-
-    It is the sum of the squared distances from the mean.
-    """
+def spread_of(backend: Backend, network: Network, examples: Examples, units: Sequence[float] | None) -> Spread | None:
+    """Return what the squared errors of real-valued targets are compared with; None where they are classes."""
     if network.loss.correct is not None:
         return None
     X, T = examples.X, examples.T
-    return total_squares(X.targets() if isinstance(X, StreamedExamples) else [backend.to_numpy(T)], units)
+    unit = 1.0 if units is None else max(units)
+    relative = None if units is None else [each / unit for each in units]
+    blocks = X.targets() if isinstance(X, StreamedExamples) else [backend.to_numpy(T)]
+    return Spread(total_squares(blocks, relative), unit)
 
 
 def read_scores(
@@ -164,7 +179,7 @@ def read_scores(
     score: Scorer,
     layers: Sequence[Layer],
     examples: Examples,
-    spread: float | None,
+    spread: Spread | None,
     *,
     ranks: Communicator | None = None,
 ) -> list[Score]:
@@ -182,11 +197,12 @@ def read_scores(
     return [to_score(each, examples.X.shape[0], spread, network.n_targets) for each in rows]
 
 
-def to_score(sums: Sequence[float], n: int, spread: float | None = None, n_outputs: int = 1) -> Score:
+def to_score(sums: Sequence[float], n: int, spread: Spread | None = None, n_outputs: int = 1) -> Score:
     """Turn the sums over `n` examples into their means; real-valued targets come with what `spread_of` gives."""
     loss, right, absolute = sums
     if spread is None:
         return Score(loss / n, right / n)
     # Without any spread as scikit-learn has it: 1 for a perfect prediction, else 0.
-    r2 = 1.0 - right / spread if spread else float(right == 0)
-    return Score(loss / n, r2=r2, rmse=math.sqrt(right / (n * n_outputs)), mae=absolute / (n * n_outputs))
+    r2 = 1.0 - right / spread.squares if spread.squares else float(right == 0)
+    rmse, mae = math.sqrt(right / (n * n_outputs)), absolute / (n * n_outputs)
+    return Score(loss / n, r2=r2, rmse=rmse * spread.unit, mae=mae * spread.unit)

@@ -17,7 +17,9 @@ MAX_SELECTED = 32  # as in TabPack
 FIRST_SELECTED = 3  # the best by themselves come first, so that chance has less to choose from
 
 
-def select(xp: Namespace, loss: Loss, candidates: np.ndarray, T: np.ndarray) -> tuple[list[int], float]:
+def select(
+    xp: Namespace, loss: Loss, candidates: np.ndarray, T: np.ndarray, weights: np.ndarray | None = None
+) -> tuple[list[int], float]:
     """Choose predictions whose mean has a low loss, one after the other.
 
     The three that are best by themselves come first, and then each time the one that lowers the loss most, until none
@@ -33,6 +35,8 @@ def select(xp: Namespace, loss: Loss, candidates: np.ndarray, T: np.ndarray) -> 
         What each predicts for n examples, as `moments` of the loss.
     T : ndarray of shape (n, m)
         Targets.
+    weights : ndarray of shape (n, 1), optional
+        What each example counts.
 
     Returns
     -------
@@ -53,9 +57,10 @@ def select(xp: Namespace, loss: Loss, candidates: np.ndarray, T: np.ndarray) -> 
     >>> select(xp, LOSSES["squared_error"], np.array([[[1.0], [1.0]], [[0.0], [0.0]], [[-1.0], [-1.0]]]), T)
     ([1, 0, 2], 0.0)
     """
+    total_weight = T.shape[0] if weights is None else weights.sum()
 
     def losses(mean: np.ndarray) -> np.ndarray:
-        return np.asarray(loss.value(xp, of_moments(xp, loss, mean), T) / T.shape[0])
+        return np.asarray(loss.value(xp, of_moments(xp, loss, mean), T, weights) / total_weight)
 
     chosen: list[int] = np.argsort(losses(candidates), kind="stable")[:FIRST_SELECTED].tolist()
     total = candidates[chosen].sum(axis=0)

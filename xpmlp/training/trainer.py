@@ -10,7 +10,7 @@ from xpmlp.common.errors import InputError
 from xpmlp.nn.members import lengths
 from xpmlp.nn.network import copy_layers, naming_own_functions
 from xpmlp.training.checks import check_layers
-from xpmlp.training.scoring import N_SUMS, Score, make_scorer, score_rows, spread_of, to_score
+from xpmlp.training.scoring import N_SUMS, Score, Spread, make_scorer, score_rows, spread_of, to_score
 from xpmlp.training.step import State, flat, make_step
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class Trainer:
     ) -> None:
         self.backend, self.network, self.recipe, self.communicator = backend, network, recipe, communicator
         self.units = units
-        self._spreads: dict[str, float | None] = {}
+        self._spreads: dict[str, Spread | None] = {}
         self._what = f"{network}, in minibatches of {recipe.batch_size:,} examples"
         self._is_pure = is_pure((network, recipe))
         self._prepare()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from xpmlp.common.errors import InputError
+from xpmlp.common.validation import MAX_EXACT
 from xpmlp.common.wording import counted, quoted
 from xpmlp.data.datasets.dataset import Dataset
 from xpmlp.data.features import positions_of
@@ -297,7 +298,7 @@ def _labels(path: Path, column: Column, classes: np.ndarray | None) -> np.ndarra
         if all(key in known_numbers for key in keys):
             numbers = np.array([_key(value) for value in column.values])
     if numbers is not None:
-        is_whole = np.isfinite(numbers).all() and (numbers == np.floor(numbers)).all()
+        is_whole = (np.abs(numbers) <= MAX_EXACT).all() and (numbers == np.floor(numbers)).all()
         return numbers.astype(np.int64) if is_whole else numbers
     return _strings(where, [column.text(value) for value in column.values])
 

@@ -228,6 +228,10 @@ def _explaining(shown: str) -> Iterator[None]:
 
     try:
         yield
+    except RuntimeError as error:
+        if str(error) == "Query interrupted":  # what DuckDB makes of Ctrl-C
+            raise KeyboardInterrupt from error
+        raise
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise InputError(
             f"{shown} is not a complete gzip file ({error}): get it again, or compress it again."
