@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
+from collections import deque
 from dataclasses import KW_ONLY, dataclass
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
@@ -63,6 +64,10 @@ class _StackedClassifier(_Stacked, MLPClassifier):
 
 class _StackedRegressor(_Stacked, MLPRegressor):
     """Of real numbers."""
+
+
+# As scikit-learn's messages name them.
+_StackedClassifier.__name__, _StackedRegressor.__name__ = "PackClassifier", "PackRegressor"
 
 
 class Pack(Mixed, Scored, BaseEstimator, ABC):
@@ -140,7 +145,7 @@ class Pack(Mixed, Scored, BaseEstimator, ABC):
         n, seed = training.X.shape[0], int(check_random_state(self.random_state).randint(MAX_SEED))
         size = min(self.batch_size, n)
         epochs = default_epochs(n, size, self._least_steps) if self.max_iter == "auto" else int(self.max_iter)
-        *_, record = train_pack(
+        records = train_pack(
             backend,
             loss,
             cast("Any", training.X),
@@ -153,6 +158,7 @@ class Pack(Mixed, Scored, BaseEstimator, ABC):
             evaluate=cast("Any", sets),
             weights=training.weights,
         )
+        record = deque(records, maxlen=1).pop()  # not all of them: each holds the state of all networks
         *layers, (W, b) = record.layers
         factor, offset = backend.asarray(scale), backend.asarray(shift)
         layers.append(Layer(W * factor, b * factor + offset))
