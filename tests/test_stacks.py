@@ -21,6 +21,7 @@ from xpmlp import (
     Member,
     Recipe,
     StepDecay,
+    XpmlpWarning,
     get_backend,
     initialize,
     train,
@@ -370,6 +371,14 @@ def test_networks_with_functions_of_the_users_own_are_trained_one_by_one(rng):
         ),
         ([Member(NETWORK, initialize(NETWORK), Recipe(patience=1))], "patience waits for a better loss"),
         ([Member(NETWORK, initialize(NETWORK), Recipe(), weights=np.ones(N))], "the member 0's weights have shape"),
+        (
+            [Member(NETWORK, initialize(NETWORK), Recipe(), weights=[1.0] * N)],
+            "the member 0's weights are builtins.list",
+        ),
+        (
+            [Member(NETWORK, initialize(NETWORK), Recipe(), weights=np.full((N, 1), np.nan))],
+            "the member 0's weights must be numbers of at least 0",
+        ),
         ([Member(NETWORK, initialize(Network.build(2, 4, 2)), Recipe())], "which are not those of a network 2-5-2"),
         (
             [Member(NETWORK, [Layer(W[None], b[None]) for W, b in initialize(NETWORK)], Recipe())],
@@ -381,6 +390,21 @@ def test_members_that_cannot_be_trained_are_refused_before_anything_is(members, 
     backend = get_backend("numpy", dtype="float64")
     with pytest.raises(InputError, match=message):
         train_many(backend, members, *data(rng))
+
+
+def test_the_targets_have_to_fit_the_loss_of_every_member(rng):
+    backend, networks = get_backend("numpy", dtype="float64"), [NETWORK, Network.build(2, 5, 2, loss="squared")]
+    for those in (networks, networks[::-1]):
+        members = [Member(each, initialize(each), Recipe(batch_size=10)) for each in those]
+        with pytest.raises(InputError, match="but loss softmax needs probabilities"):
+            train_many(backend, members, *rng.normal(size=(2, N, 2)))
+
+
+def test_the_warning_of_a_large_batch_names_the_line_that_trains(rng):
+    members = [Member(NETWORK, initialize(NETWORK), Recipe(batch_size=N + 1))]
+    with pytest.warns(XpmlpWarning, match=f"batch size {N + 1} is above the {N} training examples") as found:
+        train_many(get_backend("numpy", dtype="float64"), members, *data(rng))
+    assert [each.filename for each in found] == [__file__]
 
 
 def stacked_recipe(m):
