@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -248,6 +249,17 @@ def test_a_checkpoint_of_a_pack_holds_all_that_its_state_has(backend, rng, tmp_p
     ]
     for one, other in pairs:
         assert all(p.dtype == q.dtype and np.array_equal(p, q) for p, q in zip(one, other, strict=True))
+
+
+def test_a_pack_that_is_resumed_from_a_file_has_its_weights_on_the_backend(backend, rng, tmp_path):
+    arrays, path = map(backend.asarray, data(rng)), tmp_path / "checkpoint.safetensors"
+    training = partial(train_pack, backend, LOSSES["softmax"], *arrays, FEW, epochs=40, batch_size=16)
+    first = next(training())
+    save_checkpoint(["run"], first, [record_to_json(first)], backend.to_numpy, path)
+    second = next(training(resume=load_checkpoint(path).records[-1]))  # of an epoch without a selection
+    assert second.epoch == 2
+    assert all(backend.holds(p) for layer in second.layers for p in layer)
+    assert same_bits(backend, first, second)
 
 
 def test_a_pack_is_resumed_by_a_record_of_a_pack(rng):

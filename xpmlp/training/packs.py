@@ -17,7 +17,7 @@ from xpmlp.common.validation import check_number
 from xpmlp.data.examples import Examples, QuantizedExamples, take_rows
 from xpmlp.nn.initializers import initialize
 from xpmlp.nn.mixtures import moments
-from xpmlp.nn.network import Layer, Network, fprop
+from xpmlp.nn.network import Layer, Network, copy_layers, fprop
 from xpmlp.nn.optimizers import AdamW
 from xpmlp.nn.padding import pad
 from xpmlp.nn.schedules import build_schedule
@@ -413,6 +413,7 @@ def _records(
     epochs, done, best, since = pack.members[0].recipe.epochs, 0, None, start
     if resume is not None:
         start, done, best = start - resume.seconds, resume.epoch, resume.best or replace(resume, state=None)
+        best = replace(best, layers=copy_layers(backend, best.layers))
     every = max(1, min(epochs // SELECTIONS, patience or epochs))  # once before patience ends at least
     for epoch in range(done + 1, epochs + 1):
         outcomes = pack.stacks.train_epoch(start)
