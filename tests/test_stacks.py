@@ -1,6 +1,7 @@
 """Stacks: many networks of one shape, by the calculus of one."""
 
 import re
+import weakref
 from dataclasses import replace
 
 import numpy as np
@@ -285,6 +286,30 @@ def test_patience_ends_each_member_by_its_own_validation_loss(backend, rng):
     assert len({record.epoch for record in records}) > 1
     for member, record in zip(members, records, strict=True):
         check_same(backend, record, alone(backend, member, X[:30], T[:30], evaluate))
+
+
+def test_records_of_earlier_epochs_do_not_keep_the_weights_of_their_whole_stacks(rng, monkeypatch):
+    backend, (X, T) = get_backend("numpy", dtype="float64"), data(rng)
+    kept, copy_layers = [], Trainer.copy_layers
+
+    def noted(self):
+        layers = copy_layers(self)
+        if layers[0].W.ndim == 3:
+            kept.append(weakref.ref(layers[0].W))
+        return layers
+
+    monkeypatch.setattr(Trainer, "copy_layers", noted)
+    members = [
+        Member(NETWORK, initialize(NETWORK, seed=m), Recipe(Adam(), Constant(rate), batch_size=5, epochs=n, patience=9))
+        for m, (rate, n) in enumerate([(1e-3, 12), (0.3, 12), (1.0, 12), (0.1, 9), (1e308, 12)])
+    ]
+    evaluate, records = {"validation": (X[30:], T[30:])}, []
+    with np.errstate(all="ignore"):
+        for now in train_many(backend, members, X[:30], T[:30], evaluate=evaluate):
+            records = now
+            assert sum(each() is not None for each in kept) <= 2
+    assert len({record.best_epoch for record in records[:4]}) > 2
+    assert isinstance(records[4], DivergenceError)
 
 
 def test_in_place_of_a_member_that_has_diverged_stands_its_error(backend, rng):

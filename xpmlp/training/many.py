@@ -289,7 +289,7 @@ class _Stack:
             best = last.best if last else None
             if not reading.is_finite(trained_on):
                 kept_epoch = best.epoch if best else self._epoch - 1
-                self._outcomes[number] = diverged(self._epoch, reading.rate, last, kept_epoch)
+                self._outcomes[number] = diverged(self._epoch, reading.rate, last and self._alone(last), kept_epoch)
                 self.running.remove(number)
                 self._good.remove(number)
                 continue
@@ -306,12 +306,20 @@ class _Stack:
                 complete=True,
                 best=best,
             ).with_best(recipe)
-            self._outcomes[number] = record
-            if recipe.is_over(self._epoch, record.best_epoch):
+            is_over = recipe.is_over(self._epoch, record.best_epoch)
+            if record.best is not None and (is_over or record.best.epoch < self._epoch):
+                record = replace(record, best=self._alone(record.best))
+            self._outcomes[number] = self._alone(record) if is_over else record
+            if is_over:
                 self.running.remove(number)
         if 0 < len(self.running) <= MAX_RUNNING * len(self._members):
             self._leave_ended()
         return self._outcomes
+
+    def _alone(self, record: Record) -> Record:
+        """Return a record that is kept for epochs with layers of its own: it does not hold those of its stack."""
+        is_view = isinstance(record.layers, _LayersOfMember)
+        return replace(record, layers=copy_layers(self._backend, record.layers)) if is_view else record
 
     def _leave_ended(self) -> None:
         """Take the members that have ended out of the stack."""
