@@ -333,6 +333,13 @@ def test_what_a_pack_cannot_be_trained_with_is_refused_before_anything_is(rng, o
         pack(NumpyBackend(dtype="float64"), *data(rng), **options)
 
 
+def test_a_pack_of_settings_that_each_have_a_network_that_diverges_says_so(rng):
+    X, T = data(rng, "squared")
+    X[0] *= 1e200  # it is not seen by one network of five, which goes on
+    with np.errstate(all="ignore"), pytest.raises(DivergenceError, match="of every setting a network diverged"):
+        pack(NumpyBackend(dtype="float64"), X, T, "squared", embedded=())
+
+
 def test_a_pack_needs_a_setting_and_two_examples(rng):
     backend, (X, T) = NumpyBackend(), data(rng)
     X, T = backend.asarray(X), backend.asarray(T)

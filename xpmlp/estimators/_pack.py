@@ -224,7 +224,7 @@ class PackClassifier(MixedClasses, Pack, ClassifierMixin, BaseEstimator):
     Parameters
     ----------
     n_estimators : int, default=64
-        Networks that are trained: of a fifth as many settings, or of as many with a validation set.
+        Networks that are trained: of a fifth as many settings, one at least; or of as many with a validation set.
     max_iter : int or "auto", default="auto"
         Epochs. "auto": 30, or as many as 500 steps take.
     batch_size : int, default=64
@@ -297,7 +297,7 @@ class PackRegressor(MixedNumbers, Pack, RegressorMixin, BaseEstimator):
     Parameters
     ----------
     n_estimators : int, default=64
-        Networks that are trained: of a fifth as many settings, or of as many with a validation set.
+        Networks that are trained: of a fifth as many settings, one at least; or of as many with a validation set.
     max_iter : int or "auto", default="auto"
         Epochs. "auto": 30, or as many as 1,500 steps take.
     batch_size : int, default=64

@@ -200,7 +200,7 @@ def train_pack(
     sets = sets_of(evaluate)
     given = Examples(X, T, weights)
     pack = _Pack(backend, loss, given, sets, embedded=tuple(embedded), seed=seed, communicator=communicator)
-    pack.start(settings, epochs, batch_size, units)
+    pack.start(settings, epochs, batch_size)
     if resume is not None:
         pack.resume(resume)
     stops = should_stop if communicator is None else lambda: communicator.any_rank(flag=should_stop())
@@ -295,7 +295,7 @@ class _Pack:
             self._folds = assign_folds(backend.to_numpy(T), self._n_folds, seed)
         self._T = np.asarray(backend.to_numpy(self._judges.T), np.float64)
 
-    def start(self, settings: Sequence[Setting], epochs: int, batch_size: int, units: Sequence[float] | None) -> None:
+    def start(self, settings: Sequence[Setting], epochs: int, batch_size: int) -> None:
         """Make the networks of the settings, those of one setting one after the other."""
         n = self.examples.X.shape[0]
         for setting in settings:
@@ -325,7 +325,7 @@ class _Pack:
                 self.members.append(Member(network, layers, recipe, rows, self.examples.weights))
         check_sets(self.backend, self.members[0].network, self.sets)
         examples = self.examples._replace(weights=None)
-        self.stacks = Stacks(self.backend, self.members, examples, {}, units=units, communicator=self.communicator)
+        self.stacks = Stacks(self.backend, self.members, examples, {}, communicator=self.communicator)
 
     def copy_state(self) -> PackState:
         """Copy what it takes to go on after this epoch."""
@@ -454,7 +454,7 @@ def _records(
                 return
     if best is None:
         raise DivergenceError(
-            "no ensemble was selected: of every setting, the loss of some example that it is judged by is no finite "
-            "number. Bring the features and the targets on a common scale.",
+            "no ensemble was selected: of every setting a network diverged, or predicted what has no finite loss. "
+            "Bring the features and the targets on a common scale.",
             None,
         )
