@@ -155,6 +155,19 @@ def test_the_first_setting_is_the_default_one_and_a_seed_gives_the_same_ones():
         draw_settings(0, seed=0)
 
 
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"hidden": ()}, "needs a hidden layer"),
+        ({"learning_rate": 0.0}, "learning rate is 0.0, but must be a number above 0"),
+        ({"weight_decayed": -1.0}, "weight decayed is -1.0"),
+    ],
+)
+def test_a_setting_that_no_network_can_have_is_refused(setting, message):
+    with pytest.raises(InputError, match=message):
+        Setting(**setting)
+
+
 # Training.
 
 

@@ -61,6 +61,11 @@ class Setting:
         Cosines of each number; see `xpmlp.nn.embeddings`.
     frequency_scale : float
         The standard deviation of their frequencies at the start.
+
+    Raises
+    ------
+    InputError
+        For no hidden layer, a learning rate that is not above 0, and a negative decay.
     """
 
     hidden: tuple[int, ...] = (128,)
@@ -69,6 +74,12 @@ class Setting:
     weight_decayed: float = 2.25
     frequencies: int = 0
     frequency_scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.hidden:
+            raise InputError("hidden is (), but a network of a pack needs a hidden layer, such as (128,).")
+        check_number("learning rate", self.learning_rate, above=0)
+        check_number("weight decayed", self.weight_decayed, at_least=0)
 
 
 def draw_settings(n: int, seed: int) -> list[Setting]:
