@@ -398,7 +398,7 @@ def test_networks_with_functions_of_the_users_own_are_trained_one_by_one(rng):
         ([Member(NETWORK, initialize(NETWORK), Recipe(), weights=np.ones(N))], "the member 0's weights have shape"),
         (
             [Member(NETWORK, initialize(NETWORK), Recipe(), weights=[1.0] * N)],
-            "the member 0's weights are builtins.list",
+            "the member 0's weights are an array of builtins",
         ),
         (
             [Member(NETWORK, initialize(NETWORK), Recipe(), weights=np.full((N, 1), np.nan))],
@@ -415,6 +415,13 @@ def test_members_that_cannot_be_trained_are_refused_before_anything_is(members, 
     backend = get_backend("numpy", dtype="float64")
     with pytest.raises(InputError, match=message):
         train_many(backend, members, *data(rng))
+
+
+def test_weights_of_examples_in_another_dtype_are_refused(rng):
+    backend = get_backend("numpy", dtype="float32")
+    arrays = [backend.asarray(array) for array in data(rng)]
+    with pytest.raises(InputError, match=r"the training weights are an array of numpy, float64, but .* computes"):
+        train(backend, NETWORK, initialize(NETWORK), *arrays, Recipe(batch_size=10), weights=np.ones((N, 1)))
 
 
 def test_the_targets_have_to_fit_the_loss_of_every_member(rng):

@@ -71,10 +71,11 @@ def check_sets(backend: Backend, network: Network, sets: Mapping[str, Examples])
 
 def check_weights(backend: Backend, name: str, weights: Array, n: int, *, in_chunks: bool = False) -> None:
     """Raise an `InputError` for weights that are not those of `n` examples, and for any of examples in chunks."""
-    if not (backend.holds(weights) and backend.on_device(weights)):
+    if not _is_of(backend, weights):
         raise InputError(
-            f"the {name} weights are {type(weights).__module__}.{type(weights).__name__}, but {backend!r} computes: "
-            "put them there with `backend.asarray`."
+            f"the {name} weights are an array of {type(weights).__module__}, "
+            f"{getattr(weights, 'dtype', type(weights))}, but {backend!r} computes: put them there with "
+            "`backend.asarray`."
         )
     if in_chunks or tuple(weights.shape) != (n, 1):
         raise InputError(
@@ -87,11 +88,15 @@ def check_weights(backend: Backend, name: str, weights: Array, n: int, *, in_chu
         raise InputError(f"the {name} weights must be numbers of at least 0, but there are others among them.")
 
 
+def _is_of(backend: Backend, array: Any) -> bool:
+    return bool(backend.holds(array) and backend.on_device(array) and array.dtype == backend.float_dtype)
+
+
 def _check_arrays(backend: Backend, network: Network, name: str, X: Array | QuantizedExamples, T: Array) -> None:
     n_inputs, n_targets = network.sizes[0], network.n_targets
     floating: Array = _checked_scale(backend, name, X) if isinstance(X, QuantizedExamples) else X
     for array in (floating, T):
-        if not (backend.holds(array) and backend.on_device(array) and array.dtype == backend.float_dtype):
+        if not _is_of(backend, array):
             raise InputError(
                 f"the {name} set has an array of {type(array).__module__}, {getattr(array, 'dtype', type(array))}, "
                 f"but {backend!r} computes: put it there with `backend.asarray`."
