@@ -132,6 +132,14 @@ def test_weights_of_members_that_are_not_as_many_are_refused():
     X, T = backend.asarray(np.zeros((4, 2))), backend.asarray(np.eye(2)[[0, 1, 0, 1]])
     with pytest.raises(InputError, match="the weights have shapes"):
         train(backend, network, [first, Layer(W[:2], b[:2])], X, T, Recipe(batch_size=4))
+    recipe = Recipe(batch_size=4)
+    for n in (1, 2):
+        record = next(
+            train(backend, network, stack_of(network, 0, 2)[1] if n > 1 else initialize(network), X, T, recipe)
+        )
+        given = "2 networks" if n > 1 else "one network"
+        with pytest.raises(InputError, match=f"the weights are those of {given}, but the ensemble has 3"):
+            train(backend, network, stack_of(network, 0, 3)[1], X, T, recipe, resume=record)
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # a few epochs are enough

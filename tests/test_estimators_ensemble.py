@@ -185,6 +185,10 @@ def test_values_are_the_mean_of_the_members_with_their_standard_deviation(kind):
     values = np.stack([member.predict(X) for member in model.estimators_])
     np.testing.assert_allclose(model.predict(X), values.mean(axis=0), rtol=1e-12)
     np.testing.assert_allclose(model.predict_std(X), values.std(axis=0), rtol=1e-9)
+    total, expected, disagreement = model.variance(X)
+    np.testing.assert_allclose(total, values.var(axis=0), rtol=1e-9)
+    np.testing.assert_allclose(disagreement, total)
+    assert not expected.any()
 
 
 @pytest.mark.parametrize("kind", CLASSES)

@@ -1,6 +1,7 @@
 """`PackClassifier` and `PackRegressor`: what they predict, in whose arrays, and how they travel."""
 
 import pickle
+import weakref
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from xpmlp import InputError, PackClassifier, PackRegressor, TablePreprocessor, load_model, save_model
+from xpmlp.estimators import _pack
 
 RNG = np.random.default_rng(3)
 X = RNG.normal(size=(80, 4))
@@ -105,11 +107,31 @@ def test_columns_are_known_by_name_and_large_sets_are_predicted_in_pieces(monkey
     np.testing.assert_allclose(model.predict(frame.data), whole, rtol=1e-9)
 
 
+def test_a_fit_keeps_the_state_of_two_epochs_at_most(monkeypatch):
+    made, held = _pack.train_pack, []
+
+    def noted(*arguments, **options):
+        records = []
+        for record in made(*arguments, **options):
+            records.append(weakref.ref(record))
+            yield record
+            del record
+            held.append(sum(reference() is not None for reference in records))
+
+    monkeypatch.setattr(_pack, "train_pack", noted)
+    new("binary").fit(X, CLASSES["binary"])
+    assert len(held) == SMALL["max_iter"]
+    assert max(held) <= 2
+
+
 def test_what_a_pack_cannot_take_is_refused():
     with pytest.raises(InputError, match="dense examples"):
         new("binary").fit(sparse.csr_array(X), CLASSES["binary"])
     with pytest.raises(NotFittedError):
         new("binary").predict(X)
+    for kind, name in (("binary", "PackClassifier"), ("regression", "PackRegressor")):
+        with pytest.raises(ValueError, match=f"^Input X contains NaN.\n{name} does not accept"):
+            new(kind).fit(np.where(X > 2, np.nan, X), TARGETS[kind])
     with pytest.raises(ValueError, match="max_iter"):
         new("binary", max_iter="some").fit(X, CLASSES["binary"])
     assert not hasattr(new("binary"), "n_features_in_")

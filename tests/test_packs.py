@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -154,6 +155,19 @@ def test_the_first_setting_is_the_default_one_and_a_seed_gives_the_same_ones():
         draw_settings(0, seed=0)
 
 
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"hidden": ()}, "needs a hidden layer"),
+        ({"learning_rate": 0.0}, "learning rate is 0.0, but must be a number above 0"),
+        ({"weight_decayed": -1.0}, "weight decayed is -1.0"),
+    ],
+)
+def test_a_setting_that_no_network_can_have_is_refused(setting, message):
+    with pytest.raises(InputError, match=message):
+        Setting(**setting)
+
+
 # Training.
 
 
@@ -204,6 +218,15 @@ def test_patience_ends_a_pack_whose_ensemble_does_not_become_better(rng):
     assert last.selected.epoch == last.best_epoch
 
 
+@pytest.mark.parametrize("patience", [1, 3])
+def test_a_pack_is_selected_anew_before_its_patience_ends(rng, patience):
+    backend, (X, T) = NumpyBackend(dtype="float64"), data(rng)
+    sets = {"validation": (X[:20], T[:20])}
+    records = pack(backend, X[20:], T[20:], epochs=100, patience=patience, evaluate=sets)
+    assert records[-1].best_epoch > 1 + patience
+    assert records[-1].epoch - records[-1].best_epoch == patience
+
+
 def same_bits(backend, one, other):
     pairs = [[backend.to_numpy(p) for layer in record.layers for p in layer] for record in (one, other)]
     return all(p.tobytes() == q.tobytes() for p, q in zip(*pairs, strict=True))
@@ -241,6 +264,17 @@ def test_a_checkpoint_of_a_pack_holds_all_that_its_state_has(backend, rng, tmp_p
         assert all(p.dtype == q.dtype and np.array_equal(p, q) for p, q in zip(one, other, strict=True))
 
 
+def test_a_pack_that_is_resumed_from_a_file_has_its_weights_on_the_backend(backend, rng, tmp_path):
+    arrays, path = map(backend.asarray, data(rng)), tmp_path / "checkpoint.safetensors"
+    training = partial(train_pack, backend, LOSSES["softmax"], *arrays, FEW, epochs=40, batch_size=16)
+    first = next(training())
+    save_checkpoint(["run"], first, [record_to_json(first)], backend.to_numpy, path)
+    second = next(training(resume=load_checkpoint(path).records[-1]))  # of an epoch without a selection
+    assert second.epoch == 2
+    assert all(backend.holds(p) for layer in second.layers for p in layer)
+    assert same_bits(backend, first, second)
+
+
 def test_a_pack_is_resumed_by_a_record_of_a_pack(rng):
     backend, (X, T) = NumpyBackend(), data(rng)
     last = pack(backend, X, T)[-1]
@@ -261,6 +295,62 @@ def test_a_pack_goes_on_without_networks_that_diverge(rng, monkeypatch):
         assert len(records) == 3
         with pytest.raises(DivergenceError):
             list(train_pack(backend, LOSSES["softmax"], *arrays, [diverging], epochs=3, batch_size=16))
+
+
+def test_a_pack_without_networks_that_have_diverged_is_resumed_more_than_once(rng):
+    backend, (X, T) = NumpyBackend(dtype="float64"), data(rng, "squared")
+    some = [*[Setting((4,))] * 15, Setting((4,), learning_rate=1e200)]  # one of sixteen stays in its stack
+    given = {"epochs": 5, "batch_size": 16, "evaluate": {"validation": (X[:20], T[:20])}}
+    with np.errstate(all="ignore"):
+        records = list(train_pack(backend, LOSSES["squared"], X, T, some, **given))
+        last = records[0]
+        for expected in records[1:]:
+            assert [(len(stack.numbers), len(stack.good)) for stack in last.state.stacks] == [(16, 15)]
+            last = next(train_pack(backend, LOSSES["squared"], X, T, some, resume=last, **given))
+            assert (last.loss, last.scores) == (expected.loss, expected.scores)
+
+
+def test_a_prediction_that_is_no_finite_number_keeps_no_other_from_the_ensemble(rng):
+    T = rng.normal(size=(40, 1))
+    candidates = T + rng.normal(size=(6, 40, 1))
+    candidates[1], candidates[4, 3] = np.inf, np.nan
+    chosen, value = select(XP, LOSSES["squared"], candidates, T)
+    able = [0, 2, 3, 5]
+    expected, of_able = select(XP, LOSSES["squared"], candidates[able], T)
+    assert ([able[place] for place in expected], of_able) == (chosen, value)
+    assert select(XP, LOSSES["squared"], candidates[[1, 4]], T) == ([], np.inf)
+
+
+def test_a_pack_whose_predictions_are_no_finite_numbers_says_so(rng):
+    backend, (X, T) = NumpyBackend(dtype="float64"), data(rng, "squared")
+    far = {"validation": (1e200 * X, T)}
+    with np.errstate(all="ignore"), pytest.raises(DivergenceError, match="no ensemble was selected"):
+        pack(backend, X, T, "squared", evaluate=far, embedded=())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"epochs": 0}, "epochs is 0, but must be an integer at least 1"),
+        ({"batch_size": 0}, "batch size is 0"),
+        ({"patience": 0}, "patience is 0"),
+        ({"resume": 3}, "resume is 3, but must be a Record"),
+        ({"evaluate": [1]}, "evaluate is list, but must be a dict of sets"),
+        ({"evaluate": {"validation": (np.full((4, 3), np.nan), np.eye(2)[[0, 1, 0, 1]])}}, "the validation examples"),
+        ({"evaluate": {"validation": (np.ones((4, 2)), np.eye(2)[[0, 1, 0, 1]])}}, "the validation examples"),
+        ({"weights": np.full((60, 1), -1.0)}, "weights must be numbers of at least 0"),
+    ],
+)
+def test_what_a_pack_cannot_be_trained_with_is_refused_before_anything_is(rng, options, message):
+    with pytest.raises(InputError, match=message):
+        pack(NumpyBackend(dtype="float64"), *data(rng), **options)
+
+
+def test_a_pack_of_settings_that_each_have_a_network_that_diverges_says_so(rng):
+    X, T = data(rng, "squared")
+    X[0] *= 1e200  # it is not seen by one network of five, which goes on
+    with np.errstate(all="ignore"), pytest.raises(DivergenceError, match="of every setting a network diverged"):
+        pack(NumpyBackend(dtype="float64"), X, T, "squared", embedded=())
 
 
 def test_a_pack_needs_a_setting_and_two_examples(rng):

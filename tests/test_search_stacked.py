@@ -113,6 +113,12 @@ def test_ensembles_are_searched_one_by_one(tmp_path, stacks):
     assert stacks == []
 
 
+def test_packs_are_searched_one_by_one(tmp_path, stacks):
+    study = plan(replace(QUICK, dtype="float64"), Space({"pack": [3, 0], "batch-size": [32, 64]}))
+    same_trials(*both(study, tmp_path))
+    assert stacks == [1, 1]  # of those that are no packs
+
+
 def test_several_jobs_are_refused():
     with pytest.raises(InputError, match="the engine stack trains in this process alone, but jobs is 2: leave it out"):
         check_engine("stack", 2, None)

@@ -1,6 +1,7 @@
 """Stacks: many networks of one shape, by the calculus of one."""
 
 import re
+import weakref
 from dataclasses import replace
 
 import numpy as np
@@ -21,6 +22,7 @@ from xpmlp import (
     Member,
     Recipe,
     StepDecay,
+    XpmlpWarning,
     get_backend,
     initialize,
     train,
@@ -286,6 +288,30 @@ def test_patience_ends_each_member_by_its_own_validation_loss(backend, rng):
         check_same(backend, record, alone(backend, member, X[:30], T[:30], evaluate))
 
 
+def test_records_of_earlier_epochs_do_not_keep_the_weights_of_their_whole_stacks(rng, monkeypatch):
+    backend, (X, T) = get_backend("numpy", dtype="float64"), data(rng)
+    kept, copy_layers = [], Trainer.copy_layers
+
+    def noted(self):
+        layers = copy_layers(self)
+        if layers[0].W.ndim == 3:
+            kept.append(weakref.ref(layers[0].W))
+        return layers
+
+    monkeypatch.setattr(Trainer, "copy_layers", noted)
+    members = [
+        Member(NETWORK, initialize(NETWORK, seed=m), Recipe(Adam(), Constant(rate), batch_size=5, epochs=n, patience=9))
+        for m, (rate, n) in enumerate([(1e-3, 12), (0.3, 12), (1.0, 12), (0.1, 9), (1e308, 12)])
+    ]
+    evaluate, records = {"validation": (X[30:], T[30:])}, []
+    with np.errstate(all="ignore"):
+        for now in train_many(backend, members, X[:30], T[:30], evaluate=evaluate):
+            records = now
+            assert sum(each() is not None for each in kept) <= 2
+    assert len({record.best_epoch for record in records[:4]}) > 2
+    assert isinstance(records[4], DivergenceError)
+
+
 def test_in_place_of_a_member_that_has_diverged_stands_its_error(backend, rng):
     X, T = data(rng)
     arrays = backend.asarray(X), backend.asarray(T)
@@ -370,6 +396,14 @@ def test_networks_with_functions_of_the_users_own_are_trained_one_by_one(rng):
         ),
         ([Member(NETWORK, initialize(NETWORK), Recipe(patience=1))], "patience waits for a better loss"),
         ([Member(NETWORK, initialize(NETWORK), Recipe(), weights=np.ones(N))], "the member 0's weights have shape"),
+        (
+            [Member(NETWORK, initialize(NETWORK), Recipe(), weights=[1.0] * N)],
+            "the member 0's weights are an array of builtins",
+        ),
+        (
+            [Member(NETWORK, initialize(NETWORK), Recipe(), weights=np.full((N, 1), np.nan))],
+            "the member 0's weights must be numbers of at least 0",
+        ),
         ([Member(NETWORK, initialize(Network.build(2, 4, 2)), Recipe())], "which are not those of a network 2-5-2"),
         (
             [Member(NETWORK, [Layer(W[None], b[None]) for W, b in initialize(NETWORK)], Recipe())],
@@ -381,6 +415,28 @@ def test_members_that_cannot_be_trained_are_refused_before_anything_is(members, 
     backend = get_backend("numpy", dtype="float64")
     with pytest.raises(InputError, match=message):
         train_many(backend, members, *data(rng))
+
+
+def test_weights_of_examples_in_another_dtype_are_refused(rng):
+    backend = get_backend("numpy", dtype="float32")
+    arrays = [backend.asarray(array) for array in data(rng)]
+    with pytest.raises(InputError, match=r"the training weights are an array of numpy, float64, but .* computes"):
+        train(backend, NETWORK, initialize(NETWORK), *arrays, Recipe(batch_size=10), weights=np.ones((N, 1)))
+
+
+def test_the_targets_have_to_fit_the_loss_of_every_member(rng):
+    backend, networks = get_backend("numpy", dtype="float64"), [NETWORK, Network.build(2, 5, 2, loss="squared")]
+    for those in (networks, networks[::-1]):
+        members = [Member(each, initialize(each), Recipe(batch_size=10)) for each in those]
+        with pytest.raises(InputError, match="but loss softmax needs probabilities"):
+            train_many(backend, members, *rng.normal(size=(2, N, 2)))
+
+
+def test_the_warning_of_a_large_batch_names_the_line_that_trains(rng):
+    members = [Member(NETWORK, initialize(NETWORK), Recipe(batch_size=N + 1))]
+    with pytest.warns(XpmlpWarning, match=f"batch size {N + 1} is above the {N} training examples") as found:
+        train_many(get_backend("numpy", dtype="float64"), members, *data(rng))
+    assert [each.filename for each in found] == [__file__]
 
 
 def stacked_recipe(m):

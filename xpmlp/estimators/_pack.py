@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
+from collections import deque
 from dataclasses import KW_ONLY, dataclass
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
@@ -144,7 +145,7 @@ class Pack(Mixed, Scored, BaseEstimator, ABC):
         n, seed = training.X.shape[0], int(check_random_state(self.random_state).randint(MAX_SEED))
         size = min(self.batch_size, n)
         epochs = default_epochs(n, size, self._least_steps) if self.max_iter == "auto" else int(self.max_iter)
-        *_, record = train_pack(
+        records = train_pack(
             backend,
             loss,
             cast("Any", training.X),
@@ -157,6 +158,7 @@ class Pack(Mixed, Scored, BaseEstimator, ABC):
             evaluate=cast("Any", sets),
             weights=training.weights,
         )
+        record = deque(records, maxlen=1).pop()  # not all of them: each holds the state of all networks
         *layers, (W, b) = record.layers
         factor, offset = backend.asarray(scale), backend.asarray(shift)
         layers.append(Layer(W * factor, b * factor + offset))
@@ -222,7 +224,7 @@ class PackClassifier(MixedClasses, Pack, ClassifierMixin, BaseEstimator):
     Parameters
     ----------
     n_estimators : int, default=64
-        Networks that are trained: of a fifth as many settings, or of as many with a validation set.
+        Networks that are trained: of a fifth as many settings, one at least; or of as many with a validation set.
     max_iter : int or "auto", default="auto"
         Epochs. "auto": 30, or as many as 500 steps take.
     batch_size : int, default=64
@@ -299,7 +301,7 @@ class PackRegressor(MixedNumbers, Pack, RegressorMixin, BaseEstimator):
     Parameters
     ----------
     n_estimators : int, default=64
-        Networks that are trained: of a fifth as many settings, or of as many with a validation set.
+        Networks that are trained: of a fifth as many settings, one at least; or of as many with a validation set.
     max_iter : int or "auto", default="auto"
         Epochs. "auto": 30, or as many as 1,500 steps take.
     batch_size : int, default=64

@@ -43,13 +43,13 @@ class _Group(NamedTuple):
 def run_stacked(candidates: Sequence[Candidate]) -> Iterator[Trial]:
     """Train candidates, as `run_trial` does to rounding, those of one shape at once; give each trial as it ends.
 
-    Ensembles, candidates on data that are read from disk by rows, and those whose stack has no room in memory are
-    trained one by one.
+    Ensembles and packs, candidates on data that are read from disk by rows, and those whose stack has no room in memory
+    are trained one by one.
     """
     groups: dict[Options, _Group] = {}
     for candidate in candidates:
         experiment = prepare_trial(candidate.options, candidate.data)
-        if isinstance(experiment.sets["train"][0], StreamedExamples) or experiment.model.n_members > 1:
+        if isinstance(experiment.sets["train"][0], StreamedExamples) or experiment.options.is_ensemble:
             yield run_trial(*candidate)
             continue
         group = groups.setdefault(_of_data(experiment.options), _Group(experiment, [], []))

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from xpmlp.experiments.experiment import Experiment
     from xpmlp.search._trial import Trial
 
-LINEAR = {name: getattr(Options, name) for name in ("activation", "dropout", "l1", "l2")} | {"hidden": ()}
+LINEAR = {name: getattr(Options, name) for name in ("activation", "dropout", "l1", "l2")} | {"hidden": (), "pack": 0}
 
 
 @dataclass(frozen=True)

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from xpmlp.common.errors import InputError
 from xpmlp.common.validation import check_features
-from xpmlp.data.examples import QuantizedExamples, StreamedExamples
+from xpmlp.data.examples import Examples, QuantizedExamples, StreamedExamples
 from xpmlp.nn.losses import LOSSES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from xpmlp.backends import Backend
     from xpmlp.common.types import Array
-    from xpmlp.data.examples import Examples
     from xpmlp.nn.network import Layer, Network
 
 
@@ -34,6 +34,27 @@ def check_layers(network: Network, layers: Sequence[Layer]) -> tuple[int, ...]:
     return stack
 
 
+def sets_of(evaluate: Any) -> dict[str, Examples]:
+    """Return the sets to score by name, as `train` is given them: a mapping to (X, T), or None.
+
+    Raises
+    ------
+    InputError
+        For anything else.
+    """
+    if evaluate is not None and not isinstance(evaluate, Mapping):
+        raise InputError(
+            f"evaluate is {type(evaluate).__name__}, but must be a dict of sets by name: {{'validation': (X, T)}}."
+        )
+    return {name: Examples(*_pair(name, arrays)) for name, arrays in (evaluate or {}).items()}
+
+
+def _pair(name: str, arrays: Any) -> tuple[Any, Any]:
+    if not isinstance(arrays, tuple | list) or len(arrays) != 2:
+        raise InputError(f"evaluate[{name!r}] is {type(arrays).__name__}, but must be examples and targets: (X, T).")
+    return arrays[0], arrays[1]
+
+
 ROUNDING = 1e-3  # of probabilities, and of their sum
 
 
@@ -45,23 +66,37 @@ def check_sets(backend: Backend, network: Network, sets: Mapping[str, Examples])
         else:
             _check_arrays(backend, network, name, X, T)
         if weights is not None:
-            check_weights(name, weights, X.shape[0], in_chunks=isinstance(X, StreamedExamples))
+            check_weights(backend, name, weights, X.shape[0], in_chunks=isinstance(X, StreamedExamples))
 
 
-def check_weights(name: str, weights: Array, n: int, *, in_chunks: bool = False) -> None:
+def check_weights(backend: Backend, name: str, weights: Array, n: int, *, in_chunks: bool = False) -> None:
     """Raise an `InputError` for weights that are not those of `n` examples, and for any of examples in chunks."""
+    if not _is_of(backend, weights):
+        raise InputError(
+            f"the {name} weights are an array of {type(weights).__module__}, "
+            f"{getattr(weights, 'dtype', type(weights))}, but {backend!r} computes: put them there with "
+            "`backend.asarray`."
+        )
     if in_chunks or tuple(weights.shape) != (n, 1):
         raise InputError(
             f"the {name} weights have shape {tuple(weights.shape)}, but {n} examples of an array need ({n}, 1), and "
             "those in chunks have none."
         )
+    with backend.computing():
+        good = backend.to_numpy(backend.xp.all(backend.xp.isfinite(weights) & (weights >= 0.0))).item()
+    if not good:
+        raise InputError(f"the {name} weights must be numbers of at least 0, but there are others among them.")
+
+
+def _is_of(backend: Backend, array: Any) -> bool:
+    return bool(backend.holds(array) and backend.on_device(array) and array.dtype == backend.float_dtype)
 
 
 def _check_arrays(backend: Backend, network: Network, name: str, X: Array | QuantizedExamples, T: Array) -> None:
     n_inputs, n_targets = network.sizes[0], network.n_targets
     floating: Array = _checked_scale(backend, name, X) if isinstance(X, QuantizedExamples) else X
     for array in (floating, T):
-        if not (backend.holds(array) and backend.on_device(array) and array.dtype == backend.float_dtype):
+        if not _is_of(backend, array):
             raise InputError(
                 f"the {name} set has an array of {type(array).__module__}, {getattr(array, 'dtype', type(array))}, "
                 f"but {backend!r} computes: put it there with `backend.asarray`."

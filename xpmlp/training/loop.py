@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from itertools import count
@@ -15,13 +14,13 @@ from xpmlp.common.errors import DivergenceError, InputError, XpmlpWarning
 from xpmlp.common.rng import make_generator
 from xpmlp.data.examples import Examples, StreamedExamples
 from xpmlp.nn.network import copy_layers
-from xpmlp.training.checks import check_layers, check_sets
+from xpmlp.training.checks import check_layers, check_sets, sets_of
 from xpmlp.training.ensemble import EnsembleTrainer, joined_orders, seeds_of
 from xpmlp.training.step import State
 from xpmlp.training.trainer import Trainer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 
     from xpmlp.backends import Backend
     from xpmlp.common.types import Array
@@ -170,13 +169,8 @@ def train(
         On all ranks, where one of them could not read a chunk.
     """
     examples = Examples(X, T, weights)
-    if evaluate is not None and not isinstance(evaluate, Mapping):
-        raise InputError(
-            f"evaluate is {type(evaluate).__name__}, but must be a dict of sets by name: {{'validation': (X, T)}}."
-        )
-    if resume is not None and not isinstance(resume, Record):
-        raise InputError(f"resume is {resume!r}, but must be a Record, as `train` gives one after each epoch.")
-    sets = {name: Examples(*_pair(name, arrays)) for name, arrays in (evaluate or {}).items()}
+    check_resume(resume)
+    sets = sets_of(evaluate)
     check_sets(backend, network, {"training": examples, **sets})
     if recipe.patience is not None and "validation" not in sets:
         raise InputError("patience waits for a better loss on the set 'validation': give that to `evaluate`.")
@@ -199,15 +193,15 @@ def train(
     return _records(trainer, examples, sets, stops, on_step, resume)
 
 
+def check_resume(resume: Any) -> None:
+    """Raise an `InputError` for what is no record to resume after."""
+    if resume is not None and not isinstance(resume, Record):
+        raise InputError(f"resume is {resume!r}, but must be a Record, as `train` gives one after each epoch.")
+
+
 def _check_in_memory(examples: Examples) -> None:
     if isinstance(examples.X, StreamedExamples):
         raise InputError("examples in chunks are for one network: train the members of an ensemble one by one on them.")
-
-
-def _pair(name: str, arrays: Any) -> tuple[Any, Any]:
-    if not isinstance(arrays, tuple | list) or len(arrays) != 2:
-        raise InputError(f"evaluate[{name!r}] is {type(arrays).__name__}, but must be examples and targets: (X, T).")
-    return arrays[0], arrays[1]
 
 
 def _records(

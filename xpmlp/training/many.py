@@ -6,6 +6,8 @@ import time
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
+from itertools import count
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
@@ -15,7 +17,7 @@ from xpmlp.common.errors import DivergenceError, InputError, XpmlpWarning
 from xpmlp.common.rng import make_generator
 from xpmlp.data.examples import Examples, StreamedExamples
 from xpmlp.nn.network import Layer, copy_layers
-from xpmlp.training.checks import check_layers, check_sets, check_weights
+from xpmlp.training.checks import check_layers, check_sets, check_weights, sets_of
 from xpmlp.training.loop import Record, diverged, large_batch
 from xpmlp.training.stacks import MAX_RUNNING, Member, joined, joined_weights, members_at, numbers_of_stacks, stacked
 from xpmlp.training.trainer import Trainer
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from xpmlp.common.types import Array
     from xpmlp.data.examples import QuantizedExamples
     from xpmlp.distributed import Communicator
+    from xpmlp.nn.losses import Loss
+    from xpmlp.nn.network import Network
 
     Outcome = Record | DivergenceError
 
@@ -103,7 +107,7 @@ def train_many(
     >>> [record.epoch for record in records]
     [5, 5, 5]
     """
-    sets = {name: Examples(*arrays) for name, arrays in (evaluate or {}).items()}
+    sets = sets_of(evaluate)
     return _records(Stacks(backend, members, Examples(X, T), sets, units=units, communicator=communicator))
 
 
@@ -133,10 +137,11 @@ class Stacks:
             raise InputError("there are no members: give at least one network to train.")
         if isinstance(examples.X, StreamedExamples):
             raise InputError("examples in chunks are trained on by one network at a time: use `train`.")
-        for network in {(each.network.sizes[0], each.network.n_targets): each.network for each in members}.values():
+        for network in {_examples_of(each.network): each.network for each in members}.values():
             check_sets(backend, network, {"training": examples, **sets})
         n = examples.X.shape[0]
-        self._members = [_checked(member, number, n, sets) for number, member in enumerate(members)]
+        checked = partial(_checked, backend, n, sets)
+        self._members = [*map(checked, members, count())]  # no frame of a comprehension, for the place of warnings
         self._given: Any = (backend, examples, units, communicator)
         self._sets = sets
         self._stacks = [self._stack(numbers) for numbers in numbers_of_stacks(backend, self._members, n)]
@@ -187,7 +192,12 @@ class StackState(NamedTuple):
     arrays: list[Array]
 
 
-def _checked(member: Member, number: int, n: int, sets: Mapping[str, Examples]) -> Member:
+def _examples_of(network: Network) -> tuple[int, int, Loss]:
+    """Return what examples and targets have to fit."""
+    return network.sizes[0], network.n_targets, network.loss
+
+
+def _checked(backend: Backend, n: int, sets: Mapping[str, Examples], member: Member, number: int) -> Member:
     """Return a member whose minibatches have no more examples than there are, or raise an `InputError`."""
     network, layers, recipe, rows, weights = member
     if check_layers(network, layers):
@@ -195,7 +205,7 @@ def _checked(member: Member, number: int, n: int, sets: Mapping[str, Examples]) 
     if recipe.patience is not None and "validation" not in sets:
         raise InputError("patience waits for a better loss on the set 'validation': give that to `evaluate`.")
     if weights is not None:
-        check_weights(f"member {number}'s", weights, n)
+        check_weights(backend, f"member {number}'s", weights, n)
     if rows is not None:
         is_whole = getattr(rows, "ndim", 0) == 1 and rows.dtype.kind in "iu"
         if not is_whole or rows.shape[0] == 0 or rows.min() < 0 or rows.max() >= n:
@@ -212,7 +222,8 @@ def _checked(member: Member, number: int, n: int, sets: Mapping[str, Examples]) 
 class _Stack:
     """Members that are trained together: a stack, or a lone network.
 
-    `members` are those that are trained, by their numbers, and `running` the numbers of those that have not ended.
+    `members` are those that are trained, by their numbers. `running` are the numbers of those that have not ended, and
+    `good` of those that have not diverged.
     """
 
     def __init__(
@@ -224,7 +235,7 @@ class _Stack:
         communicator: Communicator | None,
     ) -> None:
         self._backend, self._shared, self._units, self._communicator = backend, examples, units, communicator
-        self._members, self.running = members, list(members)
+        self._members, self.running, self._good = members, list(members), list(members)
         self._outcomes: dict[int, Outcome] = {}
         self._epoch = 0
         self._generators = {
@@ -243,14 +254,13 @@ class _Stack:
     def copy_state(self) -> StackState:
         """Copy what it takes to go on after this epoch."""
         arrays = [*leaves(self._trainer.copy_layers()), *leaves(self._trainer.copy_state())]
-        good = [number for number in self._members if isinstance(self._outcomes[number], Record)]
-        return StackState([*self._members], good, arrays)
+        return StackState([*self._members], [number for number in self._members if number in self._good], arrays)
 
     def resume(self, epoch: int, state: StackState) -> None:
         """Go on after some epochs."""
         arrays = iter(state.arrays)
         self._start(*mapped(lambda _: next(arrays), (self._trainer.layers, self._trainer.state)))
-        self._epoch = epoch
+        self._epoch, self._good = epoch, [*state.good]
         self.running = [number for number in state.good if not self._members[number].recipe.is_over(epoch, None)]
         for _ in range(epoch):
             self._order()
@@ -279,8 +289,9 @@ class _Stack:
             best = last.best if last else None
             if not reading.is_finite(trained_on):
                 kept_epoch = best.epoch if best else self._epoch - 1
-                self._outcomes[number] = diverged(self._epoch, reading.rate, last, kept_epoch)
+                self._outcomes[number] = diverged(self._epoch, reading.rate, last and self._alone(last), kept_epoch)
                 self.running.remove(number)
+                self._good.remove(number)
                 continue
             record = Record(
                 epoch=self._epoch,
@@ -295,12 +306,20 @@ class _Stack:
                 complete=True,
                 best=best,
             ).with_best(recipe)
-            self._outcomes[number] = record
-            if recipe.is_over(self._epoch, record.best_epoch):
+            is_over = recipe.is_over(self._epoch, record.best_epoch)
+            if record.best is not None and (is_over or record.best.epoch < self._epoch):
+                record = replace(record, best=self._alone(record.best))
+            self._outcomes[number] = self._alone(record) if is_over else record
+            if is_over:
                 self.running.remove(number)
         if 0 < len(self.running) <= MAX_RUNNING * len(self._members):
             self._leave_ended()
         return self._outcomes
+
+    def _alone(self, record: Record) -> Record:
+        """Return a record that is kept for epochs with layers of its own: it does not hold those of its stack."""
+        is_view = isinstance(record.layers, _LayersOfMember)
+        return replace(record, layers=copy_layers(self._backend, record.layers)) if is_view else record
 
     def _leave_ended(self) -> None:
         """Take the members that have ended out of the stack."""

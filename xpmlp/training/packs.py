@@ -17,12 +17,12 @@ from xpmlp.common.validation import check_number
 from xpmlp.data.examples import Examples, QuantizedExamples, take_rows
 from xpmlp.nn.initializers import initialize
 from xpmlp.nn.mixtures import moments
-from xpmlp.nn.network import Layer, Network, fprop
+from xpmlp.nn.network import Layer, Network, copy_layers, fprop
 from xpmlp.nn.optimizers import AdamW
 from xpmlp.nn.padding import pad
 from xpmlp.nn.schedules import build_schedule
-from xpmlp.training.checks import check_sets
-from xpmlp.training.loop import Record
+from xpmlp.training.checks import check_sets, sets_of
+from xpmlp.training.loop import Record, check_resume
 from xpmlp.training.many import Stacks, StackState
 from xpmlp.training.recipe import Recipe, steps_per_epoch
 from xpmlp.training.scoring import make_scorer, read_scores, spread_of
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from xpmlp.nn.losses import Loss
 
 FOLDS = 5  # by which settings are judged where there is no validation set
-SELECTIONS = 10  # in a training, evenly
+SELECTIONS = 10  # in a training at least, evenly
 MAX_WEIGHT_DECAY = 1.0
 MAX_EMBEDDED = 128  # numbers: the cosines of more would take most of the time
 
@@ -61,6 +61,11 @@ class Setting:
         Cosines of each number; see `xpmlp.nn.embeddings`.
     frequency_scale : float
         The standard deviation of their frequencies at the start.
+
+    Raises
+    ------
+    InputError
+        For no hidden layer, a learning rate that is not above 0, and a negative decay.
     """
 
     hidden: tuple[int, ...] = (128,)
@@ -69,6 +74,12 @@ class Setting:
     weight_decayed: float = 2.25
     frequencies: int = 0
     frequency_scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.hidden:
+            raise InputError("hidden is (), but a network of a pack needs a hidden layer, such as (128,).")
+        check_number("learning rate", self.learning_rate, above=0)
+        check_number("weight decayed", self.weight_decayed, at_least=0)
 
 
 def divide_pack(n_networks: int, n: int, sets: Collection[str]) -> tuple[int, int]:
@@ -137,8 +148,8 @@ def train_pack(
 
     Each setting is judged by the set "validation", where there is one, and else by cross-validation: it is trained five
     times, each time without another fifth of the examples, and judged by what these networks predict for the fifths
-    that they have not seen. After the first epoch and ten times more, evenly, an ensemble is selected among the
-    settings as they are now and what is in the ensemble already, as of the epoch at which it was chosen
+    that they have not seen. After the first epoch and at least ten times more, evenly, an ensemble is selected among
+    the settings as they are now and what is in the ensemble already, as of the epoch at which it was chosen
     (`xpmlp.training.selection.select`; the manner is that of TabPack, Gorishniy et al., 2026, arXiv:2607.05380).
 
     Parameters
@@ -160,7 +171,7 @@ def train_pack(
     seed : int
         Of the folds, and of the weights, orders and dropout of the first network; the others have those after it.
     patience : int, optional
-        End after so many epochs in which the ensemble did not become better.
+        End after so many epochs in which the ensemble did not become better; it is selected at least as often.
     embedded : sequence of int
         Which columns of X settings with frequencies have cosines of, as `numbers_in` finds them.
     evaluate : mapping of str to (X, T), optional
@@ -190,20 +201,23 @@ def train_pack(
     InputError
         As `train_many`; for no settings, for weights below 0, and for fewer than two examples without a validation set.
     DivergenceError
-        Where no network is left.
+        Where no network is left, or none whose predictions have a finite loss.
     """
     if not settings:
         raise InputError("there are no settings: give at least one, as draw_settings gives some.")
+    check_number("epochs", epochs, at_least=1, integer=True)
+    check_number("batch size", batch_size, at_least=1, integer=True)
     if patience is not None:
         check_number("patience", patience, at_least=1, integer=True)
+    check_resume(resume)
     if resume is not None and not isinstance(resume.state, PackState):
         raise InputError(
             f"the record of epoch {resume.epoch} cannot be resumed from: give one of a pack, with its state."
         )
-    sets = {name: Examples(*arrays) for name, arrays in (evaluate or {}).items()}
+    sets = sets_of(evaluate)
     given = Examples(X, T, weights)
     pack = _Pack(backend, loss, given, sets, embedded=tuple(embedded), seed=seed, communicator=communicator)
-    pack.start(settings, epochs, batch_size, units)
+    pack.start(settings, epochs, batch_size)
     if resume is not None:
         pack.resume(resume)
     stops = should_stop if communicator is None else lambda: communicator.any_rank(flag=should_stop())
@@ -300,16 +314,10 @@ class _Pack:
         self._weights: np.ndarray | None = None
         if examples.weights is not None:
             weights = np.asarray(backend.to_numpy(examples.weights), np.float64)
-            if (weights < 0).any():
-                raise InputError(
-                    "some examples have weights below 0, but a pack is judged by their weighted mean loss."
-                )
             self._weights = weights if validation is None else None
 
-    def start(self, settings: Sequence[Setting], epochs: int, batch_size: int, units: Sequence[float] | None) -> None:
+    def start(self, settings: Sequence[Setting], epochs: int, batch_size: int) -> None:
         """Make the networks of the settings, those of one setting one after the other."""
-        check_number("epochs", epochs, at_least=1, integer=True)
-        check_number("batch size", batch_size, at_least=1, integer=True)
         n = self.examples.X.shape[0]
         for setting in settings:
             for fold in range(self._n_folds):
@@ -338,7 +346,7 @@ class _Pack:
                 self.members.append(Member(network, layers, recipe, rows, self.examples.weights))
         check_sets(self.backend, self.members[0].network, self.sets)
         examples = self.examples._replace(weights=None)
-        self.stacks = Stacks(self.backend, self.members, examples, {}, units=units, communicator=self.communicator)
+        self.stacks = Stacks(self.backend, self.members, examples, {}, communicator=self.communicator)
 
     def copy_state(self) -> PackState:
         """Copy what it takes to go on after this epoch."""
@@ -426,7 +434,8 @@ def _records(
     epochs, done, best, since = pack.members[0].recipe.epochs, 0, None, start
     if resume is not None:
         start, done, best = start - resume.seconds, resume.epoch, resume.best or replace(resume, state=None)
-    every = max(1, epochs // SELECTIONS)
+        best = replace(best, layers=copy_layers(backend, best.layers))
+    every = max(1, min(epochs // SELECTIONS, patience or epochs))  # once before patience ends at least
     for epoch in range(done + 1, epochs + 1):
         outcomes = pack.stacks.train_epoch(start)
         running = [each for each in outcomes if isinstance(each, Record)]
@@ -464,3 +473,9 @@ def _records(
             yield record
             if should_stop() or (patience is not None and epoch - best.epoch >= patience):
                 return
+    if best is None:
+        raise DivergenceError(
+            "no ensemble was selected: of every setting a network diverged, or predicted what has no finite loss. "
+            "Bring the features and the targets on a common scale.",
+            None,
+        )

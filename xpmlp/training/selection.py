@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -41,7 +42,7 @@ def select(
     Returns
     -------
     chosen : list of int
-        Numbers of candidates, at most 32.
+        Numbers of candidates, at most 32; none where no loss is a finite number.
     value : float
         The mean loss of their mixture.
 
@@ -62,11 +63,15 @@ def select(
     def losses(mean: np.ndarray) -> np.ndarray:
         return np.asarray(loss.value(xp, of_moments(xp, loss, mean), T, weights) / total_weight)
 
-    chosen: list[int] = np.argsort(losses(candidates), kind="stable")[:FIRST_SELECTED].tolist()
+    alone = losses(candidates)
+    able = np.flatnonzero(np.isfinite(alone))
+    if able.size == 0:
+        return [], math.inf
+    chosen: list[int] = able[np.argsort(alone[able], kind="stable")][:FIRST_SELECTED].tolist()
     total = candidates[chosen].sum(axis=0)
     value = float(losses(total[None] / len(chosen))[0])
-    while len(chosen) < min(MAX_SELECTED, len(candidates)):
-        left = np.setdiff1d(np.arange(len(candidates)), chosen)
+    while len(chosen) < min(MAX_SELECTED, len(able)):
+        left = np.setdiff1d(able, chosen)
         with_each = losses((total + candidates[left]) / (len(chosen) + 1))
         place = int(np.argmin(with_each))
         if not with_each[place] < value:
