@@ -1,7 +1,9 @@
 """`PackClassifier` and `PackRegressor`: what they predict, in whose arrays, and how they travel."""
 
 import pickle
+import re
 import weakref
+from itertools import count
 
 import numpy as np
 import pytest
@@ -14,8 +16,9 @@ from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from xpmlp import InputError, PackClassifier, PackRegressor, TablePreprocessor, load_model, save_model
+from xpmlp import InputError, PackClassifier, PackRegressor, Setting, TablePreprocessor, load_model, save_model
 from xpmlp.estimators import _pack
+from xpmlp.training.many import Stacks
 
 RNG = np.random.default_rng(3)
 X = RNG.normal(size=(80, 4))
@@ -168,5 +171,28 @@ def test_examples_of_no_weight_are_neither_learnt_nor_judged_by(rng):
     classifier = PackClassifier(15, max_iter=30, random_state=0)
     classifier.fit(np.r_[X, X], np.r_[X[:, 0] > 0, X[:, 0] < 0], sample_weight=weights)
     assert classifier.score(X, X[:, 0] > 0) > 0.9
-    with pytest.raises(InputError, match="weights below 0"):
+    with pytest.raises(InputError, match="weights of the examples must be numbers of at least 0"):
         regressor.fit(X, X[:, 0], sample_weight=np.r_[-1.0, np.ones(119)])
+
+
+def test_a_pack_says_how_it_goes_and_what_it_has_selected(capsys):
+    model = new("multiclass", max_iter=3, verbose=True).fit(X, CLASSES["multiclass"])
+    assert re.fullmatch(r"(Iteration [123], loss = \d\.\d{8}\n){3}", capsys.readouterr().out)
+    assert model.n_selected_ == 5 * len(model.settings_)
+    assert all(isinstance(each, Setting) for each in model.settings_)
+
+
+def test_an_interrupted_pack_keeps_what_it_has(monkeypatch):
+    train_epoch, calls = Stacks.train_epoch, count(1)
+
+    def interrupted(stacks, start):
+        if next(calls) == 3:
+            raise KeyboardInterrupt
+        return train_epoch(stacks, start)
+
+    monkeypatch.setattr(Stacks, "train_epoch", interrupted)
+    with pytest.warns(UserWarning, match="Training interrupted by user") as warned:
+        model = new("multiclass").fit(X, CLASSES["multiclass"])
+    assert warned[0].filename == __file__
+    assert model.n_iter_ == 2
+    assert model.predict(X).shape == (80,)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import partial
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings, strategies
 from sklearn.datasets import load_breast_cancer, load_diabetes
@@ -338,7 +339,7 @@ def test_a_pack_whose_predictions_are_no_finite_numbers_says_so(rng):
         ({"evaluate": [1]}, "evaluate is list, but must be a dict of sets"),
         ({"evaluate": {"validation": (np.full((4, 3), np.nan), np.eye(2)[[0, 1, 0, 1]])}}, "the validation examples"),
         ({"evaluate": {"validation": (np.ones((4, 2)), np.eye(2)[[0, 1, 0, 1]])}}, "the validation examples"),
-        ({"weights": np.full((60, 1), -1.0)}, "weights must be numbers of at least 0"),
+        ({"weights": np.full((60, 1), -1.0)}, "the weights of the examples must be numbers of at least 0"),
     ],
 )
 def test_what_a_pack_cannot_be_trained_with_is_refused_before_anything_is(rng, options, message):
@@ -398,6 +399,11 @@ def test_the_command_line_trains_a_pack_whose_model_is_an_ensemble(cli, cancer, 
     model = load_model(tmp_path / "run" / "model.safetensors")
     assert model.n_members % 5 == 0
     assert json.loads((tmp_path / "run" / "config.json").read_text())["options"]["pack"] == 15
+    kept = pd.read_csv(tmp_path / "run" / "pack.csv")
+    assert list(kept.columns) == [field.name for field in fields(Setting)]
+    assert len(kept) == model.n_members // 5
+    drawn = {"-".join(map(str, each.hidden)): each for each in draw_settings(3, 0)}
+    assert kept["learning_rate"].tolist() == [drawn[str(hidden)].learning_rate for hidden in kept["hidden"]]
     code, out, _ = cli("predict", "run", cancer, "--proba")
     assert code == 0
     assert out.splitlines()[0] == "prediction,probability 0,probability 1,disagreement"

@@ -395,14 +395,14 @@ def test_networks_with_functions_of_the_users_own_are_trained_one_by_one(rng):
             "have shape .*, but the network takes",
         ),
         ([Member(NETWORK, initialize(NETWORK), Recipe(patience=1))], "patience waits for a better loss"),
-        ([Member(NETWORK, initialize(NETWORK), Recipe(), weights=np.ones(N))], "the member 0's weights have shape"),
+        ([Member(NETWORK, initialize(NETWORK), Recipe(), weights=np.ones(N))], "the weights of member 0 have shape"),
         (
             [Member(NETWORK, initialize(NETWORK), Recipe(), weights=[1.0] * N)],
-            "the member 0's weights are an array of builtins",
+            "the weights of member 0 are an array of builtins",
         ),
         (
             [Member(NETWORK, initialize(NETWORK), Recipe(), weights=np.full((N, 1), np.nan))],
-            "the member 0's weights must be numbers of at least 0",
+            "the weights of member 0 must be numbers of at least 0",
         ),
         ([Member(NETWORK, initialize(Network.build(2, 4, 2)), Recipe())], "which are not those of a network 2-5-2"),
         (

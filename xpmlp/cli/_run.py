@@ -159,8 +159,11 @@ class Run:
                 self._write_last_checkpoint()
             if records:
                 from xpmlp.plots import curves_figure, save_figure
+                from xpmlp.training.packs import PackState
 
                 folder.save(experiment.trained(records[-1].selected.layers))
+                if isinstance(state := records[-1].state, PackState):
+                    folder.save_settings([experiment.settings[number] for number in state.chosen])
                 save_figure(curves_figure(records, str(experiment)), folder.curves)
         except InputError as error:
             self._write_last_checkpoint(quietly=True)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from abc import ABC, abstractmethod
-from collections import deque
 from dataclasses import KW_ONLY, dataclass
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
@@ -31,6 +31,8 @@ from xpmlp.training.packs import divide_pack, draw_settings, network_of, numbers
 from xpmlp.training.recipe import MIN_STEPS, MIN_STEPS_OF_CLASSES, default_epochs
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sklearn.utils import Tags
 
     from xpmlp.backends import Backend
@@ -39,13 +41,14 @@ if TYPE_CHECKING:
     from xpmlp.estimators._placement import PlacedExamples
     from xpmlp.models.model import Model
     from xpmlp.nn.network import Network
+    from xpmlp.training import Record
 
 PARAMETERS: dict[str, list[Any]] = {
     "n_estimators": [Interval(Integral, 1, None, closed="left")],
     "max_iter": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
     "batch_size": [Interval(Integral, 1, None, closed="left")],
     "random_state": ["random_state"],
-    **{name: CONSTRAINTS[name] for name in ("device", "dtype")},
+    **{name: CONSTRAINTS[name] for name in ("verbose", "device", "dtype")},
 }
 
 
@@ -76,6 +79,7 @@ class Pack(Mixed, Scored, BaseEstimator, ABC):
     max_iter: int | str
     batch_size: int
     random_state: Any
+    verbose: bool
     device: str | None
     dtype: str | None
     _stack: Any  # a fitted estimator of all selected networks
@@ -145,12 +149,13 @@ class Pack(Mixed, Scored, BaseEstimator, ABC):
         n, seed = training.X.shape[0], int(check_random_state(self.random_state).randint(MAX_SEED))
         size = min(self.batch_size, n)
         epochs = default_epochs(n, size, self._least_steps) if self.max_iter == "auto" else int(self.max_iter)
+        settings = draw_settings(divide_pack(self.n_estimators, n, sets)[0], seed)
         records = train_pack(
             backend,
             loss,
             cast("Any", training.X),
             training.T,
-            draw_settings(divide_pack(self.n_estimators, n, sets)[0], seed),
+            settings,
             epochs=epochs,
             batch_size=size,
             seed=seed,
@@ -158,15 +163,28 @@ class Pack(Mixed, Scored, BaseEstimator, ABC):
             evaluate=cast("Any", sets),
             weights=training.weights,
         )
-        record = deque(records, maxlen=1).pop()  # not all of them: each holds the state of all networks
+        record = self._last(records)
         *layers, (W, b) = record.layers
         factor, offset = backend.asarray(scale), backend.asarray(shift)
         layers.append(Layer(W * factor, b * factor + offset))
         stack._network = network_of(loss, layers, numbers)  # noqa: SLF001 - as above
         stack._keep(placement, layers)  # noqa: SLF001 - as above
-        stack.n_layers_, stack.n_iter_ = len(stack._network.sizes), epochs  # noqa: SLF001 - as above
-        self._stack = stack
+        stack.n_layers_, stack.n_iter_ = len(stack._network.sizes), record.epoch  # noqa: SLF001 - as above
+        self._stack, self.settings_ = stack, [settings[number] for number in record.state.chosen]
         return self
+
+    def _last(self, records: Iterator[Record]) -> Record:
+        """Return the last record, or that before an interrupt; each holds the state of all networks, and none stays."""
+        last = None
+        try:
+            for last in records:
+                if self.verbose:
+                    print(f"Iteration {last.epoch}, loss = {last.loss:.8f}")  # noqa: T201 - what `verbose` asks for, as scikit-learn does
+        except KeyboardInterrupt:
+            if last is None:
+                raise
+            warnings.warn("Training interrupted by user.", stacklevel=4)
+        return cast("Record", last)
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "_stack")
@@ -233,6 +251,8 @@ class PackClassifier(MixedClasses, Pack, ClassifierMixin, BaseEstimator):
         What the examples of each class count, as for `MLPClassifier`.
     random_state : int, RandomState instance or None, default=None
         Of settings, folds, weights, orders and dropout.
+    verbose : bool, default=False
+        Whether to print the mean loss of all networks after each epoch.
     dtype : {"float32", "float64"} or None, default=None
         What to compute in. None: in X's, where it is one of these, else in float64.
     device : str or None, default=None
@@ -252,6 +272,8 @@ class PackClassifier(MixedClasses, Pack, ClassifierMixin, BaseEstimator):
         Units of the output layer.
     n_selected_ : int
         Networks of the ensemble: five of each setting that cross-validation has selected.
+    settings_ : list of Setting
+        The hyperparameters that were selected, in this order; one may be there twice, as of two epochs.
 
     Examples
     --------
@@ -271,6 +293,7 @@ class PackClassifier(MixedClasses, Pack, ClassifierMixin, BaseEstimator):
     batch_size: int = 64
     class_weight: dict[Any, float] | list[dict[int, float]] | str | None = None
     random_state: Any = None
+    verbose: bool = False
     device: str | None = None
     dtype: str | None = None
 
@@ -308,6 +331,8 @@ class PackRegressor(MixedNumbers, Pack, RegressorMixin, BaseEstimator):
         Examples in a minibatch.
     random_state : int, RandomState instance or None, default=None
         Of settings, folds, weights, orders and dropout.
+    verbose : bool, default=False
+        Whether to print the mean loss of all networks after each epoch.
     dtype : {"float32", "float64"} or None, default=None
         What to compute in. None: in X's, where it is one of these, else in float64.
     device : str or None, default=None
@@ -325,6 +350,8 @@ class PackRegressor(MixedNumbers, Pack, RegressorMixin, BaseEstimator):
         Units of the output layer.
     n_selected_ : int
         Networks of the ensemble: five of each setting that cross-validation has selected.
+    settings_ : list of Setting
+        The hyperparameters that were selected, in this order; one may be there twice, as of two epochs.
 
     Examples
     --------
@@ -343,6 +370,7 @@ class PackRegressor(MixedNumbers, Pack, RegressorMixin, BaseEstimator):
     max_iter: int | str = "auto"
     batch_size: int = 64
     random_state: Any = None
+    verbose: bool = False
     device: str | None = None
     dtype: str | None = None
 

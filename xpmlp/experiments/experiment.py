@@ -64,7 +64,7 @@ if TYPE_CHECKING:
     from xpmlp.data.datasets import Splits
     from xpmlp.distributed import Communicator
     from xpmlp.nn.gradcheck import GradientCheck
-    from xpmlp.training import Record
+    from xpmlp.training import Record, Setting
     from xpmlp.training.scoring import Score
 
 Value = TypeVar("Value")
@@ -141,6 +141,11 @@ class Experiment:
     def _divided_pack(self) -> tuple[int, int]:
         return divide_pack(self.options.pack, self.sets["train"][0].shape[0], self.sets)
 
+    @cached_property
+    def settings(self) -> list[Setting]:
+        """The hyperparameters that are drawn for the networks of a pack."""
+        return draw_settings(self._divided_pack()[0], self.options.seed)
+
     def network_of(self, layers: Sequence[Layer]) -> Network:
         """Return the architecture that a record's weights are of: the model's, or in a pack what was selected."""
         return network_of(self.model.network.loss, layers, self.numbers) if self.options.pack else self.model.network
@@ -154,13 +159,12 @@ class Experiment:
         """Train, scoring every part after each epoch; parameters as for `train`."""
         X, T = self.sets["train"]
         if self.options.pack:
-            n_settings, _ = self._divided_pack()
             return train_pack(
                 self.backend,
                 self.model.network.loss,
                 X,
                 T,
-                draw_settings(n_settings, self.options.seed),
+                self.settings,
                 epochs=self.recipe.epochs,
                 batch_size=self.recipe.batch_size,
                 seed=self.options.seed,

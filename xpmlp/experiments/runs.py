@@ -29,7 +29,7 @@ from xpmlp.models.checkpoints import (
     save_checkpoint,
     save_model,
 )
-from xpmlp.training import Recipe
+from xpmlp.training import Recipe, Setting
 from xpmlp.training.packs import PackState, network_of
 from xpmlp.training.scoring import CLASS_MEASURES, REAL_MEASURES, measures_of
 
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 PARTS = ("train", "validation", "test")
 EPOCH_LINE = re.compile(r"\S+ epoch (\d+)/")  # in the log, after the time
 EVALUATIONS = ("confusion.png", "probabilities.png", "regions.png", "residuals.png", "importance.png", "importance.csv")
+PACK = "pack.csv"
 LOGGED = ("events.out.tfevents.*", "mlflow.json")  # of logs for other programs
 # Options that came after the first runs, with what these did.
 LATER = {"members": 1, "pack": 0, "precision": "highest", "graphs": True, "patience": None, "min_delta": None}
@@ -89,7 +90,7 @@ class RunFolder(Folder):
     def files(self) -> list[Path]:
         """The files of the run that exist."""
         known = [self.config, self.metrics, self.model, self.initial, self.checkpoint, self.curves, self.log]
-        known += [self.path / name for name in EVALUATIONS]
+        known += [self.path / name for name in (PACK, *EVALUATIONS)]
         return [*(file for file in known if file.exists()), *(file for name in LOGGED for file in self.path.glob(name))]
 
     def _is_leftover(self, file: Path) -> bool:
@@ -237,6 +238,12 @@ class RunFolder(Folder):
     def save(self, model: Model) -> None:
         """Write ``model.safetensors``."""
         save_model(model, self.model)
+
+    def save_settings(self, settings: Sequence[Setting]) -> None:
+        """Write ``pack.csv``: the hyperparameters that a pack has selected, a row for each setting."""
+        names = [field.name for field in fields(Setting)]
+        rows = [["-".join(map(str, each.hidden)), *(getattr(each, name) for name in names[1:])] for each in settings]
+        write_whole(self.path / PACK, csv_text([names, *rows]).encode())
 
     def finish(self) -> None:
         """Leave of a run that is complete and saved what it takes to train it for more epochs."""

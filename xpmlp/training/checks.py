@@ -66,26 +66,28 @@ def check_sets(backend: Backend, network: Network, sets: Mapping[str, Examples])
         else:
             _check_arrays(backend, network, name, X, T)
         if weights is not None:
-            check_weights(backend, name, weights, X.shape[0], in_chunks=isinstance(X, StreamedExamples))
+            check_weights(
+                backend, f"the {name} weights", weights, X.shape[0], in_chunks=isinstance(X, StreamedExamples)
+            )
 
 
-def check_weights(backend: Backend, name: str, weights: Array, n: int, *, in_chunks: bool = False) -> None:
+def check_weights(backend: Backend, what: str, weights: Array, n: int, *, in_chunks: bool = False) -> None:
     """Raise an `InputError` for weights that are not those of `n` examples, and for any of examples in chunks."""
     if not _is_of(backend, weights):
         raise InputError(
-            f"the {name} weights are an array of {type(weights).__module__}, "
+            f"{what} are an array of {type(weights).__module__}, "
             f"{getattr(weights, 'dtype', type(weights))}, but {backend!r} computes: put them there with "
             "`backend.asarray`."
         )
     if in_chunks or tuple(weights.shape) != (n, 1):
         raise InputError(
-            f"the {name} weights have shape {tuple(weights.shape)}, but {n} examples of an array need ({n}, 1), and "
+            f"{what} have shape {tuple(weights.shape)}, but {n} examples of an array need ({n}, 1), and "
             "those in chunks have none."
         )
     with backend.computing():
         good = backend.to_numpy(backend.xp.all(backend.xp.isfinite(weights) & (weights >= 0.0))).item()
     if not good:
-        raise InputError(f"the {name} weights must be numbers of at least 0, but there are others among them.")
+        raise InputError(f"{what} must be numbers of at least 0, but there are others among them.")
 
 
 def _is_of(backend: Backend, array: Any) -> bool:

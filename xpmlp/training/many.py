@@ -205,7 +205,7 @@ def _checked(backend: Backend, n: int, sets: Mapping[str, Examples], member: Mem
     if recipe.patience is not None and "validation" not in sets:
         raise InputError("patience waits for a better loss on the set 'validation': give that to `evaluate`.")
     if weights is not None:
-        check_weights(backend, f"member {number}'s", weights, n)
+        check_weights(backend, f"the weights of member {number}", weights, n)
     if rows is not None:
         is_whole = getattr(rows, "ndim", 0) == 1 and rows.dtype.kind in "iu"
         if not is_whole or rows.shape[0] == 0 or rows.min() < 0 or rows.max() >= n:

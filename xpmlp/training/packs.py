@@ -21,7 +21,7 @@ from xpmlp.nn.network import Layer, Network, copy_layers, fprop
 from xpmlp.nn.optimizers import AdamW
 from xpmlp.nn.padding import pad
 from xpmlp.nn.schedules import build_schedule
-from xpmlp.training.checks import check_sets, sets_of
+from xpmlp.training.checks import check_sets, check_weights, sets_of
 from xpmlp.training.loop import Record, check_resume
 from xpmlp.training.many import Stacks, StackState
 from xpmlp.training.recipe import Recipe, steps_per_epoch
@@ -214,6 +214,8 @@ def train_pack(
         raise InputError(
             f"the record of epoch {resume.epoch} cannot be resumed from: give one of a pack, with its state."
         )
+    if weights is not None:
+        check_weights(backend, "the weights of the examples", weights, X.shape[0])
     sets = sets_of(evaluate)
     given = Examples(X, T, weights)
     pack = _Pack(backend, loss, given, sets, embedded=tuple(embedded), seed=seed, communicator=communicator)
