@@ -12,6 +12,7 @@ import pytest
 from test_exports import numbers_of, random_model, raw_features, run_onnx
 
 from xpmlp import (
+    Activation,
     Adam,
     Constant,
     DeepEnsembleClassifier,
@@ -239,6 +240,24 @@ def test_how_far_members_disagree_on_a_class_stands_behind_the_probabilities(cli
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-6)
     with pytest.raises(InputError, match="no members that could disagree"):
         model.member(0).predict_with_disagreement(seen)
+
+
+@pytest.mark.parametrize("from_the_end", [True, False])
+def test_a_function_of_ones_own_that_would_mix_up_the_members_is_refused(backend, rng, from_the_end):
+    def centred(xp, z):
+        return z - xp.mean(z, axis=-1 if from_the_end else 1, keepdims=True)
+
+    def slope(xp, z, a):
+        return 1.0 - 1.0 / z.shape[-1] + 0.0 * a
+
+    network = Network.build(4, [5], 3, activation=Activation("centred", centred, slope))
+    X, T = backend.asarray(rng.normal(size=(30, 4))), backend.asarray(np.eye(3)[rng.integers(3, size=30)])
+    arguments = backend, network, stack_of(network, 0, 3)[1], X, T, Recipe(epochs=1, batch_size=10)
+    if from_the_end:
+        assert len(list(train(*arguments))) == 1
+    else:
+        with pytest.raises(InputError, match=r"of your own gives the members .* count axes from the end"):
+            train(*arguments)
 
 
 def test_an_ensemble_has_a_member(cli):

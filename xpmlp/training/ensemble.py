@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 
-from xpmlp.backends.rehearsal import leaves, mapped
+from xpmlp.backends.purity import is_pure
+from xpmlp.backends.rehearsal import is_same, leaves, mapped
 from xpmlp.common.errors import InputError
+from xpmlp.data.examples import take_rows
 from xpmlp.nn.members import join
+from xpmlp.nn.network import copy_layers, gradient_function, naming_own_functions
 from xpmlp.training.checks import check_layers
 from xpmlp.training.scoring import Spread, make_scorer, read_scores, spread_of
 from xpmlp.training.stacks import members_at
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
 
 Nest = TypeVar("Nest")
 
+ROUNDINGS = 1_000  # by which gradients of a stack may differ from those of a member, relative to their norm
+
 
 def seeds_of(seed: int, n_members: int) -> list[int]:
     """Return the seed of each member of an ensemble: that of the recipe, and those that follow it."""
@@ -37,6 +42,25 @@ def seeds_of(seed: int, n_members: int) -> list[int]:
 def joined_orders(orders: Sequence[np.ndarray]) -> np.ndarray:
     """Return the orders of the examples of all members, (M, n)."""
     return np.stack(orders)
+
+
+def check_own_functions(backend: Backend, network: Network, layers: Sequence[Layer], examples: Examples) -> None:
+    """Raise an `InputError` where functions of a user's own do not give a stack what they give its members."""
+    if is_pure(network):
+        return
+    rows = min(examples.X.shape[0], layers[-1].W.shape[0] + 1)  # another number than that of the members
+    x, t, _ = take_rows(backend.xp, examples, backend.asindex(range(rows)))
+    gradients_of = gradient_function(backend.xp, network)
+    stack = copy_layers(backend, layers)
+    with naming_own_functions(network):
+        found, expected = (gradients_of(each, x, t) for each in (stack, members_at(backend, stack, [0])))
+    for whole, alone in zip(leaves(found), leaves(expected), strict=True):
+        if not is_same(backend.to_numpy(whole)[0], backend.to_numpy(alone), ROUNDINGS):
+            raise InputError(
+                "an activation or a loss of your own gives the members of an ensemble something else than each by "
+                "itself: count axes from the end, axis=-1 for the units and axis=-2 for the examples, or train the "
+                "members one by one."
+            )
 
 
 class EnsembleTrainer:

@@ -15,7 +15,7 @@ from xpmlp.common.rng import make_generator
 from xpmlp.data.examples import Examples, StreamedExamples
 from xpmlp.nn.network import copy_layers
 from xpmlp.training.checks import check_layers, check_sets, sets_of
-from xpmlp.training.ensemble import EnsembleTrainer, joined_orders, seeds_of
+from xpmlp.training.ensemble import EnsembleTrainer, check_own_functions, joined_orders, seeds_of
 from xpmlp.training.step import State
 from xpmlp.training.trainer import Trainer
 
@@ -185,6 +185,7 @@ def train(
     trainer: Trainer | EnsembleTrainer
     if stack:
         _check_in_memory(examples)
+        check_own_functions(backend, network, layers, examples)
         trainer = EnsembleTrainer(backend, network, recipe, communicator, units, n_members=stack[0])
     else:
         trainer = Trainer(backend, network, recipe, communicator, units)
