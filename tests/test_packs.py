@@ -433,6 +433,13 @@ def test_an_interrupted_run_of_a_pack_ends_with_the_same_bytes(cli, cancer, tmp_
     assert whole == cut
 
 
+def test_a_run_of_a_pack_is_not_gone_on_with_as_one_of_a_network(cli, cancer):
+    assert cli("train", cancer, "--pack", "5", "--epochs", "1", "--quiet", "--out", "run")[0] == 0
+    code, _, err = cli("train", cancer, "--epochs", "1", "--out", "run", "--continue")
+    assert code == 2
+    assert "but --pack is 0, where it was begun with 5: give" in " ".join(err.split())
+
+
 def test_a_run_of_a_pack_goes_on_for_more_epochs(cli, cancer, tmp_path):
     assert cli("train", cancer, "--pack", "10", "--epochs", "2", "--quiet", "--out", "run")[0] == 0
     assert cli("train", "--resume", "run", "--epochs", "4", "--quiet")[0] == 0

@@ -107,6 +107,8 @@ def differences(asked: Options, kept: Options) -> list[tuple[str, str, str]]:
     one, other = (with_absolute_paths(settle(options)) for options in (asked, kept))
     values = [(option, one.to_json()[option.name], other.to_json()[option.name]) for option in fields(Options)]
     settled_with_data = {"epochs": None, "weight_decay": None, "task": "auto"}
+    if bool(asked.pack) != bool(kept.pack):  # then the rates of the other are not known
+        settled_with_data |= {"learning_rate": one.to_json()["learning_rate"], "schedule": one.to_json()["schedule"]}
     return [
         (flag_of(option) if option.metadata["rich_help_panel"] else "DATASET", to_text(given), to_text(before))
         for option, given, before in values

@@ -203,8 +203,8 @@ def _parts_of(column: Column) -> dict[str, np.ndarray]:
     if column.kind == "date":
         return date_parts(column.values)
     if (infinite := np.isinf(column.values)).any():
-        count, row = counted(int(infinite.sum()), "infinite value"), int(np.argmax(infinite))
-        raise InputError(f"column {column.name!r} holds {count}, first in row {row}: remove or replace such values.")
+        count = counted(int(infinite.sum()), "infinite value")  # not where: the rows may have been drawn
+        raise InputError(f"column {column.name!r} holds {count}: remove or replace such values.")
     return {"": column.values}
 
 
