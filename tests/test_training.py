@@ -360,12 +360,9 @@ def test_what_describes_a_training_cannot_be_changed(part):
 def test_a_record_and_a_recipe_are_shown_in_a_line_without_arrays(backend):
     recipe = Recipe(Adam(), Constant(0.01), epochs=2, patience=2)
     record = run(backend, recipe, evaluate=[("validation", 1)])[-1]
-    shown = repr(replace(record, seconds=1.5, examples_per_second=206.0, learning_rate=0.01, loss=0.5, scores={}))
-    assert shown == (
-        "Record(epoch=2, seconds=1.5, examples=103, examples_per_second=206.0, learning_rate=0.01, loss=0.5, "
-        "scores={}, complete=True)"
-    )
-    assert len(repr(recipe)) < 400
+    record = replace(record, learning_rate=0.01, loss=0.5)
+    assert repr(replace(record, scores={})) == "<Record of epoch 2: learning rate 0.01, loss 0.5000, best epoch 2>"
+    assert len(repr(recipe)) < 200
     assert repr(record.layers[0]) == "<layer: W (6, 8), b (8,)>"
     for part in (record, record.scores["validation"], recipe, network(), record.layers):
         assert "\n" not in repr(part)

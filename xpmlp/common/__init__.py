@@ -1,4 +1,5 @@
-"""What every wing uses: errors, types, validation, files, optional packages, wording of messages, seeded generators.
+"""What every wing uses: errors, types, validation, files, optional packages, wording of messages, what consoles
+and notebooks show of things, seeded generators.
 
 It imports no other wing.
 """

@@ -83,6 +83,9 @@ class Trainer:
         self._is_pure = is_pure((network, recipe))
         self._prepare()
 
+    def __repr__(self) -> str:
+        return f"<Trainer of {self.network} on {self.backend!r}>"
+
     def _prepare(self) -> None:
         """Make the steps and the scores fast: what a backend keeps of them lasts as long as the functions made here."""
         backend, network, recipe, communicator = self.backend, self.network, self.recipe, self.communicator
