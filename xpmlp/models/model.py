@@ -19,7 +19,7 @@ from xpmlp.data.preprocessing import encode
 from xpmlp.data.tables import read_table
 from xpmlp.data.tables.encodings import gaps_filled
 from xpmlp.nn.mixtures import entropies, outputs_of
-from xpmlp.nn.network import Layer, fprop
+from xpmlp.nn.network import Layer, fprop, naming_own_functions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -359,7 +359,8 @@ class Model(Shown):
             warnings.warn(f"{'; '.join(unseen)}.", XpmlpWarning, stacklevel=3)
         prepared = self.prepare(X, backend.dtype)
         chunks = []
-        with backend.computing(f"{self.network}, to predict", "fewer examples at a time"):
+        what, remedy = f"{self.network}, to predict", "fewer examples at a time"
+        with backend.computing(what, remedy), naming_own_functions(self.network):
             layers = [Layer(backend.asarray(W), backend.asarray(b)) for W, b in self.layers]
             for start in range(0, prepared.shape[0], backend.rows_at_a_time):
                 rows = backend.asarray(prepared[start : start + backend.rows_at_a_time])

@@ -273,20 +273,22 @@ def _find(kind: type[Part], given: str | Part, known: dict[str, Part]) -> Part:
 
 
 @contextmanager
-def naming_own_functions(network: Network) -> Iterator[None]:
-    """Name the functions of the user's own in a network where a library refuses to compute it.
+def naming_own_functions(network: Network, **others: Any) -> Iterator[None]:
+    """Name the functions of the user's own in a network, and among `others`, where a library refuses to compute them.
 
     Raises
     ------
     InputError
-        In place of a `TypeError`, where an activation or the loss has functions from outside xpmlp.
+        In place of a `TypeError`, or of an error that speaks of NumPy, where one of these has functions from outside
+        xpmlp.
     """
     try:
         yield
-    except TypeError as error:
+    except (TypeError, RuntimeError) as error:
         parts = {f"activation {f.name}": f for f in network.activations} | {f"loss {network.loss.name}": network.loss}
+        parts |= {f"{role} {written(part)}": part for role, part in others.items()}
         own = [name for name, part in parts.items() if not is_pure(part)]
-        if not own:
+        if not own or not (isinstance(error, TypeError) or "numpy" in str(error).lower()):
             raise
         cause = str(error).partition("\n")[0].rstrip(".")
         raise InputError(

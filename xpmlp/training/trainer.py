@@ -183,7 +183,7 @@ class Trainer:
 
     def _taken(self, examples: Examples, order: Any) -> Iterator[Any]:
         """Take the steps; what the caller does in between is not theirs, and so no error of the user's functions."""
-        with naming_own_functions(self.network):
+        with naming_own_functions(self.network, schedule=self.recipe.schedule, optimizer=self.recipe.optimizer):
             yield from self.steps(self.layers, self.state, examples, order, self.recipe.batch_size)
 
     def copy_layers(self) -> list[Layer]:
