@@ -47,7 +47,7 @@ def _say(lost: str) -> None:
         _said.add(lost)
         warnings.warn(
             f"no installed font has {lost}, so that figures show boxes in place of such characters: install a "
-            "font that has them, such as Noto Sans CJK for Chinese and Japanese. All other files have the names as they are.",
+            "font that has them, such as Noto Sans CJK for Chinese and Japanese. Other files have names as they are.",
             XpmlpWarning,
             stacklevel=4,
         )
