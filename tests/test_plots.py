@@ -430,6 +430,7 @@ def test_a_score_far_below_the_others_is_at_the_foot_of_the_axis_and_the_legend_
     lines = host.lines[:5]
     assert len({line.get_color() for line in lines}) == 5
     low, high = last.get_ylim()
+    assert "the darker, the better its accuracy" in " ".join(figure.get_suptitle().split())
     assert 0.9 < low < 0.93
     assert 0.99 < high < 1.0
     ends = [line.get_ydata()[-1] for line in lines]

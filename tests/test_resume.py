@@ -85,7 +85,7 @@ def test_runs_that_are_ended_by_any_signal_go_on_by_the_same_command_to_the_same
     assert done.stdout.endswith("the same models, metrics and logs\n")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
 def test_a_run_that_is_told_to_end_says_how_to_go_on(tmp_path, number):
     process = begin(tmp_path, "--epochs", "5000", "--hidden", "8")
     process.send_signal(number)
