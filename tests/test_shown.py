@@ -138,6 +138,7 @@ def made_of_arrays():
     sets = {"validation": (X, T)}
     of_pack = train_pack(single, LOSSES["softmax"], X, T, draw_settings(4, 0), epochs=2, evaluate=sets)
     found["pack"] = list(of_pack)[-1]
+    found |= {"state of a pack": found["pack"].state, "stack": found["pack"].state.stacks[0]}
     found["own record"] = next(iter(train(single, network, weights, X, T, found["own recipe"])))
     found |= {"sgd": SGD(), "adam": Adam(), "adamw": AdamW(weight_decay=0.5), "penalty": ElasticNet()}
     found |= {
@@ -169,7 +170,7 @@ NAMES = [
     "setting", "member", "pack", "sgd", "adam", "adamw", "penalty", "constant", "cosine", "relu", "loss",
     "classifier", "preprocessor", "ensemble", "packed", "stacked", "space", "study", "result", "trial", "point",
     "report", "roc", "calibration", "regions", "amounts", "errors", "own recipe", "own record",
-    "model of a pack",
+    "model of a pack", "state of a pack", "stack",
 ]  # fmt: skip
 
 
