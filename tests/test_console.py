@@ -302,6 +302,26 @@ def test_a_training_ends_with_the_commands_that_go_on_from_it(cli, tmp_path):
     assert (tmp_path / "model.onnx").exists()
 
 
+def test_a_command_that_needs_a_package_says_so(cli, monkeypatch):
+    monkeypatch.setattr("xpmlp.cli._report.find_spec", lambda _: None)
+    *_, last = cli("train", "circles", *QUICK, "--out", "run")[1].splitlines()
+    assert last == "next: xpmlp export run model.onnx  # needs: pip install 'xpmlp[onnx]'"
+
+
+def test_long_names_of_columns_and_folders_are_whole_in_tables_of_80_columns(cli, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    name = "flipper_length_of_the_left_side_mm"
+    rows = "\n".join(f"{i / 40},{'odd' if i % 2 else 'even'},{'ab '[i % 3].strip()}" for i in range(40))
+    (tmp_path / "table.csv").write_text(f"{name},kind,mark\n{rows}\n")
+    _, out, _ = cli("train", "table.csv", "--target", "kind", *QUICK)
+    assert "…" not in out
+    cells = [line.split("│")[1].strip() for line in out.splitlines() if line.startswith("│")]
+    assert name in "".join(cells)
+    (run,) = (tmp_path / "runs").iterdir()
+    assert cli("train", "table.csv", "--target", "mark", *QUICK, "--out", "runs/other", "--validation", "0.2")[0] == 0
+    assert any(line.startswith(f"{run.name} ") for line in cli("runs")[1].splitlines())
+
+
 def test_lines_on_standard_error_come_as_they_are_said_where_a_program_reads_it(tmp_path):
     command = [sys.executable, "-m", "xpmlp", "train", "digits", "--epochs", "100000", "--out", "run"]
     with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:  # noqa: S603 - our own command

@@ -250,8 +250,8 @@ def test_what_is_printed_of_experiments_folders_and_searches_is_one_line_without
         assert "\n" not in shown
         assert "array" not in shown
         assert " at 0x" not in shown
-        assert len(shown) < 1200
-    assert repr(result).startswith("SearchResult(3 trials, the best: Trial(number=")
+        assert len(shown) < 220
+    assert repr(result).startswith("<SearchResult of 3 trials; the best: number ")
 
 
 def test_every_option_is_documented_and_has_its_help_text():

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import math
+from copy import deepcopy
 from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
 from conftest import open_backend
+from fontTools.fontBuilder import FontBuilder
+from fontTools.pens.ttGlyphPen import TTGlyphPen
+from matplotlib import font_manager
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
+from matplotlib.text import Text
 
-from xpmlp import GradientCheck, InputError, Record
+from xpmlp import GradientCheck, InputError, Record, XpmlpWarning
 from xpmlp.experiments.experiment import check_circles, prepare
 from xpmlp.experiments.options import Options
 from xpmlp.plots import (
     ParallelAxis,
     Regions,
+    _fonts,
     comparison_figure,
     confusion_figure,
     curves_figure,
@@ -30,6 +36,64 @@ from xpmlp.plots import (
     weights_figure,
 )
 from xpmlp.training.scoring import Score
+
+CAT = "\u732b"  # in Chinese and Japanese
+
+
+@pytest.fixture
+def fonts(monkeypatch):
+    """What fonts are installed: none, until a test adds the path of one. matplotlib's own lack a cat."""
+    installed = []
+    monkeypatch.setattr(font_manager, "findSystemFonts", lambda: installed)
+    monkeypatch.setattr(font_manager, "fontManager", deepcopy(font_manager.fontManager))
+    monkeypatch.setattr(_fonts, "_said", set())
+    _fonts._fallbacks.cache_clear()
+    yield installed
+    _fonts._fallbacks.cache_clear()
+
+
+def font_of_a_cat(folder):
+    """Make a font of one character, a square."""
+    pen = TTGlyphPen(None)
+    for move, *points in (("moveTo", (100, 0)), ("lineTo", (100, 700)), ("lineTo", (800, 700)), ("lineTo", (800, 0))):
+        getattr(pen, move)(*points)
+    pen.closePath()
+    square = pen.glyph()
+    font = FontBuilder(1000, isTTF=True)
+    font.setupGlyphOrder([".notdef", "cat"])
+    font.setupCharacterMap({ord(CAT): "cat"})
+    font.setupGlyf({".notdef": square, "cat": square})
+    font.setupHorizontalMetrics({".notdef": (900, 0), "cat": (900, 100)})
+    font.setupHorizontalHeader(ascent=800, descent=-200)
+    font.setupNameTable({"familyName": "Xpmlp Cat", "styleName": "Regular"})
+    font.setupOS2()
+    font.setupPost()
+    font.save(folder / "cat.ttf")
+    return str(folder / "cat.ttf")
+
+
+@pytest.mark.parametrize("ending", ["png", "svg"])
+def test_names_in_any_script_are_drawn_in_an_installed_font_that_has_them(fonts, tmp_path, ending):
+    fonts += [str(tmp_path / "damaged.ttf"), font_of_a_cat(tmp_path)]
+    (tmp_path / "damaged.ttf").write_bytes(b"no font")
+    figure = confusion_figure(np.eye(2, dtype=int), [CAT, "dog"], f"{CAT} and dog")
+    save_figure(figure, tmp_path / f"figure.{ending}")  # without a warning, which would be an error here
+    texts = {text.get_text(): text.get_fontfamily() for text in figure.findobj(Text)}
+    assert texts[CAT][-1] == "Xpmlp Cat"
+    assert len(texts[CAT]) > 1
+
+
+def test_what_no_installed_font_has_is_said_once_and_in_our_words(fonts, tmp_path):
+    figure = confusion_figure(np.eye(2, dtype=int), [CAT, "dog"], "cats and dogs")
+    with pytest.warns(XpmlpWarning, match=f"no installed font has '{CAT}'.* install a font that") as said:
+        save_figure(figure, tmp_path / "figure.png")
+    assert len(said) == 1
+    save_figure(confusion_figure(np.eye(2, dtype=int), [CAT, "dog"], "again"), tmp_path / "other.png")
+
+
+def test_names_that_every_font_has_ask_for_none(fonts, tmp_path, monkeypatch):
+    monkeypatch.setattr(font_manager, "findSystemFonts", None)  # which takes a second
+    save_figure(confusion_figure(np.eye(2, dtype=int), ["caf\u00e9", "\u03b1"], "a\nb"), tmp_path / "figure.png")
 
 
 def drawn(figure):
@@ -366,6 +430,7 @@ def test_a_score_far_below_the_others_is_at_the_foot_of_the_axis_and_the_legend_
     lines = host.lines[:5]
     assert len({line.get_color() for line in lines}) == 5
     low, high = last.get_ylim()
+    assert "the darker, the better its accuracy" in " ".join(figure.get_suptitle().split())
     assert 0.9 < low < 0.93
     assert 0.99 < high < 1.0
     ends = [line.get_ydata()[-1] for line in lines]

@@ -122,6 +122,12 @@ def test_the_page_says_that_it_is_a_quick_run(results, text):
     assert text.index("This is a quick run.") < text.index('id="beside"')
 
 
+def test_the_figures_are_in_the_order_of_the_report(text):
+    numbers = [int(number) for number in re.findall(r"<strong>Figures? (\d+)", text)]
+    assert len(numbers) > 5
+    assert numbers == sorted(numbers)
+
+
 def test_the_table_of_the_boundaries_has_the_models_of_the_results(report, results, text):
     with (report / "boundaries.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))

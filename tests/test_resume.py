@@ -85,7 +85,7 @@ def test_runs_that_are_ended_by_any_signal_go_on_by_the_same_command_to_the_same
     assert done.stdout.endswith("the same models, metrics and logs\n")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
 def test_a_run_that_is_told_to_end_says_how_to_go_on(tmp_path, number):
     process = begin(tmp_path, "--epochs", "5000", "--hidden", "8")
     process.send_signal(number)
@@ -93,6 +93,20 @@ def test_a_run_that_is_told_to_end_says_how_to_go_on(tmp_path, number):
     assert process.returncode == 130
     assert "To resume: xpmlp train --resume run" in err
     assert load_model(tmp_path / "run" / "model.safetensors")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
+@pytest.mark.parametrize("place", ["experiments.experiment.prepare", "plots.save_figure"])
+def test_a_signal_while_a_training_loads_or_saves_ends_it_with_the_same_code(tmp_path, number, place):
+    """A job script tells by it that the run is to be queued again."""
+    module, _, name = place.rpartition(".")
+    code = (
+        f"import signal, sys; import xpmlp.{module} as module; from xpmlp.cli import main\n"
+        f"module.{name} = lambda *_, **__: signal.raise_signal({number.value})\n"
+        "sys.argv = ['xpmlp', 'train', 'circles', '--epochs', '2']; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, check=False)  # noqa: S603 - our own
+    assert done.returncode == 130, done.stderr
 
 
 def test_a_damaged_checkpoint_is_named_and_the_one_before_it_taken(tmp_path):

@@ -318,16 +318,17 @@ def test_what_nothing_can_be_learnt_from_is_refused(people):
 
 
 def test_a_preparation_shows_what_became_of_each_column(people):
-    assert repr(TablePreparation.fit(people)) == (
-        "<TablePreparation of 7 columns, 2 of them left out, as 13 features\n"
-        "    age, whole number: a number; gaps filled and marked\n"
-        "    height, number: a number\n"
-        "    married, truth value: 0 and 1; gaps filled and marked\n"
-        "    job, category: one-hot, 2 of 3 categories and the rarest together; gaps marked\n"
-        "    joined, date: year, month, weekday, days\n"
-        "    remark, text: left out: text that is no category\n"
-        "    id, identifier: left out: each row has its own value>"
-    )
+    assert repr(TablePreparation.fit(people)).splitlines() == [
+        "<TablePreparation of 7 columns, 2 of them left out, as 13 features>",
+        "column   kind          became",
+        "age      whole number  a number; gaps filled and marked",
+        "height   number        a number",
+        "married  truth value   0 and 1; gaps filled and marked",
+        "job      category      one-hot, 2 of 3 categories and the rarest together; gaps marked",
+        "joined   date          year, month, weekday, days",
+        "remark   text          left out: text that is no category",
+        "id       identifier    left out: each row has its own value",
+    ]
 
 
 def damaged(people, name, **changes):

@@ -5,6 +5,7 @@ It imports every other wing; commands import what they call when they are run, s
 
 from __future__ import annotations
 
+import signal
 import sys
 import warnings
 
@@ -23,7 +24,7 @@ from xpmlp.cli._runs import runs
 from xpmlp.cli._search import search
 from xpmlp.cli._show import show
 from xpmlp.cli._streams import lasting_streams
-from xpmlp.cli._terminal import INTERRUPTED, explain, say, warn
+from xpmlp.cli._terminal import INTERRUPTED, TO_END, explain, handling, say, warn
 from xpmlp.cli._train import train
 from xpmlp.common.errors import EXPECTED, XpmlpWarning
 
@@ -67,7 +68,9 @@ def main() -> None:
     warnings.showwarning = _show_warning
     warnings.simplefilter("always", XpmlpWarning)
     warnings.filterwarnings("ignore", "JAX's 64-bit mode", XpmlpWarning)  # the process is the command's own
-    with lasting_streams(show_results=not set(sys.argv[1:2]).intersection(IN_FILES)):
+    in_files = bool(set(sys.argv[1:2]).intersection(IN_FILES))
+    # What a scheduler sends ends those, too, as Ctrl-C does, while they load and while they save.
+    with lasting_streams(show_results=not in_files), handling(signal.default_int_handler, *TO_END * in_files):
         try:
             app(prog_name="xpmlp")
         except EXPECTED as error:

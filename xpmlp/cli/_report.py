@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import typer
@@ -83,7 +84,8 @@ def _print_next_steps(experiment: Experiment, folder: RunFolder) -> None:
     run = shlex.quote(str(folder.path))
     data = " data.csv" if experiment.options.dataset == STANDARD_INPUT else ""
     own = "".join(f" --activation {name}" for name in dict.fromkeys(experiment.options.activation) if ":" in name)
-    for command in (f"evaluate {run}{data}", f"predict {run} new.csv", *([] if own else [f"export {run} model.onnx"])):
+    model = "model.onnx" if find_spec("onnx") else "model.onnx  # needs: pip install 'xpmlp[onnx]'"
+    for command in (f"evaluate {run}{data}", f"predict {run} new.csv", *([] if own else [f"export {run} {model}"])):
         typer.echo(f"next: xpmlp {command}{own}")
 
 

@@ -66,7 +66,7 @@ def _print(folder: Path, entries: list[Entry]) -> None:
     is_one = len(scores) == 1  # it is then said once, as a line has room for little
     table = Table(box=None, padding=(0, 1, 0, 0))
     for name in ("folder", "data", "network", *([] if is_one else ["score"]), "best", "last", "state", "age"):
-        whole = name in {"best", "last", "state", "age"}
+        whole = name in {"folder", "best", "last", "state", "age"}  # a folder's name can then be copied
         table.add_column(name, overflow="fold", no_wrap=whole, min_width=10 if name == "score" else None)
     for entry in entries:
         place = Path(entry.folder)

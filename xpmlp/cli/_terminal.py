@@ -88,7 +88,9 @@ def print_columns(columns: Sequence[Sequence[Any]], became: Mapping[str, str], *
     """
     from rich.table import Table
 
-    table = Table("column", "kind", "distinct", "missing", "example", *["becomes"] * bool(became))
+    table = Table()
+    for head in ("column", "kind", "distinct", "missing", "example", *["becomes"] * bool(became)):
+        table.add_column(head, overflow="fold")  # a long name is broken, not cut
     for name, kind, n_distinct, n_missing, example in columns[:MAX_COLUMNS]:
         last = [became.get(name, "the group" if name == group else "the target")] * bool(became)
         table.add_row(name, kind, f"{n_distinct:,}", f"{n_missing:,}", example, *last)

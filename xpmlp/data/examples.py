@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from xpmlp.backends.elementwise import elementwise, fuse
+from xpmlp.common.shown import line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -22,6 +23,9 @@ class Examples(NamedTuple):
     X: Array | QuantizedExamples | StreamedExamples  # (n, d)
     T: Array | None  # (n, m); None where X is streamed: its chunks have targets of their own
     weights: Array | None = None  # (n, 1), what each example counts, or (M, n, 1) for each member; None for 1
+
+    def __repr__(self) -> str:
+        return line(self)
 
 
 class QuantizedExamples(NamedTuple):

@@ -75,6 +75,9 @@ class Communicator(ABC):
     local_rank: int
     library: str
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: rank {self.rank} of {self.size}, by {self.library}>"
+
     def share(self, n: int) -> range:
         """Return which of `n` rows are this rank's, as `share_of` does."""
         return share_of(n, self.rank, self.size)

@@ -21,6 +21,8 @@ from sklearn.metrics import (
 )
 
 from xpmlp.common.errors import XpmlpWarning
+from xpmlp.common.shown import Shown, line
+from xpmlp.common.wording import amount, counted
 from xpmlp.data.streams import Part
 from xpmlp.data.tables import Table
 from xpmlp.plots import MAX_REGIONS, Regions, plane_grid
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from xpmlp.backends import Backend
+    from xpmlp.common.shown import Content
     from xpmlp.models.model import Model
 
 POINTS = 201  # of decision regions, along each side
@@ -46,6 +49,9 @@ class RocCurve(NamedTuple):
     true_positives: np.ndarray  # rates, (k,)
     area: float
 
+    def __repr__(self) -> str:
+        return line(self)
+
 
 class Calibration(NamedTuple):
     """How often predictions of some probability come true."""
@@ -54,9 +60,12 @@ class Calibration(NamedTuple):
     found: np.ndarray  # share of the examples in the bin for which it comes true, (k,)
     meaning: str  # of these probabilities
 
+    def __repr__(self) -> str:
+        return line(self)
+
 
 @dataclass(frozen=True, eq=False)
-class ClassReport:
+class ClassReport(Shown):
     """How well a classifier does, class by class.
 
     Attributes
@@ -79,6 +88,22 @@ class ClassReport:
     average_precision: np.ndarray
     roc: list[RocCurve | None]
     calibration: Calibration | None
+
+    def __repr__(self) -> str:
+        n, m = int(self.confusion.sum()), self.confusion.shape[0]
+        right = int(np.trace(self.confusion))
+        return (
+            f"<ClassReport of {counted(n, 'example')} in {m} classes: {right:,} right, "
+            f"balanced accuracy {self.balanced_accuracy:.4f}>"
+        )
+
+    def _content(self) -> Content:
+        columns = (self.precision, self.recall, self.f1, self.average_precision)
+        areas = [float("nan") if roc is None else roc.area for roc in self.roc]
+        heads = ("class", "examples", "precision", "recall", "F1", "average precision", "area under ROC")
+        numbers = zip(*columns, areas, strict=True)
+        rows = zip(self.confusion.sum(axis=1).tolist(), numbers, strict=True)
+        return heads, [(j, f"{n:,}", *(f"{value:.4f}" for value in of_class)) for j, (n, of_class) in enumerate(rows)]
 
     @property
     def balanced_accuracy(self) -> float:
@@ -153,7 +178,7 @@ def decision_regions(model: Model, backend: Backend, X: np.ndarray | Table | Par
 
 
 @dataclass(frozen=True, eq=False)
-class AmountReport:
+class AmountReport(Shown):
     """What a regression predicts, beside the true values.
 
     Attributes
@@ -167,6 +192,14 @@ class AmountReport:
     true: np.ndarray
     predicted: np.ndarray
     deviations: np.ndarray | None = None
+
+    def __repr__(self) -> str:
+        mean = amount(float(np.abs(self.predicted - self.true).mean()))
+        deviations = "" if self.deviations is None else ", with deviations"
+        return f"<AmountReport of {counted(len(self.true), 'example')}: mean absolute error {mean}{deviations}>"
+
+    def _content(self) -> Content:
+        return ("error", "value"), [(name, amount(value)) for name, value in self.errors.items()]
 
     @property
     def errors(self) -> dict[str, float]:

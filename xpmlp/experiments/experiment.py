@@ -13,6 +13,7 @@ import numpy as np
 from xpmlp.backends import device_for_rank, get_backend
 from xpmlp.common.errors import InputError
 from xpmlp.common.rng import make_generator
+from xpmlp.common.shown import Shown
 from xpmlp.common.validation import check_number
 from xpmlp.common.wording import counted, quoted
 from xpmlp.data.datasets import ColumnSchema, Dataset, is_table, load_dataset, refuse_reading, split
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from xpmlp.backends import Backend
+    from xpmlp.common.shown import Content
     from xpmlp.common.types import Array
     from xpmlp.data.datasets import Splits
     from xpmlp.distributed import Communicator
@@ -74,7 +76,7 @@ PIECE = 2**20  # bytes of the data that are hashed at a time
 
 
 @dataclass(frozen=True)
-class Experiment:
+class Experiment(Shown):
     """A network ready to be trained.
 
     Attributes
@@ -108,7 +110,7 @@ class Experiment:
     weights: Array | None = None
 
     def __str__(self) -> str:
-        sizes, n_members = "-".join(map(str, self.model.network.sizes)), self.model.n_members
+        sizes, n_members = self.model.network.chain, self.model.n_members
         how = f"{self.options.optimizer} at {self.options.highest_rate:g}"
         if self.options.pack:
             n_settings, n_folds = self._divided_pack()
@@ -124,6 +126,12 @@ class Experiment:
 
     def __repr__(self) -> str:
         return f"Experiment({self})"
+
+    def _content(self) -> Content:
+        rows = [(part, X.shape[0], X.shape[1]) for part, (X, _) in self.sets.items()]
+        made = [("data", self.dataset), ("model", self.model), ("recipe", self.recipe), ("backend", self.backend)]
+        said = [(name, repr(each)) for name, each in made]
+        return ("", "what it is"), [*said, *((f"{part} part", f"{n:,} x {d:,}") for part, n, d in rows)]
 
     @cached_property
     def data_sha256(self) -> str:

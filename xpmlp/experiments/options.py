@@ -11,6 +11,7 @@ from textwrap import fill
 from typing import Any, Self, get_args, get_origin
 
 from xpmlp.common.errors import InputError
+from xpmlp.common.shown import Content, Shown, line, written
 
 DEFAULT_RATES = {"sgd": 0.1, "adam": 0.003, "adamw": 0.003}
 DEFAULT_SCHEDULES = {"sgd": "constant", "adam": "cosine", "adamw": "cosine"}
@@ -29,7 +30,7 @@ def _option(default: Any, panel: str | None, text: str, shown: str = "", **more:
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(Shown):
     """All that decides what a run computes, as `xpmlp train` takes it and `config.json` keeps it.
 
     A list may be given for a tuple, and a lone value for a tuple of one: ``hidden=64``. An option that is None is
@@ -169,6 +170,12 @@ class Options:
                 if not all(isinstance(value, str) or (value is option.default is None) for value in values):
                     raise InputError(f"{option.name} is {given!r}, but must be {'strings' if several else 'a string'}.")
             object.__setattr__(self, option.name, values if several else values[0])
+
+    def __repr__(self) -> str:
+        return line(self, "dataset")
+
+    def _content(self) -> Content:
+        return ("option", "value"), [(option.name, written(getattr(self, option.name))) for option in fields(self)]
 
     @property
     def is_ensemble(self) -> bool:

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xpmlp.common.errors import InputError
+from xpmlp.common.shown import line
 from xpmlp.experiments.cards import best_row
+from xpmlp.experiments.options import settings_text
 from xpmlp.experiments.runs import PARTS, RunFolder
 from xpmlp.training import Record
 from xpmlp.training.scoring import CLASS_MEASURES, REAL_MEASURES, Score
@@ -54,6 +56,9 @@ class Entry:
     best: tuple[int, float | None] | None = None
     last: tuple[int, float | None] | None = None
     problem: str = ""
+
+    def __repr__(self) -> str:
+        return line(self)
 
 
 def entry_of(folder: RunFolder) -> Entry:
@@ -150,6 +155,10 @@ class ComparedRun:
     state: str
     options: dict[str, Any]
     records: list[Record]
+
+    def __repr__(self) -> str:
+        options = settings_text(self.options) or "no other options"
+        return f"<ComparedRun {self.name}, {self.state}: {options}; kept {self.kept!r}>"
 
     @property
     def kept(self) -> Record | None:

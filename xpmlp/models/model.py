@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, replace
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ import numpy as np
 
 from xpmlp.backends import BACKENDS, Backend, get_backend
 from xpmlp.common.errors import InputError, XpmlpWarning
+from xpmlp.common.shown import Shown
 from xpmlp.common.validation import beyond_range, check_features
 from xpmlp.common.wording import counted
 from xpmlp.data.features import features_to_numpy
@@ -19,11 +19,12 @@ from xpmlp.data.preprocessing import encode
 from xpmlp.data.tables import read_table
 from xpmlp.data.tables.encodings import gaps_filled
 from xpmlp.nn.mixtures import entropies, outputs_of
-from xpmlp.nn.network import Layer, fprop
+from xpmlp.nn.network import Layer, fprop, naming_own_functions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from xpmlp.common.shown import Content
     from xpmlp.common.types import Array, Namespace
     from xpmlp.data.preprocessing import Scaling
     from xpmlp.data.tables.preparation import TablePreparation
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, repr=False)
-class Model:
+class Model(Shown):
     """A trained network, held on the host: it predicts on any backend, whichever one trained it.
 
     It takes raw features, (n, d): an array of NumPy, CuPy, torch or JAX on any device, nested lists, a frame of pandas
@@ -144,34 +145,14 @@ class Model:
 
     def __repr__(self) -> str:
         network = self.network
-        sizes, names = "-".join(map(str, network.sizes)), ", ".join(each.name for each in network.activations)
         predicted = counted(network.n_targets, "label" if self.multilabel else "target")
         if self.task == "classification" and self.classes is not None:
             predicted = f"{len(self.classes)} classes"
-        sizes = sizes if self.n_members == 1 else f"of {self.n_members} networks {sizes}"
-        cosines = f"{counted(network.n_cosines, 'cosine')} of inputs, " if network.n_cosines else ""
-        return (
-            f"<Model {sizes} of {network.n_parameters:,} parameters in {self.dtype}, "
-            f"{cosines}activations {names or 'none'}, loss {network.loss.name}, {predicted}>"
-        )
+        sizes = network.chain if self.n_members == 1 else f"of {self.n_members} networks {network.chain}"
+        return f"<Model {sizes} of {network.n_parameters:,} parameters in {self.dtype}, {network.made_of}, {predicted}>"
 
-    def _repr_html_(self) -> str:
-        """Return a table of the layers, as a notebook shows it."""
-        network = self.network
-        names = [*(activation.name for activation in network.activations), f"output of loss {network.loss.name}"]
-        heads = ("layer", "inputs", "dropout", "units", "activation", "parameters")
-        rows = [
-            (str(number), f"{n:,}", f"{rate:g}", f"{m:,}", escape(name), f"{(n + 1) * m:,}")
-            for number, ((n, m), rate, name) in enumerate(zip(network.shapes, network.dropout, names, strict=True), 1)
-        ]
-        if network.n_cosines:
-            embedded, cosines = len(network.embedded), network.n_cosines
-            rows.insert(0, ("cosines", f"{embedded:,}", "0", f"{cosines:,}", "cos(w x + c)", f"{2 * cosines:,}"))
-        table = [
-            f"<th>{'</th><th>'.join(heads)}</th>",
-            *(f"<td>{'</td><td>'.join(map(str, row))}</td>" for row in rows),
-        ]
-        return f"<p>{escape(repr(self))}</p><table><tr>{'</tr><tr>'.join(table)}</tr></table>"
+    def _content(self) -> Content:
+        return self.network._content()  # noqa: SLF001 - a model is a network with its weights
 
     def check(self, X: np.ndarray) -> None:
         """Check raw features, (n, d).
@@ -378,7 +359,8 @@ class Model:
             warnings.warn(f"{'; '.join(unseen)}.", XpmlpWarning, stacklevel=3)
         prepared = self.prepare(X, backend.dtype)
         chunks = []
-        with backend.computing(f"{self.network}, to predict", "fewer examples at a time"):
+        what, remedy = f"{self.network}, to predict", "fewer examples at a time"
+        with backend.computing(what, remedy), naming_own_functions(self.network):
             layers = [Layer(backend.asarray(W), backend.asarray(b)) for W, b in self.layers]
             for start in range(0, prepared.shape[0], backend.rows_at_a_time):
                 rows = backend.asarray(prepared[start : start + backend.rows_at_a_time])

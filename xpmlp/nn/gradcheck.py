@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from xpmlp.common.errors import InputError
 from xpmlp.common.rng import make_generator
+from xpmlp.common.shown import Shown
 from xpmlp.common.wording import counted
 from xpmlp.nn.activations import sign
 from xpmlp.nn.members import is_zero, place
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from xpmlp.backends import Backend
+    from xpmlp.common.shown import Content
     from xpmlp.common.types import Array
     from xpmlp.nn.network import Layer, Network
 
@@ -74,7 +76,7 @@ class ParameterCheck:
 
 
 @dataclass(frozen=True)
-class GradientCheck:
+class GradientCheck(Shown):
     """The outcome for all parameters of a network.
 
     Attributes
@@ -96,6 +98,18 @@ class GradientCheck:
             found.append(f"{len(self.kinks):,} at kinks not judged")
         outcome = "passed" if self.passed else "FAILED"
         return f"<gradient check {outcome} at tolerance {self.tolerance:g}: {', '.join(found)}>"
+
+    def _content(self) -> Content:
+        arrays: dict[str, list[ParameterCheck]] = {}
+        for parameter in self.parameters:
+            arrays.setdefault(parameter.name.partition("[")[0], []).append(parameter)
+        rows = []
+        for name, found in arrays.items():
+            judged = GradientCheck(tuple(found), self.tolerance).judged
+            worst = max(judged, key=lambda parameter: parameter.error, default=None)
+            of_worst = (f"{worst.error:.1e}", worst.name) if worst else ("", "")
+            rows.append((name, f"{len(found):,}", *of_worst, len(found) - len(judged)))
+        return ("array", "parameters", "worst relative error", "at", "at kinks"), rows
 
     @property
     def judged(self) -> list[ParameterCheck]:

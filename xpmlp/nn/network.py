@@ -23,7 +23,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
 from xpmlp.backends.elementwise import elementwise, fuse
 from xpmlp.backends.purity import is_pure
 from xpmlp.common.errors import InputError
+from xpmlp.common.shown import Shown, line, written
 from xpmlp.common.validation import as_tuple, check_choice, check_number, one_for_each
+from xpmlp.common.wording import counted
 from xpmlp.nn.activations import ACTIVATIONS, Activation, OwnActivation
 from xpmlp.nn.embeddings import embed, embed_backward
 from xpmlp.nn.losses import LOSSES, Loss
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from xpmlp.backends import Backend
+    from xpmlp.common.shown import Content
     from xpmlp.common.types import Array, Namespace
     from xpmlp.nn.members import Number
 
@@ -44,6 +47,7 @@ Part = TypeVar("Part", Activation, Loss)
 
 MODES = ("matrix", "loop")
 MAX_UNITS = 2**31 - 1
+MAX_CHAIN = 8  # sizes that are written in a line
 
 
 class Layer(NamedTuple):
@@ -84,9 +88,12 @@ class Trace(NamedTuple):
     masks: Masks  # what x[l] is a[l] times; None for 1
     embedded: tuple[Array, Array] | None = None  # what `embed` leaves
 
+    def __repr__(self) -> str:
+        return line(self)
+
 
 @dataclass(frozen=True)
-class Network:
+class Network(Shown):
     """The architecture: what `fprop` and `bprop` need to know beside the parameters.
 
     Attributes
@@ -188,7 +195,35 @@ class Network:
         )
 
     def __str__(self) -> str:
-        return f"a network {'-'.join(map(str, self.sizes))} of {self.n_parameters:,} parameters"
+        return f"a network {self.chain} of {self.n_parameters:,} parameters"
+
+    def __repr__(self) -> str:
+        return f"<Network {self.chain} of {self.n_parameters:,} parameters, {self.made_of}>"
+
+    def _content(self) -> Content:
+        names = [*(activation.name for activation in self.activations), f"output of loss {self.loss.name}"]
+        rows: list[Sequence[object]] = [
+            (number, f"{n:,}", f"{rate:g}" if isinstance(rate, int | float) else written(rate), f"{m:,}", name)
+            for number, ((n, m), rate, name) in enumerate(zip(self.shapes, self.dropout, names, strict=True), 1)
+        ]
+        if self.n_cosines:
+            rows.insert(0, ("cosines", f"{len(self.embedded):,}", "0", f"{self.n_cosines:,}", "cos(w x + c)"))
+        sizes = [f"{sum(map(math.prod, shapes)):,}" for shapes in self.layer_shapes]
+        heads = ("layer", "inputs", "dropout", "units", "activation", "parameters")
+        return heads, [(*row, size) for row, size in zip(rows, sizes, strict=True)]
+
+    @property
+    def chain(self) -> str:
+        """The sizes in a line: 784-50-10; of many layers, those at both ends."""
+        sizes = list(map(str, self.sizes))
+        return "-".join([*sizes[:4], "...", *sizes[-3:]] if len(sizes) > MAX_CHAIN else sizes)
+
+    @property
+    def made_of(self) -> str:
+        """What it has beside its sizes, in words."""
+        cosines = f"{counted(self.n_cosines, 'cosine')} of inputs, " if self.n_cosines else ""
+        names = list(dict.fromkeys(activation.name for activation in self.activations))
+        return f"{cosines}activations {', '.join(names) or 'none'}, loss {self.loss.name}"
 
     @property
     def n_targets(self) -> int:
@@ -238,20 +273,22 @@ def _find(kind: type[Part], given: str | Part, known: dict[str, Part]) -> Part:
 
 
 @contextmanager
-def naming_own_functions(network: Network) -> Iterator[None]:
-    """Name the functions of the user's own in a network where a library refuses to compute it.
+def naming_own_functions(network: Network, **others: Any) -> Iterator[None]:
+    """Name the functions of the user's own in a network, and among `others`, where a library refuses to compute them.
 
     Raises
     ------
     InputError
-        In place of a `TypeError`, where an activation or the loss has functions from outside xpmlp.
+        In place of a `TypeError`, or of an error that speaks of NumPy, where one of these has functions from outside
+        xpmlp.
     """
     try:
         yield
-    except TypeError as error:
+    except (TypeError, RuntimeError) as error:
         parts = {f"activation {f.name}": f for f in network.activations} | {f"loss {network.loss.name}": network.loss}
+        parts |= {f"{role} {written(part)}": part for role, part in others.items()}
         own = [name for name, part in parts.items() if not is_pure(part)]
-        if not own:
+        if not own or not (isinstance(error, TypeError) or "numpy" in str(error).lower()):
             raise
         cause = str(error).partition("\n")[0].rstrip(".")
         raise InputError(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 from xpmlp.backends.elementwise import add_scaled, elementwise, fuse, subtract_scaled
 from xpmlp.common.errors import InputError
+from xpmlp.common.shown import line
 from xpmlp.common.validation import check_choice, check_number
 from xpmlp.nn.members import check_own, is_zero, over
 
@@ -40,6 +41,9 @@ class SGDState(NamedTuple):
     """The velocity of every parameter; none without momentum."""
 
     velocity: list[Array]
+
+    def __repr__(self) -> str:
+        return line(self)
 
 
 @dataclass(frozen=True)
@@ -104,6 +108,9 @@ class AdamState(NamedTuple):
     m: list[Array]
     v: list[Array]
 
+    def __repr__(self) -> str:
+        return line(self)
+
 
 @dataclass(frozen=True)
 class Adam:
@@ -120,6 +127,9 @@ class Adam:
     beta_1: float = 0.9
     beta_2: float = 0.999
     epsilon: float = 1e-8
+
+    def __repr__(self) -> str:
+        return line(self)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "beta_1", check_number("beta_1", self.beta_1, at_least=0, below=1))
@@ -142,7 +152,7 @@ class Adam:
         return [p for p, _, _ in moved], AdamState([m for _, m, _ in moved], [v for _, _, v in moved])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class AdamW(Adam):
     """Adam with decoupled weight decay (Loshchilov & Hutter, 2019), on the weights alone.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from xpmlp.backends.elementwise import add_scaled, elementwise, fuse
 from xpmlp.common.errors import InputError
+from xpmlp.common.shown import line
 from xpmlp.common.validation import one_for_each
 from xpmlp.nn.activations import sign
 from xpmlp.nn.members import check_own, is_zero, over
@@ -36,6 +37,9 @@ class ElasticNet:
     l1: tuple[Number, ...] = ()
     l2: tuple[Number, ...] = ()
     alpha: Number = 0.0
+
+    def __repr__(self) -> str:
+        return line(self)
 
     @classmethod
     def build(

@@ -7,12 +7,14 @@ apart. Each line has a dash pattern and each set of points a marker of its own b
 from __future__ import annotations
 
 import io
+import warnings
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from xpmlp.common.files import FIGURE_KINDS, check_place, write_whole
+from xpmlp.plots._fonts import use_fonts_with_all_characters
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,9 +67,17 @@ def save_figure(figure: Figure, path: Path) -> None:
     ------
     InputError
         Where the file cannot be written, or its name has another ending.
+
+    Warns
+    -----
+    XpmlpWarning
+        For characters that no installed font has, once in a process.
     """
     check_place(path, FIGURE_KINDS)
     FigureCanvasAgg(figure)
     drawn = io.BytesIO()
-    figure.savefig(drawn, format=path.suffix[1:].lower(), dpi=150)
+    use_fonts_with_all_characters(figure)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph .* missing from font", UserWarning)  # which was said in our words
+        figure.savefig(drawn, format=path.suffix[1:].lower(), dpi=150)
     write_whole(path, drawn.getvalue())

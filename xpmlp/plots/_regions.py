@@ -11,6 +11,7 @@ from matplotlib.colors import LinearSegmentedColormap, Normalize, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from xpmlp.common.shown import line
 from xpmlp.plots._common import BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILION, literal, put_title, short
 
 if TYPE_CHECKING:
@@ -32,6 +33,9 @@ class Regions(NamedTuple):
     probabilities: np.ndarray  # (n, n, m): of each class, at the points of `plane_grid`
     extent: tuple[float, float, float, float]  # the lowest and highest values of the two features
     parts: Mapping[str, tuple[np.ndarray, np.ndarray]]  # "train", "validation", "test": points (n, 2), classes from 0
+
+    def __repr__(self) -> str:
+        return line(self)
 
 
 def plane_grid(extent: tuple[float, float, float, float], n: int) -> np.ndarray:

@@ -11,7 +11,9 @@ from filelock import FileLock
 from sklearn.utils.parallel import Parallel, delayed
 
 from xpmlp.common.errors import InputError, XpmlpWarning
-from xpmlp.common.wording import counted
+from xpmlp.common.shown import Shown
+from xpmlp.common.wording import brief, counted, measures_text
+from xpmlp.experiments.options import settings_text
 from xpmlp.search._engines import STACK, check_engine, running_on
 from xpmlp.search._folder import SearchFolder
 from xpmlp.search._stacked import Candidate, run_stacked
@@ -21,15 +23,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
+    from xpmlp.common.shown import Content
     from xpmlp.search._study import Study
-    from xpmlp.search._trial import Trial
+    from xpmlp.search._trial import Point, Trial
     from xpmlp.training.scoring import Score
 
 FACTOR = 3  # of successive halving: a third of the candidates goes on, with so many times the epochs
 
 
 @dataclass(frozen=True)
-class SearchResult:
+class SearchResult(Shown):
     """What a search found.
 
     Attributes
@@ -44,7 +47,22 @@ class SearchResult:
     test: Score | None
 
     def __repr__(self) -> str:
-        return f"SearchResult({counted(len(self.trials), 'trial')}, the best: {self.trials[0]}, test: {self.test})"
+        best = [f"the best: number {each.number}, {settings_text(each.settings)}" for each in self.trials[:1]]
+        test = (
+            [] if self.test is None else [f"its test loss {brief(self.test.loss)} {measures_text(self.test.measures)}"]
+        )
+        return f"<SearchResult of {'; '.join([counted(len(self.trials), 'trial'), *best, *test])}>"
+
+    def _content(self) -> Content:
+        heads = ("trial", "settings", "status", "seconds", "epoch kept", "measure", "loss")
+        return heads, [
+            (each.number, settings_text(each.settings), each.status, f"{each.seconds:.1f}", *_shown(each.kept))
+            for each in self.trials
+        ]
+
+
+def _shown(point: Point | None) -> tuple[object, ...]:
+    return (point.epoch, f"{point.measure:.4f}", brief(point.loss)) if point else ("", "", "")
 
 
 def search(

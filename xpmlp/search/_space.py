@@ -15,12 +15,15 @@ from sklearn.model_selection import ParameterGrid, ParameterSampler
 from xpmlp.common.errors import InputError
 from xpmlp.common.files import open_file
 from xpmlp.common.rng import make_generator
+from xpmlp.common.shown import Shown, written
 from xpmlp.common.validation import check_choice, check_number
 from xpmlp.experiments.options import TABLE, Options, value_type
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
+
+    from xpmlp.common.shown import Content
 
     Settings = dict[str, Any]
 
@@ -73,7 +76,7 @@ class Dimension:
         return _value(self.name, self.name, float(min(max(float(f"{value:.{DIGITS}g}"), low), high)))
 
 
-class Space:
+class Space(Shown):
     """The options that a search varies.
 
     Parameters
@@ -107,7 +110,13 @@ class Space:
         self.dimensions = [self._dimension(key, given) for key, given in table.items()]
 
     def __repr__(self) -> str:
-        return f"Space({self.table!r}, {self.source!r})"
+        return f"Space({written(self.table)}, {self.source!r})"
+
+    def _content(self) -> Content:
+        return ("option", "values", "scale"), [
+            (name, written(given), dimension.scale)
+            for (name, given), dimension in zip(self.table.items(), self.dimensions, strict=True)
+        ]
 
     @classmethod
     def read(cls, path: Path) -> Space:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from xpmlp.backends import get_backend
 from xpmlp.common.errors import InputError
+from xpmlp.common.shown import Shown
 from xpmlp.common.wording import counted
 from xpmlp.experiments.experiment import fingerprint, prepare
 from xpmlp.experiments.options import Options, settings_text, with_tuples
@@ -18,6 +19,7 @@ from xpmlp.training.scoring import measures_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from xpmlp.common.shown import Content
     from xpmlp.experiments.experiment import Experiment
     from xpmlp.search._trial import Trial
 
@@ -25,7 +27,7 @@ LINEAR = {name: getattr(Options, name) for name in ("activation", "dropout", "l1
 
 
 @dataclass(frozen=True)
-class Study:
+class Study(Shown):
     """All that decides a search.
 
     Attributes
@@ -51,6 +53,14 @@ class Study:
     name: str
     data: str
     measure: str = "accuracy"
+
+    def __repr__(self) -> str:
+        names = ", ".join(each.name.replace("_", "-") for each in self.space.dimensions)
+        halved = ", halved" if self.halving else ""
+        return f"<Study of {self.name}: {counted(len(self.candidates), 'candidate')} for {names}{halved}>"
+
+    def _content(self) -> Content:
+        return self.space._content()  # noqa: SLF001 - what varies
 
     @property
     def loss_name(self) -> str:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from xpmlp.common.errors import DivergenceError, InputError
 from xpmlp.common.files import read_json, write_json
+from xpmlp.common.wording import brief
 from xpmlp.experiments.experiment import fingerprint, prepare
-from xpmlp.experiments.options import with_tuples
+from xpmlp.experiments.options import settings_text, with_tuples
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,6 +70,10 @@ class Trial:
     seconds: float
     kept: Point | None
     peak: Point | None
+
+    def __repr__(self) -> str:
+        kept = f" with validation loss {brief(self.kept.loss)} in epoch {self.kept.epoch}" if self.kept else ""
+        return f"<Trial {self.number}: {settings_text(self.settings)}, {self.status}{kept}>"
 
 
 def prepare_trial(options: Options, data: str) -> Experiment:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from xpmlp.common.errors import DivergenceError, InputError, XpmlpWarning
 from xpmlp.common.rng import make_generator
+from xpmlp.common.shown import Shown
+from xpmlp.common.wording import MEASURES, brief, measured, measures_text
 from xpmlp.data.examples import Examples, StreamedExamples
 from xpmlp.nn.network import copy_layers
 from xpmlp.training.checks import check_layers, check_sets, sets_of
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 
     from xpmlp.backends import Backend
+    from xpmlp.common.shown import Content
     from xpmlp.common.types import Array
     from xpmlp.data.examples import QuantizedExamples
     from xpmlp.distributed import Communicator
@@ -32,7 +35,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Record:
+class Record(Shown):
     """What an epoch left behind.
 
     Attributes
@@ -76,6 +79,25 @@ class Record:
     complete: bool
     best: Record | None = field(default=None, repr=False)
     members: dict[str, list[Score]] | None = field(default=None, repr=False)
+
+    def __repr__(self) -> str:
+        said = [f"learning rate {self.learning_rate:g}", f"loss {brief(self.loss)}"]
+        for part, score in self.scores.items():
+            name, value = next(iter(score.measures.items()))
+            said.append(f"{part} loss {brief(score.loss)} {measures_text({name: value})}")
+        said += [f"best epoch {self.best_epoch}"] * (self.best is not None) + ["stopped early"] * (not self.complete)
+        return f"<Record of epoch {self.epoch}: {', '.join(said)}>"
+
+    def _content(self) -> Content:
+        scores = list(self.scores.items())
+        for part, of_members in (self.members or {}).items():
+            scores += [(f"{part}, network {number}", score) for number, score in enumerate(of_members)]
+        measures = dict.fromkeys(name for _, score in scores for name in score.measures)
+        heads = ("part", "loss", *(MEASURES[name] for name in measures))
+        return heads, [
+            (part, brief(score.loss), *map(measured, *zip(*score.measures.items(), strict=True)))
+            for part, score in scores
+        ]
 
     @property
     def best_epoch(self) -> int | None:

@@ -15,6 +15,7 @@ import numpy as np
 from xpmlp.backends.rehearsal import leaves, mapped
 from xpmlp.common.errors import DivergenceError, InputError, XpmlpWarning
 from xpmlp.common.rng import make_generator
+from xpmlp.common.shown import line
 from xpmlp.data.examples import Examples, StreamedExamples
 from xpmlp.nn.network import Layer, copy_layers
 from xpmlp.training.checks import check_layers, check_sets, check_weights, sets_of
@@ -190,6 +191,9 @@ class StackState(NamedTuple):
     numbers: list[int]
     good: list[int]
     arrays: list[Array]
+
+    def __repr__(self) -> str:
+        return line(self)
 
 
 def _examples_of(network: Network) -> tuple[int, int, Loss]:

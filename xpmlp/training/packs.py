@@ -13,7 +13,9 @@ from xpmlp.backends import get_backend
 from xpmlp.backends.rehearsal import leaves, mapped
 from xpmlp.common.errors import DivergenceError, InputError
 from xpmlp.common.rng import make_generator
+from xpmlp.common.shown import line
 from xpmlp.common.validation import check_number
+from xpmlp.common.wording import counted
 from xpmlp.data.examples import Examples, QuantizedExamples, take_rows
 from xpmlp.nn.initializers import initialize
 from xpmlp.nn.mixtures import moments
@@ -249,6 +251,9 @@ class PackState(NamedTuple):
     value: float
     embedded: tuple[int, ...]
 
+    def __repr__(self) -> str:
+        return f"<PackState of {counted(len(self.stacks), 'stack')}, settings {self.chosen} chosen>"
+
 
 def numbers_in(backend: Backend, X: Array | QuantizedExamples) -> tuple[int, ...]:
     """Return the columns that have more than two values, so that cosines tell these apart; none of more than 128.
@@ -279,6 +284,9 @@ class Selected(NamedTuple):
     number: int  # of the setting
     layers: Sequence[Sequence[Layer]]  # of each, on the host
     moments: np.ndarray  # of the examples that it is judged by, (n, m)
+
+    def __repr__(self) -> str:
+        return line(self)
 
 
 class _Pack:

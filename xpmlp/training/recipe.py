@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 from xpmlp.common.errors import InputError
+from xpmlp.common.shown import line
 from xpmlp.common.validation import check_choice, check_number
 from xpmlp.nn.members import PerMember, check_own
 from xpmlp.nn.network import MODES
@@ -65,6 +66,9 @@ class Recipe:
     penalised: bool = False
     patience: int | None = None
     min_delta: float = 0.0
+
+    def __repr__(self) -> str:
+        return line(self, "optimizer", "schedule", "batch_size", "epochs", "seed")
 
     def __post_init__(self) -> None:
         if not (hasattr(self.optimizer, "init") and hasattr(self.optimizer, "update")):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple, cast
 
+from xpmlp.common.shown import line
 from xpmlp.data.examples import StreamedExamples, chunks_of, dequantize, slice_rows
 from xpmlp.data.targets import total_squares
 from xpmlp.nn.mixtures import mixture
@@ -67,6 +68,9 @@ class Score:
     r2: float | None = None
     rmse: float | None = None
     mae: float | None = None
+
+    def __repr__(self) -> str:
+        return line(self)
 
     @property
     def measures(self) -> dict[str, float]:

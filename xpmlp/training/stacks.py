@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from xpmlp.backends.purity import is_pure
 from xpmlp.backends.rehearsal import mapped
+from xpmlp.common.wording import counted
 from xpmlp.nn.members import join, kind
 
 if TYPE_CHECKING:
@@ -44,6 +45,10 @@ class Member(NamedTuple):
     recipe: Recipe
     rows: Any = None
     weights: Array | None = None
+
+    def __repr__(self) -> str:
+        rows = "" if self.rows is None else f" on {counted(len(self.rows), 'row')}"
+        return f"<Member: {self.network}{rows}, by {self.recipe!r}>"
 
 
 def numbers_of_stacks(backend: Backend, members: Sequence[Member], n: int) -> list[list[int]]:

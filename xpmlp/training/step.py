@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from xpmlp.backends.elementwise import elementwise, fuse
+from xpmlp.common.shown import line
 from xpmlp.data.examples import take_rows
 from xpmlp.nn.dropout import mask_function
 from xpmlp.nn.members import place
@@ -36,6 +37,9 @@ class State(NamedTuple):
     loss: Array  # loss summed over the examples of the epoch so far, in the dtype of the targets
     scale: Array  # what the schedule's learning rate is multiplied by
     rate: Array  # the learning rate that the last step took
+
+    def __repr__(self) -> str:
+        return line(self)
 
 
 def make_step(backend: Backend, network: Network, recipe: Recipe, communicator: Communicator | None = None) -> Step:

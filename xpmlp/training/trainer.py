@@ -83,6 +83,9 @@ class Trainer:
         self._is_pure = is_pure((network, recipe))
         self._prepare()
 
+    def __repr__(self) -> str:
+        return f"<Trainer of {self.network} on {self.backend!r}>"
+
     def _prepare(self) -> None:
         """Make the steps and the scores fast: what a backend keeps of them lasts as long as the functions made here."""
         backend, network, recipe, communicator = self.backend, self.network, self.recipe, self.communicator
@@ -180,7 +183,7 @@ class Trainer:
 
     def _taken(self, examples: Examples, order: Any) -> Iterator[Any]:
         """Take the steps; what the caller does in between is not theirs, and so no error of the user's functions."""
-        with naming_own_functions(self.network):
+        with naming_own_functions(self.network, schedule=self.recipe.schedule, optimizer=self.recipe.optimizer):
             yield from self.steps(self.layers, self.state, examples, order, self.recipe.batch_size)
 
     def copy_layers(self) -> list[Layer]:

@@ -9,9 +9,11 @@ import numpy as np
 
 from xpmlp.common.errors import InputError
 from xpmlp.common.rng import make_generator
+from xpmlp.common.shown import Content, Shown
 from xpmlp.common.validation import check_choice, check_number
-from xpmlp.common.wording import counted, quoted
+from xpmlp.common.wording import amount, counted, quoted
 from xpmlp.data.tables import Table
+from xpmlp.data.tables.table import COLUMN_HEADS
 from xpmlp.data.targets import Task
 
 Pair = TypeVar("Pair", bound=tuple[Any, Any])
@@ -23,7 +25,7 @@ Labelled: TypeAlias = tuple[Examples, np.ndarray]
 
 # Without a generated __eq__: comparing arrays gives an array, which is neither true nor false.
 @dataclass(frozen=True, eq=False, repr=False)
-class Dataset:
+class Dataset(Shown):
     """Examples with their targets, and what is known about them.
 
     Attributes
@@ -88,9 +90,19 @@ class Dataset:
         columns = counted(d, "column") if isinstance(self.X, Table) else f"{counted(d, 'feature')} in {self.X.dtype}"
         return f"<Dataset {self.name}: {counted(n, 'example')} of {columns}, {learnt}{test}>"
 
+    def _content(self) -> Content:
+        if self.columns:
+            return COLUMN_HEADS, self.columns
+        if self.task.name == "regression":
+            shown = {"lowest": self.y.min(), "mean": self.y.mean(), "highest": self.y.max()}
+            return ("target", "value"), [(name, amount(float(value))) for name, value in shown.items()]
+        labels, counts = np.unique(self.y, return_counts=True)
+        names = labels.tolist() if self.class_names is None else self.class_names
+        return ("class", "examples"), [(name, f"{n:,}") for name, n in zip(names, counts.tolist(), strict=True)]
+
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Splits(Generic[Pair]):
+class Splits(Shown, Generic[Pair]):
     """The parts of a data set, each a pair of examples (n, d) and targets (n,), or None where there is no such part.
 
     Attributes
@@ -115,6 +127,10 @@ class Splits(Generic[Pair]):
     def __repr__(self) -> str:
         sizes = ", ".join(f"{name} {part[0].shape[0]:,}" for name, part in self.parts.items())
         return f"<Splits: {sizes} examples>"
+
+    def _content(self) -> Content:
+        shapes = {name: part[0].shape for name, part in self.parts.items()}
+        return ("part", "examples", "features"), [(name, f"{n:,}", f"{d:,}") for name, (n, d) in shapes.items()]
 
 
 def split(

@@ -10,6 +10,7 @@ import numpy as np
 
 from xpmlp.common.errors import InputError
 from xpmlp.common.rng import make_generator
+from xpmlp.common.shown import line
 from xpmlp.common.validation import check_choice, check_number
 from xpmlp.common.wording import counted, quoted
 
@@ -37,6 +38,9 @@ class _Lookup:
     name: str
     kind: str
     gap: bool = field(kw_only=True)
+
+    def __repr__(self) -> str:
+        return line(self)
 
     def __post_init__(self) -> None:
         check_choice("kind", self.kind, ("category",))
@@ -74,7 +78,7 @@ class _Lookup:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class CategoryEncoding(_Lookup):
     """A column of categories: one-hot, with one feature for all of the rarest.
 
@@ -134,7 +138,7 @@ class CategoryEncoding(_Lookup):
         return table
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TargetEncoding(_Lookup):
     """A column of many categories: what is predicted is in the mean in each, as Micci-Barreca (2001) encodes them.
 

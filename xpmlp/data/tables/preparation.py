@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xpmlp.common.errors import InputError
+from xpmlp.common.shown import Shown, as_text
 from xpmlp.common.validation import check_choice
 from xpmlp.common.wording import counted
 from xpmlp.data.features import positions_of
@@ -26,11 +27,12 @@ from xpmlp.data.tables.kinds import column_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from xpmlp.common.shown import Content
     from xpmlp.data.tables.table import Column, Table
 
 
 @dataclass(frozen=True, repr=False)
-class TablePreparation:
+class TablePreparation(Shown):
     """What becomes of each column of a table before the network is given it.
 
     Numbers and dates are filled, scaled and marked where the training part has gaps; categories become one-hot, or,
@@ -135,8 +137,10 @@ class TablePreparation:
         return f"{columns}, {len(self.encodings) - len(self.used)} of them left out, as {features}"
 
     def __repr__(self) -> str:
-        lines = (f"    {encoding.name}, {encoding.kind}: {encoding.became}" for encoding in self.encodings)
-        return "\n".join([f"<TablePreparation of {self}", *lines]) + ">"
+        return f"<TablePreparation of {self}>\n{as_text(self._content())}"
+
+    def _content(self) -> Content:
+        return ("column", "kind", "became"), [(each.name, each.kind, each.became) for each in self.encodings]
 
     def apply(self, table: Table, dtype: str = "float64", targets: np.ndarray | None = None) -> np.ndarray:
         """Prepare a table as in training.

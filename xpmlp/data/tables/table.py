@@ -10,13 +10,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xpmlp.common.errors import InputError
+from xpmlp.common.shown import Shown, as_text
 from xpmlp.common.wording import counted, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
+    from xpmlp.common.shown import Content
+
 KINDS = ("number", "whole number", "truth value", "category", "date", "text", "identifier", "constant")
 NUMERIC_KINDS = ("number", "whole number", "truth value")
+COLUMN_HEADS = ("column", "kind", "distinct", "missing", "example")
 MAX_SHOWN = 24  # characters of an example
 
 
@@ -89,7 +93,7 @@ class Column:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Table:
+class Table(Shown):
     """Columns of one length, each with a name of its own.
 
     Attributes
@@ -190,12 +194,12 @@ class Table:
             rows.append((column.name, column.kind, len(column.distinct), int(column.missing.sum()), example))
         return rows
 
+    def _content(self) -> Content:
+        rows = [(name, kind, f"{d:,}", f"{m:,}", example) for name, kind, d, m, example in self.summary()]
+        return COLUMN_HEADS, rows
+
     def __repr__(self) -> str:
-        head = ("column", "kind", "distinct", "missing", "example")
-        rows = [head, *((name, kind, f"{d:,}", f"{m:,}", example) for name, kind, d, m, example in self.summary())]
-        widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
-        lines = ("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows)
-        return "\n".join([f"<Table {self.name}: {counted(len(self), 'row')}>", *lines])
+        return f"<Table {self.name}: {counted(len(self), 'row')}>\n{as_text(self._content())}"
 
 
 def shortened(example: str) -> str:
