@@ -33,6 +33,7 @@ HOSTS_NUMPY = {
     "training/ensemble.py",
     "training/many.py",
     "training/packs.py",
+    "training/settings.py",
     "training/selection.py",
 }  # weights and orders are drawn on the host, and ensembles are selected there
 SOURCES = sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py")

@@ -34,9 +34,9 @@ from xpmlp.experiments.runs import RunFolder
 from xpmlp.models.checkpoints import load_checkpoint, record_to_json, save_checkpoint
 from xpmlp.nn.losses import LOSSES
 from xpmlp.nn.mixtures import mixture, moments, of_moments
-from xpmlp.nn.padding import pad
-from xpmlp.training.packs import network_of, numbers_in
+from xpmlp.nn.padding import network_of, pad
 from xpmlp.training.selection import assign_folds, select
+from xpmlp.training.settings import numbers_in
 
 XP = NumpyBackend(dtype="float64").xp
 FEW = [Setting((8,)), Setting((16, 16), dropout=0.2, frequencies=3), Setting((12,), learning_rate=1e-2)]

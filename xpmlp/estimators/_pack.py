@@ -27,8 +27,10 @@ from xpmlp.estimators._parameters import CONSTRAINTS
 from xpmlp.estimators._placement import place, readable
 from xpmlp.estimators._training import MAX_SEED
 from xpmlp.nn.network import Layer
-from xpmlp.training.packs import divide_pack, draw_settings, network_of, numbers_in, train_pack
+from xpmlp.nn.padding import network_of
+from xpmlp.training.packs import train_pack
 from xpmlp.training.recipe import MIN_STEPS, MIN_STEPS_OF_CLASSES, default_epochs
+from xpmlp.training.settings import divide_pack, draw_settings, numbers_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -52,10 +52,11 @@ from xpmlp.nn.initializers import initialize
 from xpmlp.nn.losses import LOSSES, build_loss
 from xpmlp.nn.mixtures import outputs_of
 from xpmlp.nn.network import Layer, Network
+from xpmlp.nn.padding import network_of
 from xpmlp.training import Recipe, draw_settings, steps_per_epoch, train, train_pack
-from xpmlp.training.packs import MAX_EMBEDDED, divide_pack, network_of, numbers_in
 from xpmlp.training.recipe import MIN_STEPS, MIN_STEPS_OF_CLASSES, default_epochs
 from xpmlp.training.scoring import make_scorer, read_scores, spread_of
+from xpmlp.training.settings import MAX_EMBEDDED, divide_pack, numbers_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

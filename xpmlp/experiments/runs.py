@@ -29,8 +29,9 @@ from xpmlp.models.checkpoints import (
     save_checkpoint,
     save_model,
 )
+from xpmlp.nn.padding import network_of
 from xpmlp.training import Recipe, Setting
-from xpmlp.training.packs import PackState, network_of
+from xpmlp.training.packs import PackState
 from xpmlp.training.scoring import CLASS_MEASURES, REAL_MEASURES, measures_of
 
 if TYPE_CHECKING:

@@ -9,12 +9,12 @@ import numpy as np
 
 from xpmlp.common.errors import InputError
 from xpmlp.nn.activations import ACTIVATIONS
-from xpmlp.nn.network import Layer, parted
+from xpmlp.nn.network import Layer, Network, parted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from xpmlp.nn.network import Network
+    from xpmlp.nn.losses import Loss
 
 
 def pad(networks: Sequence[Network], members: Sequence[Sequence[Layer]]) -> tuple[Network, list[Layer]]:
@@ -99,3 +99,14 @@ def _with_unseen_cosines(network: Network, own: Network, W: np.ndarray) -> np.nd
 def _grown(p: np.ndarray, shape: Sequence[int]) -> np.ndarray:
     """Return an array with zeros behind it along each axis."""
     return np.pad(p, [(0, larger - size) for size, larger in zip(p.shape, shape, strict=True)])
+
+
+def network_of(loss: Loss, layers: Sequence[Layer], embedded: Sequence[int] = ()) -> Network:
+    """Return the architecture of the layers that `pad` has made, whose cosines are of the `embedded` columns."""
+    frequencies = layers[0].W.shape[-1] if layers[0].W.ndim == layers[0].b.ndim else 0
+    first, *others = layers[1:] if frequencies else layers
+    d = first.W.shape[-2] - frequencies * (len(embedded) if frequencies else 0)
+    *hidden, outputs = [layer.W.shape[-1] for layer in (first, *others)]
+    return Network.build(
+        d, hidden, outputs // loss.outputs_per_target, loss=loss, frequencies=frequencies, embedded=embedded
+    )

@@ -8,8 +8,9 @@ It imports `common`, `backends`, `distributed`, `nn` and `data`.
 
 from xpmlp.training.loop import Record, train
 from xpmlp.training.many import train_many
-from xpmlp.training.packs import Setting, draw_settings, train_pack
+from xpmlp.training.packs import train_pack
 from xpmlp.training.recipe import Recipe, steps_per_epoch
+from xpmlp.training.settings import Setting, draw_settings
 from xpmlp.training.stacks import Member
 from xpmlp.training.step import State, make_step
 from xpmlp.training.trainer import Reading, Trainer

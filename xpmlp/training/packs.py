@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
@@ -12,7 +12,6 @@ import numpy as np
 from xpmlp.backends import get_backend
 from xpmlp.backends.rehearsal import leaves, mapped
 from xpmlp.common.errors import DivergenceError, InputError
-from xpmlp.common.rng import make_generator
 from xpmlp.common.shown import line
 from xpmlp.common.validation import check_number
 from xpmlp.common.wording import counted
@@ -29,101 +28,19 @@ from xpmlp.training.many import Stacks, StackState
 from xpmlp.training.recipe import Recipe, steps_per_epoch
 from xpmlp.training.scoring import make_scorer, read_scores, spread_of
 from xpmlp.training.selection import assign_folds, select
+from xpmlp.training.settings import Setting, divide_pack
 from xpmlp.training.stacks import Member
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from xpmlp.backends import Backend
     from xpmlp.common.types import Array
     from xpmlp.distributed import Communicator
     from xpmlp.nn.losses import Loss
 
-FOLDS = 5  # by which settings are judged where there is no validation set
 SELECTIONS = 10  # in a training at least, evenly
 MAX_WEIGHT_DECAY = 1.0
-MAX_EMBEDDED = 128  # numbers: the cosines of more would take most of the time
-
-
-@dataclass(frozen=True)
-class Setting:
-    """The hyperparameters of a network of a pack.
-
-    Attributes
-    ----------
-    hidden : tuple of int
-        Units of each hidden layer, of ReLU.
-    dropout : float
-        The share of the hidden units that is dropped in training.
-    learning_rate : float
-        The highest, of AdamW with a cosine schedule.
-    weight_decayed : float
-        The weight decay times the learning rate, summed over the steps: how far the weights of a training decay.
-    frequencies : int
-        Cosines of each number; see `xpmlp.nn.embeddings`.
-    frequency_scale : float
-        The standard deviation of their frequencies at the start.
-
-    Raises
-    ------
-    InputError
-        For no hidden layer, a learning rate that is not above 0, and a negative decay.
-    """
-
-    hidden: tuple[int, ...] = (128,)
-    dropout: float = 0.0
-    learning_rate: float = 3e-3
-    weight_decayed: float = 2.25
-    frequencies: int = 0
-    frequency_scale: float = 1.0
-
-    def __post_init__(self) -> None:
-        if not self.hidden:
-            raise InputError("hidden is (), but a network of a pack needs a hidden layer, such as (128,).")
-        check_number("learning rate", self.learning_rate, above=0)
-        check_number("weight decayed", self.weight_decayed, at_least=0)
-
-
-def divide_pack(n_networks: int, n: int, sets: Collection[str]) -> tuple[int, int]:
-    """Return how many settings about so many networks are of, and how many of them each has, for `n` examples."""
-    n_folds = 1 if "validation" in sets else min(FOLDS, n)
-    return max(1, n_networks // n_folds), n_folds
-
-
-def draw_settings(n: int, seed: int) -> list[Setting]:
-    """Draw the settings of a pack: the first has the defaults of `Setting`, and the others lie around it.
-
-    Parameters
-    ----------
-    n : int
-        How many.
-    seed : int
-        The same seed gives the same ones.
-
-    Raises
-    ------
-    InputError
-        For less than one.
-    """
-    check_number("the number of settings", n, at_least=1, integer=True)
-    rng = make_generator(seed, "candidates", 1)
-
-    def between(low: float, high: float) -> float:
-        """Draw a number whose logarithm is uniform."""
-        return float(np.exp(rng.uniform(math.log(low), math.log(high))))
-
-    def draw() -> Setting:
-        depth, width = int(rng.choice([1, 1, 2])), int(rng.choice([64, 128, 256]))
-        return Setting(
-            hidden=(width,) * depth,
-            dropout=float(rng.choice([0.0, 1.0]) * rng.uniform(0.05, 0.5)),
-            learning_rate=between(1e-3, 1e-2),
-            weight_decayed=between(1.0, 6.0),
-            frequencies=int(rng.choice([0, 8])),
-            frequency_scale=between(0.1, 3.0),
-        )
-
-    return [Setting(), *(draw() for _ in range(n - 1))]
 
 
 def train_pack(
@@ -253,29 +170,6 @@ class PackState(NamedTuple):
 
     def __repr__(self) -> str:
         return f"<PackState of {counted(len(self.stacks), 'stack')}, settings {self.chosen} chosen>"
-
-
-def numbers_in(backend: Backend, X: Array | QuantizedExamples) -> tuple[int, ...]:
-    """Return the columns that have more than two values, so that cosines tell these apart; none of more than 128.
-
-    One-hot columns are no numbers, whatever their scale.
-    """
-    if isinstance(X, QuantizedExamples) or X.shape[1] > MAX_EMBEDDED:
-        return ()
-    xp = backend.xp
-    between = (xp.min(X, axis=0) < X) & (X < xp.max(X, axis=0))  # noqa: SIM300 - in the order of the numbers
-    return tuple(np.flatnonzero(backend.to_numpy(xp.any(between, axis=0))).tolist())
-
-
-def network_of(loss: Loss, layers: Sequence[Layer], embedded: Sequence[int] = ()) -> Network:
-    """Return the architecture of the layers that a record of `train_pack` has; arguments as there."""
-    frequencies = layers[0].W.shape[-1] if layers[0].W.ndim == layers[0].b.ndim else 0
-    first, *others = layers[1:] if frequencies else layers
-    d = first.W.shape[-2] - frequencies * (len(embedded) if frequencies else 0)
-    *hidden, outputs = [layer.W.shape[-1] for layer in (first, *others)]
-    return Network.build(
-        d, hidden, outputs // loss.outputs_per_target, loss=loss, frequencies=frequencies, embedded=embedded
-    )
 
 
 class Selected(NamedTuple):
