@@ -304,7 +304,8 @@ def main(
         list[Path] | None, typer.Option(help="Draw these .json files and measure nothing; repeatable.")
     ] = None,
     page: Annotated[
-        Path | None, typer.Option(help="Write the table of docs/performance.md from this .json file, and measure nothing.")
+        Path | None,
+        typer.Option(help="Write the table of docs/performance.md from this .json file alone."),
     ] = None,
 ) -> None:
     """Measure, or show what was measured."""

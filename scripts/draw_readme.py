@@ -1,7 +1,6 @@
 """Draw the picture that the README begins with, from the gallery, for light pages and for dark ones.
 
-    python scripts/draw_readme.py            # into docs/static/
-    python scripts/draw_readme.py FOLDER
+`python scripts/draw_readme.py` writes it into docs/static/, `python scripts/draw_readme.py FOLDER` elsewhere.
 """
 
 from __future__ import annotations

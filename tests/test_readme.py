@@ -31,7 +31,7 @@ OPTIONS = {
 }
 
 
-def blocks_of(page, language):
+def snippets_of(page, language="python"):
     return re.findall(rf"```{language}\n(.*?)```", page, flags=re.DOTALL)
 
 
@@ -41,7 +41,7 @@ def run(snippet, name, names):
 
 def commands_of(page):
     """Give the words of every command of xpmlp in a page's blocks, as a shell would."""
-    blocks = "".join(blocks_of(page, "sh")).replace("\\\n", "")
+    blocks = "".join(snippets_of(page, "sh")).replace("\\\n", "")
     lines = [line.partition("xpmlp ")[2] for line in blocks.splitlines() if re.match(r"(mpiexec .*)?xpmlp ", line)]
     return [shlex.split(line, comments=True) for line in lines]
 
@@ -64,9 +64,9 @@ def test_its_pictures_are_small_and_what_the_gallery_draws(tmp_path):
 
 
 def test_its_python_runs_as_it_is_printed_one_block_after_the_other(tmp_path):
-    blocks = blocks_of(README, "python")
+    blocks = snippets_of(README)
     assert len(blocks) == 3
-    assert [len(block.splitlines()) for block in blocks] == [4, 4, 4]
+    assert [len(re.findall(r"^.", block, flags=re.MULTILINE)) for block in blocks] == [4, 4, 4]
     torch = importlib.util.find_spec("torch") is not None
     run_here = [block for block in blocks if torch or "torch" not in block]
     assert len(run_here) >= 2
@@ -120,7 +120,7 @@ def test_its_table_of_alternatives_has_the_figures_of_the_pages_that_it_names():
 
 def test_the_snippet_on_streams_runs_as_it_is_printed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (snippet,) = blocks_of((ROOT / "docs" / "streams.md").read_text(encoding="utf-8"), "python")
+    (snippet,) = snippets_of((ROOT / "docs" / "streams.md").read_text(encoding="utf-8"))
     names = {}
     run(snippet, "streams.md", names)
     assert names["record"].scores["validation"].accuracy > 0.9
@@ -129,7 +129,7 @@ def test_the_snippet_on_streams_runs_as_it_is_printed(tmp_path, monkeypatch):
 def test_the_snippets_from_python_run_as_they_are_printed_one_after_the_other(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     names = {}
-    for snippet in blocks_of((ROOT / "docs" / "python.md").read_text(encoding="utf-8"), "python"):
+    for snippet in snippets_of((ROOT / "docs" / "python.md").read_text(encoding="utf-8")):
         run(snippet, "python.md", names)
     assert names["check"].passed
     assert (tmp_path / "digits.safetensors").exists()
