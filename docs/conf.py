@@ -26,7 +26,7 @@ version = release = xpmlp.__version__
 
 extensions = [
     "mathml",
-    "myst_parser",
+    "myst_nb",
     "numpydoc",
     "source_pages",
     "sphinx.ext.autodoc",
@@ -34,12 +34,15 @@ extensions = [
     "sphinx.ext.linkcode",
     "sphinx_gallery.gen_gallery",
 ]
-exclude_patterns = ["extensions", "gallery"]
+exclude_patterns = ["extensions", "gallery", "examples/*.ipynb"]  # the last for downloading alone
 linkcode_resolve = link_to_object
 
 myst_enable_extensions = ["amsmath", "dollarmath"]
 myst_heading_anchors = 4
 myst_url_schemes = {"http": None, "https": None, "mailto": None, "source": None}
+nb_execution_mode = "force"  # the notebooks are kept without outputs
+nb_execution_raise_on_error = True
+nb_execution_timeout = 300
 
 templates_path = ["templates"]
 autodoc_default_options = {"members": True, "inherited-members": True}

@@ -8,7 +8,7 @@ of the machine falls on all of them.
 
     XPMLP_DATA=... python scripts/benchmark_devices.py --out benchmarks/devices-my-machine.json
     python scripts/benchmark_devices.py --draw benchmarks/devices-my-machine.json --figure devices.png
-    python scripts/benchmark_devices.py --page benchmarks/devices-cpu-2-cores.json    # the table of README.md
+    python scripts/benchmark_devices.py --page benchmarks/devices-cpu-2-cores.json
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from rich.table import Table
 from threadpoolctl import threadpool_info
 
 from commands import print_table, run_script
-from pages import README, fill
+from pages import DOCS, fill
 from xpmlp import (
     SGD,
     Constant,
@@ -242,7 +242,7 @@ def table_of(report: dict[str, Any]) -> Table:
 
 
 def page_lines(report: dict[str, Any]) -> list[str]:
-    """Write the table of README.md: for every size and place, steps in matrix form over those row by row."""
+    """Write the table of docs/performance.md: for every size and place, steps in matrix form over those row by row."""
     results, machine = report["results"], report["machine"]
     places = list(dict.fromkeys((result["backend"], result["device"]) for result in results))
     lines = [
@@ -304,12 +304,13 @@ def main(
         list[Path] | None, typer.Option(help="Draw these .json files and measure nothing; repeatable.")
     ] = None,
     page: Annotated[
-        Path | None, typer.Option(help="Write the table of README.md from this .json file, and measure nothing.")
+        Path | None,
+        typer.Option(help="Write the table of docs/performance.md from this .json file alone."),
     ] = None,
 ) -> None:
     """Measure, or show what was measured."""
     if page is not None:
-        fill(README, page_lines(json.loads(page.read_text(encoding="utf-8"))))
+        fill(DOCS / "performance.md", page_lines(json.loads(page.read_text(encoding="utf-8"))))
         return
     reports = (
         [json.loads(path.read_text()) for path in draw] if draw else [benchmark(backend, data_dir, rounds, seconds)]

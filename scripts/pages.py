@@ -1,4 +1,4 @@
-"""Tables of what was measured, in README.md and the pages of docs/ that have a marked place for them."""
+"""Tables of what was measured, in the pages of docs/ that have a marked place for them."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from xpmlp.common.files import write_whole
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["DOCS", "README", "fill", "shown"]
+__all__ = ["DOCS", "fill", "shown"]
 
 DOCS = Path(__file__).parent.parent / "docs"
-README = DOCS.parent / "README.md"
 BEGIN, END = "<!-- measured -->\n", "\n<!-- end -->"
 
 

@@ -1,4 +1,4 @@
-"""Links of the project's pages, and whether they lead somewhere.
+"""Links of the project's pages, whether they lead somewhere, and the rows of their tables.
 
 A link to code is [`module.name`](../xpmlp/wing/module.py), one to a test [`test_name`](../tests/test_file.py). What a
 link names has to be defined in that very file.
@@ -90,3 +90,14 @@ def exists(link):
 def broken(text):
     """Give the names of links to code and tests that are not defined where the links lead."""
     return [link.name for link in links_of(text) if not exists(link)]
+
+
+def rows_of(page, first):
+    """Give the cells of the table whose first row of figures begins with `first`, by the first cell of each row."""
+    lines = iter((ROOT / page).read_text(encoding="utf-8").splitlines())
+    line = next(line for line in lines if line.startswith(f"| {first} |"))
+    rows = {}
+    while line.startswith("|"):
+        name, *cells = (cell.strip() for cell in line.strip("|").split("|"))
+        rows[name], line = cells, next(lines)
+    return rows

@@ -11,7 +11,7 @@ from pathlib import Path
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from benchmark_devices import EPOCH_STEPS, figure_of, page_lines
-from pages import README, shown
+from pages import DOCS, shown
 
 SCRIPT = Path(__file__).parent.parent / "scripts" / "benchmark_devices.py"
 
@@ -66,6 +66,6 @@ def test_a_backend_that_is_not_there_is_one_message_with_exit_code_2(tmp_path):
     assert "Traceback" not in done.stderr
 
 
-def test_the_table_of_the_readme_is_what_was_measured():
+def test_the_table_of_the_page_on_performance_is_what_was_measured():
     report = json.loads((SCRIPT.parent.parent / "benchmarks" / "devices-cpu-2-cores.json").read_text())
-    assert shown(README) == page_lines(report)
+    assert shown(DOCS / "performance.md") == page_lines(report)

@@ -7,7 +7,7 @@ import re
 import statistics
 
 import pytest
-from links import PAGES, ROOT, broken, leads_somewhere, names_of_tests, targets_of
+from links import PAGES, ROOT, broken, leads_somewhere, names_of_tests, rows_of, targets_of
 
 RELIABILITY = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
 TEST = re.compile(r"`tests/(?P<path>\w+)\.py::(?P<name>\w+(?:::\w+)?)`")
@@ -68,22 +68,11 @@ def test_links_that_lead_nowhere_are_found(target, found):
     assert leads_somewhere(ROOT / "docs" / "derivation.md", target) is found
 
 
-def table(page, first):
-    """Give the cells of the table whose first row of figures begins with `first`, by the first cell of each row."""
-    lines = iter((ROOT / page).read_text().splitlines())
-    line = next(line for line in lines if line.startswith(f"| {first} |"))
-    rows = {}
-    while line.startswith("|"):
-        name, *cells = (cell.strip() for cell in line.strip("|").split("|"))
-        rows[name], line = cells, next(lines)
-    return rows
-
-
 @pytest.mark.parametrize(
     "contender", [name for name in RUNS[0]["workloads"]["small"]["results"] if name != "xpmlp-numpy"]
 )
-def test_the_readme_has_each_contenders_median_of_three_runs(contender):
-    shown = table("README.md", "xpmlp on NumPy")
+def test_the_page_on_performance_has_each_contenders_median_of_three_runs(contender):
+    shown = rows_of("docs/performance.md", "xpmlp on NumPy")
     if contender in ("floor-torch", "floor-jax"):
         assert contender not in shown
         return
@@ -94,7 +83,7 @@ def test_the_readme_has_each_contenders_median_of_three_runs(contender):
 
 
 def test_the_page_on_performance_has_the_figures_of_the_targets():
-    shown = table("docs/performance.md", "small: over its floor, at most 1.20")
+    shown = rows_of("docs/performance.md", "small: over its floor, at most 1.20")
     targets = [[target for target in run["targets"] if "memory" not in target["target"]] for run in RUNS]
     measured = sorted([f"{target['value']:.2f}" for target in same] for same in zip(*targets, strict=True))
     assert sorted(cells[:3] for name, cells in shown.items() if "memory" not in name) == measured

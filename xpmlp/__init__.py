@@ -14,7 +14,7 @@ _HOME_OF = {
     alias.name: str(node.module) for node in _STUB.body if isinstance(node, ast.ImportFrom) for alias in node.names
 }
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["__version__", *sorted(_HOME_OF)]  # noqa: PLE0604 - the names are strings, from the table above
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from docutils import nodes
@@ -13,14 +14,20 @@ if TYPE_CHECKING:
 
 __all__ = ["setup"]
 
+APPLIED = re.compile(r"<mo>&ApplyFunction;</mo>(?=\s*<m(?!o))")  # such as ln to a name; no browser leaves a space there
+
+
+def _mathml(node: nodes.math | nodes.math_block, *, as_block: bool) -> str:
+    return APPLIED.sub('<mo rspace="0.17em">&ApplyFunction;</mo>', tex2mathml(node.astext(), as_block=as_block))
+
 
 def _inline(translator: HTML5Translator, node: nodes.math) -> None:
-    translator.body.append(tex2mathml(node.astext()))
+    translator.body.append(_mathml(node, as_block=False))
     raise nodes.SkipNode
 
 
 def _block(translator: HTML5Translator, node: nodes.math_block) -> None:
-    translator.body.append(f'<div class="equation">{tex2mathml(node.astext(), as_block=True)}</div>')
+    translator.body.append(f'<div class="equation">{_mathml(node, as_block=True)}</div>')
     raise nodes.SkipNode
 
 

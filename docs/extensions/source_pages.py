@@ -65,7 +65,7 @@ def _target(folder: Path, link: re.Match[str]) -> str:
     anchor = link["anchor"] or ""
     if path in DOCUMENTS:
         return DOCUMENTS[path] + anchor
-    if path.suffix == ".md" and path.is_relative_to(DOCS):
+    if path.suffix in {".ipynb", ".md"} and path.is_relative_to(DOCS):
         return f"/{path.relative_to(DOCS)}{anchor}"
     if path.parent == DOCS / "gallery":
         return f"/examples/{path.stem}.rst"

@@ -255,10 +255,10 @@ class PackClassifier(MixedClasses, Pack, ClassifierMixin, BaseEstimator):
         Of settings, folds, weights, orders and dropout.
     verbose : bool, default=False
         Whether to print the mean loss of all networks after each epoch.
-    dtype : {"float32", "float64"} or None, default=None
-        What to compute in. None: in X's, where it is one of these, else in float64.
     device : str or None, default=None
         Where to compute on NumPy arrays, as for `MLPClassifier`.
+    dtype : {"float32", "float64"} or None, default=None
+        What to compute in. None: in X's, where it is one of these, else in float64.
 
     Attributes
     ----------
@@ -335,10 +335,10 @@ class PackRegressor(MixedNumbers, Pack, RegressorMixin, BaseEstimator):
         Of settings, folds, weights, orders and dropout.
     verbose : bool, default=False
         Whether to print the mean loss of all networks after each epoch.
-    dtype : {"float32", "float64"} or None, default=None
-        What to compute in. None: in X's, where it is one of these, else in float64.
     device : str or None, default=None
         Where to compute on NumPy arrays, as for `MLPRegressor`.
+    dtype : {"float32", "float64"} or None, default=None
+        What to compute in. None: in X's, where it is one of these, else in float64.
 
     Attributes
     ----------

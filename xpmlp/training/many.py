@@ -67,7 +67,9 @@ def train_many(
         Their targets.
     evaluate : mapping of str to (X, T), optional
         Sets to score after each epoch; as for `X` and `T`.
-    units, communicator
+    units : sequence of float, optional
+        As for `train`.
+    communicator : Communicator, optional
         As for `train`.
 
     Returns
