@@ -403,7 +403,8 @@ def test_the_command_line_trains_a_pack_whose_model_is_an_ensemble(cli, cancer, 
     assert list(kept.columns) == [field.name for field in fields(Setting)]
     assert len(kept) == model.n_members // 5
     drawn = {"-".join(map(str, each.hidden)): each for each in draw_settings(3, 0)}
-    assert kept["learning_rate"].tolist() == [drawn[str(hidden)].learning_rate for hidden in kept["hidden"]]
+    rates = [drawn[str(hidden)].learning_rate for hidden in kept["hidden"]]
+    assert kept["learning_rate"].tolist() == pytest.approx(rates, rel=1e-5)
     code, out, _ = cli("predict", "run", cancer, "--proba")
     assert code == 0
     assert out.splitlines()[0] == "prediction,probability 0,probability 1,disagreement"

@@ -243,7 +243,10 @@ class RunFolder(Folder):
     def save_settings(self, settings: Sequence[Setting]) -> None:
         """Write ``pack.csv``: the hyperparameters that a pack has selected, a row for each setting."""
         names = [field.name for field in fields(Setting)]
-        rows = [["-".join(map(str, each.hidden)), *(getattr(each, name) for name in names[1:])] for each in settings]
+        rows = [
+            ["-".join(map(str, each.hidden)), *(f"{getattr(each, name):.6g}" for name in names[1:])]
+            for each in settings
+        ]
         write_whole(self.path / PACK, csv_text([names, *rows]).encode())
 
     def finish(self) -> None:
