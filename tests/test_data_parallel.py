@@ -151,10 +151,10 @@ def test_ranks_that_train_an_ensemble_stop_together(numpy64):
 
 def test_ranks_train_a_pack_as_one_process_does(backend):
     X, T = (backend.asarray(values) for values in blobs())
-    settings = [Setting((4,), dropout=0.2), Setting((6, 6)), Setting((4,), learning_rate=0.01, frequencies=2)]
+    settings = [Setting((4,), dropout=0.2), Setting((4,), learning_rate=0.01)]
 
     def run(communicator=None):
-        options = {"epochs": 3, "batch_size": 7, "embedded": (0, 1), "evaluate": {"train": (X, T)}}
+        options = {"epochs": 3, "batch_size": 7, "evaluate": {"train": (X, T)}}
         pack = train_pack(backend, LOSSES["softmax"], X, T, settings, communicator=communicator, **options)
         return list(pack)
 
