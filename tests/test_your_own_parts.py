@@ -13,7 +13,7 @@ from xpmlp import ACTIVATIONS, InputError, Model, Scaling, export_model, load_mo
 from xpmlp.experiments.experiment import prepare
 from xpmlp.experiments.options import Options
 from xpmlp.experiments.runs import RunFolder
-from xpmlp.nn.activations import OwnActivation
+from xpmlp.nn.own_parts import OwnPart
 
 PAGE = (Path(__file__).parent.parent / "docs" / "your-own-parts.md").read_text(encoding="utf-8")
 SNIPPETS = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
@@ -119,7 +119,7 @@ def test_an_activation_of_ones_own_is_named_on_the_command_line_and_again_for_wh
 def test_a_run_with_one_goes_on_where_it_is_named_again(cli, module, tmp_path):
     quick = ("--hidden", "4", "--epochs", "2", *OWN)
     assert cli("train", "circles", *quick, "--out", "whole")[0] == 0
-    experiment = prepare(Options("circles", hidden=(4,), epochs=2, activation=(OwnActivation.at(OWN[1]),)))
+    experiment = prepare(Options("circles", hidden=(4,), epochs=2, activation=(OwnPart.at("activation", OWN[1]),)))
     run = RunFolder(tmp_path / "cut")
     run.start(experiment)
     record = next(experiment.records())
@@ -155,10 +155,10 @@ def test_a_doctored_config_or_model_file_imports_nothing(cli, module, tmp_path):
     ):
         cli(*command)
         assert not module(), command
-    with pytest.raises(InputError, match=r"a file brings no code in: name it again.*activations=\[...\]"):
+    with pytest.raises(InputError, match=r"a file brings no code in: name it again.*parts=\[...\]"):
         load_model(tmp_path / "run" / "model.safetensors")
     X = np.eye(2)
-    mended = load_model(tmp_path / "run" / "model.safetensors", activations=[own])
+    mended = load_model(tmp_path / "run" / "model.safetensors", parts=[own])
     expected = replace(model, network=replace(network, activations=(ACTIVATIONS["tanh"],))).predict_proba(X)
     np.testing.assert_array_equal(mended.predict_proba(X), expected)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from xpmlp.cli._terminal import print_table, warn
-from xpmlp.common.wording import MEASURES, brief, measured
+from xpmlp.common.wording import MEASURES, brief, loss_label, measured
 from xpmlp.experiments.options import to_text
 
 if TYPE_CHECKING:
@@ -52,7 +52,9 @@ def compare(
         warn(f"{place} has the first {MAX_COMPARED} runs: the curves of more cannot be told apart.")
     if curves:
         shown = dict(list(curves.items())[:MAX_COMPARED])
-        save_figure(comparison_figure(shown, f"{len(shown)} runs side by side", _parts(compared)), place)
+        is_likelihood = all(loss_label(run.loss) == "NLL" for run in compared)
+        title = f"{len(shown)} runs side by side"
+        save_figure(comparison_figure(shown, title, _parts(compared), is_likelihood=is_likelihood), place)
         if not as_json:
             typer.echo(f"figure: {place}")
 

@@ -12,10 +12,11 @@ import typer
 from xpmlp.cli._options import (
     READING,
     OwnActivations,
+    OwnLoss,
     RunOrModel,
     check_used,
-    find_activations,
     given,
+    import_parts,
     open_backend,
     parse_options,
     takes_options,
@@ -23,7 +24,7 @@ from xpmlp.cli._options import (
 from xpmlp.cli._report import warn_never_predicted
 from xpmlp.cli._terminal import print_table, say, warn
 from xpmlp.common.errors import InputError
-from xpmlp.common.wording import amount, brief, counted, measures_text
+from xpmlp.common.wording import amount, brief, counted, loss_label, measures_text
 from xpmlp.experiments.options import Options
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ def evaluate(
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists.")] = False,
     activation: OwnActivations = None,
+    loss: OwnLoss = None,
     **options: Any,
 ) -> None:
     """Score a trained model: by class, with the confusion matrix, ROC curves and calibration; or the errors of amounts.
@@ -86,7 +88,7 @@ def evaluate(
     from xpmlp.experiments.runs import RunFolder, model_at
 
     check_choice("part", part, ["test", "validation", "train"])
-    folder, model, chosen = RunFolder(run), model_at(run, find_activations(activation)), parse_options(options)
+    folder, model, chosen = RunFolder(run), model_at(run, import_parts(activation, loss)), parse_options(options)
     if model.multilabel:
         raise InputError(f"{run} predicts several labels for an example, but `xpmlp evaluate` scores one for each.")
     figures = None if out is None and dataset is not None else _Figures(folder, out)
@@ -101,7 +103,7 @@ def evaluate(
         check_used(context, Options(dataset))
         name, X, y = _other_data(folder, model, replace(chosen, dataset=dataset))
     else:
-        name, X, y = _own_data(context, folder, part, chosen)
+        name, X, y = _own_data(context, folder, part, replace(chosen, task=model.task))
     backend = open_backend(chosen.backend, chosen.device, model.dtype)
     score = score_model(model, backend, X, y)
     if model.classes is None:
@@ -165,7 +167,9 @@ def _own_data(context: typer.Context, folder: RunFolder, part: str, chosen: Opti
     if options.dataset == STANDARD_INPUT:
         raise InputError("the run's own data came from standard input, and are gone: give data as DATASET.")
     check_used(context, options)
-    found, parts = load_splits(replace(options, data_dir=chosen.data_dir or options.data_dir))
+    # The loss has decided the task, and may be one of the user's own.
+    options = replace(options, data_dir=chosen.data_dir or options.data_dir, task=chosen.task, loss="auto")
+    found, parts = load_splits(options)
     if fingerprint(found) != folder.data_sha256():
         raise InputError(
             f"{options.dataset} has changed since the run was trained, so its parts cannot be found "
@@ -217,7 +221,8 @@ def _report_classes(model: Model, score: Score, report: ClassReport, name: str, 
         table.add_row(label, *("-" if math.isnan(share) else f"{share:.4f}" for share in shares), f"{count:,}")
     examples, balanced = counted(int(counts.sum()), "example"), f"balanced accuracy {report.balanced_accuracy:.4f}"
     accuracy = f"accuracy {score.accuracy:.4f}"
-    print_table(table, f"{name}: {accuracy}, NLL {brief(score.loss)}, {balanced}, {examples}")
+    loss = f"{loss_label(model.network.loss.name)} {brief(score.loss)}"
+    print_table(table, f"{name}: {accuracy}, {loss}, {balanced}, {examples}")
     if report.never_predicted:
         warn_never_predicted([names[position] for position in report.never_predicted])
     if figures is None:

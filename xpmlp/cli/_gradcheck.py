@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from xpmlp.nn.gradcheck import GradientCheck
 
 MAX_ROWS = 40
-NETWORK = ("hidden", "activation", "dropout", "frequencies", "frequency_scale", "init", "l1", "l2")
+NETWORK = ("hidden", "activation", "dropout", "frequencies", "frequency_scale", "init", "l1", "l2", "loss")
 
 
 @takes_options(*NETWORK, "mode", "batch_size", "seed", "backend", "device", defaults=CIRCLES)
@@ -43,7 +43,8 @@ def gradcheck(
     dropped = f", dropout {to_text(chosen.dropout)}" if any(chosen.dropout) else ""
     place = f"{backend.name} on {backend.device_name}"
     cosines = f", {chosen.frequencies} frequencies" if chosen.frequencies else ""
-    title = f"circles, {network}{cosines}{dropped}, K = {chosen.batch_size}, {place}"
+    loss = "" if chosen.loss == "auto" else f", loss {chosen.loss}"
+    title = f"circles, {network}{cosines}{loss}{dropped}, K = {chosen.batch_size}, {place}"
     typer.echo(title)
     save_figure(gradient_figure(check, title), out)
     typer.echo(f"figure: {out}")

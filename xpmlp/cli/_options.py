@@ -14,11 +14,14 @@ from typer.core import TyperCommand
 
 from xpmlp.cli._terminal import announce
 from xpmlp.common.errors import InputError
+from xpmlp.common.validation import as_tuple
 from xpmlp.experiments.options import TABLE, Options, flag_of, to_text, value_type
 
 if TYPE_CHECKING:
     from xpmlp.backends import Backend
-    from xpmlp.nn.activations import Activation, OwnActivation
+    from xpmlp.nn.activations import Activation
+    from xpmlp.nn.losses import Loss
+    from xpmlp.nn.own_parts import OwnPart
 
 DEFAULTS = Options()
 READING = tuple(option.name for option in fields(Options) if option.metadata["rich_help_panel"] == TABLE)
@@ -66,6 +69,13 @@ OwnActivations = Annotated[
         "--activation", help="An activation of your own, module:name, that the model is of.", show_default=False
     ),
 ]
+OwnLoss = Annotated[
+    str | None,
+    typer.Option(
+        "--loss", help="A loss of your own, module:name, that the model was trained with.", show_default=False
+    ),
+]
+OWN = ("activation", "loss", "schedule")  # options that may name a part of a user's own
 EXAMPLES = {int: "whole numbers, such as 50 or 512,512", float: "numbers, such as 0.01 or 0.01,0.001"}
 
 
@@ -144,39 +154,62 @@ def parse_options(values: dict[str, Any], defaults: Options = DEFAULTS) -> Optio
 def _parse(option: Field[Any], value: Any) -> Any:
     kind, several = value_type(option)
     if not several:
-        return value is not option.default if option.type is bool else value
+        value = value is not option.default if option.type is bool else value
+        return _with_part(option.name, value) if option.name in OWN and value is not None else value
     if option.name == "activation":
-        return tuple(_activation(name.strip()) for name in value.split(",")) if value.strip() else ()
+        return tuple(_with_part(option.name, name.strip()) for name in value.split(",")) if value.strip() else ()
     try:
         return tuple(kind(part.strip()) for part in value.split(",")) if value.strip() else ()
     except ValueError as error:
         raise InputError(f"{flag_of(option)} is {value!r}, but must be {EXAMPLES[kind]}.") from error
 
 
-def _activation(name: str) -> str:
-    """Return the name of an activation; where it is the place of one of a user's own, with what is there."""
-    return _own_activation(name) if ":" in name else name
+def _with_part(kind: str, name: str) -> str:
+    """Return the name of a part; where it is the place of one of a user's own, with what is there."""
+    from xpmlp.nn.own_parts import is_place
+
+    return import_part(kind, name) if is_place(kind, name) else name
 
 
-def _own_activation(place: str) -> "OwnActivation":
-    from xpmlp.nn.activations import OwnActivation
+def import_part(kind: str, place: str) -> "OwnPart":
+    """Import the part of a user's own that a command line names."""
+    from xpmlp.nn.own_parts import OwnPart
 
     if (here := os.getcwd()) not in sys.path:  # noqa: PTH109 - that list holds strings
         sys.path.insert(0, here)  # as `python -m xpmlp` has it
-    return OwnActivation.at(place)
+    return OwnPart.at(kind, place)
 
 
-def find_activations(places: Sequence[str] | None) -> "list[Activation]":
-    """Import the activations that a command line names as those of a model."""
-    return [_own_activation(place).activation for place in places or ()]
+def import_parts(activation: Sequence[str] | None, loss: str | None) -> "list[Activation | Loss]":
+    """Import the parts that a command line names as those of a model."""
+    named = [("activation", place) for place in activation or ()] + ([] if loss is None else [("loss", loss)])
+    return [import_part(*each).part for each in named]
+
+
+def own_parts(options: Options, *kinds: str) -> "dict[str, list[OwnPart]]":
+    """Return the parts of a user's own that options have, of all kinds or of some, each once."""
+    from xpmlp.nn.own_parts import OwnPart
+
+    values = {kind: as_tuple(getattr(options, kind)) for kind in kinds or OWN}
+    return {kind: [own for own in dict.fromkeys(given) if isinstance(own, OwnPart)] for kind, given in values.items()}
+
+
+def naming_again(options: Options, *kinds: str) -> str:
+    """Return what a command line needs to name them again: " --loss parts:loss"; "" where there are none."""
+    return "".join(f" --{kind} {place}" for kind, places in own_parts(options, *kinds).items() for place in places)
 
 
 def name_again(kept: Options, asked: Options) -> Options:
-    """Return the options of a run with the activations of a user's own that the command line names again."""
-    own = {str(name): name for name in asked.activation if ":" in name}
-    if other := set(own) - set(kept.activation):
-        raise InputError(f"the run was begun with --activation {to_text(kept.activation)}, not {', '.join(other)}.")
-    return replace(kept, activation=tuple(own.get(name, name) for name in kept.activation))
+    """Return the options of a run with the parts of a user's own that the command line names again."""
+    again: dict[str, Any] = {}
+    for kind, parts in own_parts(asked).items():
+        before: Any = getattr(kept, kind)
+        own = {str(part): part for part in parts}
+        if other := set(own) - set(as_tuple(before)):
+            raise InputError(f"the run was begun with --{kind} {to_text(before)}, not {', '.join(other)}.")
+        found = tuple(own.get(value, value) for value in as_tuple(before))
+        again[kind] = found if isinstance(before, tuple) else found[0]
+    return replace(kept, **again)
 
 
 def open_backend(backend: str, device: str | None, dtype: str) -> "Backend":
@@ -215,8 +248,14 @@ def check_used(context: typer.Context, options: Options) -> None:
 
 
 def check_alone(context: typer.Context, free: Collection[str]) -> None:
-    """Refuse options beside ``--resume`` that were decided when what it resumes was begun."""
-    others = [written for name, written in given(context).items() if name not in free]
+    """Refuse options beside ``--resume`` that were decided when what it resumes was begun.
+
+    Those that name a part of a user's own again are left to `name_again`.
+    """
+    from xpmlp.nn.own_parts import is_place
+
+    again = {kind for kind in OWN if is_place(kind, context.params[kind] or "")}
+    others = [written for name, written in given(context).items() if name not in {*free, *again}]
     if others:
         raise InputError(
             f"--resume goes on with a run as it was begun, but {', '.join(others)} is given too: leave it out, or "

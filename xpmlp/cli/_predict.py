@@ -10,8 +10,9 @@ import typer
 from xpmlp.cli._options import (
     READING,
     OwnActivations,
+    OwnLoss,
     RunOrModel,
-    find_activations,
+    import_parts,
     open_backend,
     parse_options,
     takes_options,
@@ -50,6 +51,7 @@ def predict(
     out: Annotated[Path | None, typer.Option(help="A .csv file to write.", show_default="standard output")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists.")] = False,
     activation: OwnActivations = None,
+    loss: OwnLoss = None,
     **options: Any,
 ) -> None:
     """Predict the class or the value of each example of a file, as CSV; of amounts a deviation too, if there is one."""
@@ -61,7 +63,7 @@ def predict(
 
     if out is not None:
         check_place(out, (".csv",), overwrite=overwrite)
-    model = model_at(run, find_activations(activation))
+    model = model_at(run, import_parts(activation, loss))
     chosen = parse_options(options)
     features = read_features(
         file,

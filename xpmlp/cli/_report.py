@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from xpmlp.cli._options import naming_again
 from xpmlp.cli._terminal import print_table, warn
-from xpmlp.common.wording import MEASURES, brief, counted, measured, measures_text, quoted
+from xpmlp.common.wording import MEASURES, brief, counted, loss_label, measured, measures_text, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,11 +58,11 @@ def summarise(experiment: Experiment, folder: RunFolder, records: list[Record]) 
     table = Table(show_header=False)
     if records:
         last = records[-1]
-        saved = _saved_record(records)
+        saved, loss = _saved_record(records), loss_label(experiment.model.network.loss.name)
         for part, score in saved.scores.items():
             n = experiment.sets[part][0].shape[0]
             members = "" if saved.members is None else f", members {spread(saved.members[part])}"
-            table.add_row(*result(score, part, f", {counted(n, 'example')}{members}"))
+            table.add_row(*result(score, part, loss, f", {counted(n, 'example')}{members}"))
         part = counted(last.examples, "example")
         whole = f"{last.epoch}" if last.complete else f"{last.epoch - 1}, and {part} of the next,"
         table.add_row("epochs", f"{whole} in {last.seconds:.1f} s")
@@ -83,19 +84,17 @@ def _print_next_steps(experiment: Experiment, folder: RunFolder) -> None:
 
     run = shlex.quote(str(folder.path))
     data = " data.csv" if experiment.options.dataset == STANDARD_INPUT else ""
-    own = "".join(f" --activation {name}" for name in dict.fromkeys(experiment.options.activation) if ":" in name)
+    own = naming_again(experiment.options, "activation", "loss")
     model = "model.onnx" if find_spec("onnx") else "model.onnx  # needs: pip install 'xpmlp[onnx]'"
     for command in (f"evaluate {run}{data}", f"predict {run} new.csv", *([] if own else [f"export {run} {model}"])):
         typer.echo(f"next: xpmlp {command}{own}")
 
 
-def result(score: Score, part: str, more: str = "") -> tuple[str, str]:
-    """Return what a score is of, and its measures: "test accuracy" and "0.9312  (NLL 0.2110)"."""
+def result(score: Score, part: str, loss: str, more: str = "") -> tuple[str, str]:
+    """Return what a score is of, and its measures with the `loss`: "test accuracy" and "0.9312  (NLL 0.2110)"."""
     (name, value), *others = score.measures.items()
-    rest = f"NLL {brief(score.loss)}"
-    if others:
-        errors = [f"{MEASURES[other]} {measured(other, error)}" for other, error in others]
-        rest = ", ".join([*errors, f"loss {brief(score.loss)}"])
+    errors = [f"{MEASURES[other]} {measured(other, error)}" for other, error in others]
+    rest = ", ".join([*errors, f"{loss} {brief(score.loss)}"])
     return f"{part} {MEASURES[name]}", f"{measured(name, value)}  ({rest}{more})"
 
 
@@ -116,8 +115,8 @@ def check_learnt(experiment: Experiment, records: list[Record]) -> None:
                 f"loss: try {advice}."
             )
         return
-    m = classes.shape[0]
-    if score.loss > math.log(m):
+    m, is_nll = classes.shape[0], loss_label(experiment.model.network.loss.name) == "NLL"
+    if is_nll and score.loss > math.log(m):
         warn(
             f"the training loss, {brief(score.loss)}, is above that of guessing among {m} classes, "
             f"{brief(math.log(m))}. Try {advice}."

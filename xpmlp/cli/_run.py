@@ -8,9 +8,11 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from xpmlp.cli._options import naming_again
 from xpmlp.cli._report import check_learnt, choice, epoch_line, point, summarise
 from xpmlp.cli._terminal import INTERRUPTED, say, stopping_on_interrupt, warn
 from xpmlp.common.errors import DivergenceError, InputError, OutOfMemoryError
+from xpmlp.common.wording import loss_label
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -89,6 +91,8 @@ class Run:
         experiment, recipe = self.experiment, self.experiment.recipe
         steps = last.epoch * steps_per_epoch(experiment.sets["train"][0].shape[0], recipe.batch_size)
         rate = float(recipe.schedule(experiment.backend.xp, experiment.backend.asarray(steps)))
+        if experiment.options.has_own_schedule:
+            return f"The learning rate, {last.learning_rate:g} at last, goes on from {rate:g}."
         if experiment.options.chosen_schedule == "constant":
             return f"The learning rate stays {rate:g}."
         return (
@@ -164,7 +168,8 @@ class Run:
                 folder.save(experiment.trained(records[-1].selected.layers))
                 if isinstance(state := records[-1].state, PackState):
                     folder.save_settings([experiment.settings[number] for number in state.chosen])
-                save_figure(curves_figure(records, str(experiment)), folder.curves)
+                is_likelihood = loss_label(experiment.model.network.loss.name) == "NLL"
+                save_figure(curves_figure(records, str(experiment), is_likelihood=is_likelihood), folder.curves)
         except InputError as error:
             self._write_last_checkpoint(quietly=True)
             raise InputError(f"{failure} And {error}" if failure else str(error)) from error
@@ -190,7 +195,7 @@ class Run:
 
     def _say_how_to_resume(self) -> None:
         again = "resume" if self.folder.checkpoint.exists() else "begin it again, as no checkpoint was written"
-        say(f"To {again}: xpmlp train --resume {self.folder.path}")
+        say(f"To {again}: xpmlp train --resume {self.folder.path}{naming_again(self.experiment.options)}")
 
 
 def named_folder(out: Path | None, resume: Path | None, *, go_on: bool, overwrite: bool = False) -> Path | None:

@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from xpmlp.cli._options import check_alone, check_resumed_backend, check_used, given, parse_options, takes_options
+from xpmlp.cli._options import (
+    check_alone,
+    check_resumed_backend,
+    check_used,
+    given,
+    name_again,
+    naming_again,
+    parse_options,
+    takes_options,
+)
 from xpmlp.cli._report import result
 from xpmlp.cli._run import check_same, named_folder
 from xpmlp.cli._terminal import FAILED, INTERRUPTED, TO_END, handling, introduce, print_table, say
@@ -22,6 +31,7 @@ from xpmlp.experiments.options import settings_text
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from xpmlp.experiments.options import Options
     from xpmlp.search import SearchFolder, SearchResult, Space, Study, Trial
 
 Tried, Ran = (partial(typer.Option, rich_help_panel=panel) for panel in ("What to try", "Where trials run"))
@@ -94,13 +104,13 @@ def search(
     begun = resume is not None or (go_on and place is not None and SearchFolder(place).config.exists())
     if resume is not None:
         folder = SearchFolder(resume)
-        study = _begun(context, folder, options["data_dir"])
+        study = _begun(context, folder, parse_options(options))
     else:
         fixed = parse_options(options)
         check_used(context, fixed)
         if place is not None and not begun:
             SearchFolder(place).check_free()
-        varied = _space(context, grid, random, space)
+        varied = _space(context, grid, random, space, own_rates=fixed.has_own_schedule)
         say_more = partial(introduce, quiet=quiet)
         study = plan(fixed, varied, draws=random, halving=halving, progress=not quiet, on_prepared=say_more)
         folder = SearchFolder(place) if place else SearchFolder.default(fixed.dataset, datetime.now().astimezone())
@@ -135,15 +145,16 @@ def search(
         _summarise(folder, study, found)
 
 
-def _begun(context: typer.Context, folder: SearchFolder, data_dir: str | None) -> Study:
-    """Read the study that is resumed; its data may be found in another folder."""
+def _begun(context: typer.Context, folder: SearchFolder, asked: Options) -> Study:
+    """Read the study that is resumed; its data may be found in another folder, and parts of a user's own are named."""
     check_alone(context, FREE)
     study = folder.study()
+    study = replace(study, options=name_again(study.options, asked))
     check_resumed_backend(context, study.options.backend, folder.path)
     check_used(context, study.options)
-    if data_dir is None:
+    if asked.data_dir is None:
         return study
-    there = os.path.abspath(data_dir)  # noqa: PTH100 - as `prepare` does; workers may have another current folder
+    there = os.path.abspath(asked.data_dir)  # noqa: PTH100 - as `prepare` does; workers may have another current folder
     return replace(study, options=replace(study.options, data_dir=there))
 
 
@@ -158,8 +169,10 @@ def _check_same(asked: Study, folder: SearchFolder) -> None:
         )
 
 
-def _space(context: typer.Context, grid: Path | None, random: int | None, space: Path | None) -> Space:
-    """Read what varies; the command line takes what it fixes out of the default space."""
+def _space(
+    context: typer.Context, grid: Path | None, random: int | None, space: Path | None, *, own_rates: bool
+) -> Space:
+    """Read what varies; the command line takes what it fixes out of the default space, `own_rates` the rate."""
     from xpmlp.search import DEFAULT_SPACE, SEARCHABLE, Space
 
     if (grid is None) == (random is None):
@@ -168,7 +181,9 @@ def _space(context: typer.Context, grid: Path | None, random: int | None, space:
         raise InputError("--space is what --random draws from: leave it out, or draw with --random in place of --grid.")
     fixed, file = given(context), grid or space
     if file is None:
-        return Space({key: v for key, v in DEFAULT_SPACE.items() if SEARCHABLE[key] not in fixed}, "the default space")
+        left_out = {*fixed, *(["learning_rate"] if own_rates else [])}
+        left = {key: v for key, v in DEFAULT_SPACE.items() if SEARCHABLE[key] not in left_out}
+        return Space(left, "the default space")
     found = Space.read(file)
     if both := [fixed[dimension.name] for dimension in found.dimensions if dimension.name in fixed]:
         raise InputError(f"{file} varies what {', '.join(both)} fixes: leave it out of one of them.")
@@ -221,7 +236,7 @@ def _tell_of_interruption(folder: SearchFolder, study: Study, *, quiet: bool) ->
     ended = rank(folder.ended(study)[0], halving=study.halving, by_loss=study.by_loss)
     if ended and not quiet:
         _print_best(study, ended)
-    say(f"\nInterrupted. To resume: xpmlp search --resume {folder.path}")
+    say(f"\nInterrupted. To resume: xpmlp search --resume {folder.path}{naming_again(study.options)}")
 
 
 def _summarise(folder: SearchFolder, study: Study, found: SearchResult) -> None:
@@ -233,7 +248,7 @@ def _summarise(folder: SearchFolder, study: Study, found: SearchResult) -> None:
     options = study.options_of(best.number, best.epochs)
     table = Table(show_header=False)
     if found.test is not None:
-        name, scores = result(found.test, "test")
+        name, scores = result(found.test, "test", study.loss_name)
         table.add_row(f"{name} of the best", scores)
     table.add_row("folder", str(folder.path))
     table.add_row("files", ", ".join(file.name for file in (folder.results, folder.figure, folder.config)))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from xpmlp.cli._options import OwnActivations, RunOrModel, find_activations
+from xpmlp.cli._options import OwnActivations, OwnLoss, RunOrModel, import_parts
 from xpmlp.cli._terminal import MAX_COLUMNS, print_columns, print_table
 from xpmlp.common.wording import MEASURES, brief, measured
 
@@ -21,13 +21,14 @@ def show(
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
     activation: OwnActivations = None,
+    loss: OwnLoss = None,
 ) -> None:
     """Show what is known of a run or a model: network, data, recipe, metrics, versions, and how far it is."""
     import json
 
     from xpmlp.experiments.cards import card_of
 
-    card = card_of(run, find_activations(activation))
+    card = card_of(run, import_parts(activation, loss))
     if as_json:
         typer.echo(json.dumps(card, indent=2))
         return

@@ -14,9 +14,9 @@ from xpmlp.cli._options import (
     check_alone,
     check_resumed_backend,
     check_used,
-    find_activations,
     given,
     name_again,
+    own_parts,
     parse_options,
     takes_options,
 )
@@ -156,7 +156,7 @@ def train(
 
 def _parse(context: typer.Context, options: dict[str, Any], resume: Path | None) -> Options:
     if resume is not None:
-        check_alone(context, (*FREE, "activation") if ":" in options["activation"] else FREE)
+        check_alone(context, FREE)
     return parse_options(options)
 
 
@@ -197,7 +197,7 @@ def _start(context: typer.Context, asked: Options, source: Path | None, begun: R
     """
     from xpmlp.experiments.runs import model_at
 
-    own = find_activations([name for name in asked.activation if ":" in name])
+    own = [each.part for parts in own_parts(asked, "activation", "loss").values() for each in parts]
     fixed = [written for name, written in given(context).items() if name in {"init", "scaling"}]
     if source is not None and fixed:
         raise InputError(f"{fixed[0]} is decided by the model that --from names: leave it out.")

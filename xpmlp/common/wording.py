@@ -18,6 +18,11 @@ def brief(value: float) -> str:
     return f"{value:.1e}" if abs(value) >= LARGE else f"{value:.4f}"
 
 
+def loss_label(name: str) -> str:
+    """Return what tables call a loss: the negative log-likelihood of classes or labels, or just a loss."""
+    return "NLL" if name in {"softmax", "logistic"} else "loss"
+
+
 def amount(value: float) -> str:
     """Write a number in the unit of a target, with four digits that say something: 0.01234, 53.12, 41,230."""
     return f"{value:,.0f}" if 1e3 <= abs(value) < 1e12 else f"{value:.4g}"

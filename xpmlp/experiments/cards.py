@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from xpmlp.models.model import Model
     from xpmlp.nn.activations import Activation
+    from xpmlp.nn.losses import Loss
 
 NOT_RECIPE = {
     "dataset",
@@ -39,14 +40,14 @@ NOT_RECIPE |= {"backend", "device", "dtype", "scaling"}
 NOT_RECIPE |= {option.name for option in fields(Options) if option.metadata["rich_help_panel"] == TABLE}
 
 
-def card_of(path: Path, activations: Sequence[Activation] = ()) -> dict[str, Any]:
+def card_of(path: Path, parts: Sequence[Activation | Loss] = ()) -> dict[str, Any]:
     """Describe a run, whether it is finished or not, or a model file.
 
     Parameters
     ----------
     path : Path
         The run's folder, or the file.
-    activations : sequence of Activation
+    parts : sequence of Activation or Loss
         As for `load_model`.
 
     Returns
@@ -67,11 +68,11 @@ def card_of(path: Path, activations: Sequence[Activation] = ()) -> dict[str, Any
     """
     folder = RunFolder(path)
     if not folder.config.exists():
-        return {"path": str(path), "state": "model", **_of_model(model_at(path, activations))}
+        return {"path": str(path), "state": "model", **_of_model(model_at(path, parts))}
     card = {"path": str(path), "state": "finished" if folder.is_finished() else "unfinished"}
     card |= folder.configured(_of_configuration)
     if folder.model.exists():
-        card |= _of_model(load_model(folder.model, activations))
+        card |= _of_model(load_model(folder.model, parts))
     return card | _of_metrics(folder.rows())
 
 
@@ -120,7 +121,8 @@ def _of_configuration(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _network(values: dict[str, Any]) -> dict[str, Any]:
-    sizes, functions = values["sizes"], [*values["activations"], output_name(LOSSES[values["loss"]])]
+    sizes, loss = values["sizes"], values["loss"]
+    functions = [*values["activations"], output_name(LOSSES[loss]) if loss in LOSSES else f"output of {loss}"]
     embedded, frequencies = values.get("embedded", 0), values.get("frequencies", 0)  # which earlier runs have not
     n_cosines = embedded * frequencies
     layers = [

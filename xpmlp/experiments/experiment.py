@@ -39,6 +39,7 @@ from xpmlp.experiments.recipes import (
     build_penalty,
     check_options,
     check_unweighted,
+    find_loss,
     fit_recipe,
     initial_weights,
     settle,
@@ -46,10 +47,11 @@ from xpmlp.experiments.recipes import (
     with_absolute_paths,
 )
 from xpmlp.models.model import Model
+from xpmlp.nn.activations import identity
 from xpmlp.nn.dropout import mask_function
 from xpmlp.nn.gradcheck import check_gradients
 from xpmlp.nn.initializers import initialize
-from xpmlp.nn.losses import LOSSES, build_loss
+from xpmlp.nn.losses import LOSSES
 from xpmlp.nn.mixtures import outputs_of
 from xpmlp.nn.network import Layer, Network
 from xpmlp.nn.padding import network_of
@@ -112,7 +114,9 @@ class Experiment(Shown):
 
     def __str__(self) -> str:
         sizes, n_members = self.model.network.chain, self.model.n_members
-        how = f"{self.options.optimizer} at {self.options.highest_rate:g}"
+        own = self.options.has_own_schedule
+        rates = f"the rates of {self.options.schedule}" if own else f"{self.options.highest_rate:g}"
+        how = f"{self.options.optimizer} at {rates}"
         if self.options.pack:
             n_settings, n_folds = self._divided_pack()
             sizes, how = f"a pack of {counted(n_settings * n_folds, 'network')}", "each with its own hyperparameters"
@@ -349,10 +353,12 @@ def prepare(
 def _new_model(options: Options, dataset: Dataset | StreamedData, parts: Splits[Any], backend: Backend) -> Model:
     """Return a network with initial weights, and what the training part decides of how its data are prepared."""
     X, y = parts.train
-    loss = build_loss(DEFAULT_LOSSES[dataset.task.name] if options.loss == "auto" else options.loss)
+    loss = find_loss(DEFAULT_LOSSES[dataset.task.name] if options.loss == "auto" else options.loss)
     d, classes, target_scaling = X.shape[1], None, None
     if dataset.task.name == "regression":
         target_scaling = fit_target_scaling(X.targets() if isinstance(X, Part) else [y], loss.name)
+        if loss.name not in LOSSES and loss.output is not identity:
+            target_scaling = None  # its outputs may be unable to have such values
     else:
         classes = dataset.classes if isinstance(dataset, StreamedData) else np.unique(y)
     kind = dataset.scaling if options.scaling == "auto" else options.scaling
@@ -405,7 +411,7 @@ def _started(options: Options, dataset: Dataset | StreamedData, parts: Splits[An
     if isinstance(X, Table) != (start.preparation is not None):
         raise InputError(f"the model to start from takes {'an array' if isinstance(X, Table) else 'a table'}.")
     d = start.network.sizes[0] if isinstance(X, Table) else X.shape[1]
-    loss = start.network.loss if options.loss == "auto" else build_loss(options.loss)
+    loss = start.network.loss if options.loss == "auto" else find_loss(options.loss)
     network = build_network(options, d, start.network.n_targets, loss)
     network = replace(network, embedded=start.network.embedded)  # which columns these are is no option
     if replace(start.network, dropout=network.dropout) != network or start.n_members != options.members:
@@ -520,8 +526,9 @@ def check_circles(backend: Backend, options: Options = CIRCLES) -> GradientCheck
     backend : Backend
         Where to compute, in float64.
     options : Options
-        The network, its penalty, the mode, and the seed of all draws; the gradients are taken over `batch_size`
-        examples. The report's network by default. Dropout's masks are drawn once.
+        The network, its loss and penalty, the mode, and the seed of all draws; the gradients are taken over
+        `batch_size` examples. The report's network by default. Dropout's masks are drawn once, and a loss of amounts
+        is given the classes as zeros and ones.
 
     Raises
     ------
@@ -534,7 +541,8 @@ def check_circles(backend: Backend, options: Options = CIRCLES) -> GradientCheck
     check_number("batch size", size, at_least=1, below=n + 1, integer=True)
     rows = make_generator(seed, "order").permutation(n)[:size]
     classes = np.unique(dataset.y)
-    network = build_network(options, d, classes.shape[0], LOSSES["softmax"])
+    loss = find_loss("softmax" if options.loss == "auto" else options.loss)
+    network = build_network(options, d, classes.shape[0], loss)
     return check_gradients(
         backend,
         network,

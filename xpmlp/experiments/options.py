@@ -127,14 +127,16 @@ class Options(Shown):
     schedule: str | None = _option(
         None,
         TRAINING,
-        "constant; step: a tenth after each third; cosine: 5 % warm-up, then down to 0.",
+        "constant; step: a tenth after each third; cosine: 5 % warm-up, then down to 0; or your own, which gives the "
+        "rates themselves: module:name.",
         "cosine; constant for sgd",
     )
     loss: str = _option(
         "auto",
         TRAINING,
         "softmax for classes; squared_error, absolute_error, huber, quantile, poisson or gaussian (a variance too) for "
-        "amounts; huber:1.35 and quantile:0.9 set their number; auto: softmax or squared_error.",
+        "amounts; huber:1.35 and quantile:0.9 set their number; or your own: module:name; auto: softmax or "
+        "squared_error.",
     )
     class_weight: str = _option(
         "none", TRAINING, "balanced: examples of a class count the more in training the fewer there are; or none."
@@ -193,6 +195,11 @@ class Options(Shown):
         return DEFAULT_SCHEDULES.get(self.optimizer or "adam", "constant") if self.schedule is None else self.schedule
 
     @property
+    def has_own_schedule(self) -> bool:
+        """Whether the schedule is one of the user's own, "module:name", which gives the rates themselves."""
+        return ":" in self.chosen_schedule
+
+    @property
     def reading(self) -> dict[str, Any]:
         """Keywords of `read_table`, where they are given.
 
@@ -214,8 +221,10 @@ class Options(Shown):
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values, learning rate and schedule resolved."""
-        rates = {} if self.pack else {"learning_rate": self.highest_rate, "schedule": self.chosen_schedule}
-        return asdict(self) | rates
+        if self.pack:
+            return asdict(self)
+        rate = self.learning_rate if self.has_own_schedule else self.highest_rate
+        return asdict(self) | {"learning_rate": rate, "schedule": self.chosen_schedule}
 
     def to_arguments(self) -> list[str]:
         """Return what `xpmlp train` is given to make these options: the data, and what is not by default."""

@@ -148,6 +148,8 @@ class ComparedRun:
         ``data_sha256``, the first digits of the data's fingerprint.
     records : list of Record
         Its epochs, without weights.
+    loss : str
+        The name of its loss.
     """
 
     name: str
@@ -155,6 +157,7 @@ class ComparedRun:
     state: str
     options: dict[str, Any]
     records: list[Record]
+    loss: str
 
     def __repr__(self) -> str:
         options = settings_text(self.options) or "no other options"
@@ -218,6 +221,7 @@ def compare_runs(paths: Sequence[Path]) -> list[ComparedRun]:
             folder.state,
             {name: own[name] for name in differing},
             each,
+            folder.configured(lambda config: config["network"]["loss"]),
         )
         for name, folder, own, each in zip(names, folders, options, records, strict=True)
     ]

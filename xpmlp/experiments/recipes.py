@@ -20,6 +20,7 @@ from xpmlp.nn.initializers import INITIALIZERS, initialize
 from xpmlp.nn.losses import LOSSES, build_loss
 from xpmlp.nn.network import Layer, Network
 from xpmlp.nn.optimizers import build_optimizer
+from xpmlp.nn.own_parts import own_part
 from xpmlp.nn.regularization import ElasticNet
 from xpmlp.nn.schedules import SCHEDULES, build_schedule
 from xpmlp.training import Recipe
@@ -55,6 +56,12 @@ SETTLED_BY_PACK = (
 )
 
 
+def find_loss(option: str) -> Loss:
+    """Return the loss that an option names, or that comes with it."""
+    own: Loss | None = own_part("loss", option)
+    return own or build_loss(option)
+
+
 def asked_task(options: Options) -> str:
     """Return the task that is asked for, by itself or by the loss; "auto" where neither is.
 
@@ -66,7 +73,7 @@ def asked_task(options: Options) -> str:
     check_choice("task", options.task, TASKS)
     if options.loss == "auto":
         return options.task
-    task = "regression" if build_loss(options.loss).correct is None else "classification"
+    task = "regression" if find_loss(options.loss).correct is None else "classification"
     if options.task not in {"auto", task}:
         raise InputError(f"loss {options.loss} is one of a {task}, but the task is {options.task}.")
     return task
@@ -109,6 +116,8 @@ def differences(asked: Options, kept: Options) -> list[tuple[str, str, str]]:
     settled_with_data = {"epochs": None, "weight_decay": None, "task": "auto"}
     if bool(asked.pack) != bool(kept.pack):  # then the rates of the other are not known
         settled_with_data |= {"learning_rate": one.to_json()["learning_rate"], "schedule": one.to_json()["schedule"]}
+    elif asked.has_own_schedule != kept.has_own_schedule:
+        settled_with_data |= {"learning_rate": one.to_json()["learning_rate"]}
     return [
         (flag_of(option) if option.metadata["rich_help_panel"] else "DATASET", to_text(given), to_text(before))
         for option, given, before in values
@@ -130,7 +139,13 @@ def check_options(options: Options) -> None:
         For the first one that cannot be used.
     """
     options = settle(options)
-    check_choice("schedule", options.chosen_schedule, SCHEDULES)
+    if own_part("schedule", options.chosen_schedule) is None:
+        check_choice("schedule", options.chosen_schedule, SCHEDULES)
+    elif options.learning_rate is not None:
+        raise InputError(
+            f"learning_rate is {options.learning_rate:g}, but schedule {options.schedule} gives the rates themselves: "
+            "leave one of them out."
+        )
     check_choice("init", options.init, INITIALIZERS)
     check_choice("scaling", options.scaling, ["auto", *(TABLE_SCALINGS if is_table(options.dataset) else SCALINGS)])
     if asked_task(options) == "regression":
@@ -192,7 +207,10 @@ def fit_recipe(options: Options, n: int) -> Recipe:
     """Return the recipe for so many training examples, of options whose number of epochs is settled."""
     recipe = build_recipe(options)
     steps = steps_per_epoch(n, options.batch_size) * recipe.epochs
-    return replace(recipe, schedule=build_schedule(options.chosen_schedule, options.highest_rate, steps))
+    own = own_part("schedule", options.chosen_schedule)
+    if own is None:
+        own = build_schedule(options.chosen_schedule, options.highest_rate, steps)
+    return replace(recipe, schedule=own)
 
 
 def build_penalty(options: Options) -> ElasticNet:

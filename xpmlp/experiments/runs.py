@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from xpmlp.models.checkpoints import Checkpoint
     from xpmlp.models.model import Model
     from xpmlp.nn.activations import Activation
+    from xpmlp.nn.losses import Loss
     from xpmlp.training import Record
     from xpmlp.training.scoring import Score
 
@@ -254,14 +255,14 @@ class RunFolder(Folder):
         drop_checkpoints(self.checkpoint, but_last=True)
         self.initial.unlink(missing_ok=True)
 
-    def load(self, activations: Sequence[Activation] = ()) -> Model:
+    def load(self, parts: Sequence[Activation | Loss] = ()) -> Model:
         """Read the trained model.
 
         Of a run that is not finished it has the newest weights that are to be had, and a warning says which.
-        `activations` are those of a user's own, as for `load_model`.
+        `parts` are those of a user's own, as for `load_model`.
         """
         if self.model.exists() and not self.initial.exists():
-            return load_model(self.model, activations)
+            return load_model(self.model, parts)
         candidates = [self.model]
         if self.initial.exists():
             candidates += [self.checkpoint, previous(self.checkpoint)]
@@ -269,7 +270,7 @@ class RunFolder(Folder):
         problem = None
         for _, path in sorted(found, reverse=True):
             try:
-                model, weights = self._unfinished(path, activations)
+                model, weights = self._unfinished(path, parts)
             except InputError as error:
                 problem = problem or error
                 continue
@@ -277,12 +278,12 @@ class RunFolder(Folder):
             return model
         raise problem or InputError(self._lack_of_model())
 
-    def _unfinished(self, path: Path, activations: Sequence[Activation]) -> tuple[Model, str]:
+    def _unfinished(self, path: Path, parts: Sequence[Activation | Loss]) -> tuple[Model, str]:
         """Read a model of a run that is not finished from its model's file or a checkpoint, and say which weights."""
         if path == self.model:
-            return load_model(path, activations), f"the weights that were saved when it was last ended, in {path.name},"
+            return load_model(path, parts), f"the weights that were saved when it was last ended, in {path.name},"
         last = load_checkpoint(path).records[-1]
-        model, selected = load_model(self.initial, activations), last.selected
+        model, selected = load_model(self.initial, parts), last.selected
         if isinstance(last.state, PackState):  # the architecture is that of what was selected
             network = network_of(model.network.loss, selected.layers, last.state.embedded)
             model = replace(model, network=network)
@@ -305,25 +306,31 @@ class RunFolder(Folder):
         kept: str | None = self.configured(lambda config: config.get("from"))
         return kept
 
-    def start_model(self, activations: Sequence[Activation] = ()) -> Model | None:
+    def start_model(self, parts: Sequence[Activation | Loss] = ()) -> Model | None:
         """Read the model that the run started from, in all but its weights where it is finished; None where drawn."""
         if self.source() is None:
             return None
-        return load_model(self.initial if self.initial.exists() else self.model, activations)
+        return load_model(self.initial if self.initial.exists() else self.model, parts)
 
     def options(self) -> Options:
         """Read from ``config.json`` how the run was made."""
         return self.configured(lambda config: Options.from_json(config["options"]))
 
-    def recipe(self) -> Recipe:
+    def recipe(self, schedule: str | None = None) -> Recipe:
         """Read from ``config.json`` how each step of the run was taken.
+
+        A `schedule` of a user's own that is named there has to be given: an `OwnPart`.
 
         Raises
         ------
         InputError
-            For a run whose steps had weights of the examples, and a pack, whose networks had recipes of their own.
+            For another schedule, a run whose steps had weights of the examples, and a pack, whose networks had recipes
+            of their own.
         """
         options = self.options()
+        if schedule not in {None, options.chosen_schedule}:
+            raise InputError(f"the run in {self.path} has schedule {options.chosen_schedule}, not {schedule}.")
+        options = replace(options, schedule=schedule or options.schedule)
         if options.pack or options.class_weight != "none":
             what = "a pack has a recipe for each network" if options.pack else "it weighted the classes"
             raise InputError(f"the run in {self.path} has no one step to export: {what}.")
@@ -348,15 +355,15 @@ def _numbers(row: dict[str, str]) -> dict[str, Any]:
     return {name: float(row[name]) if row[name] or name == "epoch" else None for name in columns(measures)}
 
 
-def model_at(path: Path, activations: Sequence[Activation] = ()) -> Model:
+def model_at(path: Path, parts: Sequence[Activation | Loss] = ()) -> Model:
     """Read the model of a run folder, or a model file, as `load_model` does; an `InputError` where there is none."""
     if not path.is_file():
-        return RunFolder(path).load(activations)
+        return RunFolder(path).load(parts)
     with open_file(path) as file:
         is_safetensors = file.read(9)[8:] == b"{"  # after the length of the header, 8 bytes
     if not is_safetensors:
         raise InputError(f"{path} is not a model: give the folder of a run, or the model.safetensors in it.")
-    return load_model(path, activations)
+    return load_model(path, parts)
 
 
 def _run_of(experiment: Experiment) -> list[str]:

@@ -24,9 +24,10 @@ from xpmlp.data.tables.preparation import TablePreparation
 from xpmlp.models.conversion import as_model
 from xpmlp.models.model import Model
 from xpmlp.nn.activations import ACTIVATIONS, Activation
-from xpmlp.nn.losses import ADJUSTABLE, LOSSES
+from xpmlp.nn.losses import ADJUSTABLE, LOSSES, Loss
 from xpmlp.nn.network import Layer, Network, names_of
 from xpmlp.nn.optimizers import AdamState, SGDState
+from xpmlp.nn.own_parts import is_place, own_part
 from xpmlp.training import Record, State
 from xpmlp.training.many import StackState
 from xpmlp.training.packs import PackState
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
 
     from xpmlp.common.types import Array
-    from xpmlp.nn.losses import Loss
 
 FORMAT = 1
 ENDINGS = {"onnx": ".onnx", "npz": ".npz", "sklearn": ".skops"}  # of the files that `export_model` writes
@@ -78,8 +78,8 @@ def save_model(model: Model | BaseEstimator, path: str | Path) -> None:
     Raises
     ------
     InputError
-        For an activation or a loss of your own, for what is not a model, for the ending of another kind of file, and
-        where the file cannot be written.
+        For an activation or a loss of your own whose name is not its place, for what is not a model, for the ending of
+        another kind of file, and where the file cannot be written.
     """
     if (ending := Path(path).suffix.lower()) in ENDINGS.values():
         raise InputError(
@@ -89,11 +89,11 @@ def save_model(model: Model | BaseEstimator, path: str | Path) -> None:
     model = as_model(model)
     network = model.network
     loss = _loss_to_json(network.loss)
-    nameless = [name for name in own_activations(network) if ":" not in name]
+    nameless = [name for name in own_activations(network) if not is_place("activation", name)]
     if own := nameless + ([] if loss else [network.loss.name]):
         raise InputError(
             f"a model with a function of your own, {own[0]!r}, cannot be saved: a file holds names alone, and would be "
-            "read with another function or with none. Call an activation by its place, such as 'module:softsign'."
+            "read with another function or with none. Call it by its place, such as 'module:softsign'."
         )
     # No scaling beside a preparation: earlier versions, which would leave it out, refuse such a file.
     scalings = {"scaling": None if model.preparation else model.scaling, "target_scaling": model.target_scaling}
@@ -124,14 +124,14 @@ def save_model(model: Model | BaseEstimator, path: str | Path) -> None:
     _write(Path(path), arrays, description)
 
 
-def load_model(path: str | Path, activations: Sequence[Activation] = ()) -> Model:
+def load_model(path: str | Path, parts: Sequence[Activation | Loss] = ()) -> Model:
     """Read a model that `save_model` wrote.
 
     Parameters
     ----------
     path : str or Path
         The file.
-    activations : sequence of Activation
+    parts : sequence of Activation or Loss
         Those of your own that the file names by their places: it brings no code in.
 
     Returns
@@ -142,9 +142,9 @@ def load_model(path: str | Path, activations: Sequence[Activation] = ()) -> Mode
     Raises
     ------
     InputError
-        For a file that is missing, damaged, or not one of ours, and for an activation that it names and is not given.
+        For a file that is missing, damaged, or not one of ours, and for a part that it names and is not given.
     """
-    model: Model = _read(Path(path), "model", partial(_model, {own.name: own for own in activations}))
+    model: Model = _read(Path(path), "model", partial(_model, parts))
     return model
 
 
@@ -260,15 +260,18 @@ def own_activations(network: Network) -> list[str]:
 
 
 def _loss_to_json(loss: Loss) -> str | list[Any] | None:
-    """Return the name of a loss, with its settings where these are not the default ones; None for one of your own."""
-    if loss == LOSSES.get(loss.name):
+    """Return the name of a loss, with its settings where these are not the default ones, or its place; else None."""
+    if loss == LOSSES.get(loss.name) or is_place("loss", loss.name):
         return loss.name
     is_ours = loss.settings and loss.name in ADJUSTABLE and loss == ADJUSTABLE[loss.name](*loss.settings)
     return [loss.name, *loss.settings] if is_ours else None
 
 
-def _loss_from_json(written: str | list[Any]) -> Loss:
+def _loss_from_json(written: str | list[Any], own: dict[str, Loss]) -> Loss:
     name, settings = (written, []) if isinstance(written, str) else (written[0], written[1:])
+    if name in own:
+        return own[name]
+    own_part("loss", name)  # an error where it is one
     check_choice("loss", name, ADJUSTABLE if settings else LOSSES)
     return ADJUSTABLE[name](*settings) if settings else LOSSES[name]
 
@@ -320,8 +323,10 @@ def _read(path: Path, kind: str, build: Callable[[dict[str, Any], dict[str, np.n
         raise InputError(f"{path} does not describe a {kind}: {what}") from error
 
 
-def _model(own: dict[str, Activation], description: dict[str, Any], arrays: dict[str, np.ndarray]) -> Model:
-    sizes, loss = description["sizes"], _loss_from_json(description["loss"])
+def _model(parts: Sequence[Activation | Loss], description: dict[str, Any], arrays: dict[str, np.ndarray]) -> Model:
+    own = {part.name: part for part in parts if isinstance(part, Activation)}
+    losses = {part.name: part for part in parts if isinstance(part, Loss)}
+    sizes, loss = description["sizes"], _loss_from_json(description["loss"], losses)
     network = Network.build(
         sizes[0],
         sizes[1:-1],

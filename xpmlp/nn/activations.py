@@ -10,12 +10,10 @@ libraries, which waits for it.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
-from importlib import import_module
-from typing import TYPE_CHECKING, Self
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from xpmlp.backends.elementwise import positives
-from xpmlp.common.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -162,38 +160,3 @@ ACTIVATIONS: dict[str, Activation] = {
         Activation("gelu", gelu, d_gelu),
     )
 }
-
-
-class OwnActivation(str):
-    """The place of an activation of a user's own, "module:name", that comes with what was found there.
-
-    Options and files hold the mere string, which imports nothing: whoever reads them has to name the place again.
-    """
-
-    __slots__ = ("activation",)
-    activation: Activation
-
-    @classmethod
-    def at(cls, place: str) -> Self:
-        """Import what a user has named.
-
-        Raises
-        ------
-        InputError
-            Where there is no such module, it fails, or what it has of that name is no `Activation`.
-        """
-        module, colon, name = place.partition(":")
-        if not (module and colon and name):
-            raise InputError(f"activation is {place!r}, but must say where one of your own is: module:name.")
-        try:
-            found = getattr(import_module(module), name)
-        except Exception as error:  # whatever a module of the user's raises
-            raise InputError(f"activation {place!r} cannot be imported: {type(error).__name__}: {error}.") from error
-        if not isinstance(found, Activation):
-            raise InputError(
-                f"activation {place!r} is {type(found).__name__}, but must be an Activation, a function with its "
-                "derivative: see docs/your-own-parts.md."
-            )
-        self = cls(place)
-        self.activation = replace(found, name=place)
-        return self

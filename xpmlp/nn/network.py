@@ -26,10 +26,11 @@ from xpmlp.common.errors import InputError
 from xpmlp.common.shown import Shown, line, written
 from xpmlp.common.validation import as_tuple, check_choice, check_number, one_for_each
 from xpmlp.common.wording import counted
-from xpmlp.nn.activations import ACTIVATIONS, Activation, OwnActivation
+from xpmlp.nn.activations import ACTIVATIONS, Activation
 from xpmlp.nn.embeddings import embed, embed_backward
 from xpmlp.nn.losses import LOSSES, Loss
 from xpmlp.nn.members import over
+from xpmlp.nn.own_parts import own_part
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -260,15 +261,11 @@ class Network(Shown):
 
 def _find(kind: type[Part], given: str | Part, known: dict[str, Part]) -> Part:
     """Return the activation or the loss that has a name, or the one that is given itself."""
-    part = given.activation if isinstance(given, OwnActivation) else given
+    name = kind.__name__.lower()
+    part = own_part(name, given) or given
     if isinstance(part, kind):
         return part
-    if ":" in str(given):
-        raise InputError(
-            f"{kind.__name__.lower()} {given!r} is a part of your own, and a file brings no code in: name it again, "
-            f"with --activation {given}, or `load_model(path, activations=[...])`."
-        )
-    check_choice(kind.__name__.lower(), given, known)
+    check_choice(name, given, known)
     return known[str(given)]
 
 

@@ -21,7 +21,11 @@ LEGEND_LINE, LEGEND_SAMPLE = 0.2, 0.6  # inches: the height of a line, and the w
 
 
 def comparison_figure(
-    runs: Mapping[str, Sequence[Record]], title: str, parts: Sequence[str] = ("train", "test")
+    runs: Mapping[str, Sequence[Record]],
+    title: str,
+    parts: Sequence[str] = ("train", "test"),
+    *,
+    is_likelihood: bool = True,
 ) -> Figure:
     """Draw several runs into one pair of axes: a colour for each run, a dash pattern for each part.
 
@@ -33,6 +37,8 @@ def comparison_figure(
         Above the figure.
     parts : sequence of str
         Which of "train", "validation" and "test" to draw.
+    is_likelihood : bool
+        Whether the loss of classes is their negative log-likelihood in all runs.
 
     Returns
     -------
@@ -53,7 +59,8 @@ def comparison_figure(
                     (axes, records[-1].best.epoch, value, colour)
                     for axes, value in ((left, score.loss), (right, score.main))
                 ]
-    set_scales(left, right, next(iter(next(iter(runs.values()))[0].scores.values())).measures)
+    measures = next(iter(next(iter(runs.values()))[0].scores.values())).measures
+    set_scales(left, right, measures, is_likelihood=is_likelihood)
     for axes, epoch, value, colour in marks:
         axes.plot(epoch, value, marker="o", color=colour)
     handles, labels = right.get_legend_handles_labels()

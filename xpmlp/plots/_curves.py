@@ -21,10 +21,11 @@ MIN_R2 = -1.0  # that is shown: the first epochs may be far below, and would hid
 LOG_FROM = 100.0  # times the lowest loss: where the highest is above, a linear axis hides most of the curve
 
 
-def curves_figure(records: Sequence[Record], title: str) -> Figure:
+def curves_figure(records: Sequence[Record], title: str, *, is_likelihood: bool = True) -> Figure:
     """Draw the mean negative log-likelihood and the accuracy of every part, epoch by epoch (fig. 10).
 
-    Of a regression they are the mean loss and R2. The axis of the loss says whether it is linear or, where the values
+    With another loss of classes, not `is_likelihood`, they are its mean and the accuracy; of a regression the mean loss
+    and R2. The axis of the loss says whether it is linear or, where the values
     range over two decades, logarithmic. Of an ensemble, a band reaches from its lowest member to its highest. Where the
     weights of the best epoch are kept, that one is marked, and its values are in the legend; otherwise those of the
     last one.
@@ -34,7 +35,7 @@ def curves_figure(records: Sequence[Record], title: str) -> Figure:
         if part in records[0].scores:
             draw_part(left, right, records, part, part, color=colour, linestyle=dashes, linewidth=1.8)
             _draw_band(left, right, records, part, colour)
-    set_scales(left, right, next(iter(records[0].scores.values())).measures)
+    set_scales(left, right, next(iter(records[0].scores.values())).measures, is_likelihood=is_likelihood)
     kept = records[-1].best_epoch
     for axes in (left, right):
         columns = len(axes.lines)
@@ -52,7 +53,7 @@ def loss_and_accuracy(title: str) -> tuple[Figure, Axes, Axes]:
     return figure, left, right
 
 
-def set_scales(left: Axes, right: Axes, measures: Mapping[str, float]) -> None:
+def set_scales(left: Axes, right: Axes, measures: Mapping[str, float], *, is_likelihood: bool) -> None:
     """Name the axes after the measures, choose that of the loss, and let that of the epochs begin with the first one.
 
     The axis of R2, which has no lower bound, ends at -1.
@@ -60,11 +61,12 @@ def set_scales(left: Axes, right: Axes, measures: Mapping[str, float]) -> None:
     losses = np.concatenate([line.get_ydata() for line in left.lines])
     lowest = losses[losses > 0].min(initial=np.inf)
     scale = "log" if losses.min() >= 0 and losses.max() >= LOG_FROM * lowest else "linear"  # a density's may be below
-    if "accuracy" in measures:
-        left.set(yscale=scale, ylabel=f"mean negative log-likelihood\n(nats, {scale} axis)")
+    of_classes = "accuracy" in measures
+    loss, unit = ("negative log-likelihood", "nats, ") if of_classes and is_likelihood else ("loss", "")
+    left.set(yscale=scale, ylabel=f"mean {loss}\n({unit}{scale} axis)")
+    if of_classes:
         right.set(ylabel="accuracy")
     else:
-        left.set(yscale=scale, ylabel=f"mean loss\n({scale} axis)")
         right.set(ylabel="R2", ylim=(max(right.get_ylim()[0], MIN_R2), right.get_ylim()[1]))
     for axes in (left, right):
         epochs = np.concatenate([line.get_xdata() for line in axes.lines])

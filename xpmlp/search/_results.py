@@ -85,7 +85,8 @@ def _train(folder: RunFolder, study: Study, best: Trial) -> Score | None:
         layers = record.selected.layers
     model = experiment.trained(layers)
     folder.save(model)
-    save_figure(curves_figure(records, f"{study.name}: trial {best.number}, the best"), folder.curves)
+    title, is_likelihood = f"{study.name}: trial {best.number}, the best", study.loss_name == "NLL"
+    save_figure(curves_figure(records, title, is_likelihood=is_likelihood), folder.curves)
     folder.finish()
     _, parts = load_splits(options)
     return None if parts.test is None else score_model(model, experiment.backend, *parts.test)

@@ -64,8 +64,8 @@ class Study(Shown):
 
     @property
     def loss_name(self) -> str:
-        """What the loss of a trial is called: "NLL" for classes."""
-        return "NLL" if self.measure == "accuracy" else "loss"
+        """What the loss of a trial is called: "NLL" for classes, where it is none of the user's own."""
+        return "NLL" if self.measure == "accuracy" and ":" not in self.options.loss else "loss"
 
     @property
     def by_loss(self) -> bool:
