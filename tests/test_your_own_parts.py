@@ -1,6 +1,9 @@
 """The page on parts of one's own: its snippets run as they are printed, on every backend."""
 
+import json
+import pickle
 import re
+import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -9,11 +12,12 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from xpmlp import ACTIVATIONS, InputError, Model, Scaling, export_model, load_model, save_model
+from xpmlp import ACTIVATIONS, LOSSES, InputError, Model, Scaling, export_model, load_model, save_model
 from xpmlp.experiments.experiment import prepare
 from xpmlp.experiments.options import Options
 from xpmlp.experiments.runs import RunFolder
-from xpmlp.nn.own_parts import OwnPart
+from xpmlp.nn import own_parts
+from xpmlp.nn.own_parts import KINDS, OwnPart, is_place, own_part
 
 PAGE = (Path(__file__).parent.parent / "docs" / "your-own-parts.md").read_text(encoding="utf-8")
 SNIPPETS = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
@@ -68,14 +72,28 @@ def test_models_with_them_are_not_saved_and_exported_to_onnx_alone(names, tmp_pa
 
 
 MODULE = """
+from dataclasses import replace
 from pathlib import Path
-from xpmlp import Activation
+from xpmlp import LOSSES, Activation
 
 Path(__file__).with_name("imported").touch()
 softsign = Activation("softsign", lambda xp, z: z / (1.0 + xp.abs(z)), lambda xp, z, a: (1.0 - xp.abs(a)) ** 2)
+smoothed = replace(
+    LOSSES["softmax"],
+    name="smoothed",
+    terms=lambda xp, u, T: -(0.9 * T + 0.05) * u,
+    delta=lambda xp, a, T: a - (0.9 * T + 0.05),
+)
+counts = replace(LOSSES["poisson"], name="counts", terms=lambda xp, z, T: xp.exp(z) - T * z)
+wrong = replace(LOSSES["squared"], name="wrong", terms=lambda xp, z, T: (z - T) ** 2)
+falling = lambda xp, t: 0.01 / (1.0 + t)
+rising = lambda xp, t: 0.01 * (1.0 + t)
 number = 3
 """
 OWN = ("--activation", "own_parts:softsign")
+LOSS, SCHEDULE = ("--loss", "own_parts:smoothed"), ("--schedule", "own_parts:falling")
+QUICK = ("circles", "--hidden", "4", "--epochs", "2")
+REFUSED = "a file brings no code in: name it again, with"
 
 
 @pytest.fixture
@@ -94,86 +112,277 @@ def module(tmp_path, monkeypatch):
     was_imported()
 
 
-def test_an_activation_of_ones_own_is_named_on_the_command_line_and_again_for_what_it_was_trained_with(cli, module):
-    quick = ("circles", "--hidden", "4", "--epochs", "2")
-    code, out, err = cli("train", *quick, "--out", "run", *OWN)
+@pytest.mark.parametrize("own", [OWN, LOSS])
+def test_a_part_of_a_model_is_named_on_the_command_line_and_again_for_what_it_was_trained_with(cli, module, own):
+    code, out, err = cli("train", *QUICK, "--out", "run", *own)
     assert code == 0, err
-    assert "next: xpmlp evaluate run --activation own_parts:softsign" in out
+    assert f"next: xpmlp evaluate run {own[0]} {own[1]}" in out
     assert module()
     for command in (
         ("evaluate", "run"),
         ("predict", "run", "new.csv"),
-        ("export", "run", "model.npz"),
+        ("export", "run", "model.onnx"),
         ("show", "run"),
+        ("train", *QUICK, "--from", "run", "--out", "other"),
     ):
         code, _, err = cli(*command)
         assert code == 2
-        assert "a file brings no code in: name it again, with --activation own_parts:softsign" in err
+        assert f"{REFUSED} {own[0]} {own[1]}" in err
         assert not module()
-    assert "own_parts:softsign" in cli("show", "run", *OWN)[1]
-    assert cli("evaluate", "run", *OWN)[0] == 0
+    assert own[1] in cli("show", "run", *own)[1]
+    assert cli("evaluate", "run", *own)[0] == 0
     assert module()
-    assert "passed" in cli("gradcheck", *OWN)[1]
+    for command in (("export", "run", "model.onnx"), ("train", *QUICK, "--from", "run", "--out", "other")):
+        code, _, err = cli(*command, *own)
+        assert code == 0, err
+    assert "passed" in cli("gradcheck", *own)[1]
 
 
-def test_a_run_with_one_goes_on_where_it_is_named_again(cli, module, tmp_path):
-    quick = ("--hidden", "4", "--epochs", "2", *OWN)
-    assert cli("train", "circles", *quick, "--out", "whole")[0] == 0
-    experiment = prepare(Options("circles", hidden=(4,), epochs=2, activation=(OwnPart.at("activation", OWN[1]),)))
+def test_a_schedule_of_ones_own_is_named_again_to_train_alone(cli, module, tmp_path):
+    code, out, err = cli("train", *QUICK, "--out", "run", *SCHEDULE)
+    assert code == 0, err
+    rates = [row["learning_rate"] for row in RunFolder(tmp_path / "run").rows()]
+    assert rates == pytest.approx([0.01 / 12, 0.01 / 24], rel=1e-4)  # of 12 steps, the last
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["options"]["learning_rate"] is None
+    assert "adam at the rates of own_parts:falling" in out
+    assert "next: xpmlp evaluate run\n" in out
+    module()
+    (tmp_path / "new.csv").write_text("x0,x1\n0,1\n")
+    for command in (
+        ("evaluate", "run"),
+        ("predict", "run", "new.csv"),
+        ("export", "run", "model.onnx"),
+        ("show", "run"),
+        ("train", "--resume", "run"),  # there is nothing left to train
+    ):
+        code, _, err = cli(*command)
+        assert (code, module()) == (0, False), err
+    more, step = ("train", "--resume", "run", "--epochs", "3"), ("export", "run", "step.onnx", "--what", "step")
+    for command in (more, step):
+        code, _, err = cli(*command)
+        assert (code, module()) == (2, False)
+        assert f"{REFUSED} --schedule own_parts:falling." in err
+        code, _, err = cli(*command, *SCHEDULE)
+        assert code == 0, err
+        module()
+    log = (tmp_path / "run" / "train.log").read_text()
+    assert "The learning rate, 0.000416667 at last, goes on from 0.0004." in log
+    code, _, err = cli("export", "run", "other.onnx", "--what", "step", "--schedule", "own_parts:rising")
+    assert code == 2
+    assert "has schedule own_parts:falling, not own_parts:rising." in err
+
+
+def test_a_learning_rate_beside_a_schedule_of_ones_own_is_refused(cli, module):
+    code, _, err = cli("train", *QUICK, *SCHEDULE, "--learning-rate", "0.1")
+    assert code == 2
+    assert "learning_rate is 0.1, but schedule own_parts:falling gives the rates themselves" in err
+
+
+@pytest.mark.usefixtures("module")
+def test_a_loss_of_ones_own_is_not_called_the_likelihood(cli, tmp_path):
+    code, out, err = cli("train", *QUICK, "--out", "run", *LOSS)
+    assert code == 0, err
+    assert "NLL" not in out
+    code, out, _ = cli("evaluate", "run", *LOSS)
+    assert code == 0
+    assert re.search(r"circles, test: accuracy 0\.\d+, loss \d", out)
+    code, out, err = cli("search", *QUICK, *LOSS, *SCHEDULE, "--random", "2", "--jobs", "1", "--out", "search")
+    assert code == 0, err
+    assert "NLL" not in out
+    assert "validation_loss" in (tmp_path / "search" / "results.csv").read_text()
+
+
+@pytest.mark.usefixtures("module")
+def test_the_task_is_that_of_the_loss(cli, tmp_path):
+    code, out, err = cli("train", *QUICK, "--out", "amounts", "--loss", "own_parts:counts")
+    assert code == 0, err
+    assert "train R2" in out
+    assert load_model(tmp_path / "amounts" / "model.safetensors", [own("loss", "counts")]).target_scaling is None
+    code, _, err = cli("train", *QUICK, "--task", "regression", *LOSS)
+    assert code == 2
+    assert "loss own_parts:smoothed is one of a classification, but the task is regression" in err
+    code, out, _ = cli("gradcheck", "--loss", "own_parts:counts")
+    assert code == 0
+    assert "loss own_parts:counts, K = 10" in out
+    code, out, _ = cli("gradcheck", "--loss", "own_parts:wrong")
+    assert code == 1
+    assert "FAILED" in out
+
+
+def own(kind, name):
+    """What a module of a user's own has, called by its place."""
+    return OwnPart.at(kind, f"own_parts:{name}").part
+
+
+@pytest.mark.usefixtures("module")
+def test_places_go_to_other_processes_by_their_name_alone(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    for kind, name in (("activation", "softsign"), ("loss", "smoothed"), ("schedule", "falling")):
+        place = OwnPart.at(kind, f"own_parts:{name}")
+        again = pickle.loads(pickle.dumps(place))  # noqa: S301 - it is our own
+        assert (again, again.kind) == (place, kind)
+        assert again.part == place.part
+
+
+@pytest.mark.parametrize("engine", ["loky", "stack"])
+def test_a_search_with_parts_of_ones_own_is_resumed_where_they_are_named_again(cli, module, tmp_path, engine):
+    (tmp_path / "grid.toml").write_text("hidden = [3, 4]\n")
+    parts = (*OWN, *LOSS, *SCHEDULE)
+    begin = ("search", "circles", "--epochs", "2", "--grid", "grid.toml", "--engine", engine, "--out", "search", *parts)
+    code, _, err = cli(*begin)
+    assert code == 0, err
+    for trial in (tmp_path / "search" / "trials").glob("*.json"):
+        trial.unlink()
+    (tmp_path / "search" / "best" / "model.safetensors").unlink()
+    module()
+    code, _, err = cli("search", "--resume", "search", "--engine", engine)
+    assert (code, module()) == (2, False)
+    assert REFUSED in err
+    code, _, err = cli("search", "--resume", "search", "--engine", engine, *parts)
+    assert code == 0, err
+    code, _, err = cli(*begin, "--continue")
+    assert code == 0, err
+
+
+def test_a_run_goes_on_where_its_parts_are_named_again(cli, module, tmp_path):
+    parts = (*OWN, *LOSS, *SCHEDULE)
+    assert cli("train", *QUICK, *parts, "--out", "whole")[0] == 0
+    kinds = {name[2:]: OwnPart.at(name[2:], place) for name, place in (OWN, LOSS, SCHEDULE)}
+    experiment = prepare(Options("circles", hidden=(4,), epochs=2, **kinds))
     run = RunFolder(tmp_path / "cut")
     run.start(experiment)
     record = next(experiment.records())
     run.save_checkpoint(experiment, [record])
     run.add(record)
     module()
+    for left_out in (OWN, LOSS, SCHEDULE):
+        others = [each for each in parts if each not in left_out]
+        code, _, err = cli("train", "--resume", "cut", *others)
+        module()
+        assert code == 2
+        assert f"{REFUSED} {left_out[0]} {left_out[1]}" in err
     code, _, err = cli("train", "--resume", "cut")
     assert (code, module()) == (2, False)
-    assert "a file brings no code in" in err
-    code, _, err = cli("train", "--resume", "cut", "--activation", "own_parts:number")
+    code, _, err = cli("train", "--resume", "cut", *OWN, *SCHEDULE, "--loss", "own_parts:counts")
     assert code == 2
-    code, _, err = cli("train", "--resume", "cut", *OWN)
+    assert "the run was begun with --loss own_parts:smoothed, not own_parts:counts." in err
+    code, _, err = cli("train", *QUICK, *OWN, *LOSS, "--out", "cut", "--continue")
+    assert code == 2
+    assert "--schedule is cosine, where it was begun with own_parts:falling: give the same" in err
+    code, _, err = cli("train", *QUICK, *parts, "--out", "cut", "--continue")
     assert code == 0, err
     one, other = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", "cut"))
     assert one == other
 
 
-def test_a_doctored_config_or_model_file_imports_nothing(cli, module, tmp_path):
-    assert cli("train", "circles", "--hidden", "4", "--epochs", "2", "--out", "run")[0] == 0
-    config = tmp_path / "run" / "config.json"
-    config.write_text(config.read_text().replace('"relu"', '"own_parts:softsign"'))
-    model = load_model(tmp_path / "run" / "model.safetensors")
-    own = replace(ACTIVATIONS["tanh"], name="own_parts:softsign")
-    network = replace(model.network, activations=(own,))
-    save_model(replace(model, network=network), tmp_path / "run" / "model.safetensors")
-    for command in (
-        ("evaluate", "run"),
-        ("evaluate", "run/model.safetensors", "circles"),
-        ("predict", "run", "new.csv"),
-        ("export", "run", "model.npz"),
-        ("show", "run"),
-        ("train", "--resume", "run"),
-    ):
-        cli(*command)
+COMMANDS = (
+    ("evaluate", "run"),
+    ("evaluate", "run/model.safetensors", "circles"),
+    ("predict", "run", "new.csv"),
+    ("export", "run", "model.npz"),
+    ("export", "run", "step.onnx", "--what", "step"),
+    ("show", "run"),
+    ("train", "--resume", "run"),
+    ("train", "--resume", "run", "--epochs", "3"),
+    ("train", "circles", "--from", "run", "--out", "other"),
+    ("train", *QUICK, "--out", "run", "--continue"),
+    ("runs", "."),
+    ("compare", "run", "clean"),
+)
+NEEDS_NO_PART = [("runs", "."), ("compare", "run", "clean"), ("train", "--resume", "run")]  # that run is complete
+NEEDS_A_SCHEDULE = [command for command in COMMANDS if {"3", "step", "--continue"} & {*command}]
+
+
+@pytest.mark.parametrize(
+    ("option", "before", "place"),
+    [
+        ("activation", ["relu"], ["own_parts:softsign"]),
+        ("loss", "auto", "own_parts:smoothed"),
+        ("loss", "auto", "os:system"),
+        ("schedule", "cosine", "own_parts:falling"),
+        ("schedule", "cosine", "os:system"),
+    ],
+)
+def test_a_doctored_config_or_model_file_imports_nothing(cli, module, tmp_path, monkeypatch, option, before, place):
+    for folder in ("run", "clean"):
+        assert cli("train", *QUICK, "--out", folder)[0] == 0
+    config, model_file = tmp_path / "run" / "config.json", tmp_path / "run" / "model.safetensors"
+    content = json.loads(config.read_text())
+    assert content["options"][option] == before
+    content["options"][option] = place
+    if option != "schedule":
+        content["network"]["loss" if option == "loss" else "activations"] = place
+    config.write_text(json.dumps(content))
+    model, mine = (
+        load_model(model_file),
+        {
+            "activation": {"activations": (replace(ACTIVATIONS["tanh"], name=place[0]),)},
+            "loss": {"loss": replace(LOSSES["softmax"], name=place)},
+            "schedule": {},
+        }[option],
+    )
+    network = replace(model.network, **mine)
+    save_model(replace(model, network=network), model_file)
+    (tmp_path / "new.csv").write_text("x0,x1\n0,1\n")
+    monkeypatch.setattr(own_parts, "import_module", pytest.fail)
+    for command in COMMANDS:
+        code, _, err = cli(*command)
         assert not module(), command
-    with pytest.raises(InputError, match=r"a file brings no code in: name it again.*parts=\[...\]"):
-        load_model(tmp_path / "run" / "model.safetensors")
-    X = np.eye(2)
-    mended = load_model(tmp_path / "run" / "model.safetensors", parts=[own])
-    expected = replace(model, network=replace(network, activations=(ACTIVATIONS["tanh"],))).predict_proba(X)
-    np.testing.assert_array_equal(mended.predict_proba(X), expected)
+        needs_none = command in NEEDS_NO_PART or (option == "schedule" and command not in NEEDS_A_SCHEDULE)
+        message = "--continue goes on in run as that was begun" if "--continue" in command else REFUSED
+        assert code == 0 if needs_none else message in err, (command, err)
+    if option != "schedule":
+        with pytest.raises(InputError, match=r"a file brings no code in: name it again.*parts=\[...\]"):
+            load_model(model_file)
+        X, mended = np.eye(2), load_model(model_file, parts=[*network.activations, network.loss])
+        np.testing.assert_array_equal(mended.predict_proba(X), replace(model, network=network).predict_proba(X))
 
 
 @pytest.mark.parametrize(
     ("place", "message"),
     [
-        ("own_parts:number", "activation 'own_parts:number' is int, but must be an Activation"),
+        ("own_parts:number", "{0} 'own_parts:number' is int, but must be "),
+        ("own_parts:Path", "{0} 'own_parts:Path' is the class Path, but must be "),
         ("own_parts:nothing", "cannot be imported: AttributeError: module 'own_parts' has no attribute 'nothing'"),
-        ("no_such_module:x", "cannot be imported: ModuleNotFoundError"),
-        ("own_parts:", "must say where one of your own is: module:name"),
+        ("no_such_module:x", "{0} 'no_such_module:x' cannot be imported: ModuleNotFoundError"),
+        ("own_parts:", "{0} is 'own_parts:', but must say where one of your own is: module:name"),
     ],
 )
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.usefixtures("module")
-def test_a_place_where_no_activation_is_is_named_with_what_is_there(cli, place, message):
-    code, _, err = cli("train", "circles", "--activation", place)
+def test_a_place_where_no_such_part_is_is_named_with_what_is_there(cli, kind, place, message):
+    code, _, err = cli("train", "circles", f"--{kind}", place)
     assert code == 2
-    assert message in err
+    assert message.format(kind) in err
+
+
+@pytest.mark.usefixtures("module")
+def test_a_part_of_another_kind_is_refused(cli):
+    for kind, name, found in (
+        ("activation", "smoothed", "Loss"),
+        ("loss", "softsign", "Activation"),
+        ("schedule", "smoothed", "Loss"),
+    ):
+        code, _, err = cli("train", "circles", f"--{kind}", f"own_parts:{name}")
+        assert code == 2
+        assert f"{kind} 'own_parts:{name}' is {found}, but must be " in err
+    assert own_part("loss", OwnPart.at("schedule", "own_parts:falling").part) is None
+    with pytest.raises(InputError, match=REFUSED):
+        own_part("loss", OwnPart.at("activation", "own_parts:softsign"))
+
+
+def test_a_loss_with_a_number_is_no_place():
+    assert not is_place("loss", "huber:1.35")
+    assert is_place("loss", "huber_like:loss")
+    assert is_place("activation", "huber:bump")
+
+
+def test_the_commands_of_the_page_run(cli, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    parts = [each for each in SNIPPETS if "backend" not in each]
+    (tmp_path / "parts.py").write_text("\n".join(parts))
+    (commands,) = re.findall(r"```sh\n(.*?)```", PAGE, flags=re.DOTALL)
+    for line in commands.splitlines():
+        code, _, err = cli(*shlex.split(line)[1:])
+        assert code == 0, err
+    sys.modules.pop("parts")
