@@ -14,7 +14,6 @@ from typer.core import TyperCommand
 
 from xpmlp.cli._terminal import announce
 from xpmlp.common.errors import InputError
-from xpmlp.common.validation import as_tuple
 from xpmlp.experiments.options import TABLE, Options, flag_of, to_text, value_type
 
 if TYPE_CHECKING:
@@ -186,11 +185,15 @@ def import_parts(activation: Sequence[str] | None, loss: str | None) -> "list[Ac
     return [import_part(*each).part for each in named]
 
 
+def _each(value: Any) -> tuple[Any, ...]:
+    return value if isinstance(value, tuple) else (value,)
+
+
 def own_parts(options: Options, *kinds: str) -> "dict[str, list[OwnPart]]":
     """Return the parts of a user's own that options have, of all kinds or of some, each once."""
     from xpmlp.nn.own_parts import OwnPart
 
-    values = {kind: as_tuple(getattr(options, kind)) for kind in kinds or OWN}
+    values = {kind: _each(getattr(options, kind)) for kind in kinds or OWN}
     return {kind: [own for own in dict.fromkeys(given) if isinstance(own, OwnPart)] for kind, given in values.items()}
 
 
@@ -205,9 +208,9 @@ def name_again(kept: Options, asked: Options) -> Options:
     for kind, parts in own_parts(asked).items():
         before: Any = getattr(kept, kind)
         own = {str(part): part for part in parts}
-        if other := set(own) - set(as_tuple(before)):
+        if other := set(own) - set(_each(before)):
             raise InputError(f"the run was begun with --{kind} {to_text(before)}, not {', '.join(other)}.")
-        found = tuple(own.get(value, value) for value in as_tuple(before))
+        found = tuple(own.get(value, value) for value in _each(before))
         again[kind] = found if isinstance(before, tuple) else found[0]
     return replace(kept, **again)
 
