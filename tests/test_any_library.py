@@ -1,6 +1,7 @@
 """Array libraries that are not ours: by an import name, by a class of one's own, by an installed plug-in."""
 
 import ast
+import subprocess
 import sys
 from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
@@ -24,7 +25,7 @@ from xpmlp import (
     initialize,
     train,
 )
-from xpmlp.backends import check_known, device_for_rank, find_backend, registry, split_place, standard
+from xpmlp.backends import check_known, contract, device_for_rank, find_backend, registry, split_place, standard
 from xpmlp.backends.base import DTYPES
 from xpmlp.backends.contract import CALLS, try_calls
 
@@ -247,6 +248,20 @@ def test_every_call_that_the_maths_makes_gives_what_numpy_gives(backend_name):
     verdicts = list(try_calls(find_backend(backend_name)))
     assert len(verdicts) == len(DTYPES) * len(CALLS) >= 100
     assert [verdict for verdict in verdicts if verdict.problem] == []
+
+
+def test_the_tests_themselves_run_on_any_library():
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--backend", LIBRARY]
+    test = f"{Path(__file__).parent}/test_schedules.py::test_a_constant_rate_is_a_python_number"
+    done = subprocess.run([*command, test], capture_output=True, text=True, check=False)  # noqa: S603 - our own tests
+    assert done.returncode == 0, done.stdout
+    assert f"xpmlp backends: {LIBRARY}\n" in done.stdout
+
+
+def test_every_name_that_a_library_is_asked_for_is_called():
+    calls = ast.walk(ast.parse(Path(contract.__file__).read_text()))
+    called = {node.attr for node in calls if isinstance(node, ast.Attribute) and getattr(node.value, "id", "") == "xp"}
+    assert set(standard.NAMES) - called == {"__array_namespace_info__", "zeros"}  # called when a backend is opened
 
 
 def test_what_a_library_does_wrong_is_named_call_by_call(own):

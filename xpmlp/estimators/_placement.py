@@ -175,6 +175,11 @@ def readable(values: Any) -> Any:
     """
     library = library_of(values)
     if library is not None:
+        if dispatching() and not library.arrays_are_standard:
+            raise InputError(
+                f"scikit-learn cannot check arrays of {library.name}, whose functions do not follow the array API "
+                f"standard: give arrays of NumPy, and device={library.name!r}."
+            )
         return library.readable(values)
     dtype = REPLACED_DTYPES.get(str(getattr(values, "dtype", None)))
     if dtype is None:
