@@ -296,7 +296,9 @@ class Backend(ABC):
         return steps
 
     def settle(self, arrays: Any) -> Any:
-        """Return the arrays of a nest computed, after each step: for a library that only notes down what is asked for.
+        """Return the arrays of a nest computed, for a library that only notes down what is asked for.
+
+        They are those of each step, and the weights that a record keeps.
 
         Its notes would grow from step to step. Others return what they are given.
         """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import math
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -11,9 +12,9 @@ import numpy as np
 from scipy import sparse
 from sklearn import get_config
 
-from xpmlp.backends import BACKENDS, backend_of, get_backend, split_place
+from xpmlp.backends import BACKENDS, backend_of, check_known, get_backend, split_place
 from xpmlp.backends.numpy.sparse import SparseNumpyBackend
-from xpmlp.common.errors import BackendError, InputError
+from xpmlp.common.errors import BackendError, InputError, XpmlpWarning
 from xpmlp.common.validation import beyond_range
 from xpmlp.data.examples import Examples
 from xpmlp.nn.network import Layer
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from xpmlp.common.types import Array
 
 SINGLE = 4  # bytes of a float32
+DEVICES = {"auto", "cpu", "cuda", "mps"}  # that are no backend's name
 REPLACED_DTYPES = {"bfloat16": np.float32, "float96": np.float64, "float128": np.float64}
 
 
@@ -152,6 +154,40 @@ def open_device(name: str, dtype: str) -> Backend:
             raise
         known = "auto, cpu, cuda, cuda:0, mps, or a backend's name with or without a device, such as torch:cuda:0"
         raise InputError(f"device is {name!r}, but must be one of: {known}. As that, {error}") from error
+
+
+class Pickle:
+    """The mark of a pickle, which imports what it names in any case. A file of skops cannot hold it unless trusted."""
+
+
+class DeviceMixin:
+    """An estimator with a parameter `device`: for what a file names there, nothing is imported."""
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        reduced: Any = super().__reduce_ex__(protocol)
+        make, arguments, state, *others = reduced
+        return make, arguments, state | {"_loaded_by": Pickle}, *others
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        if state.pop("_loaded_by", None) is not Pickle and "device" in state:
+            state["device"] = _known_device(state["device"])
+        super().__setstate__(state)  # type: ignore[misc]  # it is scikit-learn's BaseEstimator's
+
+
+def _known_device(name: str | None) -> str | None:
+    library = (name or "cpu").partition(":")[0]
+    if library not in DEVICES:
+        try:
+            check_known(library, "the file")
+        except InputError:
+            warnings.warn(
+                f"the file names the device {name!r}, whose backend is neither ours nor a plug-in's, and what "
+                "a file names is not imported. device is None now: if you trust it, set_params(device=...).",
+                XpmlpWarning,
+                stacklevel=5,
+            )
+            return None
+    return name
 
 
 def move(x: Array, backend: Backend) -> Array:
