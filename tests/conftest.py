@@ -20,6 +20,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
+import sklearn
 from servers import Handler
 
 from xpmlp import Layer
@@ -70,7 +71,7 @@ def pytest_configure(config):
     chosen = config.getoption("--backend")
     for name in set(chosen or []) - {READ_ONLY}:
         try:
-            find_backend(name)
+            BACKENDS.setdefault(name, find_backend(name))
         except XpmlpError as error:
             raise pytest.UsageError(str(error)) from error
     found = {status.name: status for status in statuses()}
@@ -136,6 +137,21 @@ def check():
         np.testing.assert_allclose(backend.to_numpy(result), expected, rtol=rtol, atol=atol)
 
     return check_result
+
+
+@pytest.fixture
+def dispatch(monkeypatch, request):
+    """Have scikit-learn keep arrays in their library.
+
+    It looks for SCIPY_ARRAY_API then, and SciPy when it is imported. Only the former matters here: what the estimators
+    hand to SciPy is NumPy's. So the variable is set for the tests that need it.
+    """
+    name = request.getfixturevalue("backend_name") if "backend_name" in request.fixturenames else "numpy"
+    if name in BACKENDS and not BACKENDS[name].arrays_are_standard:
+        pytest.skip("scikit-learn's checks need the standard, which this library's functions do not follow")
+    monkeypatch.setenv("SCIPY_ARRAY_API", "1")
+    with sklearn.config_context(array_api_dispatch=True):
+        yield
 
 
 @pytest.fixture

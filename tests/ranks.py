@@ -36,6 +36,7 @@ class ThreadRank(Communicator):
 
     def allreduce(self, backend):
         def add(x):
+            backend.synchronize(x)  # a lazy library may compute in the thread alone that has asked for it
             total, *others = self.allgather(x)
             for other in others:
                 total = total + other

@@ -1,12 +1,16 @@
 """Array libraries that are not ours: by an import name, by a class of one's own, by an installed plug-in."""
 
 import ast
+import pickle
+import subprocess
 import sys
+import warnings
 from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
 
 import numpy as np
 import pytest
+import skops.io
 
 import xpmlp
 from xpmlp import (
@@ -20,11 +24,12 @@ from xpmlp import (
     Network,
     Recipe,
     StandardBackend,
+    XpmlpWarning,
     get_backend,
     initialize,
     train,
 )
-from xpmlp.backends import check_known, device_for_rank, find_backend, registry, split_place, standard
+from xpmlp.backends import check_known, contract, device_for_rank, find_backend, registry, split_place, standard
 from xpmlp.backends.base import DTYPES
 from xpmlp.backends.contract import CALLS, try_calls
 
@@ -216,7 +221,7 @@ def test_a_lazy_library_settles_the_arrays_of_each_step():
 
     backend = Lazy(dtype="float64")
     weights_of(backend)
-    assert backend.settled == 15  # three epochs of five
+    assert backend.settled == 3 * (5 + 1)  # steps of three epochs, and the weights that a record keeps
 
 
 def test_dask_computes_after_each_step_what_it_was_asked_for():
@@ -241,12 +246,65 @@ def test_of_what_a_file_names_nothing_is_imported_but_what_is_installed_for_it_o
     check_known(own, "the run")
 
 
+def loaded_by_skops(estimator):
+    content = skops.io.dumps(estimator)
+    del BACKENDS["own_library:Mine"], sys.modules["own_library"]
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", XpmlpWarning)
+        return skops.io.loads(content, trusted=["xpmlp.estimators._mlp.MLPClassifier"]), [str(w.message) for w in told]
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_of_what_a_file_of_skops_names_nothing_is_imported(own, monkeypatch):
+    X, y = np.random.default_rng(0).normal(size=(20, 3)), np.arange(20) % 2
+    model = MLPClassifier(max_iter=2, device=own).fit(X, y)
+    expected = model.predict_proba(X)
+    loaded, (told,) = loaded_by_skops(model)
+    assert told.startswith(f"the file names the device '{own}', whose backend is neither ours")
+    assert loaded.device is None
+    np.testing.assert_allclose(loaded.predict_proba(X), expected, rtol=1e-10)
+    assert "own_library" not in sys.modules
+    loaded.set_params(device=own).predict_proba(X)
+    assert "own_library" in sys.modules
+
+    getstate = type(model).__getstate__
+    doctored = {"_was_on": (own, "CPU_DEVICE", "float64", False), "device": None}
+    monkeypatch.setattr(type(model), "__getstate__", lambda self: getstate(self) | doctored)
+    loaded, (told,) = loaded_by_skops(model)
+    assert f"fitted with {own} on CPU_DEVICE, which cannot be used here: it names the backend '{own}'" in told
+    assert isinstance(loaded.coefs_[0], np.ndarray)
+    assert "own_library" not in sys.modules
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_a_pickle_takes_the_device_along_to_other_processes(own):
+    content = pickle.dumps(MLPClassifier(max_iter=2, device=own))
+    sys.modules.pop("own_library", None)
+    X, y = np.random.default_rng(0).normal(size=(20, 3)), np.arange(20) % 2
+    assert pickle.loads(content).fit(X, y).device == own  # noqa: S301 - our own
+    assert "own_library" in sys.modules
+
+
 def test_every_call_that_the_maths_makes_gives_what_numpy_gives(backend_name):
     if backend_name not in BACKENDS:
         pytest.skip("this is NumPy with read-only inputs, for the tests of what is written to")
     verdicts = list(try_calls(find_backend(backend_name)))
     assert len(verdicts) == len(DTYPES) * len(CALLS) >= 100
     assert [verdict for verdict in verdicts if verdict.problem] == []
+
+
+def test_the_tests_themselves_run_on_any_library():
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--backend", LIBRARY]
+    test = f"{Path(__file__).parent}/test_schedules.py::test_a_constant_rate_is_a_python_number"
+    done = subprocess.run([*command, test], capture_output=True, text=True, check=False)  # noqa: S603 - our own tests
+    assert done.returncode == 0, done.stdout
+    assert f"xpmlp backends: {LIBRARY}\n" in done.stdout
+
+
+def test_every_name_that_a_library_is_asked_for_is_called():
+    calls = ast.walk(ast.parse(Path(contract.__file__).read_text()))
+    called = {node.attr for node in calls if isinstance(node, ast.Attribute) and getattr(node.value, "id", "") == "xp"}
+    assert set(standard.NAMES) - called == {"__array_namespace_info__", "zeros"}  # called when a backend is opened
 
 
 def test_what_a_library_does_wrong_is_named_call_by_call(own):

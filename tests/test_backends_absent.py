@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from devices import Card
 
-from xpmlp.backends import BACKENDS, get_backend, statuses
+from xpmlp.backends import BACKENDS, get_backend, standard, statuses
 from xpmlp.backends.numpy.backend import NumpyBackend
 from xpmlp.common.errors import BackendError
 
@@ -69,8 +69,14 @@ def fake_cupy(monkeypatch):
 
 @pytest.fixture
 def without(monkeypatch):
-    """Make a library look as if it were not installed."""
-    return lambda name: monkeypatch.setitem(sys.modules, name, None)
+    """Make a library look as if it were not installed, and had not been."""
+
+    def hide(name):
+        standard._namespace.cache_clear()
+        for module in {name} | {module for module in sys.modules if module.startswith(f"{name}.")}:
+            monkeypatch.setitem(sys.modules, module, None)
+
+    return hide
 
 
 @pytest.fixture

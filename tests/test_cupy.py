@@ -59,7 +59,7 @@ def test_elementwise_work_is_fused(install, library):
     assert first.fused is second.fused  # kernels are compiled once for the process
 
 
-@pytest.mark.parametrize("axis", [None, 0, 1, -1, -2])
+@pytest.mark.parametrize("axis", [None, 0, 1, -1, -2, (-2, -1), (0, 1)])
 @pytest.mark.parametrize("keepdims", [False, True])
 @pytest.mark.parametrize("dtype", [np.float32, np.int64])
 def test_a_sum_is_numpys(install, axis, keepdims, dtype):
@@ -102,6 +102,7 @@ def test_the_precision_is_that_of_products_and_sums_are_in_float32(install, prec
         (lambda: backend.xp.matmul(x, x.T), mode),
         (lambda: backend.xp.sum(x, axis=0), 0),
         (lambda: backend.xp.sum(x, axis=1), 0),
+        (lambda: backend.xp.sum(x, axis=(-2, -1)), 0),
     ):
         compute()
         name, handle = library.calls[-1]

@@ -1,8 +1,4 @@
-"""Arrays of any library in, results of the same library on the same device out; models that move between them.
-
-scikit-learn looks for SCIPY_ARRAY_API when `array_api_dispatch` is set, SciPy when it is imported. Only the former
-matters here: what the estimators hand to SciPy is NumPy's. So the variable is set for the tests that need it.
-"""
+"""Arrays of any library in, results of the same library on the same device out; models that move between them."""
 
 import contextlib
 import copy
@@ -36,7 +32,7 @@ CLASSES = ("binary", "multiclass", "multilabel")
 KINDS = (*CLASSES, "regression", "multioutput", "poisson")
 CASES = [(kind, "adam") for kind in KINDS]
 CASES += [(kind, solver) for kind in ("multiclass", "regression") for solver in ("sgd", "adamw", "lbfgs")]
-READABLE = {"numpy", "numpy-readonly", "torch", "jax"}  # by NumPy, where they are on the CPU
+READABLE = {"numpy", "numpy-readonly", "torch", "jax", "mlx"}  # by NumPy, where they are on the CPU
 OTHER_LIBRARIES = {"torch", "jax", "jaxlib", "cupy", "array_api_strict"}
 N = 48
 
@@ -69,13 +65,6 @@ def new(kind, **params):
 def on_numpy(kind, solver="adam"):
     """Give the model that NumPy's arrays give."""
     return new(kind, solver=solver).fit(*make(kind))
-
-
-@pytest.fixture
-def dispatch(monkeypatch):
-    monkeypatch.setenv("SCIPY_ARRAY_API", "1")
-    with sklearn.config_context(array_api_dispatch=True):
-        yield
 
 
 @pytest.fixture
@@ -442,6 +431,16 @@ def test_without_dispatch_what_numpy_cannot_read_is_refused(backend_name, given)
         pytest.skip("NumPy can read it")
     with pytest.raises((RuntimeError, TypeError), match=r"Can't convert|not allowed|explicit"):
         new("multiclass").fit(*given("multiclass"))
+
+
+def test_arrays_that_scikit_learn_cannot_check_are_refused_with_what_to_do(monkeypatch, dispatch):
+    strict = get_backend("array_api_strict", dtype="float64")
+    model = new("multiclass").fit(*make("multiclass"))
+    monkeypatch.setattr(type(strict), "arrays_are_standard", False)
+    X = strict.asarray(make("multiclass")[0])
+    for call in (lambda: new("multiclass").fit(X, make("multiclass")[1]), lambda: model.predict(X)):
+        with pytest.raises(InputError, match=r"of array_api_strict, .* of NumPy, and device='array_api_strict'"):
+            call()
 
 
 # Another library than the fitted one, and the way out

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import sklearn
 from scipy import sparse
 
 from xpmlp import MLPClassifier, MLPRegressor
@@ -22,6 +21,7 @@ FAST = {"hidden_layer_sizes": (3,), "max_iter": 2, "random_state": 0}
 N = 24
 
 pytestmark = [
+    pytest.mark.usefixtures("dispatch"),
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.DataConversionWarning"),
 ]
@@ -135,13 +135,6 @@ def container(request, pytestconfig):
     if request.param == "jax":
         get_backend("jax", None, "float64")
     return request.param
-
-
-@pytest.fixture(autouse=True)
-def dispatch(monkeypatch):
-    monkeypatch.setenv("SCIPY_ARRAY_API", "1")
-    with sklearn.config_context(array_api_dispatch=True):
-        yield
 
 
 def calls_with_examples(X, fine, y):

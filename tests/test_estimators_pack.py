@@ -7,7 +7,6 @@ from itertools import count
 
 import numpy as np
 import pytest
-import sklearn
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_diabetes
@@ -31,13 +30,6 @@ SMALL = {"n_estimators": 15, "max_iter": 12, "batch_size": 16, "random_state": 2
 
 def new(kind, **params):
     return (PackClassifier if kind in CLASSES else PackRegressor)(**SMALL | params)
-
-
-@pytest.fixture
-def dispatch(monkeypatch):
-    monkeypatch.setenv("SCIPY_ARRAY_API", "1")
-    with sklearn.config_context(array_api_dispatch=True):
-        yield
 
 
 @pytest.mark.parametrize("kind", TARGETS)

@@ -4,7 +4,6 @@ import pickle
 
 import numpy as np
 import pytest
-import sklearn
 from scipy import sparse
 from scipy.stats import loguniform
 from sklearn.base import clone
@@ -106,11 +105,9 @@ def test_weights_and_groups_reach_every_fold():
     same(*both(NETWORK, GRID, fit={"sample_weight": weights, "groups": groups}, cv=GroupKFold(3)))
 
 
-def test_arrays_of_other_libraries_are_searched_as_stacks(backend, sizes, monkeypatch):
-    monkeypatch.setenv("SCIPY_ARRAY_API", "1")
-    with sklearn.config_context(array_api_dispatch=True):
-        arrays = backend.asarray(X), backend.asarray(Y, dtype=None)
-        theirs, ours = both(NETWORK, {"alpha": [1.0, 0.1]}, given=arrays[0], y=arrays[1])
+def test_arrays_of_other_libraries_are_searched_as_stacks(backend, sizes, dispatch):
+    arrays = backend.asarray(X), backend.asarray(Y, dtype=None)
+    theirs, ours = both(NETWORK, {"alpha": [1.0, 0.1]}, given=arrays[0], y=arrays[1])
     same(theirs, ours)
     assert max(sizes) == 10
 

@@ -138,7 +138,7 @@ if __name__ == "__main__":
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_children_predict_and_fit_what_their_parent_does(library, tmp_path, method):
-    if method == "fork" and library in {"jax", "torch", "cupy"}:
+    if method == "fork" and library in {"jax", "torch", "cupy", "mlx"}:
         pytest.skip(f"{library} has threads or a GPU, which do not survive a fork: its users spawn")
     if library == "array_api_strict":
         pytest.skip("array_api_strict is NumPy underneath")

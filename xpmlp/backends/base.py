@@ -72,6 +72,7 @@ class Backend(ABC):
 
     name: ClassVar[str]  # as `get_backend` knows it
     integers_wrap: ClassVar[bool] = False  # whether int32 overflows modulo 2**32: the standard leaves it open
+    arrays_are_standard: ClassVar[bool] = True  # whether `__array_namespace__` gives the standard's functions
     memory_errors: ClassVar[tuple[str, ...]] = ()  # what the library's errors say, beside `MemoryError`
     stack_bytes: int = 2**21  # that a step of a stack of networks works on, on a CPU
     max_stack: int = 1024  # networks that are trained as one
@@ -295,7 +296,9 @@ class Backend(ABC):
         return steps
 
     def settle(self, arrays: Any) -> Any:
-        """Return the arrays of a nest computed, after each step: for a library that only notes down what is asked for.
+        """Return the arrays of a nest computed, for a library that only notes down what is asked for.
+
+        They are those of each step, and the weights that a record keeps.
 
         Its notes would grow from step to step. Others return what they are given.
         """

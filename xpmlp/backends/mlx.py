@@ -30,15 +30,17 @@ class MlxBackend(StandardBackend):
     module = "mlx.core"
     install = "pip install 'xpmlp[mlx]'"
     integers_wrap = True
+    arrays_are_standard = False  # functions take no `device`
     memory_errors = ("[malloc", "Unable to allocate", "Attempting to allocate")
 
     @classmethod
     def namespace(cls) -> Namespace:
-        """In float64, `exp`, `cos` and `logaddexp` by functions that have its digits: MLX's have those of float32."""
+        """In float64, `exp`, `sin`, `cos` and `logaddexp` by others, as MLX's have the digits of float32."""
         mx = super().namespace()
         return replacing(
             mx,
             exp=partial(_exp, mx),
+            sin=partial(_sin, mx),
             cos=partial(_cos, mx),
             logaddexp=partial(_logaddexp, mx),
             asarray=partial(_asarray, mx),
@@ -105,6 +107,13 @@ def _exp(mx: Namespace, x: Array, /) -> Array:
         return mx.exp(x)
     grown = 1.0 + mx.expm1(mx.abs(x))
     return mx.where(x < 0, 1.0 / grown, grown)
+
+
+def _sin(mx: Namespace, x: Array, /) -> Array:
+    if x.dtype != mx.float64:
+        return mx.sin(x)
+    tangent = mx.tan(0.5 * x)
+    return 2.0 * tangent / (1.0 + mx.square(tangent))
 
 
 def _cos(mx: Namespace, x: Array, /) -> Array:

@@ -120,17 +120,18 @@ def _imported(name: str) -> type[Backend]:
 def check_known(name: str, source: str) -> None:
     """Refuse the name of a backend that a file gives, where it would have to be imported for that.
 
-    Known are ours, those that installed packages offer, and what the user has named in this process.
+    Known are ours, those that installed packages offer, and what the user has named or imported in this process.
 
     Raises
     ------
     InputError
         Saying that the name has to be given again. `source` is what names it.
     """
-    if name != "auto" and name not in BACKENDS and not _entry_points(name):
+    is_here = name == "auto" or name in BACKENDS or name.partition(":")[0] in sys.modules
+    if not is_here and not _entry_points(name):
         raise InputError(
             f"{source} names the backend {name!r}, which is neither one of xpmlp's nor an installed plug-in, and what "
-            f"a file names is not imported. If you trust it, give it again: --backend {name}"
+            f"a file names is not imported. If you trust it, give it again: --backend {name}, or get_backend({name!r})."
         )
 
 

@@ -11,14 +11,15 @@ from sklearn.base import TransformerMixin, is_regressor
 from sklearn.utils import assert_all_finite, check_array, check_consistent_length
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from xpmlp.backends import backend_of, get_backend
-from xpmlp.common.errors import BackendError, XpmlpWarning
+from xpmlp.backends import backend_of, check_known, get_backend
+from xpmlp.common.errors import BackendError, InputError, XpmlpWarning
 from xpmlp.common.validation import check_choice, one_for_each
 from xpmlp.common.wording import counted
 from xpmlp.estimators._checks import check_numbers, needs_no_check
 from xpmlp.estimators._features import HiddenFeatures
 from xpmlp.estimators._parameters import Parameters
 from xpmlp.estimators._placement import (
+    DeviceMixin,
     dispatching,
     float_dtype,
     labels_in,
@@ -81,7 +82,7 @@ class Scored(ABC):
         return float(self._measure(to_host(y), predicted, sample_weight=to_host(sample_weight)))
 
 
-class FittedMLP(HiddenFeatures, TransformerMixin, Scored, Parameters, ABC):
+class FittedMLP(HiddenFeatures, TransformerMixin, Scored, Parameters, DeviceMixin, ABC):
     """What both kinds of estimator can do once they are fitted.
 
     Attributes
@@ -310,8 +311,9 @@ class FittedMLP(HiddenFeatures, TransformerMixin, Scored, Parameters, ABC):
         if library == "numpy":
             return
         try:
+            check_known(library, "it")
             self._move(get_backend(library, device, dtype), with_classes=classes_too)
-        except BackendError as error:
+        except (BackendError, InputError) as error:
             warnings.warn(
                 f"this model was fitted with {library} on {device}, which cannot be used here: {error} "
                 "Its weights are NumPy arrays now, and it takes NumPy arrays.",

@@ -24,7 +24,7 @@ from xpmlp.estimators._fitted import Scored
 from xpmlp.estimators._mixed import Mixed, MixedClasses, MixedNumbers
 from xpmlp.estimators._mlp import MLPClassifier, MLPRegressor
 from xpmlp.estimators._parameters import CONSTRAINTS
-from xpmlp.estimators._placement import place, readable
+from xpmlp.estimators._placement import DeviceMixin, place, readable
 from xpmlp.estimators._training import MAX_SEED
 from xpmlp.nn.network import Layer
 from xpmlp.nn.padding import network_of
@@ -74,7 +74,7 @@ class _StackedRegressor(_Stacked, MLPRegressor):
 _StackedClassifier.__name__, _StackedRegressor.__name__ = "PackClassifier", "PackRegressor"  # as messages call them
 
 
-class Pack(Mixed, Scored, BaseEstimator, ABC):
+class Pack(Mixed, Scored, DeviceMixin, BaseEstimator, ABC):
     """Base of `PackClassifier` and `PackRegressor`: use these."""
 
     n_estimators: int

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import math
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -11,9 +12,9 @@ import numpy as np
 from scipy import sparse
 from sklearn import get_config
 
-from xpmlp.backends import BACKENDS, backend_of, get_backend, split_place
+from xpmlp.backends import BACKENDS, backend_of, check_known, get_backend, split_place
 from xpmlp.backends.numpy.sparse import SparseNumpyBackend
-from xpmlp.common.errors import BackendError, InputError
+from xpmlp.common.errors import BackendError, InputError, XpmlpWarning
 from xpmlp.common.validation import beyond_range
 from xpmlp.data.examples import Examples
 from xpmlp.nn.network import Layer
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from xpmlp.common.types import Array
 
 SINGLE = 4  # bytes of a float32
+DEVICES = {"auto", "cpu", "cuda", "mps"}  # that are no backend's name
 REPLACED_DTYPES = {"bfloat16": np.float32, "float96": np.float64, "float128": np.float64}
 
 
@@ -154,6 +156,40 @@ def open_device(name: str, dtype: str) -> Backend:
         raise InputError(f"device is {name!r}, but must be one of: {known}. As that, {error}") from error
 
 
+class Pickle:
+    """The mark of a pickle, which imports what it names in any case. A file of skops cannot hold it unless trusted."""
+
+
+class DeviceMixin:
+    """An estimator with a parameter `device`: for what a file names there, nothing is imported."""
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        reduced: Any = super().__reduce_ex__(protocol)
+        make, arguments, state, *others = reduced
+        return make, arguments, state | {"_loaded_by": Pickle}, *others
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        if state.pop("_loaded_by", None) is not Pickle and "device" in state:
+            state["device"] = _known_device(state["device"])
+        super().__setstate__(state)  # type: ignore[misc]  # it is scikit-learn's BaseEstimator's
+
+
+def _known_device(name: str | None) -> str | None:
+    library = (name or "cpu").partition(":")[0]
+    if library not in DEVICES:
+        try:
+            check_known(library, "the file")
+        except InputError:
+            warnings.warn(
+                f"the file names the device {name!r}, whose backend is neither ours nor a plug-in's, and what "
+                "a file names is not imported. device is None now: if you trust it, set_params(device=...).",
+                XpmlpWarning,
+                stacklevel=5,
+            )
+            return None
+    return name
+
+
 def move(x: Array, backend: Backend) -> Array:
     """Move an array of any library to a backend, in the backend's dtype; as it is where it is that already."""
     if backend.holds(x) and backend.on_device(x):
@@ -175,6 +211,11 @@ def readable(values: Any) -> Any:
     """
     library = library_of(values)
     if library is not None:
+        if dispatching() and not library.arrays_are_standard:
+            raise InputError(
+                f"scikit-learn cannot check arrays of {library.name}, whose functions do not follow the array API "
+                f"standard: give arrays of NumPy, and device={library.name!r}."
+            )
         return library.readable(values)
     dtype = REPLACED_DTYPES.get(str(getattr(values, "dtype", None)))
     if dtype is None:

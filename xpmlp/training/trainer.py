@@ -189,7 +189,8 @@ class Trainer:
     def copy_layers(self) -> list[Layer]:
         """Copy the weights, on the backend."""
         with self.backend.computing(self._what):
-            return copy_layers(self.backend, self.layers)
+            layers: list[Layer] = self.backend.settle(copy_layers(self.backend, self.layers))
+            return layers
 
     def copy_state(self) -> State:
         """Copy the state, on the backend."""

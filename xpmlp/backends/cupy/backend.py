@@ -167,7 +167,7 @@ def _with_fusion(cupy: ModuleType, standard: ModuleType) -> Namespace:
 
 
 def _with_products(cupy: ModuleType, standard: ModuleType, products: Cublas, exact: Cublas) -> Namespace:
-    """Return the standard's functions, with products, and sums over one axis, that can be captured into a graph.
+    """Return the standard's functions, with products, and sums of matrices, that can be captured into a graph.
 
     Sums are products with ones, by `exact`: the precision asked for is that of the caller's products alone.
     """
@@ -177,9 +177,12 @@ def _with_products(cupy: ModuleType, standard: ModuleType, products: Cublas, exa
         return cupy.ones(shape, dtype=dtype)
 
     def total(x: Array, /, *, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Array:
-        if axis not in (0, 1, -1, -2) or dtype is not None or x.ndim != 2 or x.dtype.kind != "f":
+        if axis not in (0, 1, -1, -2, (-2, -1)) or dtype is not None or x.ndim != 2 or x.dtype.kind != "f":
             return standard.sum(x, axis=axis, dtype=dtype, keepdims=keepdims)
         rows, columns = x.shape
+        if axis == (-2, -1):
+            sums = exact.matmul(exact.matmul(ones((1, rows), x.dtype), x), ones((columns, 1), x.dtype))
+            return sums if keepdims else sums.reshape(())
         if axis in (0, -2):
             sums = exact.matmul(ones((1, rows), x.dtype), x)
             return sums if keepdims else sums[0, :]
