@@ -83,7 +83,7 @@ def test_the_page_on_performance_has_each_contenders_median_of_three_runs(conten
 
 
 def test_the_page_on_performance_has_the_figures_of_the_targets():
-    shown = rows_of("docs/performance.md", "small: over its floor, at most 1.20")
+    shown = rows_of("docs/performance-log.md", "small: over its floor, at most 1.20")
     targets = [[target for target in run["targets"] if "memory" not in target["target"]] for run in RUNS]
     measured = sorted([f"{target['value']:.2f}" for target in same] for same in zip(*targets, strict=True))
     assert sorted(cells[:3] for name, cells in shown.items() if "memory" not in name) == measured

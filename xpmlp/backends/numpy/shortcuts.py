@@ -1,4 +1,4 @@
-"""Functions of NumPy by a faster way: what each saves is in docs/performance.md."""
+"""Functions of NumPy by a faster way: what each saves is in docs/performance-log.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Functions of torch by a faster way, most of them on the CPU: what each saves is in docs/performance.md."""
+"""Functions of torch by a faster way, most of them on the CPU: what each saves is in docs/performance-log.md."""
 
 from __future__ import annotations
 
