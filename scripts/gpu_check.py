@@ -25,8 +25,9 @@ import typer
 
 from benchmark_devices import processor
 from commands import run_script
-from gpu_parts.page import check_jinja, write_page
+from gpu_parts.page import write_page
 from gpu_parts.plan import carry_out, plan_of
+from html_pages import check_jinja
 from peers.turns import SHARED_GPU
 from reproduction.fashion import FINAL
 from xpmlp import BackendError, get_backend

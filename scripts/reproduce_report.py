@@ -21,11 +21,12 @@ import typer
 
 from benchmark_devices import machine
 from commands import run_script
+from html_pages import check_jinja
 from reproduction.boundaries import draw_boundaries
 from reproduction.fashion import train_fashion
 from reproduction.gradients import check_gradients_of_report
 from reproduction.inspection import inspect_models
-from reproduction.page import check_jinja, write_page
+from reproduction.page import write_page
 from reproduction.plan import Plan
 from reproduction.results import prepare_folder, write_results
 from reproduction.speed import compare_speeds

@@ -28,6 +28,7 @@ from xpmlp.backends import BACKENDS, Status, find_backend, get_backend, statuses
 from xpmlp.backends.numpy.backend import NumpyBackend
 from xpmlp.cli import main
 from xpmlp.common.errors import XpmlpError
+from xpmlp.experiments.runs import RunFolder
 from xpmlp.training import Trainer
 
 READ_ONLY = "numpy-readonly"
@@ -283,3 +284,23 @@ def server(monkeypatch):
         server.over.set()
         server.shutdown()
         thread.join()
+
+
+@pytest.fixture
+def interrupted_after(monkeypatch):
+    """A context in which runs are interrupted once so many epochs are written down."""
+
+    @contextlib.contextmanager
+    def interrupted(epochs):
+        add = RunFolder.add
+
+        def add_and_stop(folder, record):
+            add(folder, record)
+            if record.epoch == epochs:
+                raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(RunFolder, "add", add_and_stop)
+            yield
+
+    return interrupted

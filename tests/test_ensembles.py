@@ -31,7 +31,6 @@ from xpmlp import (
 )
 from xpmlp.backends.numpy.backend import NumpyBackend
 from xpmlp.experiments.experiment import load_splits, score_model
-from xpmlp.experiments.runs import RunFolder
 from xpmlp.training.ensemble import seeds_of
 
 RUN = ("digits", "--members", "3", "--hidden", "8", "--epochs", "4", "--dropout", "0.1", "--seed", "5", "--quiet")
@@ -192,18 +191,10 @@ def test_the_command_line_trains_an_ensemble_and_says_how_far_its_members_are_ap
     assert "digits, test: accuracy" in cli("evaluate", "run")[1]
 
 
-def test_an_interrupted_run_of_an_ensemble_ends_with_the_same_bytes(cli, tmp_path, monkeypatch):
+def test_an_interrupted_run_of_an_ensemble_ends_with_the_same_bytes(cli, tmp_path, interrupted_after):
     assert cli("train", *RUN, "--out", "whole")[0] == 0
-    add = RunFolder.add
-
-    def stop_after_two(folder, record):
-        add(folder, record)
-        if record.epoch == 2:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(RunFolder, "add", stop_after_two)
-    cli("train", *RUN, "--out", "cut")
-    monkeypatch.setattr(RunFolder, "add", add)
+    with interrupted_after(2):
+        cli("train", *RUN, "--out", "cut")
     assert cli("train", "--resume", "cut", "--quiet")[0] == 0
     read = [load_model(tmp_path / name / "model.safetensors") for name in ("whole", "cut")]
     for one, other in zip(*(model.layers for model in read), strict=True):

@@ -30,7 +30,6 @@ from xpmlp import (
     train_pack,
 )
 from xpmlp.backends.numpy.backend import NumpyBackend
-from xpmlp.experiments.runs import RunFolder
 from xpmlp.models.checkpoints import load_checkpoint, record_to_json, save_checkpoint
 from xpmlp.nn.losses import LOSSES
 from xpmlp.nn.mixtures import mixture, moments, of_moments
@@ -412,19 +411,11 @@ def test_the_command_line_trains_a_pack_whose_model_is_an_ensemble(cli, cancer, 
 
 
 @pytest.mark.parametrize("held_out", [(), ("--validation", "0.3")])
-def test_an_interrupted_run_of_a_pack_ends_with_the_same_bytes(cli, cancer, tmp_path, monkeypatch, held_out):
+def test_an_interrupted_run_of_a_pack_ends_with_the_same_bytes(cli, cancer, tmp_path, interrupted_after, held_out):
     run = ("train", cancer, "--pack", "15", "--epochs", "5", "--quiet", *held_out)
     assert cli(*run, "--out", "whole")[0] == 0
-    add = RunFolder.add
-
-    def stop_after_two(folder, record):
-        add(folder, record)
-        if record.epoch == 2:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(RunFolder, "add", stop_after_two)
-    cli(*run, "--out", "cut")
-    monkeypatch.setattr(RunFolder, "add", add)
+    with interrupted_after(2):
+        cli(*run, "--out", "cut")
     _, out, err = cli("predict", "cut", cancer)
     assert len(out.splitlines()) == 1 + 285
     assert "the weights of epoch" in err

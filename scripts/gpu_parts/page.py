@@ -3,51 +3,36 @@
 from __future__ import annotations
 
 import json
-from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xpmlp import InputError
+from html_pages import render
 from xpmlp.common.files import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["check_jinja", "write_page"]
+__all__ = ["write_page"]
 
+TEMPLATE = Path(__file__).with_name("page.html.jinja")
 GRAPHS = "graphs against eager steps"
-
-
-def check_jinja() -> None:
-    """Raise an `InputError` with the way to install the template library, where it is missing."""
-    if find_spec("jinja2") is None:
-        raise InputError("the page needs jinja2, which is not installed: pip install 'xpmlp[report]'.")
 
 
 def write_page(path: Path, found: Mapping[str, Any]) -> None:
     """Write the page of what `gpu_check.py` has found, in the form of its file."""
-    import jinja2  # noqa: PLC0415 - an optional extra, which `check_jinja` has asked for
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     parts = found["parts"]
-    page = environment.get_template("page.html.jinja").render(
-        found=found,
-        failed=[name for name, part in parts.items() if not part["passed"]],
-        backends=parts.get("machine", {}).get("found", {}).get("backends", []),
-        graphs={name: each for name, each in parts.get(GRAPHS, {}).get("found", {}).items() if isinstance(each, dict)},
-        targets=list(_targets(parts)),
-        fallbacks=list(_fallbacks(parts)),
-        suite=parts.get("tests", {}).get("found", {}),
-        numbers=json.dumps(parts, indent=1),
-    )
-    write_whole(path, page.encode())
+    values = {
+        "found": found,
+        "failed": [name for name, part in parts.items() if not part["passed"]],
+        "backends": parts.get("machine", {}).get("found", {}).get("backends", []),
+        "graphs": {name: x for name, x in parts.get(GRAPHS, {}).get("found", {}).items() if isinstance(x, dict)},
+        "targets": list(_targets(parts)),
+        "fallbacks": list(_fallbacks(parts)),
+        "suite": parts.get("tests", {}).get("found", {}),
+        "numbers": json.dumps(parts, indent=1),
+    }
+    write_whole(path, render(TEMPLATE, values).encode())
 
 
 def _targets(parts: Mapping[str, Any]) -> Iterator[tuple[str, str, bool | None]]:

@@ -4,51 +4,28 @@ from __future__ import annotations
 
 import base64
 import io
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
+from html_pages import render
 from reproduction import reference
-from xpmlp import InputError
 from xpmlp.common.files import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["check_jinja", "write_page"]
+__all__ = ["write_page"]
 
-TEMPLATE = "page.html.jinja"
-
-
-def check_jinja() -> None:
-    """Raise unless the template library is installed.
-
-    Raises
-    ------
-    InputError
-        With the way to install it.
-    """
-    if find_spec("jinja2") is None:
-        raise InputError("the page needs jinja2, which is not installed: pip install 'xpmlp[report]'.")
+TEMPLATE = Path(__file__).with_name("page.html.jinja")
 
 
 def write_page(folder: Path, results: Mapping[str, Any]) -> Path:
     """Write ``index.html`` from the results, with the pictures of the folder embedded in it; gives its path."""
-    import jinja2  # noqa: PLC0415 - an optional extra, which `check_jinja` has asked for
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["embedded"] = lambda name: embedded(folder / name)
-    environment.filters["duration"] = duration
     reported = {name.lower(): getattr(reference, name) for name in dir(reference) if name.isupper()}
-    page = environment.get_template(TEMPLATE).render(results=results, **results, **reported)
+    values = {"results": results, **results, **reported}
+    page = render(TEMPLATE, values, embedded=lambda name: embedded(folder / name), duration=duration)
     path = folder / "index.html"
     write_whole(path, page.encode())
     return path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from html import escape
 from numbers import Number
@@ -92,13 +93,14 @@ def _more(n: int) -> list[str]:
     return [f"and {counted(n, 'row')} more"] if n else []
 
 
-class Shown:
+class Shown(ABC):
     """What a notebook shows with a table: below the first line of its `repr`, what `_content` gives."""
 
     __slots__ = ()
 
+    @abstractmethod
     def _content(self) -> Content:
-        raise NotImplementedError
+        """Return what the table has."""
 
     def _repr_html_(self) -> str:
         """Return the table in HTML; all texts are escaped."""
