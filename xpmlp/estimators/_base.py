@@ -132,12 +132,15 @@ class BaseMLP(TrainedMLP, CallbackSupportMixin, ABC):
             self._check_outputs(T)
         self.n_outputs_ = T.shape[1]
         checked = Examples(X, T, self._weights_to_fit(given, T))
-        if self.solver != "lbfgs":
-            if self._watched == "validation score" and self.scoring is not None:
-                check_scoring(self, self.scoring)  # an unknown one is said before the first epoch
-            if self.early_stopping and one_epoch:
-                raise ValueError("partial_fit does not support early_stopping=True")
+        self._check_choices()
+        if self.solver != "lbfgs" and self.early_stopping and one_epoch:
+            raise ValueError("partial_fit does not support early_stopping=True")
         return checked, given_val and self._check_validation(given_val, X)
+
+    def _check_choices(self) -> None:
+        """Check what scikit-learn's constraints on the parameters cannot say."""
+        if self.solver != "lbfgs" and self._watched == "validation score" and self.scoring is not None:
+            check_scoring(self, self.scoring)  # an unknown one is said before the first epoch
 
     def _check_validation(self, given: Examples, X: Any) -> Examples:
         """Check the validation set that goes with X; the errors say that it is meant."""

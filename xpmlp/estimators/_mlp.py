@@ -293,13 +293,16 @@ default="squared_error"
         return self._fit(Examples(X, y, sample_weight), one_epoch=True)
 
     def _targets_to_fit(self, y: Any, *, one_epoch: bool) -> np.ndarray:  # noqa: ARG002 - the classifier's learns classes
+        return self._targets(y)
+
+    def _check_choices(self) -> None:
+        super()._check_choices()
         for name, loss in (("quantile", "quantile"), ("huber_threshold", "huber")):
             if getattr(self, name) != getattr(MLPRegressor, name) and self.loss != loss:
                 message = f"{name} is {getattr(self, name)}, but only loss {loss!r} uses it; the loss is {self.loss!r}."
                 warnings.warn(message, XpmlpWarning, stacklevel=6)
         if isinstance(self.loss, Loss) and self.loss.correct is not None:
             raise InputError(f"loss {self.loss.name!r} is for classes: use a loss for real targets, or MLPClassifier.")
-        return self._targets(y)
 
     def _targets(self, y: Any) -> np.ndarray:
         y = (y.toarray() if sparse.issparse(y) else np.asarray(to_host(y))).astype(float, copy=False)

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import warnings
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import sparse
-from sklearn.base import clone
+from sklearn.base import clone, is_regressor
 
 from xpmlp.data.examples import Examples
 from xpmlp.estimators._compat import rows_of
@@ -85,7 +85,9 @@ class _Whole:
 
     def __init__(self, first: BaseMLP, given: Examples, given_val: Examples | None) -> None:
         self._given, self._given_val, self._first = given, given_val, clone(first)
+        parameters = [*vars(self._first)]
         self._checked, checked_val = self._first._check(given, given_val, continues=False, one_epoch=False)
+        self._learnt = {name: value for name, value in vars(self._first).items() if name not in parameters}
         X = self._checked.X
         self._placement = place(X, first.device, self._first._dtype_for(X, continues=False))
         self._training = self._placement.examples(self._checked)
@@ -94,29 +96,43 @@ class _Whole:
     def begin(self, each: BaseMLP, rows: np.ndarray | None) -> MinibatchFit | None:
         """Begin the fit of one of them; return None where it cannot share the steps of others."""
         each._validate_params()
-        given = self._given if rows is None else Examples(*(_taken(array, rows) for array in self._given))
+        given, T = self._given, self._training.T
+        if rows is not None:
+            T = T[rows]
+            given = given._replace(weights=None if given.weights is None else rows_of(given.weights, rows))
         continues = each.__sklearn_is_fitted__() and each.warm_start
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # they are those of the first check
-            checked, _ = each._check(given, self._given_val, continues=continues, one_epoch=False)
-        if not self._can_share(each, checked, rows, continues=continues):
+            if continues:  # what it knows has to go with these examples
+                each._check(self._given, self._given_val, continues=True, one_epoch=False)
+            else:
+                vars(each).update(self._learnt)
+                each._check_choices()
+            weights = each._weights_to_fit(given, T)
+        if not self._can_share(each, T, continues=continues):
             return None
-        training = self._weighted(checked.weights, rows)
+        training = self._weighted(weights, rows)
         network, layers = each._describe(self._placement, training, continues=continues)
-        rows = np.arange(training.T.shape[0]) if rows is None else rows
+        rows = np.arange(T.shape[0]) if rows is None else rows
         return each._begin(Problem(self._placement, network, layers, training, self._validation, rows))
 
-    def _can_share(self, each: BaseMLP, checked: Examples, rows: np.ndarray | None, *, continues: bool) -> bool:
-        T = self._training.T if rows is None else self._training.T[rows]
+    def _can_share(self, each: BaseMLP, T: np.ndarray, *, continues: bool) -> bool:
+        X, whole = self._checked.X, self._training.T
         return (
             each.solver != "lbfgs"
-            and not sparse.issparse(checked.X)
+            and not sparse.issparse(X)
             and not getattr(each, "_skl_callbacks", None)
             and each.device == self._first.device
-            and each._dtype_for(checked.X, continues=continues) == self._placement.backend.dtype
-            and not (rows is not None and (np.any(each.dropout) or each.input_dropout))
-            and np.array_equal(np.asarray(checked.T), T)  # not where a fold lacks a class
+            and each._dtype_for(X, continues=continues) == self._placement.backend.dtype
+            and (T is whole or not (np.any(each.dropout) or each.input_dropout or self._lacks_a_class(T)))
         )
+
+    def _lacks_a_class(self, T: np.ndarray) -> bool:
+        """Whether the targets of some rows would be others by themselves; each label has an output in any case."""
+        if is_regressor(self._first) or self._first._label_binarizer.y_type_.startswith("multilabel"):
+            return False
+        whole = self._training.T
+        return not all(np.array_equal(some(T, axis=0), some(whole, axis=0)) for some in (np.any, np.all))
 
     def _weighted(self, weights: np.ndarray | None, rows: np.ndarray | None) -> PlacedExamples:
         """Return all the examples, where some rows have these weights."""
@@ -151,7 +167,3 @@ class _Whole:
         except ValueError as error:
             return error
         return None
-
-
-def _taken(array: Any, rows: np.ndarray) -> Any:
-    return None if array is None else rows_of(array, rows)
