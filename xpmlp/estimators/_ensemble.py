@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
-from sklearn.metrics import accuracy_score, r2_score
+from sklearn.metrics import r2_score
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from xpmlp.data.examples import Examples
 from xpmlp.estimators._base import documented, validation_set
+from xpmlp.estimators._checks import accuracy
 from xpmlp.estimators._compat import Interval, fit_method
 from xpmlp.estimators._fitted import Scored
 from xpmlp.estimators._mixed import Mixed, MixedClasses, MixedNumbers
@@ -189,7 +190,7 @@ class DeepEnsembleClassifier(MixedClasses, DeepEnsemble, ClassifierMixin, BaseEs
     class_weight: dict[Any, float] | list[dict[int, float]] | str | None = None
 
     _parameter_constraints = MLPClassifier._parameter_constraints | SIZE  # noqa: SLF001 - scikit-learn's name
-    _measure = staticmethod(accuracy_score)
+    _measure = staticmethod(accuracy)
     _kind = MLPClassifier
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from scipy import sparse
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
-from sklearn.metrics import accuracy_score, r2_score
+from sklearn.metrics import r2_score
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import type_of_target, unique_labels
@@ -19,6 +19,7 @@ from sklearn.utils.validation import column_or_1d
 from xpmlp.common.errors import InputError, XpmlpWarning
 from xpmlp.data.examples import Examples
 from xpmlp.estimators._base import BaseMLP, documented
+from xpmlp.estimators._checks import accuracy
 from xpmlp.estimators._compat import Interval, StrOptions, available_if, fit_method
 from xpmlp.estimators._losses import OUTPUTS, bounded_logistic, bounded_softmax, mean_squared
 from xpmlp.estimators._parameters import CONSTRAINTS, MINIBATCH_SOLVERS
@@ -74,7 +75,7 @@ class MLPClassifier(BaseMLP, ClassifierMixin, BaseEstimator):
     class_weight: dict[Any, float] | list[dict[int, float]] | str | None = None
 
     _parameter_constraints = CONSTRAINTS | {"class_weight": [dict, list, StrOptions({"balanced"}), None]}
-    _measure = staticmethod(accuracy_score)
+    _measure = staticmethod(accuracy)
 
     def _check_solver(self) -> bool:
         if self.solver not in MINIBATCH_SOLVERS:

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 import numpy as np
 from scipy import sparse
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
-from sklearn.metrics import accuracy_score, r2_score
+from sklearn.metrics import r2_score
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from xpmlp.common.errors import InputError
 from xpmlp.data.examples import Examples
 from xpmlp.estimators._base import validation_set
+from xpmlp.estimators._checks import accuracy
 from xpmlp.estimators._compat import Interval, StrOptions, fit_method
 from xpmlp.estimators._fitted import Scored
 from xpmlp.estimators._mixed import Mixed, MixedClasses, MixedNumbers
@@ -302,7 +303,7 @@ class PackClassifier(MixedClasses, Pack, ClassifierMixin, BaseEstimator):
     _parameter_constraints: ClassVar = PARAMETERS | {
         "class_weight": MLPClassifier._parameter_constraints["class_weight"]  # noqa: SLF001 - scikit-learn's name
     }
-    _measure = staticmethod(accuracy_score)
+    _measure = staticmethod(accuracy)
     _least_steps = MIN_STEPS_OF_CLASSES
 
     def _new_stack(self) -> BaseMLP:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from numbers import Real
 from typing import TYPE_CHECKING, Any, Self
 
@@ -157,6 +158,12 @@ class Parameters:
     stratify_validation: bool = False
     dtype: str | None = None
     device: str | None = None
+
+    @classmethod
+    @cache  # reading the signature each time would take most of the time of `clone`
+    def _get_param_names(cls) -> list[str]:
+        names: list[str] = super()._get_param_names()  # type: ignore[misc] # of scikit-learn's `BaseEstimator`
+        return names
 
     if TYPE_CHECKING:  # scikit-learn's `BaseEstimator`, which has them, has no types
 

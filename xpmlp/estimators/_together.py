@@ -106,7 +106,7 @@ class _Whole:
             if continues:  # what it knows has to go with these examples
                 each._check(self._given, self._given_val, continues=True, one_epoch=False)
             else:
-                vars(each).update(self._learnt)
+                each.__dict__.update(self._learnt)
                 each._check_choices()
             weights = each._weights_to_fit(given, T)
         if not self._can_share(each, T, continues=continues):
