@@ -329,11 +329,7 @@ def prepare(
     dataset, parts = load_splits(options, progress=progress, schema=None if start is None else schema_of(start))
     X, y = parts.train
     n = X.shape[0]
-    steps = steps_per_epoch(n, options.batch_size)
-    has_few = is_table(options.dataset) and dataset.task.name == "classification"
-    epochs = options.epochs or default_epochs(n, options.batch_size, MIN_STEPS_OF_CLASSES if has_few else MIN_STEPS)
-    if is_table(options.dataset) and options.optimizer == "adamw" and options.weight_decay is None and not options.pack:
-        options = replace(options, weight_decay=table_weight_decay(options, steps * epochs))
+    options = _with_epochs(options, n, dataset.task.name)
 
     # The network with its initial weights, and the parts of the data as it is given them.
     given = options, dataset, parts
@@ -344,10 +340,32 @@ def prepare(
             name: lay_out(model, backend, *part, is_training=name == "train" and start is None)
             for name, part in parts.parts.items()
         }
-    options = replace(options, epochs=epochs, task=dataset.task.name)
     recipe = fit_recipe(options, n)
     weights = None if options.class_weight == "none" else _balanced_weights(options, backend, y)
     return Experiment(options, dataset, backend, model, recipe, sets, communicator, weights)
+
+
+def _with_epochs(options: Options, n: int, task: str) -> Options:
+    """Return options with what `n` training examples and what is learnt decide."""
+    has_few = is_table(options.dataset) and task == "classification"
+    epochs = options.epochs or default_epochs(n, options.batch_size, MIN_STEPS_OF_CLASSES if has_few else MIN_STEPS)
+    if is_table(options.dataset) and options.optimizer == "adamw" and options.weight_decay is None and not options.pack:
+        steps = steps_per_epoch(n, options.batch_size) * epochs
+        options = replace(options, weight_decay=table_weight_decay(options, steps))
+    return replace(options, epochs=epochs, task=task)
+
+
+def varied(experiment: Experiment, options: Options) -> Experiment:
+    """Return what `prepare` makes of options that leave the data of an experiment as they are: they stay laid out."""
+    check_options(options)
+    n, model, backend = experiment.sets["train"][0].shape[0], experiment.model, experiment.backend
+    options = _with_epochs(with_absolute_paths(settle(options)), n, experiment.options.task)
+    sizes, loss = model.network.sizes, model.network.loss
+    network = build_network(options, sizes[0], model.network.n_targets, loss, model.preparation)
+    with backend.within_memory(str(network), "fewer hidden units"):
+        layers = initial_weights(network, options)
+    model = replace(model, network=network, layers=layers)
+    return replace(experiment, options=options, model=model, recipe=fit_recipe(options, n))
 
 
 def _new_model(options: Options, dataset: Dataset | StreamedData, parts: Splits[Any], backend: Backend) -> Model:

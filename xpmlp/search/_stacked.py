@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from xpmlp.common.errors import DivergenceError
 from xpmlp.data.examples import StreamedExamples
+from xpmlp.experiments.experiment import varied
 from xpmlp.experiments.options import NETWORK, TRAINING, Options
 from xpmlp.search._trial import ended, failed, point_of, prepare_trial, run_trial
 from xpmlp.training import Member, train_many
@@ -48,11 +49,14 @@ def run_stacked(candidates: Sequence[Candidate]) -> Iterator[Trial]:
     """
     groups: dict[Options, _Group] = {}
     for candidate in candidates:
-        experiment = prepare_trial(candidate.options, candidate.data)
-        if isinstance(experiment.sets["train"][0], StreamedExamples) or experiment.options.is_ensemble:
+        options, data = candidate.options, _of_data(candidate.options)
+        if not options.is_ensemble and data not in groups:
+            groups[data] = _Group(prepare_trial(options, candidate.data), [], [])
+        if options.is_ensemble or isinstance(groups[data].first.sets["train"][0], StreamedExamples):
             yield run_trial(*candidate)
             continue
-        group = groups.setdefault(_of_data(experiment.options), _Group(experiment, [], []))
+        group = groups[data]
+        experiment = varied(group.first, options)
         group.candidates.append(candidate)
         model = experiment.model
         group.members.append(Member(model.network, model.layers, experiment.recipe, weights=group.first.weights))
