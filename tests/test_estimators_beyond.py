@@ -3,6 +3,7 @@
 import functools
 import inspect
 import pickle
+import re
 import warnings
 from dataclasses import dataclass, replace
 
@@ -22,6 +23,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 
 from xpmlp import ACTIVATIONS, INITIALIZERS, Activation, Layer, MLPClassifier, MLPRegressor, Network, initialize
 from xpmlp.common.errors import InputError, XpmlpError
+from xpmlp.estimators._checks import accuracy
 from xpmlp.nn.losses import LOSSES, huber, quantile
 from xpmlp.nn.network import fprop, gradient_function
 
@@ -1393,3 +1395,29 @@ def test_a_linear_model_whose_activation_scikit_learn_lacks_goes_there():
 def test_true_is_taken_for_1_as_scikit_learn_does(name):
     X, y = make("multiclass")
     same(new("multiclass", **{name: True}).fit(X, y), new("multiclass", **{name: 1}).fit(X, y))
+
+
+LABELS = {
+    "integers": (np.array([0, 1, 2, 1]), np.array([0, 1, 1, 1], np.uint8)),
+    "strings": (np.array(["a", "bc", "a"]), np.array(["a", "a", "a"])),
+    "floats": (np.array([0.0, 1.0, 1.0]), np.array([0, 1, 0])),
+    "a list": ([0, 1, 1], np.array([0, 1, 0])),
+    "labels": (np.array([[0, 1], [1, 1]]), np.array([[0, 1], [0, 1]])),
+}
+
+
+@pytest.mark.parametrize("labels", LABELS)
+def test_the_accuracy_is_scikit_learns(labels):
+    y, predicted = LABELS[labels]
+    assert accuracy(y, predicted) == accuracy_score(y, predicted)
+    weights = np.arange(1, len(y) + 1)
+    assert accuracy(y, predicted, sample_weight=weights) == accuracy_score(y, predicted, sample_weight=weights)
+
+
+@pytest.mark.parametrize("y", [np.array([0, 1]), np.array([0.5, 1, 1]), np.array(["a", "b", "b"]), np.ones((3, 2, 1))])
+def test_what_scikit_learn_gives_no_accuracy_of_is_refused_in_its_words(y):
+    predicted = np.array([0, 1, 2])
+    with pytest.raises((ValueError, TypeError)) as expected:
+        accuracy_score(y, predicted)
+    with pytest.raises(type(expected.value), match=re.escape(str(expected.value))):
+        accuracy(y, predicted)

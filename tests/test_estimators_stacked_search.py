@@ -100,6 +100,24 @@ def test_candidates_and_folds_of_one_shape_are_one_stack(sizes):
     assert sizes == [10, 10]  # of two rates and five folds, for each shape
 
 
+def test_the_data_are_checked_once_for_all_fits_of_a_search(monkeypatch):
+    checks, learn_classes = [], MLPClassifier._learn_classes
+
+    def counted(self, labels, *, like):
+        checks.append(len(labels))
+        learn_classes(self, labels, like=like)
+
+    monkeypatch.setattr(MLPClassifier, "_learn_classes", counted)
+    StackedGridSearchCV(NETWORK, GRID, refit=False).fit(X, Y)
+    assert checks == [N]
+
+
+def test_an_unknown_scoring_of_a_candidate_fails_it_alone(sizes):
+    grid = {"early_stopping": [True], "scoring": [None, "no such score"]}
+    same(*both(NETWORK, grid))
+    assert max(sizes) == 5
+
+
 def test_weights_and_groups_reach_every_fold():
     weights, groups = np.arange(N) % 3 + 1.0, np.arange(N) % 7
     same(*both(NETWORK, GRID, fit={"sample_weight": weights, "groups": groups}, cv=GroupKFold(3)))

@@ -71,6 +71,19 @@ def test_amounts_are_searched_likewise(tmp_path, stacks):
     assert stacks == [4]
 
 
+def test_the_data_of_candidates_are_laid_out_once(tmp_path, monkeypatch):
+    prepared, prepare_trial = [], stacked.prepare_trial
+
+    def noted(options, data):
+        prepared.append(options.class_weight)
+        return prepare_trial(options, data)
+
+    monkeypatch.setattr(stacked, "prepare_trial", noted)
+    space = Space({"learning-rate": [0.1, 0.01], "hidden": [4, 8], "class-weight": ["none", "balanced"]})
+    search(plan(QUICK, space), tmp_path / "search", engine="stack")
+    assert sorted(prepared) == ["balanced", "none"]
+
+
 def test_candidates_whose_examples_count_otherwise_are_stacks_apart(tmp_path, stacks):
     space = Space({"class-weight": ["none", "balanced"], "learning-rate": [0.1, 0.01]})
     same_trials(*both(plan(replace(QUICK, dtype="float64"), space), tmp_path))
