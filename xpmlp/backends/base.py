@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from types import ModuleType, TracebackType
 
     from xpmlp.backends.graphs import Capturer, Steps, Taken
+    from xpmlp.backends.threads import Threads
     from xpmlp.common.types import Array, Namespace
 
 DTYPES = ("float32", "float64")
@@ -131,6 +132,11 @@ class Backend(ABC):
     def supports_step_capture(self) -> bool:
         """Whether `graphs` makes a difference here."""
         return self._on_cuda
+
+    @property
+    def threads(self) -> Threads | None:
+        """How many threads of the CPU products take; None where that cannot be changed."""
+        return None
 
     @property
     def widest_dtype(self) -> str:

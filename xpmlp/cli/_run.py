@@ -12,7 +12,7 @@ from xpmlp.cli._options import naming_again
 from xpmlp.cli._report import check_learnt, choice, epoch_line, point, summarise
 from xpmlp.cli._terminal import INTERRUPTED, say, stopping_on_interrupt, warn
 from xpmlp.common.errors import DivergenceError, InputError, OutOfMemoryError
-from xpmlp.common.wording import loss_label
+from xpmlp.common.wording import counted, loss_label
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -144,6 +144,8 @@ class Run:
             for record in experiment.records(should_stop, progress.advance, resume):
                 if records and record.complete:  # then its copy of the weights is enough
                     records[-1] = records[-1].without_arrays()
+                if record.threads and record.threads != (records[-1].threads if records else None):
+                    folder.write_log(f"products take {counted(record.threads, 'thread')}")
                 records.append(record)
                 line = epoch_line(record, epochs)
                 folder.write_log(line)  # before the checkpoint, from which the epoch is not done again

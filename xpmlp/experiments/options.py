@@ -161,6 +161,9 @@ class Options(Shown):
     device: str | None = _option(None, PLACE, "A device of the backend: cpu, cuda:0, mps; see `xpmlp info`.")
     dtype: str = _option("float32", PLACE, "float32 or float64.")
     precision: str = _option("highest", PLACE, "Of products in float32: highest, or tf32, faster on NVIDIA GPUs.")
+    threads: int | None = _option(
+        None, PLACE, "Threads of a CPU that products take.", "all, or fewer where that is faster beside other programs"
+    )
     graphs: bool = _option(True, PLACE, "Take steps one by one: no CUDA graphs, no scans of JAX, no tape of NumPy.")
 
     def __post_init__(self) -> None:

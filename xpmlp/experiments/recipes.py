@@ -200,6 +200,7 @@ def build_recipe(options: Options) -> Recipe:
         patience=options.patience,
         min_delta=options.min_delta or 0.0,
         seed=options.seed,
+        threads=options.threads,
     )
 
 

@@ -56,7 +56,7 @@ LATER = {"members": 1, "pack": 0, "precision": "highest", "graphs": True, "patie
 LATER |= {option.name: option.default for option in fields(Options) if option.metadata["rich_help_panel"] == TABLE}
 LATER |= {"task": "classification", "loss": "auto", "class_weight": "none"}
 LATER |= {"frequencies": 0, "frequency_scale": Options.frequency_scale}
-LATER |= {"validation_file": None, "test_file": None, "split": "random", "group": None}
+LATER |= {"validation_file": None, "test_file": None, "split": "random", "group": None, "threads": None}
 
 
 class RunFolder(Folder):
@@ -435,7 +435,11 @@ def _configuration(experiment: Experiment) -> dict[str, Any]:
             "examples": {part: int(X.shape[0]) for part, (X, _) in experiment.sets.items()},
         },
         "versions": versions(backend.name),
-        "machine": {"system": platform.platform(), "processor": platform.machine()},
+        "machine": {
+            "system": platform.platform(),
+            "processor": platform.machine(),
+            "threads": backend.threads and backend.threads.number(),
+        },
     }
 
 

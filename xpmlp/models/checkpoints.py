@@ -150,7 +150,7 @@ def load_model(path: str | Path, parts: Sequence[Activation | Loss] = ()) -> Mod
 
 def record_to_json(record: Record) -> str:
     """Write all of a record but its weights and its state in a line, as a checkpoint has it."""
-    names = ("epoch", "seconds", "examples", "examples_per_second", "learning_rate", "loss", "complete")
+    names = ("epoch", "seconds", "examples", "examples_per_second", "learning_rate", "loss", "complete", "threads")
     values = {name: getattr(record, name) for name in names}
     values["scores"] = {part: _score_to_json(score) for part, score in record.scores.items()}
     values["best"] = record.best and [record.best.epoch, record.best.scores["validation"].loss]

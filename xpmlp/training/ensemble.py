@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from xpmlp.nn.network import Layer, Network
     from xpmlp.training.recipe import Recipe
     from xpmlp.training.step import State
+    from xpmlp.training.threads import ThreadChoice
 
 Nest = TypeVar("Nest")
 
@@ -99,7 +100,12 @@ class EnsembleTrainer:
         self._seen = [0] * pieces
         self._score = make_scorer(backend, network, units, of_mixture=True)
 
-    def start(self, layers: Sequence[Layer], state: State | None = None) -> None:
+    @property
+    def threads(self) -> ThreadChoice:
+        """How many threads the first stack's products take."""
+        return self._trainers[0].threads
+
+    def start(self, layers: Sequence[Layer], state: State | None = None, threads: int | None = None) -> None:
         """Take initial weights, and the state of an earlier run; arguments and errors are those of `Trainer.start`."""
         stack = check_layers(self.network, layers)
         if stack != (self.n_members,):
@@ -108,7 +114,7 @@ class EnsembleTrainer:
         layers, state = mapped(self._on_backend, list(layers)), mapped(self._on_backend, state)
         for trainer, places in zip(self._trainers, self._places, strict=True):
             own = None if state is None else members_at(self.backend, state, places)
-            trainer.start(members_at(self.backend, layers, places), own)
+            trainer.start(members_at(self.backend, layers, places), own, threads)
 
     def _on_backend(self, array: Any) -> Any:
         backend = self.backend

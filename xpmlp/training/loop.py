@@ -65,6 +65,8 @@ class Record(Shown):
     best : Record, optional
         Of the epoch with the best validation loss so far, without its state, where the recipe has patience: one of the
         complete epochs, this one included.
+    threads : int, optional
+        How many threads products took at the end of the epoch; None where the library decided.
     """
 
     epoch: int
@@ -79,6 +81,7 @@ class Record(Shown):
     complete: bool
     best: Record | None = field(default=None, repr=False)
     members: dict[str, list[Score]] | None = field(default=None, repr=False)
+    threads: int | None = field(default=None, repr=False)
 
     def __repr__(self) -> str:
         said = [f"learning rate {self.learning_rate:g}", f"loss {brief(self.loss)}"]
@@ -211,7 +214,10 @@ def train(
         trainer = EnsembleTrainer(backend, network, recipe, communicator, units, n_members=stack[0])
     else:
         trainer = Trainer(backend, network, recipe, communicator, units)
-    trainer.start(*((layers, None) if resume is None else (resume.layers, resume.state)))
+    if resume is None:
+        trainer.start(layers)
+    else:
+        trainer.start(resume.layers, resume.state, resume.threads)
     stops = should_stop if communicator is None else lambda: communicator.any_rank(flag=should_stop())
     return _records(trainer, examples, sets, stops, on_step, resume)
 
@@ -270,6 +276,7 @@ def _records(
             complete=seen == n,
             best=best,
             members=reading.members,
+            threads=trainer.threads.number,
         ).with_best(recipe)
         best = record.best
         yield record

@@ -47,6 +47,8 @@ class Recipe:
         other, the last weights are kept.
     min_delta : float
         By how much more than this a better loss is lower than the best one before.
+    threads : int, optional
+        That products take on a CPU; by default all, or fewer where that is faster beside other programs.
 
     Raises
     ------
@@ -66,6 +68,7 @@ class Recipe:
     penalised: bool = False
     patience: int | None = None
     min_delta: float = 0.0
+    threads: int | None = None
 
     def __repr__(self) -> str:
         return line(self, "optimizer", "schedule", "batch_size", "epochs", "seed")
@@ -82,6 +85,8 @@ class Recipe:
         if self.patience is not None:
             check_number("patience", self.patience, at_least=1, integer=True)
         check_number("min_delta", self.min_delta, at_least=0)
+        if self.threads is not None:
+            check_number("threads", self.threads, at_least=1, integer=True)
 
     def is_over(self, epoch: int, best_epoch: int | None) -> bool:
         """Whether no epoch follows this one: it is the last, or the best one, if any, is too long ago."""

@@ -6,12 +6,14 @@ import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from xpmlp.backends.purity import is_pure
+from xpmlp.backends.rehearsal import mapped
 from xpmlp.common.errors import InputError
 from xpmlp.nn.members import lengths
 from xpmlp.nn.network import copy_layers, naming_own_functions
 from xpmlp.training.checks import check_layers
 from xpmlp.training.scoring import N_SUMS, Score, Spread, make_scorer, score_rows, spread_of, to_score
 from xpmlp.training.step import State, flat, make_step
+from xpmlp.training.threads import ThreadChoice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -81,6 +83,7 @@ class Trainer:
         self._spreads: dict[str, Spread | None] = {}
         self._what = f"{network}, in minibatches of {recipe.batch_size:,} examples"
         self._is_pure = is_pure((network, recipe))
+        self.threads = ThreadChoice(backend, network, recipe)
         self._prepare()
 
     def __repr__(self) -> str:
@@ -94,7 +97,7 @@ class Trainer:
         self.score = make_scorer(backend, network, self.units)
         self.summarise = backend.compile(self._summary)
 
-    def start(self, layers: Sequence[Layer], state: State | None = None) -> None:
+    def start(self, layers: Sequence[Layer], state: State | None = None, threads: int | None = None) -> None:
         """Take initial weights, from the host or the backend, which stay as they are.
 
         Parameters
@@ -103,6 +106,8 @@ class Trainer:
             The weights.
         state : State, optional
             Of an earlier run, to resume; from the host or the backend, and it stays as it is.
+        threads : int, optional
+            How many threads that run's steps took last, where it is resumed.
 
         Raises
         ------
@@ -116,6 +121,8 @@ class Trainer:
             raise InputError(
                 f"the weights are those of {given}, but the recipe or the dropout is of {wrong.pop()} members."
             )
+
+        self.threads.resume(threads)
 
         def of_each(number: float) -> Any:
             return [number] * stack[0] if stack else number
@@ -174,17 +181,25 @@ class Trainer:
                     loss = backend.xp.astype(loss, examples.T.dtype, copy=False)
                 self.state = self.state._replace(loss=loss, scale=scale)
             steps = self._taken(examples, order)
-            for self.layers, self.state, rows in steps:
-                seen += rows
-                on_step(rows)
-                if should_stop():
-                    break
+            with self.threads.in_steps():
+                for self.layers, self.state, rows in steps:
+                    seen += rows
+                    if self.threads.is_due() and self._is_pure:
+                        self.threads.choose(lambda: self._steps_of_copies(examples, order))
+                    on_step(rows)
+                    if should_stop():
+                        break
         return seen
 
     def _taken(self, examples: Examples, order: Any) -> Iterator[Any]:
         """Take the steps; what the caller does in between is not theirs, and so no error of the user's functions."""
         with naming_own_functions(self.network, schedule=self.recipe.schedule, optimizer=self.recipe.optimizer):
             yield from self.steps(self.layers, self.state, examples, order, self.recipe.batch_size)
+
+    def _steps_of_copies(self, examples: Examples, order: Any) -> Iterator[Any]:
+        """Take the steps of copies, whose results are dropped."""
+        layers, state = mapped(lambda p: self.backend.xp.asarray(p, copy=True), (self.layers, self.state))
+        return self.steps(layers, state, examples, order, self.recipe.batch_size)
 
     def copy_layers(self) -> list[Layer]:
         """Copy the weights, on the backend."""
@@ -212,7 +227,7 @@ class Trainer:
         backend, ranks = self.backend, self.communicator
         for name in sets.keys() - self._spreads.keys():
             self._spreads[name] = spread_of(backend, self.network, sets[name], self.units)
-        with backend.computing(self._what):
+        with backend.computing(self._what), self.threads.in_scores():
             sums = [
                 total
                 for examples in sets.values()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, cast
 
@@ -11,6 +12,7 @@ from array_api_compat import is_torch_array
 from xpmlp.backends.base import Backend, Status, device_memory, load_library
 from xpmlp.backends.numpy.memory import keep_freed_memory
 from xpmlp.backends.staging import StagingBuffer
+from xpmlp.backends.threads import Threads
 from xpmlp.backends.torch.graphs import stream_of
 from xpmlp.backends.torch.shortcuts import with_cpu_shortcuts, with_shortcuts
 from xpmlp.common.errors import BackendError, InputError
@@ -46,6 +48,11 @@ class TorchBackend(Backend):
         xp = with_shortcuts(torch, array_api_compat.torch)
         self.xp = with_cpu_shortcuts(torch, xp) if self.device_name == "cpu" else xp
         self.capturer = stream_of(torch, self.device) if self.graphs and self._on_cuda else None
+
+    @property
+    def threads(self) -> Threads | None:
+        """Those of its operations on the CPU."""
+        return _threads() if self.device_name == "cpu" else None
 
     @property
     def widest_dtype(self) -> str:
@@ -162,6 +169,12 @@ def _tf32(torch: ModuleType, *, allowed: bool) -> Iterator[None]:
         yield
     finally:
         products.fp32_precision = before
+
+
+@functools.cache
+def _threads() -> Threads:
+    torch = _library()
+    return Threads(torch.get_num_threads, torch.set_num_threads, ("OMP_NUM_THREADS", "MKL_NUM_THREADS"))
 
 
 def _library() -> ModuleType:

@@ -1,0 +1,236 @@
+"""How many threads products take: all, one where a second gains nothing, and fewer beside other programs."""
+
+import itertools
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+from sklearn.exceptions import ConvergenceWarning
+from threadpoolctl import threadpool_info, threadpool_limits
+
+from xpmlp import InputError, MLPClassifier, Network, Recipe, get_backend, initialize, train
+from xpmlp.backends.numpy.backend import BLAS_VARIABLES
+from xpmlp.backends.threads import Threads
+from xpmlp.training import threads as module
+from xpmlp.training.threads import ThreadChoice
+
+SMALL, OPEN = Network.build(784, [32], 10), Network.build(784, [128], 10)
+RECIPE = Recipe(batch_size=16)
+
+
+def blas_threads():
+    return max(library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas")
+
+
+@pytest.fixture
+def two_threads(monkeypatch):
+    """Two threads of BLAS that nobody has asked for."""
+    for name in BLAS_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    with threadpool_limits(2, user_api="blas"):
+        yield
+
+
+class Clock:
+    """A clock that steps move on, by as much as they take with the number of threads that there is."""
+
+    def __init__(self, monkeypatch, most=4):
+        self.now, self.used, self.current, self.seconds, self.share = (
+            0.0,
+            0.0,
+            most,
+            dict.fromkeys((1, 2, 4), 0.01),
+            1.0,
+        )
+        self.threads = Threads(lambda: self.current, self.put, ("SOME_NUM_THREADS",))
+        clock = SimpleNamespace(perf_counter=lambda: self.now, process_time=lambda: self.used)
+        monkeypatch.setattr(module, "time", clock)
+        self.backend = SimpleNamespace(name="clock", threads=self.threads)
+
+    def put(self, number):
+        self.current = number
+
+    def step(self):
+        self.now += self.seconds[self.current]
+        self.used += self.seconds[self.current] * self.share * 4
+
+    def steps(self):
+        for _ in itertools.repeat(None):
+            self.step()
+            yield
+
+    def train(self, choice, steps):
+        """Return how many threads each step takes."""
+        taken = []
+        with choice.in_steps():
+            for _ in range(steps):
+                taken.append(self.current)
+                self.step()
+                if choice.is_due():
+                    choice.choose(self.steps)
+        return taken
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    return Clock(monkeypatch)
+
+
+def test_a_training_with_its_cores_to_itself_takes_all_threads_and_tries_no_others(clock):
+    clock.seconds = {1: 0.001, 2: 0.001, 4: 0.01}
+    assert set(clock.train(ThreadChoice(clock.backend, OPEN, RECIPE), 1000)) == {4}
+    assert clock.current == 4
+
+
+def test_beside_other_programs_a_training_takes_the_number_that_is_fastest(clock):
+    clock.seconds, clock.share = {1: 0.02, 2: 0.01, 4: 0.04}, 0.3
+    choice = ThreadChoice(clock.backend, OPEN, RECIPE)
+    taken = clock.train(choice, 500)
+    assert taken[0] == 4
+    assert set(taken[10:]) == {2}
+    assert choice.number == 2
+    assert clock.current == 4  # outside of the steps
+
+
+def test_more_threads_are_taken_where_fewer_are_hardly_faster(clock):
+    clock.seconds, clock.share = {1: 0.009, 2: 0.01, 4: 0.01}, 0.3
+    assert set(clock.train(ThreadChoice(clock.backend, OPEN, RECIPE), 500)) == {4}
+
+
+def test_a_training_takes_all_threads_again_once_the_cores_are_free(clock):
+    clock.seconds, clock.share = {1: 0.01, 2: 0.02, 4: 0.04}, 0.3
+    choice = ThreadChoice(clock.backend, OPEN, RECIPE)
+    assert clock.train(choice, 200)[-1] == 1
+    clock.seconds, clock.share = {1: 0.01, 2: 0.005, 4: 0.003}, 1.0
+    assert clock.train(choice, 1000)[-1] == 4
+
+
+def test_trials_become_rare_where_they_change_nothing(clock):
+    clock.seconds, clock.share = {1: 0.01, 2: 0.01, 4: 0.01}, 0.3
+    trials, choice = [], ThreadChoice(clock.backend, OPEN, RECIPE)
+
+    def steps():
+        trials.append(clock.now)
+        return clock.steps()
+
+    with choice.in_steps():
+        while clock.now < 1000:
+            clock.step()
+            if choice.is_due():
+                choice.choose(steps)
+    begun = trials[::6]  # three numbers, twice each
+    waits = np.diff(begun)
+    assert waits[0] < 12
+    assert np.all(np.diff(waits) > -1)
+    assert waits[-1] > 79
+
+
+def test_small_products_take_one_thread_and_tiny_ones_what_the_library_takes(clock):
+    tiny = Network.build(64, [32], 10)
+    assert set(clock.train(ThreadChoice(clock.backend, SMALL, RECIPE), 100)) == {1}
+    assert set(clock.train(ThreadChoice(clock.backend, tiny, RECIPE), 100)) == {4}
+    assert ThreadChoice(clock.backend, tiny, RECIPE).number is None
+
+
+def test_a_number_that_the_user_has_set_is_left_as_it_is(clock, monkeypatch):
+    monkeypatch.setenv("SOME_NUM_THREADS", "4")
+    clock.seconds, clock.share = {1: 0.001, 4: 0.01}, 0.3
+    for network in (SMALL, OPEN):
+        assert set(clock.train(ThreadChoice(clock.backend, network, RECIPE), 100)) == {4}
+
+
+def test_a_number_in_the_recipe_is_taken(clock):
+    clock.share = 0.3
+    for network in (SMALL, OPEN):
+        assert set(clock.train(ThreadChoice(clock.backend, network, Recipe(batch_size=16, threads=2)), 100)) == {2}
+
+
+def test_where_several_ask_the_smallest_number_holds_and_the_first_one_comes_back(clock):
+    with clock.threads.limited(2):
+        with clock.threads.limited(1):
+            assert clock.current == 1
+            with clock.threads.limited(4):
+                assert clock.current == 1
+            assert clock.threads.number() == 4
+        assert clock.current == 2
+    assert clock.current == 4
+
+
+def test_a_number_of_threads_is_refused_where_the_backend_cannot_be_told():
+    with pytest.raises(
+        InputError, match=r"^threads is 2, but backend array_api_strict cannot be told: leave it out\.$"
+    ):
+        ThreadChoice(get_backend("array_api_strict"), OPEN, Recipe(threads=2))
+
+
+def trained_on_digits(**how):
+    X, y = load_digits(return_X_y=True)
+    network = Network.build(64, [256], 10)
+    seen, T = [], np.eye(10, dtype=np.float32)[y]
+    recipe = Recipe(batch_size=128, epochs=2, **how)
+    records = train(
+        get_backend(),
+        network,
+        initialize(network),
+        np.float32(X),
+        T,
+        recipe,
+        on_step=lambda _: seen.append(blas_threads()),
+    )
+    return list(records), set(seen)
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_blas_takes_the_number_in_the_recipe_while_steps_are_taken():
+    (_, last), seen = trained_on_digits(threads=1)
+    assert seen == {1}
+    assert last.threads == 1
+    assert blas_threads() == 2
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_trials_leave_no_trace_in_what_is_trained(monkeypatch):
+    def weights():
+        return [array for layer in trained_on_digits()[0][-1].layers for array in layer]
+
+    monkeypatch.setattr(ThreadChoice, "is_due", lambda _: False)
+    expected, tried = weights(), []
+    monkeypatch.setattr(ThreadChoice, "is_due", lambda _: True)
+    monkeypatch.setattr(ThreadChoice, "choose", lambda _, start: tried.append(len(list(start()))))
+    for array, other in zip(weights(), expected, strict=True):
+        assert array.tobytes() == other.tobytes()
+    assert tried == [15] * 30  # after each step of two epochs, as many as an epoch has
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_a_resumed_training_goes_on_with_its_number(monkeypatch):
+    monkeypatch.setattr(ThreadChoice, "is_due", lambda _: False)
+    records, seen = trained_on_digits()
+    assert (records[-1].threads, seen) == (2, {2})
+    network = Network.build(64, [256], 10)
+    choice = ThreadChoice(get_backend(), network, Recipe(batch_size=128))
+    choice.resume(1)
+    assert choice.number == 1
+    choice.resume(64)  # of a larger machine
+    assert choice.number == 2
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_estimators_leave_blas_as_they_found_it():
+    X, y = load_digits(return_X_y=True)
+    with pytest.warns(ConvergenceWarning):
+        MLPClassifier((256,), max_iter=3, early_stopping=True, random_state=0).fit(X, y)
+    assert blas_threads() == 2
+
+
+def test_the_command_line_keeps_the_number_and_refuses_what_is_none(cli, tmp_path):
+    assert cli("train", "digits", "--epochs", "1", "--threads", "1", "--out", "run")[0] == 0
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["options"]["threads"] == 1
+    assert config["machine"]["threads"] >= 1
+    assert "products take 1 thread\n" in (tmp_path / "run" / "train.log").read_text()
+    code, _, errors = cli("train", "digits", "--threads", "0")
+    assert code == 2
+    assert "threads" in errors

@@ -1,0 +1,133 @@
+"""How many threads the products of a training take: fewer than there are where other programs need the cores."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack, contextmanager
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, cast
+
+from xpmlp.common.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from xpmlp.backends import Backend
+    from xpmlp.backends.threads import Threads
+    from xpmlp.nn.network import Network
+    from xpmlp.training.recipe import Recipe
+
+# Multiplications of a step's largest product; docs/performance-log.md has the measurements behind all of these.
+MIN_SHARED = 2**18  # up to which libraries take one thread by themselves
+MIN_OPEN = 2**20  # up to which a second thread gains nothing, and loses much beside other work
+
+WINDOW = 0.1  # seconds of steps that are looked at together
+SHARE = 0.8  # of the time of the cores: with less of it, threads had to wait for other programs
+TRIAL, MIN_STEPS = 0.05, 2  # seconds and steps that are timed with each number of threads, twice
+MARGIN = 1.25  # by how much fewer threads have to be faster
+FIRST_WAIT, LONGEST_WAIT = 5.0, 80.0  # seconds until the next trial
+
+
+class ThreadChoice:
+    """How many threads the products of a training take: all that there are, unless fewer are faster now.
+
+    A product that is divided among threads is done when the last of them is done. Where another program keeps a core
+    busy, each waits for that one in turn, and one thread is several times as fast as two. Then the threads have less
+    than all of the time of their cores, and a trial with each number of threads shows which is best. The trial is of
+    copies: where all threads are best, the training has the bits that it has without trials.
+
+    Parameters
+    ----------
+    backend : Backend
+        Where it computes. On a GPU there is nothing to choose.
+    network : Network
+        The architecture.
+    recipe : Recipe
+        How to train. Its `threads` are taken, where given; otherwise the number that an environment variable of the
+        library has set, where there is one.
+
+    Attributes
+    ----------
+    number : int or None
+        How many threads the steps take now; None where the library decides.
+
+    Raises
+    ------
+    InputError
+        For a number of threads where the backend cannot change it.
+    """
+
+    def __init__(self, backend: Backend, network: Network, recipe: Recipe) -> None:
+        parameters = [fan_in * fan_out for fan_in, fan_out in pairwise(network.widths)]
+        size = recipe.batch_size * max(parameters)
+        self.number = recipe.threads
+        self._threads = backend.threads if self.number is not None or size > MIN_SHARED else None
+        if self.number is not None and self._threads is None:
+            raise InputError(f"threads is {self.number}, but backend {backend.name} cannot be told: leave it out.")
+        is_free = self.number is None and self._threads is not None and not self._threads.is_set()
+        self.most = self._threads.number() if is_free and self._threads else 1
+        self._is_open = self.most > 1 and size > MIN_OPEN
+        if self.most > 1:
+            self.number = self.most if self._is_open else 1
+        self._next, self._wait, self._limit = 0.0, FIRST_WAIT, ExitStack()
+
+    def resume(self, number: int | None) -> None:
+        """Take the number that a training had which goes on here."""
+        if self._is_open and number is not None:
+            self.number = min(number, self.most)
+
+    @contextmanager
+    def in_steps(self) -> Iterator[None]:
+        """Let products take the chosen number of threads while steps are taken."""
+        if self._threads is None or self.number is None:
+            yield
+            return
+        with self._limit:
+            self._limit.enter_context(self._threads.limited(self.number))
+            self._begin_window()
+            yield
+
+    def _begin_window(self) -> None:
+        self._begun, self._used = time.perf_counter(), time.process_time()
+
+    @contextmanager
+    def in_scores(self) -> Iterator[None]:
+        """Likewise while a network is scored, where the number is not that of small products alone."""
+        if self._threads is None or self.number is None or self._is_open < (self.most > 1):
+            yield
+            return
+        with self._threads.limited(self.number):
+            yield
+
+    def is_due(self) -> bool:
+        """Whether it is time for a trial, now that another step was taken."""
+        if not self._is_open or (now := time.perf_counter()) < self._begun + WINDOW:
+            return False
+        share = (time.process_time() - self._used) / (now - self._begun) / self.most
+        self._begin_window()
+        return now >= self._next and (share < SHARE or self.number != self.most)
+
+    def choose(self, start: Callable[[], Iterator[Any]]) -> None:
+        """Take from now on as many threads as are fastest in a trial: `start` begins steps that are nobody's."""
+        limited = cast("Threads", self._threads).limited
+        candidates = [self.most >> shift for shift in range(self.most.bit_length())]
+        spent = dict.fromkeys(candidates, 0.0)
+        self._limit.close()
+        for number in (*candidates, *candidates):
+            with limited(number):
+                spent[number] += _seconds_of_step(start())
+        best = next(number for number in candidates if spent[number] <= MARGIN * min(spent.values()))
+        self._wait = FIRST_WAIT if best != self.number else min(2 * self._wait, LONGEST_WAIT)
+        self.number = best
+        self._limit.enter_context(limited(best))
+        self._begin_window()
+        self._next = self._begun + self._wait
+
+
+def _seconds_of_step(steps: Iterator[Any]) -> float:
+    begun = time.perf_counter()
+    for count, _ in enumerate(steps, 1):
+        seconds = time.perf_counter() - begun
+        if count >= MIN_STEPS and seconds >= TRIAL:
+            break
+    return seconds / count
