@@ -69,7 +69,7 @@ class ThreadChoice:
         self._is_open = self.most > 1 and size > MIN_OPEN
         if self.most > 1:
             self.number = self.most if self._is_open else 1
-        self._next, self._wait, self._limit = 0.0, FIRST_WAIT, ExitStack()
+        self._next, self._wait, self._limit, self._window = 0.0, FIRST_WAIT, ExitStack(), (0.0, 0.0)
 
     def resume(self, number: int | None) -> None:
         """Take the number that a training had which goes on here."""
@@ -84,11 +84,14 @@ class ThreadChoice:
             return
         with self._limit:
             self._limit.enter_context(self._threads.limited(self.number))
-            self._begin_window()
+            self._begun = _clocks()
             yield
+            self._window = self._so_far()
 
-    def _begin_window(self) -> None:
-        self._begun, self._used = time.perf_counter(), time.process_time()
+    def _so_far(self) -> tuple[float, float]:
+        """Return the seconds of the steps since the window began, and those of the cores that they used."""
+        seconds, used = (now - begun for now, begun in zip(_clocks(), self._begun, strict=True))
+        return self._window[0] + seconds, self._window[1] + used
 
     @contextmanager
     def in_scores(self) -> Iterator[None]:
@@ -101,11 +104,11 @@ class ThreadChoice:
 
     def is_due(self) -> bool:
         """Whether it is time for a trial, now that another step was taken."""
-        if not self._is_open or (now := time.perf_counter()) < self._begun + WINDOW:
+        if not self._is_open or self._window[0] + time.perf_counter() - self._begun[0] < WINDOW:
             return False
-        share = (time.process_time() - self._used) / (now - self._begun) / self.most
-        self._begin_window()
-        return now >= self._next and (share < SHARE or self.number != self.most)
+        seconds, used = self._so_far()
+        self._begun, self._window = _clocks(), (0.0, 0.0)
+        return self._begun[0] >= self._next and (used < SHARE * seconds * self.most or self.number != self.most)
 
     def choose(self, start: Callable[[], Iterator[Any]]) -> None:
         """Take from now on as many threads as are fastest in a trial: `start` begins steps that are nobody's."""
@@ -120,8 +123,12 @@ class ThreadChoice:
         self._wait = FIRST_WAIT if best != self.number else min(2 * self._wait, LONGEST_WAIT)
         self.number = best
         self._limit.enter_context(limited(best))
-        self._begin_window()
-        self._next = self._begun + self._wait
+        self._begun = _clocks()
+        self._next = self._begun[0] + self._wait
+
+
+def _clocks() -> tuple[float, float]:
+    return time.perf_counter(), time.process_time()
 
 
 def _seconds_of_step(steps: Iterator[Any]) -> float:
