@@ -2,8 +2,9 @@
 
 The same network learns the same images of Fashion-MNIST with each library, from the same weights: seconds, memory, and
 the loss that it comes to, which must agree, so that nobody wins by doing less. Every contender is a process of its own,
-and they take turns. A floor is the time of the matrix products alone, with gathering the minibatches; on a GPU, that of
-as many multiplications at the rate of large products in float32.
+and they take turns. A repetition during which other programs took the processors is made again, `--retries` times at
+most, and marked where it stayed disturbed. A floor is the time of the matrix products alone, with gathering the
+minibatches; on a GPU, that of as many multiplications at the rate of large products in float32.
 
     XPMLP_DATA=... python scripts/benchmark_peers.py --out benchmarks/peers-my-machine.json --figure peers.png
     XPMLP_DATA=... python scripts/benchmark_peers.py --workload small --contender scikit-learn --no-growth
@@ -33,8 +34,9 @@ from joblib import cpu_count
 
 from benchmark_devices import processor
 from commands import print_table, run_script
+from machine_load import QUIET, wait_until_quiet
 from peers.charts import figure_of
-from peers.comparison import OWN_SHUFFLES, SAME_BATCHES, compare, disagreements, participants
+from peers.comparison import OWN_SHUFFLES, SAME_BATCHES, compare, disagreements, disturbed_share, participants
 from peers.contenders import FIELDS, Entry
 from peers.growth import measure_growth
 from peers.tables import tables_of
@@ -101,6 +103,9 @@ def main(
             help="Seconds that a contender may take to start, or for a turn.", show_default="without end", min=1
         ),
     ] = TIMEOUT_MAX,
+    retries: Annotated[
+        int, typer.Option(help="How often a repetition is made again while other programs take the processors.", min=0)
+    ] = 5,
     limit: Annotated[
         float,
         typer.Option(help="Seconds after which no other repetition begins.", show_default="without end", min=1),
@@ -131,6 +136,7 @@ def main(
         threads or cpu_count(),
         1 if quick else repetitions,
         epochs,
+        retries=0 if quick else retries,
         growth=growth and place == "cpu",
         few=quick,
         device=place,
@@ -203,6 +209,7 @@ def benchmark(
     repetitions: int,
     epochs: int | None,
     *,
+    retries: int = 0,
     growth: bool,
     few: bool,
     device: str = "cpu",
@@ -216,6 +223,8 @@ def benchmark(
     for name in workloads:
         check_choice("workload", name, known)
     started = datetime.now().astimezone().isoformat(timespec="seconds")
+    before = wait_until_quiet(0.0)
+    print(f"before: {before}", file=sys.stderr)
     compared: dict[str, Any] = {}
     failed: list[str] = []
     with tempfile.TemporaryDirectory() as temporary:
@@ -232,6 +241,7 @@ def benchmark(
                 folder,
                 threads=threads,
                 repetitions=repetitions * workload.rounds,
+                retries=retries,
                 patience=patience,
                 may_fail=may_fail,
                 end=end,
@@ -242,7 +252,7 @@ def benchmark(
         grown = {}
         if growth:
             names = [name for name in GROWTH_CONTENDERS if name in contenders]
-            grown = measure_growth(names, folder, threads=threads, repetitions=repetitions, quick=few)
+            grown = measure_growth(names, folder, threads=threads, repetitions=repetitions, retries=retries, quick=few)
     return {
         "benchmark": "peers",
         "command": shlex.join(["python", "scripts/benchmark_peers.py", *sys.argv[1:]]),
@@ -261,6 +271,12 @@ def benchmark(
         "tolerances": {"same minibatches": SAME_BATCHES, "own shuffles": OWN_SHUFFLES},
         "workloads": compared,
         "growth": grown,
+        "load": {
+            "before": before._asdict(),
+            "tolerated": QUIET,
+            "retries": retries,
+            "disturbed": disturbed_share(compared),
+        },
         "targets": judge(compared, DEVICE_TARGETS[device]),
         "disagreements": [*failed, *disagreements(compared)],
     }

@@ -40,7 +40,7 @@ def figure_of(report: Mapping[str, Any]) -> Figure:
         draw_growth(place, axis, growth)
     patches = [Patch(color=colour, label=kind) for kind, colour in KINDS.items()]
     figure.legend(handles=patches, loc="outside lower center", ncols=1 if columns == 1 else len(patches))
-    figure.suptitle(f"Fashion-MNIST, {report['threads']} threads, medians (least to most)")
+    figure.suptitle(f"Fashion-MNIST, {report['threads']} threads, medians and quartiles")
     return figure
 
 
@@ -48,11 +48,11 @@ def draw_bars(axes: Axes, comparison: Mapping[str, Any]) -> None:
     """Draw the time of each contender, the fastest on top, the floors at the foot."""
     results, floors = comparison["results"], FIELDS[comparison["workload"]["device"]].floors
     names = sorted(results, key=lambda name: (name not in floors, -results[name]["time"]["median"]))
-    slowest = max(results[name]["time"]["most"] for name in names)
+    slowest = max(results[name]["time"]["upper"] for name in names)
     unit = next((unit for unit, seconds in UNITS.items() if slowest >= seconds), "µs")
     spreads = [{key: value / UNITS[unit] for key, value in results[name]["time"].items()} for name in names]
     medians = [spread["median"] for spread in spreads]
-    reach = [[s["median"] - s["least"] for s in spreads], [s["most"] - s["median"] for s in spreads]]
+    reach = [[s["median"] - s["lower"] for s in spreads], [s["upper"] - s["median"] for s in spreads]]
     colours = [FLOOR if name in floors else OURS if name.startswith("xpmlp-") else THEIRS for name in names]
     axes.barh(names, medians, xerr=reach, color=colours, error_kw={"elinewidth": 1, "capsize": 2})
     axes.set_title(title_of(comparison["workload"]), fontsize="medium")

@@ -6,6 +6,8 @@ import statistics
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from peers.contenders import FIELDS, UPDATE_FLOOR
 from peers.scoring import training_loss
 
@@ -19,6 +21,7 @@ __all__ = [
     "SAME_BATCHES",
     "compare",
     "disagreements",
+    "disturbed_share",
     "participants",
     "ratio",
     "reference_of",
@@ -53,8 +56,9 @@ def ratio(over: Sequence[float], under: Sequence[float]) -> dict[str, float]:
 
 
 def spread(values: Sequence[float]) -> dict[str, float]:
-    """Return the median, the least and the most."""
-    return {"median": statistics.median(values), "least": min(values), "most": max(values)}
+    """Return the median, and the quartiles on both sides of it."""
+    lower, median, upper = np.quantile(values, (0.25, 0.5, 0.75))
+    return {"median": float(median), "lower": float(lower), "upper": float(upper)}
 
 
 def compare(task: Task, measured: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
@@ -82,6 +86,13 @@ def compare(task: Task, measured: Mapping[str, Mapping[str, Any]]) -> dict[str, 
             result |= {"loss_apart": max(apart), "tolerance": tolerance, "agrees": agrees}
         results[name] = result
     return {"workload": asdict(workload), "data_bytes": task.data_bytes, "results": results}
+
+
+def disturbed_share(compared: Mapping[str, Mapping[str, Any]]) -> float | None:
+    """Return which part of all repetitions others disturbed; None where the system does not tell."""
+    results = [result for comparison in compared.values() for result in comparison["results"].values()]
+    disturbed = [each for result in results for each in result["disturbed"]]
+    return None if not disturbed or None in disturbed else statistics.mean(disturbed)
 
 
 def disagreements(compared: Mapping[str, Mapping[str, Any]]) -> list[str]:

@@ -20,18 +20,18 @@ AXES = ("images", "hidden")
 
 
 def measure_growth(
-    names: Sequence[str], folder: Path, *, threads: int, repetitions: int, quick: bool
+    names: Sequence[str], folder: Path, *, threads: int, repetitions: int, retries: int, quick: bool
 ) -> dict[str, dict[str, Any]]:
     """Measure both axes: sizes, and of each contender the seconds and the exponent of a fitted power."""
     growth: dict[str, dict[str, Any]] = {}
     for axis in AXES:
         workloads = growth_of(axis, few=quick)
-        seconds: dict[str, list[dict[str, float]]] = {name: [] for name in names}
+        seconds: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
         for _, workload in workloads:
             write_start(folder, workload)
-            found, _ = take_turns(workload, names, folder, threads=threads, repetitions=repetitions)
+            found, _ = take_turns(workload, names, folder, threads=threads, repetitions=repetitions, retries=retries)
             for name in names:
-                seconds[name].append(spread(found[name]["seconds"]))
+                seconds[name].append(spread(found[name]["seconds"]) | {"disturbed": found[name]["disturbed"]})
         sizes = [size for size, _ in workloads]
         contenders = {
             name: {"seconds": times, "exponent": exponent(sizes, [time["median"] for time in times])}

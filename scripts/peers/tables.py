@@ -24,7 +24,7 @@ def tables_of(report: Mapping[str, Any]) -> Iterator[Table]:
         yield workload_table(comparison)
     for axis, growth in report["growth"].items():
         yield growth_table(axis, growth)
-    yield target_table(report["targets"])
+    yield target_table(report["targets"], report["load"])
 
 
 def workload_table(comparison: Mapping[str, Any]) -> Table:
@@ -48,7 +48,7 @@ def workload_table(comparison: Mapping[str, Any]) -> Table:
             f"{result['peak_bytes'] / MIB:,.0f}",
             f"{result['increase_over_data']:.2f}",
         )
-    table.caption = "medians (least-most) of the repetitions; increase: of the peak, over libraries and data"
+    table.caption = "medians (and quartiles) of the repetitions; increase: of the peak, over libraries and data"
     return table
 
 
@@ -72,7 +72,7 @@ def duration(seconds: float) -> str:
 
 def times(ratio: Mapping[str, float]) -> str:
     """Write a ratio with its spread."""
-    return f"{ratio['median']:.2f} ({ratio['least']:.2f}-{ratio['most']:.2f})"
+    return f"{ratio['median']:.2f} ({ratio['lower']:.2f}-{ratio['upper']:.2f})"
 
 
 def growth_table(axis: str, growth: Mapping[str, Any]) -> Table:
@@ -89,15 +89,16 @@ def growth_table(axis: str, growth: Mapping[str, Any]) -> Table:
     return table
 
 
-def target_table(targets: list[dict[str, Any]]) -> Table:
-    """Lay out the targets that were measured."""
+def target_table(targets: list[dict[str, Any]], load: Mapping[str, Any]) -> Table:
+    """Lay out the targets that were measured, and say whether the machine was quiet."""
     table = Table(title="targets", title_justify="left")
     table.add_column("target")
     table.add_column("measured", justify="right")
     table.add_column("")
     for target in targets:
         if target["met"] is not None:
-            table.add_row(target["target"], f"{target['value']:.2f}", "met" if target["met"] else "not met")
-    unmeasured = sum(target["met"] is None for target in targets)
-    table.caption = f"{unmeasured} more were not measured" if unmeasured else None
+            table.add_row(target["target"], times(target["measured"]), "met" if target["met"] else "not met")
+    share, unmeasured = load["disturbed"], sum(target["met"] is None for target in targets)
+    told = "this system does not tell which" if share is None else f"{share:.0%}"
+    table.caption = f"repetitions disturbed by other programs: {told}; targets not measured: {unmeasured}"
     return table

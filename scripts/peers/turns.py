@@ -14,6 +14,7 @@ from pathlib import Path
 from threading import TIMEOUT_MAX, Timer
 from typing import TYPE_CHECKING, Any, Self
 
+from machine_load import Watch, wait_until_quiet
 from xpmlp import XpmlpError
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ __all__ = ["SHARED_GPU", "ContenderError", "take_turns"]
 
 SCRIPTS = Path(__file__).resolve().parent.parent
 PAUSE = 0.1  # seconds between two turns, in which the threads of the last one stop spinning
+OF_EACH_TURN = ("seconds", "cores", "loss", "others", "disturbed")
+WAIT = 10.0  # seconds at most that a machine is given to become quiet, before a repetition is made again
 POOLS = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
@@ -89,6 +92,19 @@ class Worker:
         self.begin()
         return self.answer()
 
+    def quiet_turn(self, retries: int, end: float) -> dict[str, Any]:
+        """Let it do one repetition, again where others took the processors, and give the least disturbed one."""
+        tries: list[dict[str, Any]] = []
+        while True:
+            watch = Watch()
+            answered = self.turn()
+            load = watch.load(own=answered["cpu_seconds"])
+            disturbed = None if load.quiet is None else not load.quiet
+            tries.append(answered | {"others": load.others, "disturbed": disturbed})
+            if not disturbed or len(tries) > retries or time.monotonic() > end:
+                return min(tries, key=lambda each: each["others"] or 0.0)
+            wait_until_quiet(WAIT)
+
 
 def environment(threads: int, device: str = "cpu") -> dict[str, str]:
     """Return our environment with what libraries read when they are loaded: the sizes of thread pools, JAX's choices.
@@ -109,6 +125,7 @@ def take_turns(
     *,
     threads: int,
     repetitions: int,
+    retries: int = 0,
     patience: float = TIMEOUT_MAX,
     may_fail: Collection[str] = (),
     end: float = math.inf,
@@ -126,6 +143,8 @@ def take_turns(
         Of the arrays.
     threads, repetitions : int
         Of each.
+    retries : int
+        How often a repetition is made again while other programs take the processors.
     patience : float
         Seconds that one may take to start, or for a turn.
     may_fail : collection of str
@@ -139,8 +158,9 @@ def take_turns(
     -------
     found : dict
         Of each contender: the memory in use before it was made and its peak in the first round, ``base_bytes`` and
-        ``peak_bytes``; its thread ``pools``; and of every other round the ``seconds``, the ``cores`` that were busy
-        and the ``losses``.
+        ``peak_bytes``; its thread ``pools``; and of every other round the ``seconds``, the ``cores`` that were busy,
+        the ``losses``, the cores that ``others`` kept busy, and whether it was ``disturbed`` by that; the last two are
+        None where the system does not tell.
     failed : list of ContenderError
         Of those that may fail, and did.
 
@@ -159,12 +179,12 @@ def take_turns(
             found[worker.name] |= {"peak_bytes": answered["peak_bytes"], "pools": answered["pools"]}
         time.sleep(PAUSE)
         for turn in range(1, repetitions + 1):
-            for worker, answered in _answers(workers, Worker.turn, may_fail, failed):
+            for worker, answered in _answers(workers, lambda worker: worker.quiet_turn(retries, end), may_fail, failed):
                 if sys.stderr.isatty():
                     print(f"\r{workload.name} {turn}/{repetitions}: {worker.name:20}", end="", file=sys.stderr)
                 time.sleep(PAUSE)
-                for each, kept in (("seconds", "seconds"), ("cores", "cores"), ("loss", "losses")):
-                    found[worker.name].setdefault(kept, []).append(answered[each])
+                for each in OF_EACH_TURN:
+                    found[worker.name].setdefault("losses" if each == "loss" else each, []).append(answered[each])
             if time.monotonic() > end:
                 break
         if sys.stderr.isatty():

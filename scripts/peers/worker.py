@@ -56,13 +56,14 @@ def serve(name: str, folder: str, workload: str, answer: Callable[[dict[str, Any
 
 
 def repetition(contender: Contender, task: Task) -> dict[str, Any]:
-    """Do once what the workload says: how long it took, on how many cores, and the loss that it came to."""
+    """Do once what the workload says: how long it took, on how many cores, the loss, and what we took in all."""
     cpu, start = time.process_time(), time.perf_counter()
     seconds, predicted = predict(contender, task) if task.workload.rows else train(contender)
     cores = (time.process_time() - cpu) / (time.perf_counter() - start)
     peak = peak_bytes()  # before the scoring, which is ours
     loss = score(contender, task, predicted)
-    return {"seconds": seconds, "cores": cores, "loss": loss, "peak_bytes": peak, "pools": pools()}
+    answered = {"seconds": seconds, "cores": cores, "loss": loss, "peak_bytes": peak, "pools": pools()}
+    return answered | {"cpu_seconds": time.process_time() - cpu}
 
 
 def train(contender: Contender) -> tuple[float, list[Any]]:
