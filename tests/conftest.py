@@ -52,6 +52,7 @@ class ReadOnlyNumpy(NumpyBackend):
 
 
 NAMES = [*BACKENDS, READ_ONLY]
+QUICK = ("numpy", "torch")  # here a test tries every variant, and elsewhere a few: each operation takes long there
 
 
 def open_backend(name, dtype="float64"):

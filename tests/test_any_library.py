@@ -33,6 +33,8 @@ from xpmlp.backends import check_known, contract, device_for_rank, find_backend,
 from xpmlp.backends.base import DTYPES
 from xpmlp.backends.contract import CALLS, try_calls
 
+pytestmark = pytest.mark.torch_or_jax
+
 LIBRARY = "array_api_compat.numpy"  # a namespace of the standard that is installed wherever xpmlp is
 OWN = '''
 from xpmlp import StandardBackend

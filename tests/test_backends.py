@@ -11,6 +11,8 @@ from conftest import open_backend
 from xpmlp.backends import BACKENDS, backend_of, get_backend, statuses
 from xpmlp.common.errors import BackendError, InputError
 
+pytestmark = pytest.mark.torch_or_jax
+
 HOST = np.array([[1.0, -2.0, 3.5], [0.0, 1e-3, 7.0]])
 
 

@@ -12,6 +12,8 @@ from xpmlp.backends import BACKENDS, get_backend, standard, statuses
 from xpmlp.backends.numpy.backend import NumpyBackend
 from xpmlp.common.errors import BackendError
 
+pytestmark = pytest.mark.torch_or_jax
+
 CUDA_EXTRAS = r"pip install 'xpmlp\[cuda13\]' \(CUDA 13\) or pip install 'xpmlp\[cuda12\]' \(CUDA 12\)"
 INSTALL = {
     "cupy": f"CuPy is not installed. Install it with: {CUDA_EXTRAS}",

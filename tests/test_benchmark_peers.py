@@ -343,7 +343,7 @@ def test_the_others_go_on_without_a_contender_that_may_fail(contend, monkeypatch
 def loads(monkeypatch):
     """What others take in each turn to come; the machine is never waited for."""
     to_come = []
-    monkeypatch.setattr(turns, "Watch", lambda: SimpleNamespace(load=lambda own: Load(to_come.pop(0), 10.0)))
+    monkeypatch.setattr(turns, "Watch", lambda: SimpleNamespace(load=lambda **_: Load(to_come.pop(0), 10.0)))
     monkeypatch.setattr(turns, "wait_until_quiet", lambda _: None)
     return to_come
 

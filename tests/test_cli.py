@@ -201,6 +201,7 @@ def test_gradcheck_fails_where_a_derivative_is_wrong(cli, monkeypatch):
     assert "FAILED: worst relative error" in out
 
 
+@pytest.mark.torch_or_jax
 def test_info_lists_every_backend_with_what_is_missing(cli):
     code, out, _ = cli("info")
     assert code == 0

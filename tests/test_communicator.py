@@ -13,6 +13,8 @@ from xpmlp import BackendError, CommunicatorError, get_backend
 from xpmlp.backends import device_for_rank
 from xpmlp.distributed import open_communicator
 
+pytestmark = pytest.mark.torch_or_jax
+
 
 class CardArray(np.ndarray):
     """An array of a GPU."""

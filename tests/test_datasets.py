@@ -45,6 +45,7 @@ def test_circles_are_two_rings_of_500_points_and_always_the_same():
     np.testing.assert_array_equal(circles.X, load_dataset("circles").X)
 
 
+@pytest.mark.torch_or_jax
 def test_importing_the_package_imports_no_heavy_library():
     heavy = "{'sklearn', 'pooch', 'rich', 'requests', 'cupy', 'torch', 'jax'}"
     command = [sys.executable, "-c", f"import sys, xpmlp.data.datasets; print(*{heavy} & {{*sys.modules}})"]

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import open_backend
+from conftest import QUICK, open_backend
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -151,14 +151,14 @@ def test_the_forward_pass_multiplies_the_input_of_each_layer_by_its_mask(backend
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("activation", ["tanh", "relu", "gelu"])
-def test_gradients_with_masks_pass_the_check(backend, activation, mode):
-    net = network(activation=activation)
-    rng = np.random.default_rng(4)
-    X, T = backend.asarray(rng.normal(size=(4, 6))), backend.asarray(np.eye(3)[[0, 2, 1, 0]])
-    masks = draw(backend, net, 8, 2, range(4))
-    checked = check_gradients(backend, net, initialize(net, seed=2), X, T, masks=masks, mode=mode)
-    assert checked.passed, checked.worst
+def test_gradients_with_masks_pass_the_check(backend, mode):
+    for activation in ("tanh", "relu", "gelu") if backend.name in QUICK else ("gelu",):
+        net = network(activation=activation)
+        rng = np.random.default_rng(4)
+        X, T = backend.asarray(rng.normal(size=(4, 6))), backend.asarray(np.eye(3)[[0, 2, 1, 0]])
+        masks = draw(backend, net, 8, 2, range(4))
+        checked = check_gradients(backend, net, initialize(net, seed=2), X, T, masks=masks, mode=mode)
+        assert checked.passed, (activation, checked.worst)
 
 
 def test_the_gradient_check_of_the_circles_takes_dropout(backend):

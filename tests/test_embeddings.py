@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from conftest import QUICK
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -133,18 +134,18 @@ def test_the_backward_pass_is_the_derivative_of_the_forward_pass_at_any_numbers(
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("hidden", [[], [4], [4, 3]], ids=str)
-def test_every_parameter_passes_the_gradient_check_with_dropout_and_penalties(backend, rng, mode, hidden):
-    network = Network.build(D, hidden, 3, activation="tanh", frequencies=2, embedded=[1, 2, 5])
-    X, T = map(backend.asarray, examples(rng))
-    masks = [backend.asarray(rng.integers(2, size=(K, n)) * 2.0) for n, _ in network.shapes]
-    penalty = ElasticNet.build(len(hidden) + 1, l1=0.01, l2=0.1, alpha=0.1)
-    found = check_gradients(backend, network, drawn(network), X, T, masks=masks, penalty=penalty, mode=mode)
-    assert found.passed
-    assert len(found.parameters) == network.n_parameters
-    names = [parameter.name for parameter in found.parameters]
-    assert names[:6] == ["w[0, 0]", "w[0, 1]", "w[1, 0]", "w[1, 1]", "w[2, 0]", "w[2, 1]"]
-    assert (names[6], names[12]) == ("c[0, 0]", "W1[0, 0]")
+def test_every_parameter_passes_the_gradient_check_with_dropout_and_penalties(backend, rng, mode):
+    for hidden in ([], [4], [4, 3]) if backend.name in QUICK else ([4],):
+        network = Network.build(D, hidden, 3, activation="tanh", frequencies=2, embedded=[1, 2, 5])
+        X, T = map(backend.asarray, examples(rng))
+        masks = [backend.asarray(rng.integers(2, size=(K, n)) * 2.0) for n, _ in network.shapes]
+        penalty = ElasticNet.build(len(hidden) + 1, l1=0.01, l2=0.1, alpha=0.1)
+        found = check_gradients(backend, network, drawn(network), X, T, masks=masks, penalty=penalty, mode=mode)
+        assert found.passed, hidden
+        assert len(found.parameters) == network.n_parameters
+        names = [parameter.name for parameter in found.parameters]
+        assert names[:6] == ["w[0, 0]", "w[0, 1]", "w[1, 0]", "w[1, 1]", "w[2, 0]", "w[2, 1]"]
+        assert (names[6], names[12]) == ("c[0, 0]", "W1[0, 0]")
 
 
 @pytest.mark.parametrize("own", [False, True], ids=["shared examples", "own examples"])

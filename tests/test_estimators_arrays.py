@@ -37,7 +37,7 @@ OTHER_LIBRARIES = {"torch", "jax", "jaxlib", "cupy", "array_api_strict"}
 N = 48
 
 # Few epochs are run on purpose.
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+pytestmark = [pytest.mark.torch_or_jax, pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")]
 
 
 @functools.cache

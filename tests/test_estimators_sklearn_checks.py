@@ -117,6 +117,7 @@ def having(results, tag):
     return {name: text for name, (kind, text) in results.items() if kind == tag}
 
 
+@pytest.mark.torch_or_jax
 @outside
 def test_every_check_is_run_where_scipy_has_its_array_api(results, capsys):
     expected = sum(len(checks_of(estimator)) for estimator in ESTIMATORS)
@@ -133,6 +134,7 @@ def test_every_check_is_run_where_scipy_has_its_array_api(results, capsys):
     assert len(passed) > 50 * len(ESTIMATORS)
 
 
+@pytest.mark.torch_or_jax
 @outside
 def test_nothing_is_skipped_but_what_is_not_there(results):
     skipped = having(results, "skipped")

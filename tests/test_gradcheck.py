@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from conftest import QUICK
 from references import check_layers, differences, mean_loss, problem
 
 from xpmlp.common.errors import InputError
@@ -29,7 +30,6 @@ VARIANTS = [
     for loss, penalty, mode in product(LOSSES, PENALTIES, MODES)
     if loss in CLASSICAL or penalty == "both"
 ]
-QUICK = ("numpy", "torch")
 
 each_activation = pytest.mark.parametrize("activation", ACTIVATIONS)
 

@@ -36,6 +36,8 @@ from xpmlp.experiments.experiment import prepare
 from xpmlp.experiments.options import Options
 from xpmlp.training import Trainer, scoring
 
+pytestmark = pytest.mark.torch_or_jax
+
 N, D, M, K = 23, 5, 3, 10  # minibatches of 10, 10 and 3
 
 

@@ -40,7 +40,7 @@ except MemoryError as error:
     print(type(error).__name__, error)
 """
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the limit is Linux's")
+pytestmark = [pytest.mark.torch_or_jax, pytest.mark.skipif(sys.platform != "linux", reason="the limit is Linux's")]
 
 
 def limited(name, code, *arguments, folder):

@@ -333,6 +333,7 @@ def test_what_is_no_matrix_of_numbers_is_refused(model, X, message):
         model.predict(X)
 
 
+@pytest.mark.torch_or_jax
 def test_a_tensor_that_numpy_has_no_dtype_for_is_refused(model):
     torch = pytest.importorskip("torch")
     with pytest.raises(InputError, match=r"X is Tensor, and cannot be converted to an array of NumPy: .*BFloat16"):

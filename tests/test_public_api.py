@@ -30,6 +30,7 @@ def test_the_help_of_the_command_line_loads_nothing_slow():
     assert loaded_by(statement) == []
 
 
+@pytest.mark.torch_or_jax
 def test_training_loads_neither_an_optional_backend_nor_matplotlib():
     assert not {"cupy", "jax", "torch", "matplotlib", "sklearn"} & set(
         loaded_by("from xpmlp import train, get_backend")

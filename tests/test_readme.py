@@ -63,6 +63,7 @@ def test_its_pictures_are_small_and_what_the_gallery_draws(tmp_path):
         assert np.abs(now - then).mean() < 0.02  # fonts and rounding differ from machine to machine
 
 
+@pytest.mark.torch_or_jax
 def test_its_python_runs_as_it_is_printed_one_block_after_the_other(tmp_path):
     blocks = snippets_of(README)
     assert len(blocks) == 3

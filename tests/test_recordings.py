@@ -32,6 +32,8 @@ from xpmlp.backends.jax import backend as jax_backend
 from xpmlp.backends.purity import is_pure
 from xpmlp.nn.losses import huber
 
+pytestmark = pytest.mark.torch_or_jax
+
 N, D, M, K = 25, 5, 3, 2  # twelve minibatches and a rest: enough for a tape, and for several graphs of three steps
 
 

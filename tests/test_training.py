@@ -447,6 +447,7 @@ def test_an_error_that_is_none_of_theirs_is_raised_as_it_is(backend):
         run(backend, Recipe(epochs=1), net=network(activation=Activation("own", fails, d_identity)))
 
 
+@pytest.mark.torch_or_jax
 def test_so_it_is_by_the_check_of_the_gradients_and_by_lbfgs():
     pytest.importorskip("jax", reason="this is about jax")
     own = Activation("own", lambda xp, z: np.tanh(z), lambda xp, z, a: 1 - a * a)  # noqa: ARG005 - not to use it
@@ -459,6 +460,7 @@ def test_so_it_is_by_the_check_of_the_gradients_and_by_lbfgs():
         MLPClassifier((4,), activation=own, solver="lbfgs", device="jax").fit(X, np.arange(9) % 2)
 
 
+@pytest.mark.torch_or_jax
 def test_numpys_functions_are_refused_where_the_library_compiles():
     pytest.importorskip("jax", reason="this is about jax")
     own = Activation("own", lambda xp, z: np.tanh(z), lambda xp, z, a: 1 - a * a)  # noqa: ARG005 - not to use it
