@@ -269,6 +269,13 @@ class Backend(ABC):
         """
         return function if self.capturer is None else cast("Function", Captured(function, self.capturer, self.rehearse))
 
+    def bind(self, function: Callable[..., Any], *arguments: Any) -> Callable[[], Any]:
+        """Give a function its arguments, NumPy's arrays among them that the caller writes to between the calls.
+
+        The function is pure (`is_pure`) and writes to none of them; its results may be overwritten by the next call.
+        """
+        return partial(function, *arguments)
+
     def epoch_runner(self, step: Callable[..., Any], *, compile_whole: bool = True) -> Steps:
         """Make the steps of an epoch fast.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from xpmlp.backends import Backend
     from xpmlp.common.types import Array
+    from xpmlp.data.examples import Examples
     from xpmlp.estimators._placement import PlacedExamples
     from xpmlp.nn.network import Network
     from xpmlp.nn.regularization import ElasticNet
@@ -45,11 +47,15 @@ class Objective:
         self._shapes = [*network.shapes, *((fan_out,) for _, fan_out in network.shapes)]  # all weights, then all biases
         self._ends = np.cumsum([math.prod(shape) for shape in self._shapes])
         self._host = get_backend("numpy", None, "float64")
-        self._examples, self._T = training.examples, training.T.astype(float)
-        self._weights = None if training.weights is None else training.weights.astype(float)
-        self._size = float(total_weight(self._host.xp, self._weights, self._T.shape[0]))
+        T, weights = training.T.astype(float), None if training.weights is None else training.weights.astype(float)
+        self._size = float(total_weight(self._host.xp, weights, T.shape[0]))
         self._shifts = backend.dtype == "float32" and _depends_on_errors(network)
+        self._is_on_host = backend.holds(T)
         self._compute = backend.compile(self._outputs_and_gradients)
+        self._flat = np.empty(self._ends[-1])
+        bind = backend.bind if is_pure(network) else partial
+        self._evaluate = bind(self._loss_and_gradients, self._split(self._flat), training.examples, T, weights)
+        self._what = f"{network}, with all {T.shape[0]:,} examples at once"
 
     def pack(self, layers: Sequence[Layer]) -> np.ndarray:
         """Return layers as one vector of float64."""
@@ -57,10 +63,7 @@ class Objective:
 
     def unpack(self, flat: np.ndarray) -> list[Layer]:
         """Return the layers of a vector, on the backend."""
-        return self._placed(self._split(flat))
-
-    def _placed(self, layers: Sequence[Layer]) -> list[Layer]:
-        return [Layer(self._backend.asarray(W), self._backend.asarray(b)) for W, b in layers]
+        return [Layer(self._backend.asarray(W), self._backend.asarray(b)) for W, b in self._split(flat)]
 
     def _split(self, flat: np.ndarray) -> list[Layer]:
         parts = zip(np.split(flat, self._ends[:-1]), self._shapes, strict=True)
@@ -69,20 +72,33 @@ class Objective:
         return list(map(Layer, arrays[:n_layers], arrays[n_layers:]))
 
     def __call__(self, flat: np.ndarray) -> tuple[float, np.ndarray]:
-        backend, host, network, penalty, size = self._backend, self._host, self._network, self._penalty, self._size
-        layers, T, examples = self._split(flat), self._T, self._examples
-        what = f"{network}, with all {T.shape[0]:,} examples at once"
+        self._flat[:] = flat
         remedy = "fewer hidden units, fewer examples, a solver with minibatches"
-        with backend.computing(what, remedy), host.computing(), naming_own_functions(network):
-            given = layers
-            if self._shifts:
-                (W, b), T = layers[-1], T - layers[-1].b
-                given, examples = [*layers[:-1], Layer(W, np.zeros_like(b))], examples._replace(T=backend.asarray(T))
-            u, gradients = self._compute(self._placed(given), *examples)
-            loss = float(network.loss.value(host.xp, backend.to_numpy(u), T, self._weights)) / size
-            loss += float(penalty.value(host.xp, layers, size))
-            gradients = penalty.add_gradient(host.xp, layers, self._split(self.pack(gradients)), size)
-        return loss, _joined(gradients)
+        computing = self._backend.computing(self._what, remedy)
+        with computing, self._host.computing(), naming_own_functions(self._network):
+            loss, gradients = self._evaluate()
+            return float(loss), _joined(gradients)
+
+    def _loss_and_gradients(
+        self, layers: list[Layer], examples: Examples, T: Array, weights: Array | None
+    ) -> tuple[Array, list[Layer]]:
+        """Return both, on the host, of layers, targets and weights that are there."""
+        xp, network, penalty, size = self._host.xp, self._network, self._penalty, self._size
+        given = layers
+        if self._shifts:
+            (W, b), T = layers[-1], T - layers[-1].b
+            given, examples = [*layers[:-1], Layer(W, xp.zeros_like(b))], examples._replace(T=self._to_compute(T))
+        u, gradients = self._compute([Layer(*map(self._to_compute, layer)) for layer in given], *examples)
+        loss = network.loss.value(xp, self._to_host(u), T, weights) / size + penalty.value(xp, layers, size)
+        wide = [Layer(*(xp.astype(self._to_host(p), xp.float64, copy=False) for p in layer)) for layer in gradients]
+        return loss, penalty.add_gradient(xp, layers, wide, size)
+
+    def _to_compute(self, x: Array) -> Array:
+        backend = self._backend
+        return backend.xp.astype(x, backend.float_dtype, copy=False) if self._is_on_host else backend.asarray(x)
+
+    def _to_host(self, x: Array) -> Array:
+        return x if self._is_on_host else self._backend.to_numpy(x)
 
     def _outputs_and_gradients(self, layers: list[Layer], X: Any, T: Array, weights: Array | None) -> Any:
         xp, network = self._backend.xp, self._network

@@ -12,7 +12,7 @@ from xpmlp.backends.base import Backend, Status
 from xpmlp.backends.elementwise import replacing
 from xpmlp.backends.numpy.memory import keep_freed_memory
 from xpmlp.backends.numpy.shortcuts import SHORTCUTS
-from xpmlp.backends.numpy.tape_steps import epoch_runner_on_tape
+from xpmlp.backends.numpy.tape_steps import bind_on_tape, epoch_runner_on_tape
 from xpmlp.backends.threads import Threads
 from xpmlp.common.wording import counted
 
@@ -79,6 +79,10 @@ class NumpyBackend(Backend):
         """Record a step and replay it, unless graphs are not wanted."""
         steps = super().epoch_runner(step, compile_whole=compile_whole)
         return epoch_runner_on_tape(step, steps) if compile_whole and self.graphs else steps
+
+    def bind(self, function: Callable[..., Any], *arguments: Any) -> Callable[[], Any]:
+        """Record a call and replay it, unless graphs are not wanted."""
+        return bind_on_tape(function, arguments) if self.graphs else super().bind(function, *arguments)
 
     def _context(self) -> AbstractContextManager[Any]:
         # Overflow and NaN are silenced: the training loop looks for them itself, and says more.

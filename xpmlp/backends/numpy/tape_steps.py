@@ -1,8 +1,9 @@
-"""Training steps on a tape: recorded on one minibatch, replayed on those after it."""
+"""What is replayed from a tape: training steps, recorded on one minibatch, and calls on the same memory."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
+from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from xpmlp.backends.numpy.tape import Tape, UnrecordableError, layout
 from xpmlp.backends.rehearsal import leaves, mapped, rehearse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from xpmlp.backends.graphs import Steps, Taken
 
@@ -52,6 +53,39 @@ def epoch_runner_on_tape(step: Callable[..., Any], steps: Steps) -> Steps:
             yield from steps(layers, state, examples, order[..., whole:], size)
 
     return taped_steps
+
+
+def bind_on_tape(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Callable[[], Any]:
+    """As `Backend.bind`, for NumPy: what is called three times, and can be recorded, is replayed."""
+    arrays = list(leaves(arguments))
+    if not all(type(x) is np.ndarray for x in arrays) or sum(x.nbytes for x in arrays) > MAX_BYTES:
+        return partial(function, *arguments)
+    return partial(next, _calls(function, arguments))
+
+
+def _calls(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Iterator[Any]:
+    """Give the results of one call after the other: the second is recorded, and the third rehearses the replay."""
+    plain, tape = partial(function, *arguments), Tape()
+    yield plain()
+    try:
+        results = tape.record(function, *arguments)
+        same = tape.nbytes <= MAX_BYTES
+    except Exception:  # noqa: BLE001 - as in `_rehearse`
+        results, same = plain(), False
+    yield results
+
+    def replay() -> Any:
+        tape.replay()
+        return results
+
+    if same:
+        found, same = rehearse(replay, plain, (), 0, copy=np.array)
+        yield found
+    while same:
+        yield replay()
+    del tape, results
+    while True:
+        yield plain()
 
 
 def _is_worth_it(arguments: tuple[Any, ...], order: np.ndarray, size: int) -> bool:
