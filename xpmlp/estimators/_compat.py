@@ -114,6 +114,9 @@ def fit_task(estimator: Any, given: Examples) -> Iterator[RunIteration]:
     context = estimator._init_callback_context(max_subtasks=estimator.max_iter)  # noqa: SLF001 - see above
 
     def run_iteration(iteration: Callable[[], None], fitted: Callable[[], dict[str, Any]]) -> bool:
+        if not hasattr(estimator, "_skl_callbacks"):  # there is nobody to tell
+            iteration()
+            return False
         subtask = context.subcontext(task_name="iteration")
         subtask.call_on_fit_task_begin(**about)
         iteration()

@@ -139,6 +139,13 @@ class FittedMLP(HiddenFeatures, TransformerMixin, Scored, Parameters, DeviceMixi
         """Turn targets as the network learns them, or its outputs, into what `predict` returns, on the host."""
 
     @abstractmethod
+    def _score_outputs(self, a: np.ndarray, T: np.ndarray, sample_weight: np.ndarray | None = None) -> float:
+        """Return what `score` gives for outputs and targets as the network has them, on the host, without its checks.
+
+        It is NaN for amounts that are not finite; labels are some, whatever the outputs, as in scikit-learn.
+        """
+
+    @abstractmethod
     def _output_loss(self) -> tuple[Loss, str]:
         """Return the loss with its output function, and scikit-learn's name of the latter."""
 

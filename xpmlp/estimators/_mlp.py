@@ -127,15 +127,24 @@ class MLPClassifier(BaseMLP, ClassifierMixin, BaseEstimator):
             self._learn_classes(labels, like=y)
         else:
             self._check_classes(unique_labels(labels))
-        return self._targets(labels)
+        return self._one_hot(labels)
 
     def _targets(self, y: Any) -> np.ndarray:
         labels = self._as_vector(y)
         unknown = np.setdiff1d(unique_labels(labels), to_host(self.classes_))
         if unknown.size:
             raise ValueError(f"y has classes that were not in the y of fit: {unknown.tolist()}.")
-        T = self._label_binarizer.transform(labels)
-        return (T.toarray() if sparse.issparse(T) else T).astype(bool)
+        return self._one_hot(labels)
+
+    def _one_hot(self, labels: Any) -> np.ndarray:
+        """Turn labels of known classes into truth values, (n, m): one column for two classes or one."""
+        classes = self._label_binarizer.classes_
+        if labels.ndim == 2:
+            if not self._label_binarizer.y_type_.startswith("multilabel"):
+                raise ValueError("The object was not fitted with multilabel input.")
+            return (labels.toarray() if sparse.issparse(labels) else labels).astype(bool)
+        codes = np.searchsorted(classes, labels)
+        return codes[:, None] == (np.arange(len(classes)) if len(classes) > 2 else 1)
 
     @staticmethod
     def _as_vector(y: Any) -> Any:
@@ -185,6 +194,13 @@ class MLPClassifier(BaseMLP, ClassifierMixin, BaseEstimator):
     def _output_loss(self) -> tuple[Loss, str]:
         loss = bounded_softmax if self._label_binarizer.y_type_ == "multiclass" else bounded_logistic
         return loss, loss.name
+
+    def _score_outputs(self, a: np.ndarray, T: np.ndarray, sample_weight: np.ndarray | None = None) -> float:
+        if self._label_binarizer.y_type_ == "multiclass":
+            right = a.argmax(axis=1) == T.argmax(axis=1)
+        else:
+            right = ((a > 0.5) == T).all(axis=1) | (self.classes_.shape[0] == 1)
+        return float(np.average(right, weights=sample_weight))
 
     def _labels(self, T: np.ndarray) -> Any:
         return self._label_binarizer.inverse_transform(T[:, 0] if self.n_outputs_ == 1 else T)
@@ -310,6 +326,18 @@ default="squared_error"
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         return y[:, None] if y.ndim == 1 else y
+
+    def _score_outputs(self, a: np.ndarray, T: np.ndarray, sample_weight: np.ndarray | None = None) -> float:
+        if not np.isfinite(a).all():
+            return np.nan
+        predicted = a[:, : self.n_outputs_]
+        if T.shape[0] == 1:
+            return float(r2_score(T, predicted))  # NaN, with a warning
+        weights = 1.0 if sample_weight is None else sample_weight[:, None]
+        errors = np.sum(weights * (T - predicted) ** 2, axis=0)
+        spread = np.sum(weights * (T - np.average(T, axis=0, weights=sample_weight)) ** 2, axis=0)
+        varies = spread != 0
+        return float(np.mean(np.where(varies, 1.0 - errors / np.where(varies, spread, 1.0), errors == 0)))
 
     def _labels(self, T: np.ndarray) -> np.ndarray:
         return T[:, 0] if self.n_outputs_ == 1 else T[:, : self.n_outputs_]

@@ -226,6 +226,8 @@ def readable(values: Any) -> Any:
 
 def library_of(values: Any) -> Backend | None:
     """Return the backend of an array of another library than NumPy; None for anything else."""
+    if isinstance(values, np.ndarray):
+        return None
     others = (backend for backend in BACKENDS.values() if backend.name != "numpy")
     return backend_of(values, "float32") if any(backend.device_of(values) for backend in others) else None
 

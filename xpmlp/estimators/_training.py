@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast
 
 import numpy as np
 from scipy import optimize
-from sklearn.base import is_classifier, is_regressor
+from sklearn.base import is_classifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import train_test_split
@@ -196,7 +196,7 @@ class TrainedMLP(FittedMLP, ABC):
     ) -> Callable[[Sequence[Layer]], dict[str, float]]:
         """Return ``measure(layers)``: the mean loss of the validation set, and its score where that is watched."""
         backend, xp = placement.backend, placement.backend.xp
-        (X, T, weights), labels = validation.examples, self._labels(validation.T)
+        X, T, weights = validation.examples
         given = {} if weights is None else {"sample_weight": validation.weights[:, 0]}
         if given:
             _check_weight("the validation set", given["sample_weight"])
@@ -219,16 +219,14 @@ class TrainedMLP(FittedMLP, ABC):
                 a = backend.to_numpy(network.loss.outputs(xp, u)) if self.scoring is None else None
             if a is None:
                 now = self._on_numpy(placement, copy_layers(backend, layers))
-                score = float(check_scoring(now, self.scoring)(now, to_host(X), labels, **given))
+                score = float(check_scoring(now, self.scoring)(now, to_host(X), self._labels(validation.T), **given))
                 if np.isnan(score):  # no epoch would ever be the best
                     raise InputError(
                         f"scoring {self.scoring!r} gives nan for the validation set: choose another score, or a "
                         "validation set with examples of every class."
                     )
-            elif is_regressor(self) and not np.isfinite(a).all():
-                score = np.nan
-            else:  # a classifier's labels are some, whatever the outputs, as in scikit-learn
-                score = float(self._measure(labels, self._labels(a), **given))
+            else:
+                score = self._score_outputs(a, validation.T, **given)
             return values | {"validation score": score}
 
         return measure

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -18,39 +18,50 @@ if TYPE_CHECKING:
     from xpmlp.backends.graphs import Steps, Taken
 
 MIN_MINIBATCHES = 8  # of one size in an epoch that a tape is worth
+MIN_TAKEN = 32  # of one size in all epochs so far, likewise: it takes as long as so many gain
+MAX_COUNTS = 64  # of minibatches on some memory, from which on they are counted anew
 MAX_TAPES = 4  # that are kept for the next epoch; the one that was not used for longest makes room
 MAX_BYTES = 2**24  # on tapes that are kept, and of parameters: beside larger ones, Python's part is small
 
 
 def epoch_runner_on_tape(step: Callable[..., Any], steps: Steps) -> Steps:
-    """As `Backend.epoch_runner`, for NumPy: the steps of whole minibatches are replayed.
+    """As `Backend.epoch_runner`, for NumPy: steps that are taken often are replayed.
 
     `steps` takes them as they are: for what a tape is not worth, and for what cannot be recorded.
     """
     tapes: OrderedDict[Any, Tape] = OrderedDict()
+    taken: Counter[Any] = Counter()  # minibatches, for each kind of arguments on each memory
     rehearsed: dict[Any, bool] = {}  # whether a step can be recorded, for each kind of arguments
 
     def taped_steps(layers: Any, state: Any, examples: Any, order: np.ndarray, size: int) -> Taken:
-        arguments = layers, state, examples
-        if not _is_worth_it(arguments, order, size) or not _can_be_recorded(step, arguments, order, size, rehearsed):
+        arguments, n = (layers, state, examples), order.shape[-1] // size
+        if n == 0 or not _can_be_replayed(arguments, order):
             yield from steps(layers, state, examples, order, size)
             return
         key = order.shape[:-1], size, *map(_address, leaves(arguments))
-        found = tapes.pop(key, None)
-        tape = found or Tape(np.empty((*order.shape[:-1], size), dtype=np.int64))
-        whole = order.shape[-1] // size * size
-        for start in range(0, whole, size):
-            tape.rows[:] = order[..., start : start + size]
-            if found or start:
-                tape.replay()
-            else:
-                _record(tape, step, mapped(_alias, arguments))
-            yield layers, state, size
-        tapes[key] = tape
-        while len(tapes) > MAX_TAPES or sum(tape.nbytes for tape in tapes.values()) > MAX_BYTES:
-            tapes.popitem(last=False)
-        if whole < order.shape[-1]:
-            yield from steps(layers, state, examples, order[..., whole:], size)
+        whole, found = order[..., : n * size], tapes.pop(key, None)
+        taken[key] += n
+        worth = found or n >= MIN_MINIBATCHES or taken[key] >= MIN_TAKEN
+        if worth and _can_be_recorded(step, arguments, whole, size, rehearsed):
+            tape = found or Tape(np.empty((*order.shape[:-1], size), dtype=np.int64))
+            for start in range(0, n * size, size):
+                tape.rows[:] = order[..., start : start + size]
+                if found or start:
+                    tape.replay()
+                else:
+                    _record(tape, step, mapped(_alias, arguments))
+                yield layers, state, size
+            tapes[key] = tape
+            while len(tapes) > MAX_TAPES or sum(tape.nbytes for tape in tapes.values()) > MAX_BYTES:
+                tapes.popitem(last=False)
+        else:
+            for layers, state, rows in steps(layers, state, examples, whole, size):  # noqa: B020 - what goes on
+                yield layers, state, rows
+        if len(taken) > MAX_COUNTS:
+            taken.clear()
+        rest = order[..., n * size :]
+        if rest.shape[-1]:
+            yield from taped_steps(layers, state, examples, rest, rest.shape[-1])
 
     return taped_steps
 
@@ -88,11 +99,10 @@ def _calls(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Iterator
         yield plain()
 
 
-def _is_worth_it(arguments: tuple[Any, ...], order: np.ndarray, size: int) -> bool:
-    """Return whether there are some minibatches, of arrays that a replay can read without a look at the rows."""
-    return (
-        order.shape[-1] >= MIN_MINIBATCHES * size
-        and all(type(x) is np.ndarray for x in leaves(arguments))
+def _can_be_replayed(arguments: tuple[Any, ...], order: np.ndarray) -> bool:
+    """Return whether these are arrays that a replay can read without a look at the rows."""
+    return bool(
+        all(type(x) is np.ndarray for x in leaves(arguments))
         and order.min() >= 0
         and order.max() < min(x.shape[-2] for x in arguments[2] if x is not None)
     )
@@ -106,7 +116,7 @@ def _can_be_recorded(
     examples = ((x.shape[1:], x.strides, x.dtype) for x in leaves(arguments[2]))
     kind = order.shape[:-1], size, *(x is None for x in arguments[2]), *carried, *examples
     if kind not in rehearsed:
-        rehearsed[kind] = _rehearse(step, arguments, order[..., :size], order[..., size : 2 * size])
+        rehearsed[kind] = _rehearse(step, arguments, order[..., :size], order[..., ::-1][..., :size])
     return rehearsed[kind]
 
 
