@@ -157,12 +157,8 @@ def measure(case: Case, rounds: int, parameters: dict[str, Any]) -> dict[str, An
                 for module in (neural_network, xpmlp)[:: 1 if turn % 2 else -1]:
                     estimator = getattr(module, kind)(**options)
                     start = clock()
-                    if case.folds:
-                        end = cross_val_score(estimator, X, y, cv=case.folds)
-                    else:
-                        end = estimator.fit(X, y).loss_
+                    ends.append(_fit(estimator, X, y, case.folds))
                     taken[module] = clock() - start
-                    ends.append(end)
                 apart = max(apart, float(np.max(np.abs(np.subtract(*ends)))))
                 pairs.append((taken[neural_network], taken[xpmlp]))
         timed = pairs[1:]  # the first turn warms up
@@ -170,6 +166,11 @@ def measure(case: Case, rounds: int, parameters: dict[str, Any]) -> dict[str, An
         found["seconds"][name] = {"scikit-learn": theirs, "xpmlp": ours}
         found["ratios"][name] = statistics.median(their / our for their, our in timed)
     return found | {"difference": apart}
+
+
+def _fit(estimator: Any, X: Any, y: Any, folds: int) -> Any:
+    """Fit once, or cross-validate; return the last loss, or the scores."""
+    return cross_val_score(estimator, X, y, cv=folds) if folds else estimator.fit(X, y).loss_
 
 
 def means(results: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
@@ -209,7 +210,9 @@ def print_report(report: dict[str, Any]) -> None:
             cells += [*(f"{1000 * each:.1f}" for each in seconds), f"{row['ratios'][name]:.2f}"]
         table.add_row(row["case"], *cells, f"{row['difference']:.0e}")
     for group, found in report["means"].items():
-        table.add_row(f"geometric mean, {group}", *(cell for name in THREADS for cell in ("", "", f"{found[name]:.2f}")))
+        table.add_row(
+            f"geometric mean, {group}", *(cell for name in THREADS for cell in ("", "", f"{found[name]:.2f}"))
+        )
     print_table(table)
 
 
@@ -217,8 +220,8 @@ def lines(report: dict[str, Any]) -> Iterator[str]:
     """Write the ratios in Markdown."""
     machine, versions = report["machine"], report["versions"]
     yield (
-        f"scikit-learn {versions['scikit-learn']} over xpmlp, medians of {report['rounds']}, on {machine['cores']} cores "
-        f"of {machine['processor']}; by default, products have {report['threads']['default']} threads."
+        f"scikit-learn {versions['scikit-learn']} over xpmlp, medians of {report['rounds']}, on {machine['cores']} "
+        f"cores of {machine['processor']}; by default, products have {report['threads']['default']} threads."
     )
     yield ""
     yield f"| fit | {' | '.join(f'{name}' for name in THREADS)} | xpmlp, ms |"

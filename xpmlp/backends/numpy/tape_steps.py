@@ -41,8 +41,8 @@ def epoch_runner_on_tape(step: Callable[..., Any], steps: Steps) -> Steps:
         key = order.shape[:-1], size, *map(_address, leaves(arguments))
         whole, found = order[..., : n * size], tapes.pop(key, None)
         taken[key] += n
-        worth = found or n >= MIN_MINIBATCHES or taken[key] >= MIN_TAKEN
-        if worth and _can_be_recorded(step, arguments, whole, size, rehearsed):
+        worth = n >= MIN_MINIBATCHES or taken[key] >= MIN_TAKEN
+        if found or (worth and _can_be_recorded(step, arguments, whole, size, rehearsed)):
             tape = found or Tape(np.empty((*order.shape[:-1], size), dtype=np.int64))
             for start in range(0, n * size, size):
                 tape.rows[:] = order[..., start : start + size]
@@ -52,11 +52,12 @@ def epoch_runner_on_tape(step: Callable[..., Any], steps: Steps) -> Steps:
                     _record(tape, step, mapped(_alias, arguments))
                 yield layers, state, size
             tapes[key] = tape
-            while len(tapes) > MAX_TAPES or sum(tape.nbytes for tape in tapes.values()) > MAX_BYTES:
+            while not found and (len(tapes) > MAX_TAPES or sum(each.nbytes for each in tapes.values()) > MAX_BYTES):
                 tapes.popitem(last=False)
         else:
-            for layers, state, rows in steps(layers, state, examples, whole, size):  # noqa: B020 - what goes on
-                yield layers, state, rows
+            for piece in steps(layers, state, examples, whole, size):
+                yield piece
+                layers, state, _ = piece
         if len(taken) > MAX_COUNTS:
             taken.clear()
         rest = order[..., n * size :]
@@ -76,27 +77,32 @@ def bind_on_tape(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Ca
 
 def _calls(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Iterator[Any]:
     """Give the results of one call after the other: the second is recorded, and the third rehearses the replay."""
-    plain, tape = partial(function, *arguments), Tape()
+    plain = partial(function, *arguments)
     yield plain()
+    replay, results = _recorded(function, arguments)
+    yield results
+    if replay is not None:
+        results, same = rehearse(replay, plain, (), 0, copy=np.array)
+        yield results
+        while same:
+            yield replay()
+    while True:
+        yield plain()
+
+
+def _recorded(function: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[Callable[[], Any] | None, Any]:
+    """Call a function: return what replays that, if anything does, and the results."""
+    tape = Tape()
     try:
         results = tape.record(function, *arguments)
-        same = tape.nbytes <= MAX_BYTES
     except Exception:  # noqa: BLE001 - as in `_rehearse`
-        results, same = plain(), False
-    yield results
+        return None, function(*arguments)
 
     def replay() -> Any:
         tape.replay()
         return results
 
-    if same:
-        found, same = rehearse(replay, plain, (), 0, copy=np.array)
-        yield found
-    while same:
-        yield replay()
-    del tape, results
-    while True:
-        yield plain()
+    return replay if tape.nbytes <= MAX_BYTES else None, results
 
 
 def _can_be_replayed(arguments: tuple[Any, ...], order: np.ndarray) -> bool:
