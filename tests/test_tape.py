@@ -12,7 +12,7 @@ from conftest import ReadOnlyNumpy
 from xpmlp import SGD, Adam, AdamW, Cosine, ElasticNet, Layer, Network, Recipe, get_backend, initialize
 from xpmlp.backends.numpy import tape_steps
 from xpmlp.backends.numpy.tape import MIN_CLEARED, Tape, UnrecordableError
-from xpmlp.backends.numpy.tape_steps import MAX_TAPES, MIN_MINIBATCHES, epoch_runner_on_tape
+from xpmlp.backends.numpy.tape_steps import MAX_TAPES, MIN_MINIBATCHES, MIN_TAKEN, epoch_runner_on_tape
 from xpmlp.data.examples import Examples, QuantizedExamples
 from xpmlp.nn.activations import ACTIVATIONS, Activation
 from xpmlp.nn.losses import LOSSES
@@ -342,6 +342,45 @@ def test_few_minibatches_are_not_worth_a_tape(rng):
     X, T = rng.random((MIN_MINIBATCHES - 1, 1)), rng.random((MIN_MINIBATCHES - 1, 1))
     assert summed(steps, X, T) == pytest.approx(float((X * T).sum()))
     assert len(calls) == MIN_MINIBATCHES - 1
+
+
+def test_few_minibatches_of_many_epochs_are_and_so_is_the_rest_of_each(rng):
+    steps, calls = epoch_runner(summing)
+    X, T, state = rng.random((5, 1)), rng.random((5, 1)), np.zeros(())
+    for _ in range(2 * MIN_TAKEN):
+        X[:] = rng.random(X.shape)
+        state[...] = 0.0
+        taken = [rows for *_, rows in steps([], state, Examples(X, T), rng.permutation(5), 3)]
+        assert taken == [3, 2]
+        assert float(state) == pytest.approx(float((X * T).sum()))
+    assert len(calls) == 2 * (MIN_TAKEN - 1 + 3 + 1)  # plain, rehearsed, recorded; then replayed
+
+
+def test_a_bound_call_sees_values_that_change_and_is_replayed_from_the_fourth_time_on(rng):
+    x, y, calls = rng.random(5), rng.random(5), []
+
+    def function(x, pair):
+        calls.append(1)
+        return np.sum(x * pair[0]), [x + pair[0]]
+
+    bound = get_backend("numpy").bind(function, x, [y, None])
+    for _ in range(6):
+        x[:] = rng.random(5)
+        total, (shifted,) = bound()
+        assert float(total) == pytest.approx(float(x @ y))
+        np.testing.assert_array_equal(shifted, x + y)
+    assert len(calls) == 3  # plain, recorded, beside the first replay
+
+
+def test_a_bound_call_that_looks_at_values_or_has_numbers_of_its_own_stays_plain(rng):
+    x, numbers = rng.random(5), iter(range(100))
+    looking = get_backend("numpy").bind(lambda x: x + 1.0 if float(np.sum(x)) > 0 else x, x)
+    changing = get_backend("numpy").bind(lambda x: x + float(next(numbers)), x)
+    for number in (0, 1, 2, 3, 4):
+        x[:] = rng.normal(size=5)
+        np.testing.assert_array_equal(looking(), x + 1.0 if x.sum() > 0 else x)
+        np.testing.assert_array_equal(changing(), x + float(number))
+    assert next(numbers) == 5
 
 
 def test_steps_that_are_left_early_go_on_where_they_were(rng):
