@@ -1397,7 +1397,7 @@ def test_true_is_taken_for_1_as_scikit_learn_does(name):
     same(new("multiclass", **{name: True}).fit(X, y), new("multiclass", **{name: 1}).fit(X, y))
 
 
-LABELS = {
+PLAIN_LABELS = {
     "integers": (np.array([0, 1, 2, 1]), np.array([0, 1, 1, 1], np.uint8)),
     "strings": (np.array(["a", "bc", "a"]), np.array(["a", "a", "a"])),
     "floats": (np.array([0.0, 1.0, 1.0]), np.array([0, 1, 0])),
@@ -1406,9 +1406,9 @@ LABELS = {
 }
 
 
-@pytest.mark.parametrize("labels", LABELS)
+@pytest.mark.parametrize("labels", PLAIN_LABELS)
 def test_the_accuracy_is_scikit_learns(labels):
-    y, predicted = LABELS[labels]
+    y, predicted = PLAIN_LABELS[labels]
     assert accuracy(y, predicted) == accuracy_score(y, predicted)
     weights = np.arange(1, len(y) + 1)
     assert accuracy(y, predicted, sample_weight=weights) == accuracy_score(y, predicted, sample_weight=weights)
