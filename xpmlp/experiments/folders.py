@@ -8,8 +8,6 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
-from filelock import FileLock, Timeout
-
 from xpmlp.common.errors import InputError
 from xpmlp.common.files import PARTIAL, read_json, write_json
 
@@ -17,6 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 Value = TypeVar("Value")
+
+
+class FolderIsLockedError(InputError):
+    """Another process works in a folder."""
 
 
 class Folder:
@@ -100,18 +102,20 @@ class Folder:
 
         The lock is the operating system's, on ``.lock``: it ends with the process, however that ends.
         """
+        from filelock import FileLock, Timeout  # noqa: PLC0415 - slow to import, and most commands lock nothing
+
         lock = FileLock(self.lock, fallback_to_soft=False)
-        try:
-            with self._writing():
-                self.path.mkdir(parents=True, exist_ok=True)
+        with self._writing():
+            self.path.mkdir(parents=True, exist_ok=True)
+            try:
                 lock.acquire(blocking=False)
-        except Timeout as error:
-            raise InputError(
-                f"another process is {self.doing} in {self.path}: wait until it ends, or choose another folder with "
-                "--out."
-            ) from error
-        except NotImplementedError as error:
-            raise InputError(f"the file system of {self.path} has no locks: choose another folder.") from error
+            except Timeout as error:
+                raise FolderIsLockedError(
+                    f"another process is {self.doing} in {self.path}: wait until it ends, or choose another folder "
+                    "with --out."
+                ) from error
+            except NotImplementedError as error:
+                raise InputError(f"the file system of {self.path} has no locks: choose another folder.") from error
         try:
             yield
         finally:
@@ -123,14 +127,12 @@ class Folder:
             with self.locked() if self.lock.exists() else nullcontext():
                 return False
         except InputError as error:
-            return isinstance(error.__cause__, Timeout)
+            return isinstance(error, FolderIsLockedError)
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
         try:
             yield
-        except Timeout:  # it is an OSError too
-            raise
         except OSError as error:
             raise InputError(f"the output folder {self.path} cannot be written to: {error}.") from error
 
