@@ -41,6 +41,7 @@ from xpmlp.models.checkpoints import load_model as load_model, save_model as sav
 from xpmlp.models.exports import export_model as export_model
 from xpmlp.models.exports import export_step as export_step
 from xpmlp.models.model import Model as Model
+from xpmlp.models.model import Predictor as Predictor
 from xpmlp.nn.activations import ACTIVATIONS as ACTIVATIONS, Activation as Activation
 from xpmlp.nn.gradcheck import GradientCheck as GradientCheck, check_gradients as check_gradients
 from xpmlp.nn.initializers import INITIALIZERS as INITIALIZERS, initialize as initialize

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar, cast
 
 import numpy as np
 from array_api_compat import device as device_of
@@ -48,6 +48,13 @@ class Status:
     devices: tuple[str, ...] = ()  # what `device` may be
     details: str = ""  # BLAS or CUDA, threads, the name of the card
     problem: str = ""  # why it cannot be used here, with what to do; "" where it can
+
+
+class Evaluator(NamedTuple):
+    """A function of rows that is evaluated again and again, on memory of its own: what `Backend.evaluator` makes."""
+
+    rows: np.ndarray  # on the host, to be filled before each call
+    evaluate: Callable[[], np.ndarray]  # what the function gives for them, in new memory of the host
 
 
 class Backend(ABC):
@@ -307,6 +314,37 @@ class Backend(ABC):
                 yield layers, state, rows.shape[-1]
 
         return steps
+
+    def evaluator(
+        self,
+        function: Callable[..., Any],
+        fixed: Any,
+        shape: tuple[int, ...],
+        *,
+        compile_whole: bool = True,
+    ) -> Evaluator:
+        """Make a function of rows fast that is called often, with few rows each time: by `compile`.
+
+        It is used by one thread at a time.
+
+        Parameters
+        ----------
+        function : callable
+            ``function(fixed, rows)`` gives an array. As for `compile`.
+        fixed : nest of arrays
+            What it is always given, such as the layers of a network.
+        shape : tuple of int
+            The shape of the rows.
+        compile_whole : bool
+            Whether to compile or to record it; False where it is not known to be pure (`is_pure`).
+        """
+        function, rows = self.compile(function) if compile_whole else function, np.zeros(shape, self.dtype)
+
+        def evaluate() -> np.ndarray:
+            with self.computing():
+                return self.to_numpy(function(fixed, self.asarray(rows)))
+
+        return Evaluator(rows, evaluate)
 
     def settle(self, arrays: Any) -> Any:
         """Return the arrays of a nest computed, for a library that only notes down what is asked for.

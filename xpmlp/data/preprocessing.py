@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from xpmlp.common.errors import InputError
+from xpmlp.common.silence import silent_context
 from xpmlp.common.validation import check_choice
 from xpmlp.common.wording import counted, quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 CACHED_BYTES = 2**19  # of intermediate float64 values
 SCALINGS = ("none", "range", "standard")
@@ -105,13 +107,33 @@ class Scaling:
             if self.only_scales:
                 np.multiply(X, self.factors.astype(scaled.dtype), out=scaled, dtype=scaled.dtype, casting="unsafe")
                 return scaled
-            # In float64, as a feature may lie far from zero; a few rows at a time, which stay in the cache.
-            rows = max(1, CACHED_BYTES // (8 * X.shape[1]))
+            rows = max(1, CACHED_BYTES // (8 * X.shape[1]))  # at a time, which stay in the cache
             for start in range(0, X.shape[0], rows):
-                exact = X[start : start + rows] - self.shift
-                exact *= self.scale
-                scaled[start : start + rows] = exact
+                self.into(scaled[start : start + rows])(X[start : start + rows])
         return scaled
+
+    def into(self, out: np.ndarray) -> Callable[[np.ndarray], Any]:
+        """Return a function that scales features into `out`, of their shape, whenever it is called."""
+        silently: Any = silent_context().run  # who looks for what is not finite says more
+        if self.only_scales:
+            factors = self.factors.astype(out.dtype)
+            factors = factors.reshape(()) if factors.shape[0] == 1 else factors  # which NumPy is done with sooner
+
+            def multiply(X: np.ndarray) -> None:
+                if X.dtype != out.dtype:
+                    out[...] = X
+                    X = out
+                np.multiply(X, factors, out)
+
+            return partial(silently, multiply)
+        exact = np.empty(out.shape)  # float64, as a feature may lie far from zero
+
+        def scale(X: np.ndarray) -> None:
+            np.subtract(X, self.shift, exact)
+            np.multiply(exact, self.scale, exact)
+            out[...] = exact
+
+        return partial(silently, scale)
 
     def invert(self, Z: np.ndarray) -> np.ndarray:
         """Return what `apply` was given for `Z`, (n, d), in float64."""

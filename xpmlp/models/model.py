@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, replace
+from functools import partial
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from xpmlp.backends import BACKENDS, Backend, get_backend
+from xpmlp.backends.purity import is_pure
 from xpmlp.common.errors import InputError, XpmlpWarning
 from xpmlp.common.shown import Shown
-from xpmlp.common.validation import beyond_range, check_features
+from xpmlp.common.silence import silent_context
+from xpmlp.common.validation import beyond_range, check_features, check_number
 from xpmlp.common.wording import counted
 from xpmlp.data.features import features_to_numpy
 from xpmlp.data.preprocessing import encode
 from xpmlp.data.tables import read_table
 from xpmlp.data.tables.encodings import gaps_filled
 from xpmlp.nn.mixtures import entropies, outputs_of
-from xpmlp.nn.network import Layer, fprop, naming_own_functions
+from xpmlp.nn.network import Layer, copy_layers, fprop, naming_own_functions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,6 +33,8 @@ if TYPE_CHECKING:
     from xpmlp.data.preprocessing import Scaling
     from xpmlp.data.tables.preparation import TablePreparation
     from xpmlp.nn.network import Network
+
+REAL = "biuf"  # kinds of NumPy's dtypes
 
 
 @dataclass(frozen=True, repr=False)
@@ -184,6 +190,13 @@ class Model(Shown):
             raise beyond_range("X", features.min(), features.max(), dtype)
         return prepared
 
+    def prepare_new(self, X: Any, dtype: str) -> np.ndarray:
+        """As `prepare`, of examples to be predicted: with a warning of what they have that training had not."""
+        features = self._read(X)
+        if unseen := self._unseen(features):
+            warnings.warn(f"{'; '.join(unseen)}.", XpmlpWarning, stacklevel=4)
+        return self.prepare(features, dtype)
+
     def _read(self, X: Any) -> Any:
         """Return raw features as a table, where there is a preparation, or else as an array of NumPy, (n, d)."""
         if self.preparation is not None:
@@ -255,10 +268,8 @@ class Model(Shown):
         BackendError
             Where the backend named cannot be used.
         """
-        if self.classes is None:
-            raise InputError("the model is a regression, which has no probabilities: `predict` gives its values.")
-        p = self._outputs(X, backend)
-        return np.hstack([1.0 - p, p]) if p.shape[1] == 1 else p
+        self.check_probabilities()
+        return self.probabilities_of(self._outputs(X, backend))
 
     def predict(self, X: Any, backend: Backend | str | None = None) -> np.ndarray:
         """Return what is predicted for each row.
@@ -271,11 +282,28 @@ class Model(Shown):
             The most probable class; with `multilabel`, (n, m), a 1 for each label that is more probable than not, else
             a 0; of a regression the value, in float64 and in the target's own unit, (n, m) for several outputs.
         """
-        if self.classes is None:
-            values = self.network.loss.blocks(self._outputs(X, backend))[0].astype(np.float64)
-            values = values if self.target_scaling is None else self.target_scaling.invert(values)
-            return values[:, 0] if values.shape[1] == 1 else values
-        return self.decide(self.predict_proba(X, backend))
+        return self.predictions_of(self._outputs(X, backend))
+
+    def predictor(self, rows: int = 1, backend: Backend | str | None = None) -> Predictor:
+        """Return what predicts the same for so many rows at a time in less time: made once, called often.
+
+        It has memory of its own, so one thread at a time uses it. `Predictor` says what it takes.
+
+        Parameters
+        ----------
+        rows : int
+            How many rows each call is given.
+        backend : Backend or str, optional
+            Where to compute, as for `predict_proba`.
+
+        Raises
+        ------
+        InputError
+            For fewer rows than one, and more than the backend computes at once.
+        BackendError
+            Where the backend named cannot be used.
+        """
+        return Predictor(self, rows, _opened(backend, self.dtype))
 
     def predict_std(self, X: Any, backend: Backend | str | None = None) -> np.ndarray:
         """Return a standard deviation around what is predicted for each row: the second array of `predict_with_std`."""
@@ -346,6 +374,23 @@ class Model(Shown):
         """Whether it predicts a standard deviation beside each value."""
         return self.has_variance or (self.n_members > 1 and self.classes is None)
 
+    def check_probabilities(self) -> None:
+        """Raise an `InputError` for a regression."""
+        if self.classes is None:
+            raise InputError("the model is a regression, which has no probabilities: `predict` gives its values.")
+
+    def probabilities_of(self, outputs: np.ndarray) -> np.ndarray:
+        """Return the probability of each class, as `predict_proba` does, from outputs of the network, (n, m)."""
+        return np.hstack([1.0 - outputs, outputs]) if outputs.shape[1] == 1 else outputs
+
+    def predictions_of(self, outputs: np.ndarray) -> np.ndarray:
+        """Return what is predicted, as `predict` does, from outputs of the network, (n, m)."""
+        if self.classes is not None:
+            return self.decide(self.probabilities_of(outputs))
+        values = self.network.loss.blocks(outputs)[0].astype(np.float64)
+        values = values if self.target_scaling is None else self.target_scaling.invert(values)
+        return values[:, 0] if values.shape[1] == 1 else values
+
     def decide(self, p: np.ndarray) -> np.ndarray:
         """Return the classes or labels, as `predict` does, from their probabilities, (n, m)."""
         if self.classes is None:
@@ -354,11 +399,8 @@ class Model(Shown):
 
     def _outputs(self, X: Any, backend: Backend | str | None, *, of_each: bool = False) -> np.ndarray:
         """Return the outputs, (n, m): of an ensemble those of its mixture, or `of_each` of its networks, (M, n, m)."""
-        backend, X = _opened(backend, self.dtype), self._read(X)
-        if unseen := self._unseen(X):
-            warnings.warn(f"{'; '.join(unseen)}.", XpmlpWarning, stacklevel=3)
-        prepared = self.prepare(X, backend.dtype)
-        chunks = []
+        backend = _opened(backend, self.dtype)
+        prepared, chunks = self.prepare_new(X, backend.dtype), []
         what, remedy = f"{self.network}, to predict", "fewer examples at a time"
         with backend.computing(what, remedy), naming_own_functions(self.network):
             layers = [Layer(backend.asarray(W), backend.asarray(b)) for W, b in self.layers]
@@ -369,11 +411,104 @@ class Model(Shown):
         return np.concatenate(chunks, axis=-2)
 
 
+class Predictor:
+    """What predicts a fixed number of rows at a time, for a service: `Model.predictor` makes it.
+
+    It gives what the model gives for as many rows: on NumPy to the last bit, from a recording of its calls. On other
+    backends it is a function compiled by `Backend.compile`, which rounds as it likes.
+
+    It takes what the model takes, an array of NumPy in least time: raw features, (rows, d), floating or whole numbers
+    such as 8-bit pixels. A model with a preparation takes a frame, a `Table` or a path, whose reading takes longer than
+    the network.
+
+    A predictor is used by one thread at a time, as its memory is its own: make one for each. What it returns is the
+    caller's.
+
+    Parameters
+    ----------
+    model : Model
+        The trained model.
+    rows : int
+        How many rows each call is given.
+    backend : Backend
+        Where to compute.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpmlp import MLPClassifier
+    >>> X = np.arange(20.0).reshape(10, 2)
+    >>> model = MLPClassifier(random_state=0, max_iter=10, solver="sgd").fit(X, X[:, 0] > 9).to_model()
+    >>> predictor = model.predictor()
+    >>> predictor.predict(X[:1]) == model.predict(X[:1])
+    array([ True])
+    """
+
+    def __init__(self, model: Model, rows: int, backend: Backend) -> None:
+        check_number("rows", rows, at_least=1, at_most=backend.rows_at_a_time, integer=True)
+        network = model.network
+        self._model, self._backend, self._shape = model, backend, (int(rows), network.sizes[0])
+        with backend.computing(f"{network}, to predict", "fewer rows"), naming_own_functions(network):
+            layers, function = copy_layers(backend, model.layers), partial(outputs_of, backend.xp, network)
+            self._rows, self._evaluate = backend.evaluator(
+                function, layers, self._shape, compile_whole=is_pure(network)
+            )
+        self._flat, self._silently = self._rows.reshape(-1), silent_context().run
+        self._dot = self._flat.dot
+        self._scale = model.scaling.into(self._rows) if model.preparation is None else None
+
+    def __repr__(self) -> str:
+        return f"<Predictor of {counted(self._shape[0], 'row')} by {self._model.network} on {self._backend!r}>"
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Return the probability of each class, or with `multilabel` of each label, as `Model.predict_proba` does.
+
+        Parameters
+        ----------
+        X : array, tensor, nested lists, frame, Table or path, (rows, d)
+            Raw features, as `Model.predict_proba` takes them.
+
+        Returns
+        -------
+        ndarray of shape (rows, m)
+            In new memory of the host.
+
+        Raises
+        ------
+        InputError
+            For another number of rows, and as `Model.predict_proba`.
+        """
+        self._model.check_probabilities()
+        return self._model.probabilities_of(self._outputs(X))
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return what is predicted for each row, as `Model.predict` does; parameters and errors are as above."""
+        return self._model.predictions_of(self._outputs(X))
+
+    def _outputs(self, X: Any) -> np.ndarray:
+        if self._scale is None or type(X) is not np.ndarray or X.shape != self._shape or X.dtype.kind not in REAL:
+            self._prepare(X)
+        else:
+            self._scale(X)
+            # A sum of squares is finite only if all numbers are; where it is not, `prepare` says why or fills gaps.
+            if X.dtype.kind == "f" and not isfinite(self._silently(self._dot, self._flat)):
+                self._prepare(X)
+        return self._evaluate()
+
+    def _prepare(self, X: Any) -> None:
+        prepared = self._model.prepare_new(X, self._backend.dtype)
+        if prepared.shape != self._shape:
+            n = prepared.shape[0]
+            raise InputError(f"X has {counted(n, 'row')}, but this predictor takes {self._shape[0]}: make one for {n}.")
+        self._rows[...] = prepared
+
+
 def _outputs_of_each(xp: Namespace, network: Network, layers: Sequence[Layer], X: Array) -> Array:
     return fprop(xp, network, layers, X).a[-1]
 
 
 def _opened(backend: object, dtype: str) -> Backend:
+    """Return where a model is to compute, which may be given by name."""
     if isinstance(backend, Backend):
         return backend
     if backend is None or isinstance(backend, str):

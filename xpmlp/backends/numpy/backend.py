@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import functools
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import array_api_compat.numpy
 import numpy as np
 
-from xpmlp.backends.base import Backend, Status
+from xpmlp.backends.base import Backend, Evaluator, Status
 from xpmlp.backends.elementwise import replacing
 from xpmlp.backends.numpy.memory import keep_freed_memory
 from xpmlp.backends.numpy.shortcuts import SHORTCUTS
-from xpmlp.backends.numpy.tape_steps import bind_on_tape, epoch_runner_on_tape
+from xpmlp.backends.numpy.tape_steps import CALLS_BEFORE_REPLAY, bind_on_tape, epoch_runner_on_tape
 from xpmlp.backends.threads import Threads
+from xpmlp.common.silence import silent_context
 from xpmlp.common.wording import counted
 
 if TYPE_CHECKING:
@@ -83,6 +85,18 @@ class NumpyBackend(Backend):
     def bind(self, function: Callable[..., Any], *arguments: Any) -> Callable[[], Any]:
         """Record a call and replay it, unless graphs are not wanted."""
         return bind_on_tape(function, arguments) if self.graphs else super().bind(function, *arguments)
+
+    def evaluator(
+        self, function: Callable[..., Any], fixed: Any, shape: tuple[int, ...], *, compile_whole: bool = True
+    ) -> Evaluator:
+        """Record the function and replay it, unless graphs are not wanted."""
+        rows = np.zeros(shape, self.dtype)
+        call = self.bind(function, fixed, rows) if compile_whole else partial(function, fixed, rows)
+        draw, run = np.random.default_rng(0), silent_context().run
+        for _ in range(CALLS_BEFORE_REPLAY):
+            rows[...] = draw.normal(size=shape)
+            run(call)
+        return Evaluator(rows, lambda: run(call).copy())
 
     def _context(self) -> AbstractContextManager[Any]:
         # Overflow and NaN are silenced: the training loop looks for them itself, and says more.

@@ -133,7 +133,10 @@ class Recorded(NDArrayOperatorsMixin):
             axis = inputs[1] if len(inputs) == 2 else options.get("axis", 0)
             x, keepdims = inputs[0].values, options.get("keepdims", False)
             result = self._made(ufunc.reduce(x, axis=axis, keepdims=keepdims))
-            self._tape.add(result, inputs, ufunc.reduce, x, axis, None, result.values, keepdims)
+            if x.ndim == 2 and x.shape[0] == 1 and axis in (-1, 1):  # a single row is reduced sooner with one dimension
+                self._tape.add(result, inputs, ufunc.reduce, x[0], 0, None, result.values.reshape(()))
+            else:
+                self._tape.add(result, inputs, ufunc.reduce, x, axis, None, result.values, keepdims)
             return result
         if method != "__call__" or options or ufunc.nout != 1:
             raise UnrecordableError(f"{ufunc.__name__}.{method} with {options or 'several results'}")

@@ -22,6 +22,7 @@ MIN_TAKEN = 32  # of one size in all epochs so far, likewise: it takes as long a
 MAX_COUNTS = 64  # of minibatches on some memory, from which on they are counted anew
 MAX_TAPES = 4  # that are kept for the next epoch; the one that was not used for longest makes room
 MAX_BYTES = 2**24  # on tapes that are kept, and of parameters: beside larger ones, Python's part is small
+CALLS_BEFORE_REPLAY = 3  # of what is bound: plain, recorded, rehearsed
 
 
 def epoch_runner_on_tape(step: Callable[..., Any], steps: Steps) -> Steps:
