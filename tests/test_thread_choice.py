@@ -162,7 +162,7 @@ def test_where_several_ask_the_smallest_number_holds_and_the_first_one_comes_bac
 
 def test_a_number_of_threads_is_refused_where_the_backend_cannot_be_told():
     with pytest.raises(
-        InputError, match=r"^threads is 2, but backend array_api_strict cannot be told: leave it out\.$"
+        InputError, match=r"^threads is 2, but backend array_api_strict decides that by itself: leave it out\.$"
     ):
         ThreadChoice(get_backend("array_api_strict"), OPEN, Recipe(threads=2))
 

@@ -63,7 +63,9 @@ class ThreadChoice:
         self.number = recipe.threads
         self._threads = backend.threads if self.number is not None or size > MIN_SHARED else None
         if self.number is not None and self._threads is None:
-            raise InputError(f"threads is {self.number}, but backend {backend.name} cannot be told: leave it out.")
+            raise InputError(
+                f"threads is {self.number}, but backend {backend.name} decides that by itself: leave it out."
+            )
         is_free = self.number is None and self._threads is not None and not self._threads.is_set()
         self.most = self._threads.number() if is_free and self._threads else 1
         self._is_open = self.most > 1 and size > MIN_OPEN
