@@ -122,7 +122,7 @@ def test_trials_become_rare_where_they_change_nothing(clock):
             clock.step()
             if choice.is_due():
                 choice.choose(steps)
-    begun = trials[::6]  # three numbers, twice each
+    begun = trials[:: 3 * module.ROUNDS]  # each of three numbers
     waits = np.diff(begun)
     assert waits[0] < 12
     assert np.all(np.diff(waits) > -1)

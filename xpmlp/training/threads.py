@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from contextlib import ExitStack, contextmanager
 from itertools import pairwise
@@ -22,10 +23,10 @@ MIN_SHARED = 2**18  # up to which libraries take one thread by themselves
 MIN_OPEN = 2**20  # up to which a second thread gains nothing, and loses much beside other work
 
 WINDOW = 0.1  # seconds of steps that are looked at together
-SHARE = 0.8  # of the time of the cores: with less of it, threads had to wait for other programs
-TRIAL, MIN_STEPS = 0.05, 2  # seconds and steps that are timed with each number of threads, twice
-MARGIN = 1.25  # by how much fewer threads have to be faster
-FIRST_WAIT, LONGEST_WAIT = 5.0, 80.0  # seconds until the next trial
+SHARE = 0.9  # of the time of the cores: with less of it, threads had to wait for other programs
+ROUNDS, TRIAL, MIN_STEPS = 3, 0.02, 2  # of a trial with each number of threads, and their seconds and steps
+MARGIN = 1.25  # by how much fewer threads have to be faster than all
+FIRST_WAIT, LONGEST_WAIT = 1.0, 80.0  # seconds until the next trial
 
 
 class ThreadChoice:
@@ -116,12 +117,13 @@ class ThreadChoice:
         """Take from now on as many threads as are fastest in a trial: `start` begins steps that are nobody's."""
         limited = cast("Threads", self._threads).limited
         candidates = [self.most >> shift for shift in range(self.most.bit_length())]
-        spent = dict.fromkeys(candidates, 0.0)
+        least = dict.fromkeys(candidates, math.inf)  # as others can only add to it
         self._limit.close()
-        for number in (*candidates, *candidates):
+        for number in candidates * ROUNDS:
             with limited(number):
-                spent[number] += _seconds_of_step(start())
-        best = next(number for number in candidates if spent[number] <= MARGIN * min(spent.values()))
+                least[number] = min(least[number], _seconds_of_step(start()))
+        margin = MARGIN if self.number == self.most else 1.0
+        best = next(number for number in candidates if least[number] <= margin * min(least.values()))
         self._wait = FIRST_WAIT if best != self.number else min(2 * self._wait, LONGEST_WAIT)
         self.number = best
         self._limit.enter_context(limited(best))
