@@ -37,6 +37,7 @@ from xpmlp.data.streams import Stream, load_stream
 from xpmlp.distributed import CollectiveError, share_of
 from xpmlp.nn.losses import LOSSES
 from xpmlp.training import Trainer
+from xpmlp.training.threads import ThreadChoice
 
 N, D, M = 22, 5, 3  # in minibatches of 7, the last has one row: fewer than ranks
 
@@ -368,3 +369,10 @@ class TestHowAJobEnds:
     def test_without_ranks_errors_are_left_to_others(self):
         with pytest.raises(InputError, match="wrong"), Job():
             self.fail(InputError("wrong"))
+
+
+def test_ranks_make_no_trials_of_threads_whose_steps_the_others_would_wait_for(numpy64, monkeypatch):
+    monkeypatch.setattr(ThreadChoice, "is_due", lambda _: True)
+    monkeypatch.setattr(ThreadChoice, "choose", lambda *_: pytest.fail("a rank makes a trial"))
+    found = on_ranks(2, lambda ranks: trained(numpy64, RECIPES["sgd"], communicator=ranks))
+    assert all(records[-1].complete for records in found)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, cast
 
@@ -82,28 +82,26 @@ class ThreadChoice:
     @contextmanager
     def in_steps(self) -> Iterator[None]:
         """Let products take the chosen number of threads while steps are taken."""
-        if self._threads is None or self.number is None:
+        if self.number is None:
             yield
             return
         with self._limit:
-            self._limit.enter_context(self._threads.limited(self.number))
+            self._limit.enter_context(self._limited())
             self._begun = _clocks()
             yield
             self._window = self._so_far()
+
+    def in_scores(self) -> AbstractContextManager[None]:
+        """Likewise while a network is scored, whose products are not small: they have more rows than those of steps."""
+        return nullcontext() if self.number == 1 < self.most and not self._is_open else self._limited()
+
+    def _limited(self) -> AbstractContextManager[None]:
+        return nullcontext() if self._threads is None or self.number is None else self._threads.limited(self.number)
 
     def _so_far(self) -> tuple[float, float]:
         """Return the seconds of the steps since the window began, and those of the cores that they used."""
         seconds, used = (now - begun for now, begun in zip(_clocks(), self._begun, strict=True))
         return self._window[0] + seconds, self._window[1] + used
-
-    @contextmanager
-    def in_scores(self) -> Iterator[None]:
-        """Likewise while a network is scored, where the number is not that of small products alone."""
-        if self._threads is None or self.number is None or self._is_open < (self.most > 1):
-            yield
-            return
-        with self._threads.limited(self.number):
-            yield
 
     def is_due(self) -> bool:
         """Whether it is time for a trial, now that another step was taken."""

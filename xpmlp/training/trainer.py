@@ -84,6 +84,7 @@ class Trainer:
         self._what = f"{network}, in minibatches of {recipe.batch_size:,} examples"
         self._is_pure = is_pure((network, recipe))
         self.threads = ThreadChoice(backend, network, recipe)
+        self._can_try = self._is_pure and communicator is None  # other ranks would wait for the steps of a trial
         self._prepare()
 
     def __repr__(self) -> str:
@@ -184,7 +185,7 @@ class Trainer:
             with self.threads.in_steps():
                 for self.layers, self.state, rows in steps:
                     seen += rows
-                    if self.threads.is_due() and self._is_pure:
+                    if self._can_try and self.threads.is_due():
                         self.threads.choose(lambda: self._steps_of_copies(examples, order))
                     on_step(rows)
                     if should_stop():
