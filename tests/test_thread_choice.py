@@ -167,20 +167,14 @@ def test_a_number_of_threads_is_refused_where_the_backend_cannot_be_told():
         ThreadChoice(get_backend("array_api_strict"), OPEN, Recipe(threads=2))
 
 
-def trained_on_digits(**how):
+def trained_on_digits(backend="numpy", count=blas_threads, **how):
     X, y = load_digits(return_X_y=True)
     network = Network.build(64, [256], 10)
     seen, T = [], np.eye(10, dtype=np.float32)[y]
     recipe = Recipe(batch_size=128, epochs=1, **how)
-    records = train(
-        get_backend(),
-        network,
-        initialize(network),
-        np.float32(X),
-        T,
-        recipe,
-        on_step=lambda _: seen.append(blas_threads()),
-    )
+    backend = get_backend(backend)
+    given = backend.asarray(X), backend.asarray(T)
+    records = train(backend, network, initialize(network), *given, recipe, on_step=lambda _: seen.append(count()))
     return list(records), set(seen)
 
 
@@ -190,6 +184,15 @@ def test_blas_takes_the_number_in_the_recipe_while_steps_are_taken():
     assert seen == {1}
     assert last.threads == 1
     assert blas_threads() == 2
+
+
+@pytest.mark.torch_or_jax
+def test_torch_takes_the_number_in_the_recipe_while_steps_are_taken():
+    torch = pytest.importorskip("torch")
+    before = torch.get_num_threads()
+    _, seen = trained_on_digits("torch", torch.get_num_threads, threads=before + 1)
+    assert seen == {before + 1}
+    assert torch.get_num_threads() == before
 
 
 @pytest.mark.usefixtures("two_threads")
