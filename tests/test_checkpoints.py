@@ -12,7 +12,8 @@ import pytest
 from xpmlp import InputError
 from xpmlp.experiments.experiment import prepare
 from xpmlp.experiments.options import Options
-from xpmlp.models.checkpoints import load_checkpoint, load_model, previous, record_to_json, save_checkpoint
+from xpmlp.models.checkpoints import load_checkpoint, previous, record_to_json, save_checkpoint
+from xpmlp.models.files import load_model
 
 CONFIGURATIONS = {
     "sgd": {"optimizer": "sgd"},

@@ -12,7 +12,8 @@ import pytest
 
 from xpmlp import InputError
 from xpmlp.experiments.runs import RunFolder
-from xpmlp.models.checkpoints import load_checkpoint, load_model
+from xpmlp.models.checkpoints import load_checkpoint
+from xpmlp.models.files import load_model
 
 RUN = ("train", "circles", "--epochs", "6", "--hidden", "4", "--dropout", "0.2", "--out", "run")
 STEPS = 12  # of an epoch

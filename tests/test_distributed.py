@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from xpmlp.cli import main
-from xpmlp.models.checkpoints import load_model
+from xpmlp.models.files import load_model
 
 SECONDS = 120  # after which a job that hangs has failed
 # A thread for each rank; and Open MPI is allowed more ranks than there are cores, and to be run by root.

@@ -247,8 +247,8 @@ class Capturer(Recorder):
         return address if self.addresses is None else next(self.addresses)
 
 
-@pytest.mark.parametrize(("known", "captured", "passed"), [(True, 4, True), (False, 0, False)])
-def test_graphs_must_have_been_captured_and_once(monkeypatch, known, captured, passed):
+@pytest.mark.parametrize(("known", "least", "most"), [(True, 4, worker.MAX_CAPTURED), (False, 0, 0)])
+def test_graphs_must_have_been_captured_and_once(monkeypatch, known, least, most):
     def prepare_with_graphs(options):
         experiment = prepare(options)
         experiment.backend.capturer = Capturer(known=known) if options.graphs else None
@@ -256,7 +256,8 @@ def test_graphs_must_have_been_captured_and_once(monkeypatch, known, captured, p
 
     monkeypatch.setattr(worker, "prepare", prepare_with_graphs)
     found = worker.with_and_without(QUICK)
-    assert (found["apart"], found["captured"], found["passed"]) == (0, captured, passed)
+    assert (found["apart"], found["passed"]) == (0, known)
+    assert least <= found["captured"] <= most  # the host may give an array of an epoch another address
     assert min(found["seconds_of_a_later_epoch"].values()) > 0
     monkeypatch.setattr(worker, "MAX_CAPTURED", 3)
     assert not worker.with_and_without(QUICK)["passed"]

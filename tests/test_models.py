@@ -21,7 +21,7 @@ from xpmlp import (
     load_model,
     save_model,
 )
-from xpmlp.models.checkpoints import digest
+from xpmlp.models.files import digest
 from xpmlp.nn.losses import LOSSES, huber, quantile
 
 D, M = 4, 3

@@ -10,7 +10,8 @@ import pytest
 
 from xpmlp import InputError, Options, XpmlpWarning, prepare
 from xpmlp.experiments.runs import RunFolder
-from xpmlp.models.checkpoints import load_checkpoint, load_model
+from xpmlp.models.checkpoints import load_checkpoint
+from xpmlp.models.files import load_model
 
 QUICK = ("--hidden", "4", "--dropout", "0.2", "--quiet")
 

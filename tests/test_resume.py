@@ -16,7 +16,8 @@ import pytest
 from xpmlp import InputError
 from xpmlp.cli import main
 from xpmlp.experiments.runs import RunFolder
-from xpmlp.models.checkpoints import load_checkpoint, load_model
+from xpmlp.models.checkpoints import load_checkpoint
+from xpmlp.models.files import load_model
 
 
 def command(*arguments):

@@ -17,7 +17,7 @@ from searches import QUICK, draw_no_figures, table
 from xpmlp import InputError
 from xpmlp.experiments.options import Options
 from xpmlp.experiments.runs import RunFolder
-from xpmlp.models.checkpoints import load_model
+from xpmlp.models.files import load_model
 from xpmlp.search import DEFAULT_SPACE, SearchFolder, Space, plan
 
 DOCS = (Path(__file__).parent.parent / "docs" / "hyperparameters.md").read_text(encoding="utf-8")

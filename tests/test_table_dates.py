@@ -207,7 +207,9 @@ def test_a_model_reads_dates_as_in_training_and_says_what_to_do_about_others(tmp
 
     _, certain, _ = predicted(["1/2/2015,true", "1/13/2015,true"])
     code, alone, err = predicted(["1/2/2015,true"])
-    assert (code, alone.splitlines()[1]) == (0, certain.splitlines()[1])
+    assert code == 0
+    # To rounding: libraries may compute a product of one row by another routine than one of two.
+    assert float(alone.splitlines()[1]) == pytest.approx(float(certain.splitlines()[1]), rel=1e-5)
     assert "several ways" not in err
     code, _, err = predicted(["1/2/2015,true", "13/2/2015,yes"])
     assert code == 2

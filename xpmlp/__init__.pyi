@@ -37,7 +37,7 @@ from xpmlp.estimators import (
 )
 from xpmlp.experiments.experiment import prepare as prepare
 from xpmlp.experiments.options import Options as Options
-from xpmlp.models.checkpoints import load_model as load_model, save_model as save_model
+from xpmlp.models.files import load_model as load_model, save_model as save_model
 from xpmlp.models.exports import export_model as export_model
 from xpmlp.models.exports import export_step as export_step
 from xpmlp.models.model import Model as Model

@@ -25,7 +25,8 @@ from xpmlp.common.errors import XpmlpError
 from xpmlp.data.datasets import load_dataset, read_features
 from xpmlp.data.datasets.fashion_mnist import read_idx
 from xpmlp.data.streams import load_stream
-from xpmlp.models.checkpoints import digest, load_checkpoint, record_to_json, save_checkpoint
+from xpmlp.models.checkpoints import load_checkpoint, record_to_json, save_checkpoint
+from xpmlp.models.files import digest
 from xpmlp.nn.optimizers import AdamState
 from xpmlp.training import Record, State
 from xpmlp.training.scoring import Score

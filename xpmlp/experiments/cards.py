@@ -14,7 +14,7 @@ from xpmlp.experiments.runs import (
     network_values,
     target_scaling_values,
 )
-from xpmlp.models.checkpoints import load_model
+from xpmlp.models.files import load_model
 from xpmlp.nn.losses import LOSSES, output_name
 
 if TYPE_CHECKING:

@@ -20,15 +20,8 @@ from xpmlp.common.files import append_whole, csv_text, open_file, write_json, wr
 from xpmlp.experiments.folders import Folder, now
 from xpmlp.experiments.options import EARLIER_NAMES, TABLE, Options
 from xpmlp.experiments.recipes import fit_recipe
-from xpmlp.models.checkpoints import (
-    drop_checkpoints,
-    load_checkpoint,
-    load_model,
-    previous,
-    record_to_json,
-    save_checkpoint,
-    save_model,
-)
+from xpmlp.models.checkpoints import drop_checkpoints, load_checkpoint, previous, record_to_json, save_checkpoint
+from xpmlp.models.files import load_model, save_model
 from xpmlp.nn.padding import network_of
 from xpmlp.training import Recipe, Setting
 from xpmlp.training.packs import PackState

@@ -5,21 +5,24 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from peers.contender import Contender
 from peers.task import PIXEL_MAX
-from xpmlp import SGD, Adam, Constant, ElasticNet, Layer, Network, Recipe, fprop, get_backend
+from xpmlp import SGD, Adam, Constant, ElasticNet, Layer, Model, Network, Recipe, fprop, get_backend
 from xpmlp.data.examples import Examples, QuantizedExamples
+from xpmlp.data.preprocessing import Scaling
 from xpmlp.training import Trainer
 from xpmlp.training.scoring import outputs
 
 if TYPE_CHECKING:
-    import numpy as np
+    from collections.abc import Callable
 
     from peers.task import Layers, Task
 
 
 class Peer(Contender):
-    """`Trainer`, and `fprop` compiled by the backend.
+    """`Trainer`, and `fprop` compiled by the backend; for a single row, the predictor of a model.
 
     On 8-bit examples, as the command line has images; or on those in float32 that an estimator is given, with the
     penalty in the loss, as an estimator's `loss_curve_` has it.
@@ -43,9 +46,16 @@ class Peer(Contender):
         self.trainer = Trainer(self.backend, self.network, recipe)
         self.trainer.start([Layer(W, b) for W, b in task.layers])
         self.context = ExitStack()  # kept, as some contexts end with the object
-        if workload.rows:
+        self.predict_row = self._predictor() if workload.rows == 1 else None
+        if workload.rows > 1:
             self.context.enter_context(self.backend.computing())  # once, around all predictions
         self.forward = self.backend.compile(lambda layers, X: fprop(self.backend.xp, self.network, layers, X).a[-1])
+
+    def _predictor(self) -> Callable[[np.ndarray], np.ndarray]:
+        layers = [Layer(W, b) for W, b in self.task.layers]
+        unscaled = Scaling.fit("none", np.zeros((1, self.network.sizes[0])))
+        model = Model(self.network, layers, np.arange(self.network.sizes[-1]), unscaled)
+        return model.predictor(backend=self.backend).predict_proba
 
     def _scaled(self, pixels: np.ndarray) -> QuantizedExamples:
         return QuantizedExamples(self.backend.asarray(pixels, dtype=None), self.backend.asarray([1 / PIXEL_MAX]))
@@ -66,11 +76,13 @@ class Peer(Contender):
         return [(self.backend.to_numpy(W), self.backend.to_numpy(b)) for W, b in self.trainer.layers]
 
     def place(self, X: np.ndarray) -> Any:
-        """Move rows to the backend."""
-        return self.backend.asarray(X)
+        """Move rows to the backend; a predictor takes one from the host."""
+        return X if self.predict_row else self.backend.asarray(X)
 
     def predict(self, X: Any) -> Any:
         """Compute the last activation, some rows at a time where there are many, as `xpmlp predict` does."""
+        if self.predict_row:
+            return self.predict_row(X)
         probabilities = outputs(self.backend, self.forward, self.trainer.layers, X)
         self.backend.synchronize(probabilities)
         return probabilities

@@ -6,13 +6,11 @@ import functools
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import array_api_compat.numpy
 import numpy as np
 
 from xpmlp.backends.base import Backend, Evaluator, Status
-from xpmlp.backends.elementwise import replacing
 from xpmlp.backends.numpy.memory import keep_freed_memory
-from xpmlp.backends.numpy.shortcuts import SHORTCUTS
+from xpmlp.backends.numpy.namespace import namespace
 from xpmlp.backends.numpy.tape_steps import CALLS_BEFORE_REPLAY, bind_on_tape, epoch_runner_on_tape
 from xpmlp.backends.threads import Threads
 from xpmlp.common.silence import silent_context
@@ -37,7 +35,7 @@ class NumpyBackend(Backend):
     integers_wrap = True
     supports_step_capture = True  # without, steps are not recorded
     rows_at_a_time = 2048  # what is computed of them stays in a core's cache
-    xp = replacing(array_api_compat.numpy, **SHORTCUTS)
+    xp = namespace
 
     def _open(self) -> None:
         self.device = self.device_name

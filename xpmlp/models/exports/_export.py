@@ -14,10 +14,10 @@ from xpmlp.common.errors import InputError
 from xpmlp.common.files import check_place, write_whole
 from xpmlp.common.validation import check_choice
 from xpmlp.data.preprocessing import Scaling
-from xpmlp.models.checkpoints import ENDINGS, named_arrays, own_activations
 from xpmlp.models.conversion import as_model
 from xpmlp.models.exports._onnx import onnx_of
 from xpmlp.models.exports._skops import skops_of
+from xpmlp.models.files import ENDINGS, named_arrays, own_activations
 from xpmlp.nn.losses import output_name
 
 if TYPE_CHECKING:

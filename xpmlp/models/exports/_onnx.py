@@ -11,10 +11,10 @@ import numpy as np
 from xpmlp import __version__
 from xpmlp.common.errors import InputError
 from xpmlp.common.packages import load_package
-from xpmlp.models.checkpoints import named_arrays
 from xpmlp.models.exports._onnx_graph import Graph
 from xpmlp.models.exports._onnx_tables import ML, ML_OPSET, add_preparation
 from xpmlp.models.exports._onnx_tracing import XP, Traced, operator, recording
+from xpmlp.models.files import named_arrays
 from xpmlp.nn import activations
 from xpmlp.nn.activations import identity
 from xpmlp.nn.losses import MIN_VARIANCE, exponential, log_softmax, mean_and_variance

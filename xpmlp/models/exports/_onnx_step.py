@@ -11,7 +11,6 @@ import numpy as np
 from xpmlp.common.errors import InputError
 from xpmlp.common.files import check_place, write_whole
 from xpmlp.common.packages import load_package
-from xpmlp.models.checkpoints import named_arrays
 from xpmlp.models.conversion import as_model
 from xpmlp.models.exports._onnx import (
     add_features,
@@ -25,6 +24,7 @@ from xpmlp.models.exports._onnx import (
 )
 from xpmlp.models.exports._onnx_graph import Graph
 from xpmlp.models.exports._onnx_tracing import XP, Traced, operator, recording
+from xpmlp.models.files import named_arrays
 from xpmlp.nn.network import Layer, gradient_function
 from xpmlp.training.step import State, flat, make_update
 
