@@ -28,7 +28,7 @@ from benchmark_devices import processor
 from commands import print_table, run_script
 from machine_load import wait_until_quiet
 from pages import DOCS, fill
-from xpmlp.backends.numpy.backend import BLAS_VARIABLES
+from xpmlp.backends.threads import BLAS_VARIABLES
 from xpmlp.common.files import check_place, write_json
 
 if TYPE_CHECKING:

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,9 +11,8 @@ from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from xpmlp import InputError, MLPClassifier, Network, Recipe, get_backend, initialize, train
-from xpmlp.backends.numpy.backend import BLAS_VARIABLES
-from xpmlp.backends.threads import Threads
+from xpmlp import Activation, InputError, MLPClassifier, Network, Recipe, get_backend, initialize, train
+from xpmlp.backends.threads import BLAS_VARIABLES, Threads
 from xpmlp.training import threads as module
 from xpmlp.training.threads import ThreadChoice
 
@@ -20,8 +20,14 @@ SMALL, OPEN = Network.build(784, [32], 10), Network.build(784, [128], 10)
 RECIPE = Recipe(batch_size=16)
 
 
+def threads_of_blas():
+    """Those of NumPy's BLAS, and of the one that SciPy has for itself, where it has one."""
+    libraries = [library for library in threadpool_info() if library["user_api"] == "blas"]
+    return {"scipy" in Path(library["filepath"]).parent.name: library["num_threads"] for library in libraries}
+
+
 def blas_threads():
-    return max(library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas")
+    return threads_of_blas()[False]
 
 
 @pytest.fixture
@@ -229,6 +235,25 @@ def test_estimators_leave_blas_as_they_found_it():
     with pytest.warns(ConvergenceWarning):
         MLPClassifier((256,), max_iter=3, early_stopping=True, random_state=0).fit(X, y)
     assert blas_threads() == 2
+
+
+@pytest.mark.usefixtures("two_threads")
+@pytest.mark.parametrize(("hidden", "of_products"), [((8,), 1), ((256,), 2)])
+def test_lbfgs_leaves_one_thread_to_the_blas_that_scipy_has_for_itself(hidden, of_products):
+    """Threads of one that wait hold up those of the other, so that small fits took several times as long."""
+    X, y = load_digits(return_X_y=True)
+    seen = set()
+
+    def relu(xp, z):
+        seen.add((blas_threads(), threads_of_blas().get(True, 1)))
+        return xp.maximum(z, 0.0)
+
+    activation = Activation("one's own", relu, lambda xp, z, a: xp.astype(a > 0, a.dtype))  # noqa: ARG005 - as ours
+    estimator = MLPClassifier(hidden, activation=activation, solver="lbfgs", max_iter=2, random_state=0)
+    with pytest.warns(ConvergenceWarning):
+        estimator.fit(X / 16, y)
+    assert seen == {(of_products, 1)}
+    assert set(threads_of_blas().values()) == {2}
 
 
 def test_the_command_line_keeps_the_number_and_refuses_what_is_none(cli, tmp_path):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from xpmlp.common.types import Array
 
@@ -71,10 +71,16 @@ def mapped(function: Callable[[Any], Any], nest: Any) -> Any:
     return nest if nest is None or isinstance(nest, int | float) else function(nest)
 
 
-def leaves(nest: Any) -> Iterator[Any]:
-    """Give what is in lists and tuples, except None."""
+def leaves(nest: Any) -> list[Any]:
+    """Return what is in lists and tuples, except None."""
+    found: list[Any] = []
+    _collect(nest, found)
+    return found
+
+
+def _collect(nest: Any, found: list[Any]) -> None:
     if isinstance(nest, tuple | list):
         for part in nest:
-            yield from leaves(part)
+            _collect(part, found)
     elif nest is not None:
-        yield nest
+        found.append(nest)

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import threading
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+
+BLAS_VARIABLES = (
+    *("OPENBLAS_NUM_THREADS", "GOTO_NUM_THREADS", "OMP_NUM_THREADS"),  # of OpenBLAS
+    *("MKL_NUM_THREADS", "BLIS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"),
+)
+SCIPY_FOLDERS = {"scipy", "scipy.libs"}  # where its packages have a BLAS of their own
 
 
 class Threads:
@@ -54,3 +62,24 @@ class Threads:
             with self._lock:
                 self._asked.remove(number)
                 self._put(min(self._asked, default=self._before))
+
+
+@functools.cache
+def blas_threads(*, of_scipy: bool = False) -> Threads:
+    """Return the threads of NumPy's BLAS, or those of the BLAS that SciPy has for itself: none where it shares one.
+
+    Each is looked for once, among the libraries that are loaded.
+    """
+    from threadpoolctl import ThreadpoolController  # noqa: PLC0415 - 30 ms that most commands do without
+
+    libraries = [
+        library
+        for library in ThreadpoolController().select(user_api="blas").lib_controllers
+        if of_scipy != SCIPY_FOLDERS.isdisjoint(Path(library.filepath).parts)
+    ]
+
+    def put(number: int) -> None:
+        for library in libraries:
+            library.set_num_threads(number)
+
+    return Threads(lambda: max((library.get_num_threads() for library in libraries), default=1), put, BLAS_VARIABLES)

@@ -19,7 +19,7 @@ from xpmlp.common.errors import InputError
 from xpmlp.data.examples import Examples
 from xpmlp.estimators._compat import check_optimize_result, takes_weights
 from xpmlp.estimators._fitted import FittedMLP
-from xpmlp.estimators._lbfgs import Objective
+from xpmlp.estimators._lbfgs import Objective, in_few_threads
 from xpmlp.estimators._minibatches import MinibatchFit, Stack
 from xpmlp.estimators._placement import float_dtype, place, to_host
 from xpmlp.estimators._progress import Optimization, Progress, plain, rebuilt
@@ -266,14 +266,15 @@ class TrainedMLP(FittedMLP, ABC):
             if stopped:
                 raise StopIteration
 
-        found = optimize.minimize(
-            objective,
-            objective.pack(layers),
-            method="L-BFGS-B",
-            jac=True,
-            callback=callback,
-            options={"maxfun": self.max_fun, "maxiter": self.max_iter, "gtol": self.tol},
-        )
+        with in_few_threads(placement.backend, network, training.T.shape[0]):
+            found = optimize.minimize(
+                objective,
+                objective.pack(layers),
+                method="L-BFGS-B",
+                jac=True,
+                callback=callback,
+                options={"maxfun": self.max_fun, "maxiter": self.max_iter, "gtol": self.tol},
+            )
         self.loss_, self.n_iter_ = float(found.fun), int(found.nit)
         if not stopped:
             self._check_convergence(found)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,7 @@ from xpmlp.backends.base import Backend, Evaluator, Status
 from xpmlp.backends.numpy.memory import keep_freed_memory
 from xpmlp.backends.numpy.namespace import namespace
 from xpmlp.backends.numpy.tape_steps import CALLS_BEFORE_REPLAY, bind_on_tape, epoch_runner_on_tape
-from xpmlp.backends.threads import Threads
+from xpmlp.backends.threads import Threads, blas_threads
 from xpmlp.common.silence import silent_context
 from xpmlp.common.wording import counted
 
@@ -21,11 +20,6 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from xpmlp.backends.graphs import Steps
-
-BLAS_VARIABLES = (
-    *("OPENBLAS_NUM_THREADS", "GOTO_NUM_THREADS", "OMP_NUM_THREADS"),  # of OpenBLAS
-    *("MKL_NUM_THREADS", "BLIS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"),
-)
 
 
 class NumpyBackend(Backend):
@@ -64,7 +58,7 @@ class NumpyBackend(Backend):
     @property
     def threads(self) -> Threads:
         """Those of its BLAS."""
-        return _blas_threads()
+        return blas_threads()
 
     def on_device(self, x: np.ndarray) -> bool:  # noqa: ARG002 - there is one device
         return True
@@ -99,17 +93,3 @@ class NumpyBackend(Backend):
     def _context(self) -> AbstractContextManager[Any]:
         # Overflow and NaN are silenced: the training loop looks for them itself, and says more.
         return np.errstate(over="ignore", invalid="ignore")
-
-
-@functools.cache
-def _blas_threads() -> Threads:
-    """Return the threads of every BLAS that is loaded: NumPy's, and SciPy's where it has its own."""
-    from threadpoolctl import ThreadpoolController  # noqa: PLC0415 - as above
-
-    libraries = ThreadpoolController().select(user_api="blas").lib_controllers
-
-    def put(number: int) -> None:
-        for library in libraries:
-            library.set_num_threads(number)
-
-    return Threads(lambda: max((library.get_num_threads() for library in libraries), default=1), put, BLAS_VARIABLES)

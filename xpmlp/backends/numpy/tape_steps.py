@@ -30,47 +30,109 @@ def epoch_runner_on_tape(step: Callable[..., Any], steps: Steps) -> Steps:
 
     `steps` takes them as they are: for what a tape is not worth, and for what cannot be recorded.
     """
-    tapes: OrderedDict[Any, Tape] = OrderedDict()
+    tapes, kinds = _Tapes(), dict[Any, _Kind]()
     taken: Counter[Any] = Counter()  # minibatches, for each kind of arguments on each memory
-    rehearsed: dict[Any, bool] = {}  # whether a step can be recorded, for each kind of arguments
 
     def taped_steps(layers: Any, state: Any, examples: Any, order: np.ndarray, size: int) -> Taken:
         arguments, n = (layers, state, examples), order.shape[-1] // size
-        if n == 0 or not _can_be_replayed(arguments, order):
+        arrays = leaves(arguments)
+        if n == 0 or not _can_be_replayed(arrays, examples, order):
             yield from steps(layers, state, examples, order, size)
             return
-        key = order.shape[:-1], size, *map(_address, leaves(arguments))
-        whole, found = order[..., : n * size], tapes.pop(key, None)
+        key = order.shape[:-1], size, *map(_address, arrays)
         taken[key] += n
-        worth = n >= MIN_MINIBATCHES or taken[key] >= MIN_TAKEN
-        if found or (worth and _can_be_recorded(step, arguments, whole, size, rehearsed)):
-            tape = found or Tape(np.empty((*order.shape[:-1], size), dtype=np.int64))
-            for start in range(0, n * size, size):
-                tape.rows[:] = order[..., start : start + size]
-                if found or start:
-                    tape.replay()
-                else:
-                    _record(tape, step, mapped(_alias, arguments))
-                yield layers, state, size
-            tapes[key] = tape
-            while not found and (len(tapes) > MAX_TAPES or sum(each.nbytes for each in tapes.values()) > MAX_BYTES):
-                tapes.popitem(last=False)
-        else:
-            for piece in steps(layers, state, examples, whole, size):
-                yield piece
-                layers, state, _ = piece
         if len(taken) > MAX_COUNTS:
             taken.clear()
-        rest = order[..., n * size :]
+        taped, start, whole = tapes.get(key), 0, n * size
+        if taped is None and (n >= MIN_MINIBATCHES or taken[key] >= MIN_TAKEN):
+            kind = kinds.setdefault(_kind(arguments, order.shape[:-1], size), _Kind(arguments))
+            taped = _TapedStep(step, (*order.shape[:-1], size), kind)
+        while taped and taped.kind.is_good and start < whole:
+            layers, state = taped.take(layers, state, examples, order[..., start : start + size])
+            start += size
+            yield layers, state, size
+        if taped and taped.kind.is_good:
+            tapes.put(key, taped)
+        else:
+            for piece in steps(layers, state, examples, order[..., start:whole], size):
+                yield piece
+                layers, state, _ = piece
+        rest = order[..., whole:]
         if rest.shape[-1]:
             yield from taped_steps(layers, state, examples, rest, rest.shape[-1])
 
     return taped_steps
 
 
+class _Tapes:
+    """Tapes for the next epoch, by the memory that they are for; those that were not used for longest make room."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[Any, _TapedStep] = OrderedDict()
+
+    def get(self, key: Any) -> _TapedStep | None:
+        return self._kept.get(key)
+
+    def put(self, key: Any, taped: _TapedStep) -> None:
+        is_new = key not in self._kept
+        self._kept[key] = taped
+        self._kept.move_to_end(key)
+        while is_new and (len(self._kept) > MAX_TAPES or sum(each.nbytes for each in self._kept.values()) > MAX_BYTES):
+            self._kept.popitem(last=False)
+
+
+class _Kind:
+    """What is known of steps on arrays of some shapes: whether they may be recorded and replayed.
+
+    The first recording and the first replay are rehearsed: each has to leave the bytes that a plain step leaves.
+    """
+
+    def __init__(self, arguments: tuple[Any, ...]) -> None:
+        self.is_good = sum(x.nbytes for x in leaves(arguments[:2])) <= MAX_BYTES
+        self.rehearsed: set[bool] = set()  # whether of what had been recorded before
+
+
+class _TapedStep:
+    """A step on some memory: recorded when it is first taken, and replayed from then on."""
+
+    def __init__(self, step: Callable[..., Any], shape: tuple[int, ...], kind: _Kind) -> None:
+        self.tape, self.kind = Tape(np.empty(shape, dtype=np.int64)), kind
+        self._step, self._is_recorded, self.nbytes = step, False, 0
+
+    def take(self, layers: Any, state: Any, examples: Any, rows: np.ndarray) -> Any:
+        """Take a step with some rows; if its kind is not good afterwards, the next one has to be a plain one."""
+        self.tape.rows[:] = rows
+        arguments, kind, was_recorded = (layers, state, examples), self.kind, self._is_recorded
+        if was_recorded in kind.rehearsed:
+            return self._take(*arguments)
+        plain = partial(self._plain, self.tape.rows)
+        results, same = rehearse(self._try, plain, arguments, 2, copy=np.array)
+        kind.is_good = kind.is_good and same and self.nbytes <= MAX_BYTES
+        kind.rehearsed.add(was_recorded)
+        return results
+
+    def _take(self, layers: Any, state: Any, examples: Any) -> tuple[Any, Any]:
+        if self._is_recorded:
+            self.tape.replay()
+        else:
+            _record(self.tape, self._step, mapped(_alias, (layers, state, examples)))
+            self._is_recorded, self.nbytes = True, self.tape.nbytes
+        return layers, state
+
+    def _try(self, *arguments: Any) -> tuple[Any, Any]:
+        try:
+            return self._take(*arguments)
+        except Exception:  # noqa: BLE001 - what cannot be recorded can be computed, or then says what is wrong
+            self.kind.is_good = False
+            return arguments[:2]
+
+    def _plain(self, rows: np.ndarray, *arguments: Any) -> Any:
+        return self._step(*arguments, rows)
+
+
 def bind_on_tape(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Callable[[], Any]:
     """As `Backend.bind`, for NumPy: what is called three times, and can be recorded, is replayed."""
-    arrays = list(leaves(arguments))
+    arrays = leaves(arguments)
     if not all(type(x) is np.ndarray for x in arrays) or sum(x.nbytes for x in arrays) > MAX_BYTES:
         return partial(function, *arguments)
     return partial(next, _calls(function, arguments))
@@ -96,7 +158,7 @@ def _recorded(function: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple
     tape = Tape()
     try:
         results = tape.record(function, *arguments)
-    except Exception:  # noqa: BLE001 - as in `_rehearse`
+    except Exception:  # noqa: BLE001 - as in `_try`
         return None, function(*arguments)
 
     def replay() -> Any:
@@ -106,56 +168,27 @@ def _recorded(function: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple
     return replay if tape.nbytes <= MAX_BYTES else None, results
 
 
-def _can_be_replayed(arguments: tuple[Any, ...], order: np.ndarray) -> bool:
+def _can_be_replayed(arrays: list[Any], examples: Any, order: np.ndarray) -> bool:
     """Return whether these are arrays that a replay can read without a look at the rows."""
     return bool(
-        all(type(x) is np.ndarray for x in leaves(arguments))
+        all(type(x) is np.ndarray for x in arrays)
         and order.min() >= 0
-        and order.max() < min(x.shape[-2] for x in arguments[2] if x is not None)
+        and order.max() < min(x.shape[-2] for x in examples if x is not None)
     )
 
 
-def _can_be_recorded(
-    step: Callable[..., Any], arguments: tuple[Any, ...], order: np.ndarray, size: int, rehearsed: dict[Any, bool]
-) -> bool:
-    """Return whether a rehearsal with arguments of this kind went well, now or before."""
+def _kind(arguments: tuple[Any, ...], stack: tuple[int, ...], size: int) -> Any:
+    """Return what steps have in common that are recorded alike, wherever their arrays lie."""
     carried = map(layout, leaves(arguments[:2]))
     examples = ((x.shape[1:], x.strides, x.dtype) for x in leaves(arguments[2]))
-    kind = order.shape[:-1], size, *(x is None for x in arguments[2]), *carried, *examples
-    if kind not in rehearsed:
-        rehearsed[kind] = _rehearse(step, arguments, order[..., :size], order[..., ::-1][..., :size])
-    return rehearsed[kind]
-
-
-def _rehearse(step: Callable[..., Any], arguments: tuple[Any, ...], first: np.ndarray, second: np.ndarray) -> bool:
-    """Return whether two minibatches, recorded and replayed, leave the bytes that two steps do; on copies."""
-    if sum(x.nbytes for x in leaves(arguments[:2])) > MAX_BYTES:
-        return False
-    tape = Tape(np.array(first, dtype=np.int64))
-
-    def on_tape(layers: Any, state: Any, examples: Any) -> Any:
-        _record(tape, step, (*mapped(_alias, (layers, state)), examples))
-        tape.rows[:] = second
-        tape.replay()
-        return layers, state
-
-    def plain(layers: Any, state: Any, examples: Any) -> Any:
-        for rows in (first, second):
-            layers, state = step(layers, state, examples, rows)
-        return layers, state
-
-    try:
-        _, same = rehearse(on_tape, plain, (*mapped(np.array, arguments[:2]), arguments[2]), 2, copy=np.array)
-    except Exception:  # noqa: BLE001 - what cannot be recorded can be computed, or then says what is wrong
-        return False
-    return same and tape.nbytes <= MAX_BYTES
+    return stack, size, *(x is None for x in arguments[2]), *carried, *examples
 
 
 def _record(tape: Tape, step: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
     """Record a step on the rows of a tape that leaves layers and state where they lay."""
     layers, state, examples = arguments
-    carried = list(leaves((layers, state)))
-    results = list(leaves(tape.record(step, layers, state, examples, tape.rows)))
+    carried = leaves((layers, state))
+    results = leaves(tape.record(step, layers, state, examples, tape.rows))
     for before, after in zip(carried, results, strict=True):
         if _address(before) == _address(after):
             continue
