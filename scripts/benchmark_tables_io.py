@@ -12,6 +12,7 @@ columns are to be encoded.
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import subprocess
 import sys
@@ -35,6 +36,8 @@ from xpmlp.common.files import check_place, write_whole
 NUMBERS, CATEGORIES = [f"x{index}" for index in range(8)], ["k0", "k1"]
 TRAINED, PREDICTED = 1000, 10_000  # rows
 BLOCK = 100_000  # rows of the large table that are written at a time
+# Bytecode is kept, as it is where packages are installed.
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 # A process begins with the peak of memory of the one that starts it, so a small one does.
 LAUNCHER = """
@@ -93,7 +96,8 @@ def prepare(folder: Path) -> None:
     for name, n in (("row", 1), ("many", PREDICTED)):
         table_of(n, rng).to_csv(folder / f"{name}.csv", index=False)
     command = ["train", "train.csv", "--target", "y", "--epochs", "3", "--out", "run", "--quiet"]
-    subprocess.run([sys.executable, "-m", "xpmlp", *command], check=True, capture_output=True, cwd=folder)  # noqa: S603 - our own command
+    train_ours = [sys.executable, "-m", "xpmlp", *command]
+    subprocess.run(train_ours, check=True, capture_output=True, cwd=folder, env=ENVIRONMENT)  # noqa: S603 - our own
     steps = [("numbers", StandardScaler(), NUMBERS), ("categories", OneHotEncoder(), CATEGORIES)]
     theirs = make_pipeline(ColumnTransformer(steps), MLPClassifier((50,), max_iter=50, tol=0.1, random_state=0))
     with (folder / "theirs.pickle").open("wb") as file:
@@ -117,7 +121,7 @@ def commands() -> dict[str, dict[str, list[str]]]:
 def measure(arguments: list[str], folder: Path) -> tuple[float, float, int]:
     """Return the seconds on the clock and of the processor that a process takes, and its peak of memory in bytes."""
     command = [sys.executable, "-S", "-c", LAUNCHER, sys.executable, *arguments]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=folder)  # noqa: S603 - as above
+    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=folder, env=ENVIRONMENT)  # noqa: S603 - as above
     status, seconds, cpu_seconds, peak = json.loads(done.stdout.splitlines()[-1])
     if status:
         raise RuntimeError(done.stderr)
