@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -76,8 +77,9 @@ def test_gaps_are_filled_where_the_model_fills_them_and_refused_where_it_does_no
     row = np.full((1, D), 7.0)
     row[0, 2] = np.nan
     filling = model_of(medians=np.full(D, 100.0))
-    with pytest.warns(match="gap"):
+    with pytest.warns(match="gap") as caught:
         found = filling.predictor().predict_proba(row)
+    assert caught[0].filename == __file__
     np.testing.assert_array_equal(found, filling.predict_proba(np.where(np.isnan(row), 100.0, row)))
     predictor = model_of().predictor()
     with pytest.raises(InputError, match="NaN or infinite"):
@@ -120,3 +122,10 @@ def test_a_function_of_ones_own_is_called_each_time(rng):
     factor[0] = 3.0
     np.testing.assert_array_equal(predictor.predict_proba(X), model.predict_proba(X))
     assert (predictor.predict_proba(X) != before).any()
+
+
+def test_a_predictor_can_be_pickled():
+    predictor = model_of().predictor(rows=2)
+    rows = np.ones((2, D))
+    again = pickle.loads(pickle.dumps(predictor))  # noqa: S301 - our own
+    np.testing.assert_array_equal(again.predict(rows), predictor.predict(rows))

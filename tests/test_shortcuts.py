@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 
+import cloudpickle
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -12,6 +13,15 @@ from hypothesis.extra.numpy import arrays
 
 from xpmlp.backends import get_backend
 
+PROGRAM = """
+import sys
+import numpy as np
+from xpmlp import MLPClassifier
+X = np.arange(20.0).reshape(10, 2)
+for solver in ("adam", "lbfgs"):
+    MLPClassifier(max_iter=2, solver=solver).fit(X, X[:, 0] > 9).to_model().predict(X)
+assert "array_api_compat.numpy" not in sys.modules
+"""
 XP = get_backend("numpy").xp
 SHAPES = st.one_of(
     st.tuples(st.integers(1, 40), st.integers(1, 40)),  # short rows and long ones
@@ -112,3 +122,16 @@ def test_memory_that_a_step_frees_is_not_handed_out_by_the_system_again():
     if faults["given back"] < 10_000:
         pytest.skip("this C library keeps freed memory anyway")
     assert faults["kept"] < faults["given back"] / 10
+
+
+def test_neither_training_nor_predicting_imports_all_of_numpy():
+    subprocess.run([sys.executable, "-W", "ignore", "-c", PROGRAM], check=True)  # noqa: S603 - our own program
+
+
+def test_other_names_of_the_standard_are_there_too_and_in_other_processes():
+    x = np.array([2.0, 3.0, 1.0])
+    np.testing.assert_array_equal(XP.sort(x, descending=True), [3.0, 2.0, 1.0])
+    assert XP.bool is np.bool_
+    assert not hasattr(XP, "no_such_function")
+    function = cloudpickle.loads(cloudpickle.dumps(lambda x: XP.exp(XP.cumulative_sum(x))))
+    np.testing.assert_array_equal(function(x), np.exp([2.0, 5.0, 6.0]))

@@ -2,6 +2,9 @@
 
 import itertools
 import json
+import os
+import warnings
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,7 +15,7 @@ from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from xpmlp import Activation, InputError, MLPClassifier, Network, Recipe, get_backend, initialize, train
-from xpmlp.backends.threads import BLAS_VARIABLES, Threads
+from xpmlp.backends.threads import BLAS_VARIABLES, Threads, _package
 from xpmlp.training import threads as module
 from xpmlp.training.threads import ThreadChoice
 
@@ -135,6 +138,25 @@ def test_trials_become_rare_where_they_change_nothing(clock):
     assert waits[-1] > 79
 
 
+def test_slow_steps_are_tried_for_a_small_part_of_the_time_and_not_with_far_too_few_threads(clock):
+    clock.seconds, clock.share = {1: 2.0, 2: 1.1, 4: 0.5}, 0.8
+    choice, trials = ThreadChoice(clock.backend, OPEN, RECIPE), []
+
+    def steps():
+        trials.append(clock.current)
+        return clock.steps()
+
+    with choice.in_steps():
+        for count in range(1000):  # noqa: B007 - it is read below
+            clock.step()
+            if choice.is_due():
+                choice.choose(steps)
+            if clock.now > 1000:
+                break
+    assert count * 0.5 > 0.9 * clock.now
+    assert set(trials) == {2, 4}
+
+
 def test_small_products_take_one_thread_and_tiny_ones_what_the_library_takes(clock):
     tiny = Network.build(64, [32], 10)
     assert set(clock.train(ThreadChoice(clock.backend, SMALL, RECIPE), 100)) == {1}
@@ -164,6 +186,47 @@ def test_where_several_ask_the_smallest_number_holds_and_the_first_one_comes_bac
             assert clock.threads.number() == 4
         assert clock.current == 2
     assert clock.current == 4
+
+
+def test_a_number_that_the_library_refuses_is_forgotten(clock):
+    def put(number):
+        if number > 8:
+            raise OverflowError
+        clock.current = number
+
+    threads = Threads(lambda: clock.current, put, ())
+    with pytest.raises(OverflowError), threads.limited(9):
+        pass
+    with threads.limited(2):
+        assert clock.current == 2
+    assert clock.current == 4
+
+
+def test_a_process_that_is_forked_within_a_limit_has_none(clock):
+    with clock.threads.limited(1), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # later versions of Python warn of forks beside threads
+        if (child := os.fork()) == 0:
+            with clock.threads.limited(2):
+                os._exit(clock.current)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 2
+
+
+def test_a_variable_that_is_empty_sets_nothing(clock, monkeypatch):
+    monkeypatch.setenv("SOME_NUM_THREADS", "")
+    assert ThreadChoice(clock.backend, SMALL, RECIPE).number == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "package"),
+    [
+        ("site-packages/numpy.libs", "numpy"),
+        ("site-packages/scipy/.dylibs", "scipy"),
+        ("scipy/.venv/lib/site-packages/numpy.libs", "numpy"),
+        ("/usr/lib/x86_64-linux-gnu", None),
+    ],
+)
+def test_which_package_brings_a_library_is_seen_from_its_folder(name, package):
+    assert _package(Path(name)) == package
 
 
 def test_a_number_of_threads_is_refused_where_the_backend_cannot_be_told():
@@ -227,6 +290,42 @@ def test_a_resumed_training_goes_on_with_its_number(monkeypatch):
     assert choice.number == 1
     choice.resume(64)  # of a larger machine
     assert choice.number == 2
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_a_training_resumed_from_a_record_takes_its_number_and_small_networks_are_scored_with_all(monkeypatch):
+    monkeypatch.setattr(ThreadChoice, "is_due", lambda _: False)
+    X, y = load_digits(return_X_y=True)
+    T, backend = np.eye(10, dtype=np.float32)[y], get_backend()
+    given = backend.asarray(X), backend.asarray(T)
+
+    def resumed(hidden):
+        """The numbers of threads in steps and in scores."""
+        in_steps, in_scores = set(), set()
+
+        def relu(xp, z):
+            (in_scores if z.shape[0] > 128 else in_steps).add(blas_threads())
+            return xp.maximum(z, 0.0)
+
+        activation = Activation("own", relu, lambda xp, z, a: xp.astype(a > 0, a.dtype))  # noqa: ARG005 - as ours
+        network, recipe = Network.build(64, [hidden], 10, activation=activation), Recipe(batch_size=128, epochs=2)
+        (first, *_) = train(backend, network, initialize(network), *given, recipe)
+        in_steps.clear()
+        list(
+            train(
+                backend,
+                network,
+                first.layers,
+                *given,
+                recipe,
+                evaluate={"all": given},
+                resume=replace(first, threads=1),
+            )
+        )
+        return in_steps, in_scores
+
+    assert resumed(256)[0] == {1}
+    assert resumed(40) == ({1}, {2})
 
 
 @pytest.mark.usefixtures("two_threads")

@@ -22,7 +22,9 @@ def is_pure(part: Any) -> bool:
         return True
     if isinstance(part, tuple):
         return all(map(is_pure, part))
-    ours = str(getattr(part, "__module__", "")).partition(".")[0] == PACKAGE
+    # What a function calls itself, by `functools.wraps` for example, is not where it is from.
+    module = getattr(part, "__globals__", {}).get("__name__", getattr(part, "__module__", ""))
+    ours = str(module).partition(".")[0] == PACKAGE
     if ours and dataclasses.is_dataclass(part):
         return all(is_pure(getattr(part, field.name)) for field in dataclasses.fields(part))
     return ours and callable(part)

@@ -16,7 +16,6 @@ BLAS_VARIABLES = (
     *("OPENBLAS_NUM_THREADS", "GOTO_NUM_THREADS", "OMP_NUM_THREADS"),  # of OpenBLAS
     *("MKL_NUM_THREADS", "BLIS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"),
 )
-SCIPY_FOLDERS = {"scipy", "scipy.libs"}  # where its packages have a BLAS of their own
 
 
 class Threads:
@@ -38,6 +37,8 @@ class Threads:
     def __init__(self, get: Callable[[], int], put: Callable[[int], object], variables: Sequence[str]) -> None:
         self._get, self._put, self._variables = get, put, variables
         self._lock, self._asked, self._before = threading.Lock(), list[int](), 0
+        if hasattr(os, "register_at_fork"):  # whoever asked does not go on in the child
+            os.register_at_fork(after_in_child=self._forget)
 
     def number(self) -> int:
         """Return the number now, but for what `limited` does to it."""
@@ -46,7 +47,7 @@ class Threads:
 
     def is_set(self) -> bool:
         """Whether the user has set the number by an environment variable."""
-        return any(name in os.environ for name in self._variables)
+        return any(os.environ.get(name) for name in self._variables)
 
     @contextmanager
     def limited(self, number: int) -> Iterator[None]:
@@ -55,31 +56,40 @@ class Threads:
             if not self._asked:
                 self._before = self._get()
             self._asked.append(number)
-            self._put(min(self._asked))
         try:
+            self._apply()
             yield
         finally:
             with self._lock:
                 self._asked.remove(number)
-                self._put(min(self._asked, default=self._before))
+            self._apply()
+
+    def _apply(self) -> None:
+        with self._lock:
+            self._put(min(self._asked, default=self._before))
+
+    def _forget(self) -> None:
+        self._lock = threading.Lock()
+        if self._asked:
+            self._asked.clear()
+            self._put(self._before)
 
 
 @functools.cache
-def blas_threads(*, of_scipy: bool = False) -> Threads:
-    """Return the threads of NumPy's BLAS, or those of the BLAS that SciPy has for itself: none where it shares one.
+def blas_threads(*, of_scipy: bool = False) -> Threads | None:
+    """Return the threads of NumPy's BLAS, or of the one that SciPy's package brings; None where none is known.
 
-    Each is looked for once, among the libraries that are loaded.
+    It is looked for once, among the libraries that are loaded. A BLAS that both share is NumPy's.
     """
     from threadpoolctl import ThreadpoolController  # noqa: PLC0415 - 30 ms that most commands do without
 
-    libraries = [
-        library
-        for library in ThreadpoolController().select(user_api="blas").lib_controllers
-        if of_scipy != SCIPY_FOLDERS.isdisjoint(Path(library.filepath).parts)
-    ]
+    libraries = ThreadpoolController().select(user_api="blas").lib_controllers
+    brought = {_package(Path(library.filepath).parent): library for library in reversed(libraries)}
+    library = brought.get("scipy") if of_scipy else brought.get("numpy", brought.get(None))
+    return library and Threads(library.get_num_threads, library.set_num_threads, BLAS_VARIABLES)
 
-    def put(number: int) -> None:
-        for library in libraries:
-            library.set_num_threads(number)
 
-    return Threads(lambda: max((library.get_num_threads() for library in libraries), default=1), put, BLAS_VARIABLES)
+def _package(folder: Path) -> str | None:
+    """Return which package brings the libraries in a folder, such as ``numpy.libs`` or ``numpy/.dylibs``."""
+    name = folder.parent.name if folder.name == ".dylibs" else folder.name.removesuffix(".libs")
+    return name if name in {"numpy", "scipy"} else None

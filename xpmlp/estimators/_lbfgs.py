@@ -119,8 +119,8 @@ def in_few_threads(backend: Backend, network: Network, n: int) -> Iterator[None]
     which those of the other have some: small fits took 3 to 12 times as long.
     """
     of_scipy = blas_threads(of_scipy=True)
-    choice, is_set = ThreadChoice(backend, network, Recipe(batch_size=n)), of_scipy.is_set()
-    with choice.in_steps(), nullcontext() if is_set else of_scipy.limited(1):
+    choice = ThreadChoice(backend, network, Recipe(batch_size=n))
+    with choice.in_steps(), nullcontext() if of_scipy is None or of_scipy.is_set() else of_scipy.limited(1):
         yield
 
 

@@ -160,10 +160,13 @@ class Parameters:
     device: str | None = None
 
     @classmethod
-    @cache  # reading the signature each time would take most of the time of `clone`
     def _get_param_names(cls) -> list[str]:
-        names: list[str] = super()._get_param_names()  # type: ignore[misc] # of scikit-learn's `BaseEstimator`
-        return names
+        return list(cls._cached_names())
+
+    @classmethod
+    @cache  # reading the signature each time would take most of the time of `clone`
+    def _cached_names(cls) -> tuple[str, ...]:
+        return tuple(super()._get_param_names())  # type: ignore[misc] # of scikit-learn's `BaseEstimator`
 
     if TYPE_CHECKING:  # scikit-learn's `BaseEstimator`, which has them, has no types
 

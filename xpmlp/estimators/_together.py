@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import warnings
+from copy import deepcopy
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -106,7 +107,7 @@ class _Whole:
             if continues:  # what it knows has to go with these examples
                 each._check(self._given, self._given_val, continues=True, one_epoch=False)
             else:
-                each.__dict__.update(self._learnt)
+                each.__dict__.update(deepcopy(self._learnt))
                 each._check_choices()
             weights = each._weights_to_fit(given, T)
         if not self._can_share(each, T, continues=continues):

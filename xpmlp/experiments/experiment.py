@@ -356,10 +356,14 @@ def _with_epochs(options: Options, n: int, task: str) -> Options:
 
 
 def varied(experiment: Experiment, options: Options) -> Experiment:
-    """Return what `prepare` makes of options that leave the data of an experiment as they are: they stay laid out."""
+    """Return what `prepare` makes of options that leave the data of an experiment as they are: they stay laid out.
+
+    The seed is among what decides about the data.
+    """
+    options = settle(options)
     check_options(options)
     n, model, backend = experiment.sets["train"][0].shape[0], experiment.model, experiment.backend
-    options = _with_epochs(with_absolute_paths(settle(options)), n, experiment.options.task)
+    options = _with_epochs(with_absolute_paths(options), n, experiment.options.task)
     sizes, loss = model.network.sizes, model.network.loss
     network = build_network(options, sizes[0], model.network.n_targets, loss, model.preparation)
     with backend.within_memory(str(network), "fewer hidden units"):

@@ -190,11 +190,11 @@ class Model(Shown):
             raise beyond_range("X", features.min(), features.max(), dtype)
         return prepared
 
-    def prepare_new(self, X: Any, dtype: str) -> np.ndarray:
+    def prepare_new(self, X: Any, dtype: str, *, stacklevel: int = 4) -> np.ndarray:
         """As `prepare`, of examples to be predicted: with a warning of what they have that training had not."""
         features = self._read(X)
         if unseen := self._unseen(features):
-            warnings.warn(f"{'; '.join(unseen)}.", XpmlpWarning, stacklevel=4)
+            warnings.warn(f"{'; '.join(unseen)}.", XpmlpWarning, stacklevel=stacklevel)
         return self.prepare(features, dtype)
 
     def _read(self, X: Any) -> Any:
@@ -460,6 +460,9 @@ class Predictor:
     def __repr__(self) -> str:
         return f"<Predictor of {counted(self._shape[0], 'row')} by {self._model.network} on {self._backend!r}>"
 
+    def __reduce__(self) -> Any:
+        return Predictor, (self._model, self._shape[0], self._backend)
+
     def predict_proba(self, X: Any) -> np.ndarray:
         """Return the probability of each class, or with `multilabel` of each label, as `Model.predict_proba` does.
 
@@ -496,7 +499,7 @@ class Predictor:
         return self._evaluate()
 
     def _prepare(self, X: Any) -> None:
-        prepared = self._model.prepare_new(X, self._backend.dtype)
+        prepared = self._model.prepare_new(X, self._backend.dtype, stacklevel=5)
         if prepared.shape != self._shape:
             n = prepared.shape[0]
             raise InputError(f"X has {counted(n, 'row')}, but this predictor takes {self._shape[0]}: make one for {n}.")

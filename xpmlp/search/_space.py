@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 # What names the data, parts them or places the computation is the same for all trials: so that their scores compare.
 SAME = {"dataset", "target", "task", "data_dir", "validation", "test", "seed", "mode", "backend", "device", "graphs"}
-SAME |= {"validation_file", "test_file", "split", "group"}
+SAME |= {"validation_file", "test_file", "split", "group", "threads"}
 SAME |= {option.name for option in fields(Options) if option.metadata["rich_help_panel"] == TABLE}
 SEARCHABLE = {option.name.replace("_", "-"): option.name for option in fields(Options) if option.name not in SAME}
 

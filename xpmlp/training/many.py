@@ -172,11 +172,11 @@ class Stacks:
         """Copy what it takes to go on after this epoch."""
         return [state for stack in self._stacks if (state := stack.copy_state()).good]
 
-    def resume(self, epoch: int, states: Sequence[StackState]) -> None:
-        """Go on after some epochs, with the members that had not diverged then."""
+    def resume(self, epoch: int, states: Sequence[StackState], threads: int | None = None) -> None:
+        """Go on after some epochs, with the members that had not diverged then, and as many threads."""
         self._stacks = [self._stack(state.numbers) for state in states]
         for stack, state in zip(self._stacks, states, strict=True):
-            stack.resume(epoch, state)
+            stack.resume(epoch, state, threads)
 
 
 class StackState(NamedTuple):
@@ -250,11 +250,11 @@ class _Stack:
         pairs = zip(*(copy_layers(backend, member.layers) for member in members.values()), strict=True)
         self._start([Layer(*(stacked(backend, p) for p in zip(*layers, strict=True))) for layers in pairs])
 
-    def _start(self, layers: Sequence[Layer], state: Any = None) -> None:
+    def _start(self, layers: Sequence[Layer], state: Any = None, threads: int | None = None) -> None:
         """Train the members from these weights on."""
         backend, members = self._backend, self._members.values()
         self._trainer = Trainer(backend, *joined(members), self._communicator, self._units)
-        self._trainer.start(layers, state)
+        self._trainer.start(layers, state, threads)
         self._examples = self._shared._replace(weights=joined_weights(backend, [each.weights for each in members]))
 
     def copy_state(self) -> StackState:
@@ -262,10 +262,11 @@ class _Stack:
         arrays = [*leaves(self._trainer.copy_layers()), *leaves(self._trainer.copy_state())]
         return StackState([*self._members], [number for number in self._members if number in self._good], arrays)
 
-    def resume(self, epoch: int, state: StackState) -> None:
+    def resume(self, epoch: int, state: StackState, threads: int | None) -> None:
         """Go on after some epochs."""
         arrays = iter(state.arrays)
-        self._start(*mapped(lambda _: next(arrays), (self._trainer.layers, self._trainer.state)))
+        layers, of_steps = mapped(lambda _: next(arrays), (self._trainer.layers, self._trainer.state))
+        self._start(layers, of_steps, threads)
         self._epoch, self._good = epoch, [*state.good]
         self.running = [number for number in state.good if not self._members[number].recipe.is_over(epoch, None)]
         for _ in range(epoch):
@@ -311,6 +312,7 @@ class _Stack:
                 state=None,
                 complete=True,
                 best=best,
+                threads=trainer.threads.number,
             ).with_best(recipe)
             is_over = recipe.is_over(self._epoch, record.best_epoch)
             if record.best is not None and (is_over or record.best.epoch < self._epoch):

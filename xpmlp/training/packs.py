@@ -261,7 +261,7 @@ class _Pack:
     def resume(self, record: Record) -> None:
         """Go on after an epoch."""
         state: PackState = record.state
-        self.stacks.resume(record.epoch, state.stacks)
+        self.stacks.resume(record.epoch, state.stacks, record.threads)
         self.value, arrays = state.value, iter(state.arrays)
         for number in state.chosen:
             like = [self.members[member].layers for member in self._members_of(number)]
@@ -372,6 +372,7 @@ def _records(
                 loss=float(np.mean([each.loss for each in running])),
                 state=pack.copy_state(),
                 best=None if patience is None else best,
+                threads=running[0].threads,
             )
             since = now
             yield record

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from xpmlp.nn.optimizers import Optimizer
     from xpmlp.nn.schedules import Schedule
 
+MAX_THREADS = 1024  # more than a BLAS can have
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -86,7 +88,7 @@ class Recipe:
             check_number("patience", self.patience, at_least=1, integer=True)
         check_number("min_delta", self.min_delta, at_least=0)
         if self.threads is not None:
-            check_number("threads", self.threads, at_least=1, integer=True)
+            check_number("threads", self.threads, at_least=1, at_most=MAX_THREADS, integer=True)
 
     def is_over(self, epoch: int, best_epoch: int | None) -> bool:
         """Whether no epoch follows this one: it is the last, or the best one, if any, is too long ago."""

@@ -27,6 +27,8 @@ SHARE = 0.9  # of the time of the cores: with less of it, threads had to wait fo
 ROUNDS, TRIAL, MIN_STEPS = 3, 0.02, 2  # of a trial with each number of threads, and their seconds and steps
 MARGIN = 1.25  # by how much fewer threads have to be faster than all
 FIRST_WAIT, LONGEST_WAIT = 1.0, 80.0  # seconds until the next trial
+PAUSE = 30.0  # until then at least, as a multiple of what the last one took
+FAR = 2.0  # times as slow as the best, from where on fewer threads are not tried
 
 
 class ThreadChoice:
@@ -61,7 +63,7 @@ class ThreadChoice:
     def __init__(self, backend: Backend, network: Network, recipe: Recipe) -> None:
         parameters = [fan_in * fan_out for fan_in, fan_out in pairwise(network.widths)]
         size = recipe.batch_size * max(parameters)
-        self.number = recipe.threads
+        self.number = None if recipe.threads is None else int(recipe.threads)
         self._threads = backend.threads if self.number is not None or size > MIN_SHARED else None
         if self.number is not None and self._threads is None:
             raise InputError(
@@ -77,7 +79,7 @@ class ThreadChoice:
     def resume(self, number: int | None) -> None:
         """Take the number that a training had which goes on here."""
         if self._is_open and number is not None:
-            self.number = min(number, self.most)
+            self.number, self._next = min(number, self.most), time.perf_counter() + FIRST_WAIT
 
     @contextmanager
     def in_steps(self) -> Iterator[None]:
@@ -117,16 +119,20 @@ class ThreadChoice:
         candidates = [self.most >> shift for shift in range(self.most.bit_length())]
         least = dict.fromkeys(candidates, math.inf)  # as others can only add to it
         self._limit.close()
-        for number in candidates * ROUNDS:
-            with limited(number):
-                least[number] = min(least[number], _seconds_of_step(start()))
+        begun = time.perf_counter()
+        for _ in range(ROUNDS):
+            for number in candidates:
+                with limited(number):
+                    least[number] = min(least[number], _seconds_of_step(start()))
+                if least[number] > FAR * min(least.values()):
+                    break
         margin = MARGIN if self.number == self.most else 1.0
         best = next(number for number in candidates if least[number] <= margin * min(least.values()))
         self._wait = FIRST_WAIT if best != self.number else min(2 * self._wait, LONGEST_WAIT)
         self.number = best
         self._limit.enter_context(limited(best))
         self._begun = _clocks()
-        self._next = self._begun[0] + self._wait
+        self._next = self._begun[0] + max(self._wait, PAUSE * (self._begun[0] - begun))
 
 
 def _clocks() -> tuple[float, float]:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xpmlp.backends.base import Backend, Evaluator, Status
+from xpmlp.backends.numpy import namespace
 from xpmlp.backends.numpy.memory import keep_freed_memory
-from xpmlp.backends.numpy.namespace import namespace
 from xpmlp.backends.numpy.tape_steps import CALLS_BEFORE_REPLAY, bind_on_tape, epoch_runner_on_tape
 from xpmlp.backends.threads import Threads, blas_threads
 from xpmlp.common.silence import silent_context
@@ -56,7 +56,7 @@ class NumpyBackend(Backend):
         return "cpu" if isinstance(values, np.ndarray | np.generic) else None
 
     @property
-    def threads(self) -> Threads:
+    def threads(self) -> Threads | None:
         """Those of its BLAS."""
         return blas_threads()
 

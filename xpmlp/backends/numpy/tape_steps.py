@@ -13,7 +13,7 @@ from xpmlp.backends.numpy.tape import Tape, UnrecordableError, layout
 from xpmlp.backends.rehearsal import leaves, mapped, rehearse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from xpmlp.backends.graphs import Steps, Taken
 
@@ -131,41 +131,52 @@ class _TapedStep:
 
 
 def bind_on_tape(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Callable[[], Any]:
-    """As `Backend.bind`, for NumPy: what is called three times, and can be recorded, is replayed."""
+    """As `Backend.bind`, for NumPy: what is called often, and can be recorded, is replayed."""
     arrays = leaves(arguments)
     if not all(type(x) is np.ndarray for x in arrays) or sum(x.nbytes for x in arrays) > MAX_BYTES:
         return partial(function, *arguments)
-    return partial(next, _calls(function, arguments))
+    return _BoundCall(function, arguments)
 
 
-def _calls(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Iterator[Any]:
-    """Give the results of one call after the other: the second is recorded, and the third rehearses the replay."""
-    plain = partial(function, *arguments)
-    yield plain()
-    replay, results = _recorded(function, arguments)
-    yield results
-    if replay is not None:
-        results, same = rehearse(replay, plain, (), 0, copy=np.array)
-        yield results
-        while same:
-            yield replay()
-    while True:
-        yield plain()
+class _BoundCall:
+    """A function with its arguments: called plainly once, then recorded, then replayed.
 
+    The recording and the first replay are rehearsed. An error leaves the call as it was before.
+    """
 
-def _recorded(function: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[Callable[[], Any] | None, Any]:
-    """Call a function: return what replays that, if anything does, and the results."""
-    tape = Tape()
-    try:
-        results = tape.record(function, *arguments)
-    except Exception:  # noqa: BLE001 - as in `_try`
-        return None, function(*arguments)
+    def __init__(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+        self._plain, self._function, self._arguments = partial(function, *arguments), function, arguments
+        self._call: Callable[[], Any] = self._first
 
-    def replay() -> Any:
-        tape.replay()
+    def __call__(self) -> Any:
+        return self._call()
+
+    def _first(self) -> Any:
+        results = self._plain()
+        self._call = self._second
         return results
 
-    return replay if tape.nbytes <= MAX_BYTES else None, results
+    def _second(self) -> Any:
+        tape = Tape()
+        try:
+            results = tape.record(self._function, *self._arguments)
+        except Exception:  # noqa: BLE001 - as in `_TapedStep._try`
+            results = self._plain()
+            self._call = self._plain
+            return results
+
+        def replay() -> Any:
+            tape.replay()
+            return results
+
+        found, same = rehearse(lambda: results, self._plain, (), 0, copy=np.array)
+        self._call = partial(self._third, replay) if same and tape.nbytes <= MAX_BYTES else self._plain
+        return found
+
+    def _third(self, replay: Callable[[], Any]) -> Any:
+        results, same = rehearse(replay, self._plain, (), 0, copy=np.array)
+        self._call = replay if same else self._plain
+        return results
 
 
 def _can_be_replayed(arrays: list[Any], examples: Any, order: np.ndarray) -> bool:
