@@ -118,6 +118,7 @@ def main(
     results = [measure(case, rounds, parameters) for case in cases]
     report = {
         "benchmark": "small fits",
+        "command": " ".join(["python", *sys.argv]),
         "machine": {"processor": processor(), "cores": os.cpu_count(), "system": platform.platform()},
         "threads": {name: _threads(limit) for name, limit in THREADS.items()},
         "versions": {name: version(name) for name in ("xpmlp", "numpy", "scipy", "scikit-learn")},

@@ -84,6 +84,7 @@ class Backend(ABC):
     memory_errors: ClassVar[tuple[str, ...]] = ()  # what the library's errors say, beside `MemoryError`
     stack_bytes: int = 2**21  # that a step of a stack of networks works on, on a CPU
     max_stack: int = 1024  # networks that are trained as one
+    divides_examples: bool = True  # among `threads`, where it multiplies them
     rows_at_a_time: int = 8192  # that an evaluation or a prediction takes, which bounds its memory
     xp: Namespace
     device: Any

@@ -24,11 +24,11 @@ MIN_OPEN = 2**20  # up to which a second thread gains nothing, and loses much be
 
 WINDOW = 0.1  # seconds of steps that are looked at together
 SHARE = 0.9  # of the time of the cores: with less of it, threads had to wait for other programs
-ROUNDS, TRIAL, MIN_STEPS = 3, 0.02, 2  # of a trial with each number of threads, and their seconds and steps
+SETTLE, TRIAL = 0.1, 0.05  # seconds of a trial with each number of threads, before it counts and while it does
 MARGIN = 1.25  # by how much fewer threads have to be faster than all
 FIRST_WAIT, LONGEST_WAIT = 1.0, 80.0  # seconds until the next trial
-PAUSE = 30.0  # until then at least, as a multiple of what the last one took
-FAR = 2.0  # times as slow as the best, from where on fewer threads are not tried
+PAUSE = 15.0  # until then at least, as a multiple of what the last one took
+FAR = 2.0  # times as slow as with more threads, from where on fewer are not tried
 
 
 class ThreadChoice:
@@ -62,7 +62,7 @@ class ThreadChoice:
 
     def __init__(self, backend: Backend, network: Network, recipe: Recipe) -> None:
         parameters = [fan_in * fan_out for fan_in, fan_out in pairwise(network.widths)]
-        size = recipe.batch_size * max(parameters)
+        size = recipe.batch_size * max(parameters[0 if backend.divides_examples else 1 :], default=0)
         self.number = None if recipe.threads is None else int(recipe.threads)
         self._threads = backend.threads if self.number is not None or size > MIN_SHARED else None
         if self.number is not None and self._threads is None:
@@ -75,6 +75,7 @@ class ThreadChoice:
         if self.most > 1:
             self.number = self.most if self._is_open else 1
         self._next, self._wait, self._limit, self._window = 0.0, FIRST_WAIT, ExitStack(), (0.0, 0.0)
+        self._steps, self._seconds_of_step = 0, 0.0
 
     def resume(self, number: int | None) -> None:
         """Take the number that a training had which goes on here."""
@@ -107,27 +108,34 @@ class ThreadChoice:
 
     def is_due(self) -> bool:
         """Whether it is time for a trial, now that another step was taken."""
+        self._steps += 1
         if not self._is_open or self._window[0] + time.perf_counter() - self._begun[0] < WINDOW:
             return False
         seconds, used = self._so_far()
-        self._begun, self._window = _clocks(), (0.0, 0.0)
+        self._seconds_of_step = seconds / self._steps
+        self._begun, self._window, self._steps = _clocks(), (0.0, 0.0), 0
         return self._begun[0] >= self._next and (used < SHARE * seconds * self.most or self.number != self.most)
 
     def choose(self, start: Callable[[], Iterator[Any]]) -> None:
-        """Take from now on as many threads as are fastest in a trial: `start` begins steps that are nobody's."""
+        """Take as many threads from now on as are fastest in a trial: `start` begins endless steps that are nobody's.
+
+        What steps take with the number that there is, the training itself has shown. With another number they have to
+        settle: threads without work keep a core for a while, and those that slept are given one sooner than others.
+        """
         limited = cast("Threads", self._threads).limited
         candidates = [self.most >> shift for shift in range(self.most.bit_length())]
-        least = dict.fromkeys(candidates, math.inf)  # as others can only add to it
+        taken, least_of_more = {cast("int", self.number): self._seconds_of_step}, math.inf
         self._limit.close()
         begun = time.perf_counter()
-        for _ in range(ROUNDS):
-            for number in candidates:
+        for number in candidates:
+            if number != self.number:
                 with limited(number):
-                    least[number] = min(least[number], _seconds_of_step(start()))
-                if least[number] > FAR * min(least.values()):
-                    break
+                    taken[number] = _seconds_of_step(start())
+            if taken[number] > FAR * least_of_more:
+                break
+            least_of_more = min(least_of_more, taken[number])
         margin = MARGIN if self.number == self.most else 1.0
-        best = next(number for number in candidates if least[number] <= margin * min(least.values()))
+        best = max(number for number, seconds in taken.items() if seconds <= margin * min(taken.values()))
         self._wait = FIRST_WAIT if best != self.number else min(2 * self._wait, LONGEST_WAIT)
         self.number = best
         self._limit.enter_context(limited(best))
@@ -140,9 +148,13 @@ def _clocks() -> tuple[float, float]:
 
 
 def _seconds_of_step(steps: Iterator[Any]) -> float:
+    """Return what a step takes once they have settled."""
     begun = time.perf_counter()
-    for count, _ in enumerate(steps, 1):
+    while time.perf_counter() - begun < SETTLE:
+        next(steps)
+    begun, count, seconds = time.perf_counter(), 0, 0.0
+    while seconds < TRIAL:
+        next(steps)
+        count += 1
         seconds = time.perf_counter() - begun
-        if count >= MIN_STEPS and seconds >= TRIAL:
-            break
     return seconds / count

@@ -198,9 +198,11 @@ class Trainer:
             yield from self.steps(self.layers, self.state, examples, order, self.recipe.batch_size)
 
     def _steps_of_copies(self, examples: Examples, order: Any) -> Iterator[Any]:
-        """Take the steps of copies, whose results are dropped."""
-        layers, state = mapped(lambda p: self.backend.xp.asarray(p, copy=True), (self.layers, self.state))
-        return self.steps(layers, state, examples, order, self.recipe.batch_size)
+        """Take the steps of copies, epoch after epoch, whose results are dropped."""
+        now = mapped(lambda p: self.backend.xp.asarray(p, copy=True), (self.layers, self.state))
+        while True:
+            for now in self.steps(now[0], now[1], examples, order, self.recipe.batch_size):  # noqa: B020 - goes on there
+                yield now
 
     def copy_layers(self) -> list[Layer]:
         """Copy the weights, on the backend."""

@@ -35,6 +35,7 @@ def _sum(x: Any, /, *, axis: Any = None, **options: Any) -> Any:
 class SparseNumpyBackend(NumpyBackend):
     """NumPy, for examples that are sparse (`scipy.sparse.csr_array`): they stay so up to the first layer's products."""
 
+    divides_examples = False  # products with sparse matrices are SciPy's, in one thread
     xp = replacing(
         NumpyBackend.xp, matmul=_matmul, matrix_transpose=_matrix_transpose, concat=_concat, take=_take, sum=_sum
     )
