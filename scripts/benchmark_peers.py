@@ -9,6 +9,7 @@ minibatches; on a GPU, that of as many multiplications at the rate of large prod
     XPMLP_DATA=... python scripts/benchmark_peers.py --out benchmarks/peers-my-machine.json --figure peers.png
     XPMLP_DATA=... python scripts/benchmark_peers.py --workload small --contender scikit-learn --no-growth
     XPMLP_DATA=... python scripts/benchmark_peers.py --device gpu --out benchmarks/peers-my-card.json
+    python scripts/benchmark_peers.py --page benchmarks/peers-cpu-2-cores.json
 """
 
 from __future__ import annotations
@@ -35,10 +36,12 @@ from joblib import cpu_count
 from benchmark_devices import processor
 from commands import print_table, run_script
 from machine_load import QUIET, wait_until_quiet
+from pages import DOCS, fill
 from peers.charts import figure_of
 from peers.comparison import OWN_SHUFFLES, SAME_BATCHES, compare, disagreements, disturbed_share, participants
 from peers.contenders import FIELDS, Entry
 from peers.growth import measure_growth
+from peers.markdown import comparison_lines, target_lines
 from peers.tables import tables_of
 from peers.targets import GPU_TARGETS, TARGETS, judge
 from peers.task import Task
@@ -58,6 +61,7 @@ from xpmlp.common.files import FIGURE_KINDS, check_place, write_whole
 from xpmlp.common.validation import check_choice
 from xpmlp.plots import save_figure
 
+PAGE, LOG, MARK = DOCS / "performance.md", DOCS / "performance-log.md", "peers"
 IMAGES = 60_000
 LIBRARIES = (
     "xpmlp",
@@ -112,20 +116,24 @@ def main(
     ] = math.inf,
     out: Annotated[Path | None, typer.Option(help="A .json file to write.")] = None,
     figure: Annotated[Path | None, typer.Option(help="A .png, .pdf or .svg file to write.")] = None,
+    page: Annotated[
+        Path | None, typer.Option(help="Fill the tables of the pages with the results in this file.")
+    ] = None,
     *,
     growth: Annotated[bool, typer.Option(help="Measure larger and larger data and networks too.")] = True,
     quick: Annotated[bool, typer.Option("--quick", help="A few hundred images, once.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that are there.")] = False,
 ) -> None:
     """Measure, and say what was met; exit code 1 where a contender has not done the same work."""
+    if page is not None:
+        fill_pages(json.loads(page.read_text(encoding="utf-8")))
+        return
     end = time.monotonic() + limit
     check_choice("device", device, DEVICES)
     place = DEVICES[device]
     for path, kinds in ((out, (".json",)), (figure, FIGURE_KINDS)):
         if path is not None:
-            check_place(path, kinds)
-            if path.exists() and not overwrite:
-                raise InputError(f"{path} exists: choose another name, or give --overwrite.")
+            check_place(path, kinds, overwrite=overwrite)
     chosen, skipped = choose(contender, place)
     for name, why in skipped.items():
         print(f"{name}: skipped, {why}", file=sys.stderr)
@@ -154,6 +162,12 @@ def main(
         print(message, file=sys.stderr)
     if report["disagreements"]:
         raise typer.Exit(1)
+
+
+def fill_pages(report: dict[str, Any]) -> None:
+    """Write the tables of docs/performance.md and docs/performance-log.md."""
+    fill(PAGE, comparison_lines(report), MARK)
+    fill(LOG, target_lines(report), MARK)
 
 
 def choose(named: list[str] | None, device: str = "cpu") -> tuple[list[str], dict[str, str]]:

@@ -18,13 +18,16 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 
 import benchmark_peers
+from benchmark_peers import LOG, MARK, PAGE
 from machine_load import Load
+from pages import shown
 from peers import turns
 from peers.charts import FLOOR as FLOOR_COLOUR
 from peers.charts import OURS, THEIRS, figure_of
 from peers.comparison import SAME_BATCHES, compare, disagreements, disturbed_share, participants, ratio
 from peers.contenders import CONTENDERS, FIELDS, FLOORS
 from peers.growth import exponent
+from peers.markdown import comparison_lines, target_lines
 from peers.scoring import training_loss
 from peers.tables import tables_of
 from peers.targets import GPU_TARGETS, TARGETS, judge
@@ -566,3 +569,15 @@ def test_every_floor_that_is_installed_runs_and_learns_nothing(name, workload, t
         assert floor.layers() is None
     elif FLOORS[name].predicts:
         assert floor.predict(floor.place(task.X_test)) is None
+
+
+def test_the_pages_show_what_was_measured():
+    report = json.loads((SCRIPT.parent.parent / "benchmarks" / "peers-cpu-2-cores.json").read_text(encoding="utf-8"))
+    of_times, of_targets = [*comparison_lines(report)], [*target_lines(report)]
+    assert shown(PAGE, MARK) == of_times
+    assert shown(LOG, MARK) == of_targets
+    small = report["workloads"]["small"]["results"]
+    (row,) = (line for line in of_times if line.startswith("| scikit-learn |"))
+    assert row.split(" | ")[1] == f"{small['scikit-learn']['to_xpmlp']['median']:.2f}"
+    measured = [each for each in report["targets"] if each["met"] is not None and "memory" not in each["target"]]
+    assert sum(line.endswith(("| met |", "| not met |")) for line in of_targets) == len(measured)

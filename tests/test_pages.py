@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import re
-import statistics
 
 import pytest
-from links import PAGES, ROOT, broken, leads_somewhere, names_of_tests, rows_of, targets_of
+from links import PAGES, ROOT, broken, leads_somewhere, names_of_tests, targets_of
 
 RELIABILITY = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
 TEST = re.compile(r"`tests/(?P<path>\w+)\.py::(?P<name>\w+(?:::\w+)?)`")
-RUNS = [json.loads((ROOT / f"benchmarks/peers-cpu-2-cores-{number}.json").read_text()) for number in (1, 2, 3)]
 # Of a wing, a page may name the path without the package's folder before it.
 TOPS = {path.name: path for path in (ROOT / "xpmlp").iterdir()}
 TOPS |= {name: ROOT / name for name in ("benchmarks", "docs", "scripts", "tests", "xpmlp")}
-WORKLOADS = ("small", "wide-sgd", "wide-adam", "tiny", "predict", "predict-one")
 
 
 def id_of(page):
@@ -66,24 +62,3 @@ def test_every_promise_of_the_page_on_reliability_names_the_test_that_holds_it()
 )
 def test_links_that_lead_nowhere_are_found(target, found):
     assert leads_somewhere(ROOT / "docs" / "derivation.md", target) is found
-
-
-@pytest.mark.parametrize(
-    "contender", [name for name in RUNS[0]["workloads"]["small"]["results"] if name != "xpmlp-numpy"]
-)
-def test_the_page_on_performance_has_each_contenders_median_of_three_runs(contender):
-    shown = rows_of("docs/performance.md", "xpmlp on NumPy")
-    if contender in ("floor-torch", "floor-jax"):
-        assert contender not in shown
-        return
-    for workload, cell in zip(WORKLOADS, shown[contender], strict=True):
-        results = [run["workloads"][workload]["results"] for run in RUNS]
-        medians = [result[contender]["to_xpmlp"]["median"] for result in results if contender in result]
-        assert cell == (f"{statistics.median(medians):.2f}" if medians else "")
-
-
-def test_the_page_on_performance_has_the_figures_of_the_targets():
-    shown = rows_of("docs/performance-log.md", "small: over its floor, at most 1.20")
-    targets = [[target for target in run["targets"] if "memory" not in target["target"]] for run in RUNS]
-    measured = sorted([f"{target['value']:.2f}" for target in same] for same in zip(*targets, strict=True))
-    assert sorted(cells[:3] for name, cells in shown.items() if "memory" not in name) == measured
