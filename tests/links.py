@@ -90,3 +90,14 @@ def exists(link):
 def broken(text):
     """Give the names of links to code and tests that are not defined where the links lead."""
     return [link.name for link in links_of(text) if not exists(link)]
+
+
+def rows_of(page, first):
+    """Give the cells of the table whose first row of figures begins with `first`, by the first cell of each row."""
+    lines = iter((ROOT / page).read_text(encoding="utf-8").splitlines())
+    line = next(line for line in lines if line.startswith(f"| {first} |"))
+    rows = {}
+    while line.startswith("|"):
+        name, *cells = (cell.strip() for cell in line.strip("|").split("|"))
+        rows[name], line = cells, next(lines)
+    return rows
