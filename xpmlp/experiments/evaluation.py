@@ -24,7 +24,6 @@ from xpmlp.common.errors import XpmlpWarning
 from xpmlp.common.shown import Shown, line
 from xpmlp.common.wording import amount, counted
 from xpmlp.data.streams import Part
-from xpmlp.data.tables import Table
 from xpmlp.plots import MAX_REGIONS, Regions, plane_grid
 
 if TYPE_CHECKING:
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
 
     from xpmlp.backends import Backend
     from xpmlp.common.shown import Content
+    from xpmlp.data.tables import Table
     from xpmlp.models.model import Model
 
 POINTS = 201  # of decision regions, along each side
@@ -260,23 +260,27 @@ def can_be_permuted(model: Model, X: np.ndarray | Table | Part) -> bool:
     return model.feature_names is not None and X.shape[1] <= MAX_FEATURES and not isinstance(X, Part)
 
 
-def permutation_importances(model: Model, backend: Backend, X: np.ndarray | Table, y: np.ndarray) -> list[Importance]:
+def permutation_importances(model: Model, backend: Backend, X: Any, y: np.ndarray) -> list[Importance]:
     """Measure by how much R2 falls, or for classes NLL grows, where a column is shuffled (Breiman, 2001).
 
-    Each column is shuffled five times, in up to 5,000 of the rows, by scikit-learn's `permutation_importance`.
+    Each column is shuffled five times, in up to 5,000 of the rows, by scikit-learn's `permutation_importance`. `X` is a
+    `Table` for a model with a preparation, else an array, (n, d).
 
     Returns
     -------
     list of Importance
         The most important column first.
     """
-    names = model.feature_names or tuple(map(str, range(X.shape[1])))
-    table, n = (X.select(names) if isinstance(X, Table) else None), X.shape[0]
-    if isinstance(X, Table):  # the numbers of its rows are shuffled, for each column by themselves
-        X = np.repeat(np.arange(n)[:, None], len(names), axis=1)
+    names, n = model.feature_names or tuple(map(str, range(X.shape[1]))), X.shape[0]
+    preparation, prepared = model.preparation, None
+    if preparation is not None:  # the numbers of its rows are shuffled, for each column by themselves
+        names, prepared = preparation.feature_names_in, preparation.apply(X, backend.dtype)
+        column_of = np.repeat(np.arange(len(names)), [len(each.features) for each in preparation.used])
+        X, model = np.repeat(np.arange(n)[:, None], len(names), axis=1), replace(model, preparation=None)
 
-    def score(_: Any, features: np.ndarray, targets: np.ndarray) -> float:
-        examples: Any = features if table is None else table.take_each(features)
+    def score(_: Any, examples: np.ndarray, targets: np.ndarray) -> float:
+        if prepared is not None:
+            examples = prepared[examples[:, column_of], np.arange(column_of.size)]
         if model.classes is None:
             return float(r2_score(targets, model.predict(examples, backend)))
         p = model.predict_proba(examples, backend).astype(np.float64)

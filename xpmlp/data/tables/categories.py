@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field
+from itertools import repeat
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -100,11 +100,11 @@ class CategoryEncoding(_Lookup):
     @classmethod
     def fit(cls, column: Column) -> CategoryEncoding:
         """Learn the categories, and whether there are gaps."""
-        counts = Counter(column.values.tolist())
-        gap = counts.pop(None, 0) > 0
+        counts = {category: count for category, count in column.counts.items() if category is not None}
         ranked = sorted(counts, key=lambda category: (-counts[category], category))
         own = sorted([category for category in ranked if counts[category] >= MIN_EXAMPLES][:MAX_ONE_HOT])
-        return cls(column.name, column.kind, tuple(own), tuple(sorted(counts.keys() - set(own))), gap=gap)
+        rare = sorted(counts.keys() - set(own))
+        return cls(column.name, column.kind, tuple(own), tuple(rare), gap=None in column.counts)
 
     @property
     def categories(self) -> tuple[str, ...]:
@@ -228,8 +228,7 @@ def fit_categories(column: Column, targets: np.ndarray | None) -> CategoryEncodi
 
     Of more classes than that the shares would be more features than one-hot has.
     """
-    counts = Counter(each for each in column.values.tolist() if each is not None)
-    are_many = sum(count >= MIN_EXAMPLES for count in counts.values()) > MAX_ONE_HOT
+    are_many = sum(count >= MIN_EXAMPLES for each, count in column.counts.items() if each is not None) > MAX_ONE_HOT
     if are_many and targets is not None and len(_outputs(targets)[0]) <= MAX_ONE_HOT:
         return TargetEncoding.fit(column, targets)
     return CategoryEncoding.fit(column)
@@ -238,7 +237,8 @@ def fit_categories(column: Column, targets: np.ndarray | None) -> CategoryEncodi
 def _rows_of(column: Column, categories: tuple[str, ...]) -> np.ndarray:
     """Return the place of each value, (n,), among categories, which unseen ones follow, and then gaps."""
     row_of = {category: row for row, category in enumerate(categories)} | {None: len(categories) + 1}
-    return np.fromiter((row_of.get(value, len(categories)) for value in column.values), np.intp, len(column))
+    rows = map(row_of.get, column.values.tolist(), repeat(len(categories)))
+    return np.fromiter(rows, np.intp, len(column))
 
 
 def _outputs(targets: np.ndarray) -> tuple[tuple[str, ...], np.ndarray]:

@@ -63,17 +63,22 @@ class Column:
     def missing(self) -> np.ndarray:
         """Where there is no value: bool, (n,)."""
         if self.values.dtype == object:
-            return np.fromiter((value is None for value in self.values), np.bool_, len(self))
-        is_missing: np.ndarray = np.isnat(self.values) if self.kind == "date" else np.isnan(self.values)
+            is_missing: np.ndarray = np.equal(self.values, np.array(None))
+        else:
+            is_missing = np.isnat(self.values) if self.kind == "date" else np.isnan(self.values)
         return is_missing
+
+    @cached_property
+    def counts(self) -> Counter[str]:
+        """How often each text is there, None for a gap among them; of columns whose values are objects."""
+        return Counter(self.values.tolist())
 
     @cached_property
     def distinct(self) -> np.ndarray:
         """The different values that are not missing, in order."""
-        there = self.values[~self.missing]
-        if there.dtype != object:
-            return np.unique(there)
-        return np.array(sorted(set(there)), dtype=object)
+        if self.values.dtype != object:
+            return np.unique(self.values[~self.missing])
+        return np.array(sorted(self.counts.keys() - {None}), dtype=object)
 
     def take(self, rows: Any) -> Column:
         """Return some of the rows: an index array, a mask or a slice."""
@@ -177,10 +182,6 @@ class Table(Shown):
     def take(self, rows: Any) -> Table:
         """Return some of the rows: an index array, a mask or a slice."""
         return self._with(tuple(column.take(rows) for column in self.columns))
-
-    def take_each(self, rows: np.ndarray) -> Table:
-        """Return other rows for each column: their numbers, (k, columns)."""
-        return self._with(tuple(column.take(rows[:, j]) for j, column in enumerate(self.columns)))
 
     def _with(self, columns: tuple[Column, ...]) -> Table:
         return Table(self.name, columns, self.has_header, self.notes)
