@@ -153,7 +153,7 @@ class ColumnFacts:
 
     @property
     def is_truth(self) -> bool:
-        return self.n_distinct > 0 and set(map(str.lower, self.column.distinct)) <= set(TRUTH)
+        return self.n_distinct > 0 and all(value.lower() in TRUTH for value in self.column.distinct)
 
     @property
     def n_words(self) -> float:

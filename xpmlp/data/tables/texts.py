@@ -130,10 +130,9 @@ class Cells:
         readings, others = dict.fromkeys(texts, VALUE), [index for index in texts if self._given_format(index)]
         texts = [index for index in texts if index not in others]
         commas = "NULL" if self.decimal == "." else COMMA_NUMBER
-        tests = f"count({NUMBER}), count({commas}), bool_or(regexp_matches(v, '{CODE}'))"
-        found = self._ask(texts, tests)
+        found = self._ask(texts, [NUMBER, commas, f"nullif(regexp_matches(v, '{CODE}'), false)"])
         for index in texts:
-            n, n_plain, n_commas, is_code = found.get(index, (0, 0, 0, False))  # without any value, it is not there
+            n, n_plain, n_commas, is_code = found.get(index, (0, 0, 0, 0))  # without any value, it is not there
             if n == n_plain and not is_code and self.decimal != ",":
                 readings[index] = NUMBER
             elif n == n_commas and not is_code:
@@ -153,7 +152,7 @@ class Cells:
         fits = {index: [given] if (given := self._given_format(index)) else list(DATE_FORMATS) for index in columns}
         for rows in (*(f"(FROM cells LIMIT {n})" for n in DATE_SAMPLES), "cells"):
             formats = list(dict.fromkeys(date_format for each in fits.values() for date_format in each))
-            found = self._ask(fits, ", ".join(f"count({date_sql(each)})" for each in formats), rows)
+            found = self._ask(fits, [date_sql(each) for each in formats], rows)
             for index, (n, *counts) in found.items():
                 full = {each for each, count in zip(formats, counts, strict=True) if count == n}
                 fits[index] = [each for each in fits[index] if each in full]
@@ -189,17 +188,20 @@ class Cells:
         """Return how the dates of a column are to be written; "" where it is to be found, and for no dates."""
         return self.kinds.get(self.names[index], "").partition(":")[2]
 
-    def _ask(self, columns: Collection[int], tests: str, rows: str = "cells") -> dict[int, tuple[Any, ...]]:
-        """Return how many values each of some columns has, and what aggregates over its values v say.
+    def _ask(self, columns: Collection[int], readings: Sequence[str], rows: str = "cells") -> dict[int, list[int]]:
+        """Return how many values each of some columns has, and how many of them each SQL for a value v can read.
 
-        The columns are put below each other for that, as DuckDB takes minutes for thousands of aggregates.
+        The columns are put below each other for that, as DuckDB takes minutes for thousands of aggregates, and equal
+        values are read once, as it is slow to read what cannot be.
         """
         if not columns:
             return {}
         chosen = ", ".join(f"c{index}" for index in columns)
         below = f"(UNPIVOT (SELECT {chosen} FROM {rows}) ON COLUMNS(*) INTO NAME k VALUE v)"
-        found = self.connection.execute(f"SELECT k, count(*), {tests} FROM {below} GROUP BY k").fetchall()
-        return {int(name[1:]): tuple(values) for name, *values in found}
+        counts = ", ".join(f"sum(times) FILTER ({sql} IS NOT NULL)" for sql in readings)
+        values = f"(SELECT k, v, count(*) AS times FROM {below} GROUP BY k, v)"
+        found = self.connection.execute(f"SELECT k, sum(times), {counts} FROM {values} GROUP BY k").fetchall()
+        return {int(name[1:]): [int(count or 0) for count in each] for name, *each in found}
 
     def _note(self, index: int, n_others: int) -> str:
         others = f"SELECT c{index} AS v FROM cells WHERE c{index} IS NOT NULL"
