@@ -12,6 +12,7 @@ import pytest
 from xpmlp import InputError, read_table
 from xpmlp.common.errors import BackendError
 from xpmlp.data.tables import files
+from xpmlp.data.tables import texts as cells_of_text
 
 FILES = Path(__file__).with_name("tables")
 
@@ -348,6 +349,23 @@ def test_decimal_commas_are_read_wherever_they_stand(write):
     assert late["b"].kind == "number"
     told = read_table(write("a;b\n" + "1;1.5\n" * 200 + "2;2\n"), decimal=",")
     assert told["a"].values[[0, -1]].tolist() == [1, 2]
+
+
+def test_a_file_of_many_rows_is_read_as_one_of_few(write, monkeypatch):
+    rows = [
+        f"{'xyz'[i % 3] if i % 7 else ''},{i} words of {i},{i % 28 + 1:02}/03/2024,{i % 9}.5,00{i % 4}"
+        for i in range(90)
+    ]
+    path = write("\n".join(["few,many,day,number,code", *rows, ",,,,", "é,it's,01/03/2024,1,x"]))
+    expected = read_table(path)
+    monkeypatch.setattr(cells_of_text, "MANY_ROWS", 1)
+    monkeypatch.setattr(cells_of_text, "MAX_FEW", 30)
+    found = read_table(path)
+    for one, other in zip(found.columns, expected.columns, strict=True):
+        assert (one.name, one.kind, one.date_formats) == (other.name, other.kind, other.date_formats)
+        np.testing.assert_array_equal(one.values, other.values)
+    values = found["few"].values
+    assert values[1] is values[4]  # few different texts are kept once each
 
 
 def test_ctrl_c_ends_the_reading_of_a_file(tmp_path):

@@ -19,10 +19,12 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 CODE = r"^[+-]?0[0-9]|_|^[+-]?[0-9]{16,}$"  # text that is no number, though it could be read as one
+MAX_FEW = 1000  # different texts of a column
 BETWEEN = "\x1f"  # cells of a row that are looked at as one text
 CODE_AMONG = rf"(^|{BETWEEN}) *[+-]?(0[0-9]|[0-9]{{16}})|_"  # finds each row with a CODE, and few others
 MOSTLY = 0.9  # of the values of a column: where so many are numbers, the others are worth a note
 MAX_PROPOSED = 50  # rows that are looked at to tell which columns may be numbers
+MANY_ROWS = 100_000  # of which equal texts are sought, and few different ones kept once each: it has a fixed cost
 DATE_SAMPLES = (20, 1000)  # rows that are looked at to tell which columns may be dates, as DuckDB is slow to try
 VALUE = "(v)"
 TEXT = "nullif(trim(v), '')"
@@ -50,6 +52,8 @@ class Cells:
         How the dates of each column of dates are written, by name; then the other formats that give other dates.
     notes : list of str
         Which columns a few values alone keep from being numbers, and which dates can be read in several ways.
+    n_rows : int
+        How many rows there are, once they are loaded.
     """
 
     connection: DuckDBPyConnection
@@ -59,6 +63,7 @@ class Cells:
     readings: dict[int, str] = field(default_factory=dict)
     date_formats: dict[str, tuple[str, ...]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    n_rows: int = 0
 
     def load(self, relation: tuple[str, list[Any]], first: Sequence[Sequence[str]], missing: Collection[str]) -> None:
         """Read a file once, or again where columns are no numbers that look so in the first rows.
@@ -83,10 +88,28 @@ class Cells:
     def arrays(self, names: Collection[str] | None = None, rows: slice | None = None) -> dict[str, np.ndarray]:
         """Return columns by their names, as `kinds.column_of` takes them: by default all, and of all rows."""
         wanted = {index: name for index, name in self.names.items() if names is None or name in names}
-        chosen = ", ".join(f"{of_column(index, self.readings[index])} AS c{index}" for index in wanted)
+        readings, few = {index: self.readings[index] for index in wanted}, self._few() if rows is None else {}
+        readings |= {index: f"enum_code((v)::texts{index})" for index in few}
+        chosen = ", ".join(f"{of_column(index, sql)} AS c{index}" for index, sql in readings.items())
         where = "" if rows is None else f" WHERE rowid >= {rows.start} AND rowid < {rows.stop}"
         arrays = self.connection.execute(f"SELECT {chosen} FROM cells{where}").fetchnumpy()
-        return {name: filled(arrays[f"c{index}"]) for index, name in wanted.items()}
+        return {name: filled(arrays[f"c{index}"], few.get(index)) for index, name in wanted.items()}
+
+    def _few(self) -> dict[int, np.ndarray]:
+        """Make types of the texts of columns with few different ones, of many rows; return them, in order, and None."""
+        if self.n_rows < MANY_ROWS:
+            return {}
+        described = self.connection.execute("DESCRIBE cells").fetchall()
+        texts = [index for index in self.names if (f"c{index}", "VARCHAR") in {each[:2] for each in described}]
+        counts = {index: count for index, (count,) in self._ask(texts, "approx_count_distinct(v)").items()}
+        few = {}
+        for index, count in counts.items():
+            if count <= MAX_FEW and self.readings[index] == VALUE:
+                different = f"SELECT DISTINCT c{index} FROM cells WHERE c{index} IS NOT NULL"
+                self.connection.execute(f"CREATE TYPE texts{index} AS ENUM ({different})")
+                ((found,),) = self.connection.execute(f"SELECT enum_range(NULL::texts{index})").fetchall()
+                few[index] = np.array([*found, None], dtype=object)
+        return few
 
     def _proposed(self, first: Sequence[Sequence[str]], missing: Collection[str]) -> dict[int, str]:
         """Return the SQL that reads the columns whose first values all are numbers."""
@@ -115,8 +138,8 @@ class Cells:
     def _misread(self, numbers: dict[int, str]) -> set[int]:
         """Return which of the columns read as numbers hold others values, or codes."""
         counts = ", ".join(["count(*)", "count(codes)", *(f"count(c{index})" for index in numbers)])
-        ((n, n_codes, *found),) = self.connection.execute(f"SELECT {counts} FROM cells").fetchall()
-        misread = {index for index, count in zip(numbers, found, strict=True) if count < n}
+        ((self.n_rows, n_codes, *found),) = self.connection.execute(f"SELECT {counts} FROM cells").fetchall()
+        misread = {index for index, count in zip(numbers, found, strict=True) if count < self.n_rows}
         if n_codes:
             split = f"SELECT string_split(codes, '{BETWEEN}') AS row FROM cells WHERE codes IS NOT NULL"
             cells = f"SELECT unnest(row) AS v, generate_subscripts(row, 1) AS position FROM ({split})"
@@ -130,7 +153,7 @@ class Cells:
         readings, others = dict.fromkeys(texts, VALUE), [index for index in texts if self._given_format(index)]
         texts = [index for index in texts if index not in others]
         commas = "NULL" if self.decimal == "." else COMMA_NUMBER
-        found = self._ask(texts, [NUMBER, commas, f"nullif(regexp_matches(v, '{CODE}'), false)"])
+        found = self._readable(texts, [NUMBER, commas, f"nullif(regexp_matches(v, '{CODE}'), false)"])
         for index in texts:
             n, n_plain, n_commas, is_code = found.get(index, (0, 0, 0, 0))  # without any value, it is not there
             if n == n_plain and not is_code and self.decimal != ",":
@@ -152,7 +175,7 @@ class Cells:
         fits = {index: [given] if (given := self._given_format(index)) else list(DATE_FORMATS) for index in columns}
         for rows in (*(f"(FROM cells LIMIT {n})" for n in DATE_SAMPLES), "cells"):
             formats = list(dict.fromkeys(date_format for each in fits.values() for date_format in each))
-            found = self._ask(fits, [date_sql(each) for each in formats], rows)
+            found = self._readable(fits, [date_sql(each) for each in formats], rows)
             for index, (n, *counts) in found.items():
                 full = {each for each, count in zip(formats, counts, strict=True) if count == n}
                 fits[index] = [each for each in fits[index] if each in full]
@@ -188,20 +211,30 @@ class Cells:
         """Return how the dates of a column are to be written; "" where it is to be found, and for no dates."""
         return self.kinds.get(self.names[index], "").partition(":")[2]
 
-    def _ask(self, columns: Collection[int], readings: Sequence[str], rows: str = "cells") -> dict[int, list[int]]:
-        """Return how many values each of some columns has, and how many of them each SQL for a value v can read.
+    def _readable(
+        self, columns: Collection[int], readings: Sequence[str], rows: str = "cells"
+    ) -> dict[int, tuple[int, ...]]:
+        """Return how many values each of some columns has, and how many of them each SQL for a value v can read."""
+        if self.n_rows < MANY_ROWS:
+            return self._ask(columns, ", ".join(["count(*)", *(f"count({sql})" for sql in readings)]), rows)
+        counts = ", ".join(f"coalesce(sum(times) FILTER ({sql} IS NOT NULL), 0)" for sql in readings)
+        return self._ask(
+            columns, f"sum(times), {counts}", rows, "(SELECT k, v, count(*) AS times FROM {} GROUP BY k, v)"
+        )
 
-        The columns are put below each other for that, as DuckDB takes minutes for thousands of aggregates, and equal
-        values are read once, as it is slow to read what cannot be.
+    def _ask(
+        self, columns: Collection[int], aggregates: str, rows: str = "cells", values: str = "{}"
+    ) -> dict[int, tuple[int, ...]]:
+        """Return what aggregates over the values v of each of some columns say.
+
+        The columns are put below each other for that, as DuckDB takes minutes for thousands of aggregates.
         """
         if not columns:
             return {}
         chosen = ", ".join(f"c{index}" for index in columns)
         below = f"(UNPIVOT (SELECT {chosen} FROM {rows}) ON COLUMNS(*) INTO NAME k VALUE v)"
-        counts = ", ".join(f"sum(times) FILTER ({sql} IS NOT NULL)" for sql in readings)
-        values = f"(SELECT k, v, count(*) AS times FROM {below} GROUP BY k, v)"
-        found = self.connection.execute(f"SELECT k, sum(times), {counts} FROM {values} GROUP BY k").fetchall()
-        return {int(name[1:]): [int(count or 0) for count in each] for name, *each in found}
+        found = self.connection.execute(f"SELECT k, {aggregates} FROM {values.format(below)} GROUP BY k").fetchall()
+        return {int(name[1:]): tuple(map(int, each)) for name, *each in found}
 
     def _note(self, index: int, n_others: int) -> str:
         others = f"SELECT c{index} AS v FROM cells WHERE c{index} IS NOT NULL"
@@ -218,8 +251,10 @@ def of_column(index: int, sql: str) -> str:
     return sql.replace("(v", f"(c{index}")
 
 
-def filled(values: np.ndarray) -> np.ndarray:
-    """Return an array of DuckDB's with NaN, NaT or None where it is masked."""
+def filled(values: np.ndarray, texts: np.ndarray | None = None) -> np.ndarray:
+    """Return an array of DuckDB's with NaN, NaT or None where it is masked: of `texts` by their numbers, None last."""
+    if texts is not None:
+        return texts[np.ma.filled(values.astype(np.intp), -1)]
     if isinstance(values, np.ma.MaskedArray):
         gaps, values = values.mask, values.data
         values[gaps] = None if values.dtype == object else np.datetime64("NaT") if values.dtype.kind == "M" else np.nan
