@@ -69,7 +69,7 @@ class Column:
         return is_missing
 
     @cached_property
-    def counts(self) -> Counter[str]:
+    def counts(self) -> Counter[Any]:
         """How often each text is there, None for a gap among them; of columns whose values are objects."""
         return Counter(self.values.tolist())
 

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 CODE = r"^[+-]?0[0-9]|_|^[+-]?[0-9]{16,}$"  # text that is no number, though it could be read as one
-MAX_FEW = 1000  # different texts of a column
 BETWEEN = "\x1f"  # cells of a row that are looked at as one text
 CODE_AMONG = rf"(^|{BETWEEN}) *[+-]?(0[0-9]|[0-9]{{16}})|_"  # finds each row with a CODE, and few others
 MOSTLY = 0.9  # of the values of a column: where so many are numbers, the others are worth a note
 MAX_PROPOSED = 50  # rows that are looked at to tell which columns may be numbers
 MANY_ROWS = 100_000  # of which equal texts are sought, and few different ones kept once each: it has a fixed cost
+MAX_FEW = 1000  # different texts of a column
 DATE_SAMPLES = (20, 1000)  # rows that are looked at to tell which columns may be dates, as DuckDB is slow to try
 VALUE = "(v)"
 TEXT = "nullif(trim(v), '')"
@@ -88,23 +88,26 @@ class Cells:
     def arrays(self, names: Collection[str] | None = None, rows: slice | None = None) -> dict[str, np.ndarray]:
         """Return columns by their names, as `kinds.column_of` takes them: by default all, and of all rows."""
         wanted = {index: name for index, name in self.names.items() if names is None or name in names}
-        readings, few = {index: self.readings[index] for index in wanted}, self._few() if rows is None else {}
+        readings, few = {index: self.readings[index] for index in wanted}, self._few(wanted) if rows is None else {}
         readings |= {index: f"enum_code((v)::texts{index})" for index in few}
         chosen = ", ".join(f"{of_column(index, sql)} AS c{index}" for index, sql in readings.items())
         where = "" if rows is None else f" WHERE rowid >= {rows.start} AND rowid < {rows.stop}"
         arrays = self.connection.execute(f"SELECT {chosen} FROM cells{where}").fetchnumpy()
         return {name: filled(arrays[f"c{index}"], few.get(index)) for index, name in wanted.items()}
 
-    def _few(self) -> dict[int, np.ndarray]:
-        """Make types of the texts of columns with few different ones, of many rows; return them, in order, and None."""
+    def _few(self, columns: Collection[int]) -> dict[int, np.ndarray]:
+        """Make types of DuckDB of the few different texts of some columns of many rows; return these texts, then None.
+
+        So each is one object of Python, and not one for each cell.
+        """
         if self.n_rows < MANY_ROWS:
             return {}
-        described = self.connection.execute("DESCRIBE cells").fetchall()
-        texts = [index for index in self.names if (f"c{index}", "VARCHAR") in {each[:2] for each in described}]
+        kinds = {name: kind for name, kind, *_ in self.connection.execute("DESCRIBE cells").fetchall()}
+        texts = [index for index in columns if kinds[f"c{index}"] == "VARCHAR" and self.readings[index] == VALUE]
         counts = {index: count for index, (count,) in self._ask(texts, "approx_count_distinct(v)").items()}
         few = {}
         for index, count in counts.items():
-            if count <= MAX_FEW and self.readings[index] == VALUE:
+            if count <= MAX_FEW:
                 different = f"SELECT DISTINCT c{index} FROM cells WHERE c{index} IS NOT NULL"
                 self.connection.execute(f"CREATE TYPE texts{index} AS ENUM ({different})")
                 ((found,),) = self.connection.execute(f"SELECT enum_range(NULL::texts{index})").fetchall()
