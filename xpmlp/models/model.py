@@ -191,7 +191,7 @@ class Model(Shown):
         return prepared
 
     def prepare_new(self, X: Any, dtype: str, *, stacklevel: int = 4) -> np.ndarray:
-        """As `prepare`, of examples to be predicted: with a warning of what they have that training had not."""
+        """Prepare examples to be predicted, as `prepare` does, and warn of what they have that training had not."""
         features = self._read(X)
         if unseen := self._unseen(features):
             warnings.warn(f"{'; '.join(unseen)}.", XpmlpWarning, stacklevel=stacklevel)
